@@ -1,0 +1,64 @@
+"""The one command line of the package: `scenario-model`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from scenario_model.errors import ScenarioModelError
+
+# Set before any Hugging Face library is imported: nothing here may call a hub or report home.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["DO_NOT_TRACK"] = "1"
+
+# A command's module is imported only when the command runs: torch alone takes seconds to import.
+_COMMANDS = {
+    "credentials": ("scenario_model.serve.credentials_command", "Make a CA, a server certificate and an API key."),
+    "evaluate": ("scenario_model.evaluate.command", "Compare a trained model with its parent: the gate."),
+    "import": ("scenario_model.foundation.command", "Bring a foundation model in."),
+    "release": ("scenario_model.release.command", "Sign, verify, list, promote and roll back releases."),
+    "serve": ("scenario_model.serve.command", "Serve a verified release over HTTPS."),
+    "train": ("scenario_model.train.command", "Fine-tune a foundation model; resumes if it was stopped."),
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command = importlib.import_module(_COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in sorted(_COMMANDS.items())])
+
+
+@click.group(cls=_LazyGroup)
+@click.version_option(package_name="scenario-model")
+def _cli() -> None:
+    """Import, fine-tune, evaluate, release and serve a language model on your own hosts.
+
+    Exit codes: 0 done; 1 refused or gate failed, the reason named; 2 bad usage or input.
+    """
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line on standard error, never in a traceback."""
+    try:
+        _cli.main(standalone_mode=True)
+    except ScenarioModelError as error:
+        click.echo(f"scenario-model: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
