@@ -1,0 +1,198 @@
+"""Channels: `stable` points at one release; its history is signed, chained and only ever grows.
+
+A channel is a folder of numbered entries, `channels/<name>/<channel>/00000001.json`. Each names the release,
+who moved the channel when, and the SHA-256 of the entry before it; each is signed. Creating the next number
+if it is absent is the compare-and-swap: of two promoters at once, one finds the number taken.
+
+What the folder alone cannot show: that its newest entries were deleted. Who holds the store can bring an
+older, rightly signed state back; they cannot make a new one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from scenario_model.errors import InputError, Refused
+from scenario_model.release.keys import load_public
+from scenario_model.release.names import ReleaseId, check_name
+from scenario_model.release.verify import verify_with
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scenario_model.release.store import Store
+
+# Signed together with the entry: a signature made for a channel fits nothing else that this key signs.
+_DOMAIN = b"scenario-model channel entry v1\n"
+NOTHING = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One step of a channel's history. `previous` is the SHA-256 (hex) of the entry before, if any."""
+
+    name: str
+    channel: str
+    sequence: int
+    action: Literal["promote", "rollback"]
+    release: str
+    previous: str
+    at: str
+    by: str
+
+
+def current(store: Store, name: str, channel: str, key: Path) -> str:
+    """The release that the channel points at, as `name@sha256:…`.
+
+    `key` is the public key's PEM file. Raises Refused if the history does not hold, InputError if it is
+    empty.
+    """
+    entries = history(store, name, channel, load_public(key))
+    if not entries:
+        raise InputError(
+            f"channel {channel} of {name} points at nothing yet",
+            remedy="promote a release: `scenario-model release promote`",
+        )
+    return entries[-1].release
+
+
+def history(store: Store, name: str, channel: str, key: ec.EllipticCurvePublicKey) -> list[Entry]:
+    """All entries, oldest first, after checking numbers, chain and signatures. Raises Refused."""
+    return [entry for entry, _ in _chain(store, name, channel, key)]
+
+
+def promote(
+    store: Store,
+    release: str,
+    channel: str,
+    key: ec.EllipticCurvePrivateKey,
+    *,
+    at: str,
+    by: str,
+    expect: str | None = None,
+) -> bool:
+    """Point the channel at `release`; False if it points there already.
+
+    `expect`, where given, is what the channel must point at now (`none`: at nothing). Raises Refused if it
+    points elsewhere or was moved meanwhile, if the release does not verify, or if its evaluation gate failed.
+    """
+    name = ReleaseId.parse(release).name
+    entries = _chain(store, name, channel, key.public_key())
+    now = entries[-1][0].release if entries else NOTHING
+    if now == release:
+        return False
+    if expect is not None and expect != now:
+        raise Refused(f"channel {channel} is at {now}, not at {expect}", remedy="look again, then decide")
+    _check_promotable(store, release, key.public_key())
+    _append(store, key, entries, name=name, channel=channel, action="promote", release=release, at=at, by=by)
+    return True
+
+
+def rollback(
+    store: Store, name: str, channel: str, key: ec.EllipticCurvePrivateKey, *, at: str, by: str
+) -> str:
+    """Point the channel back at the release before the current one, and return that release.
+
+    A rollback undoes the last promotion that is not undone yet. Raises Refused if there is none before it.
+    """
+    entries = _chain(store, name, channel, key.public_key())
+    standing = _standing(entry for entry, _ in entries)
+    if len(standing) < 2:
+        raise Refused(f"channel {channel} of {name} has no earlier release to go back to")
+    release = standing[-2]
+    _check_promotable(store, release, key.public_key())
+    _append(store, key, entries, name=name, channel=channel, action="rollback", release=release, at=at, by=by)
+    return release
+
+
+def _standing(entries: Any) -> list[str]:
+    """The promotions that no rollback has undone."""
+    standing: list[str] = []
+    for entry in entries:
+        if entry.action == "promote":
+            standing.append(entry.release)
+        else:
+            standing.pop()
+    return standing
+
+
+def _check_promotable(store: Store, release: str, key: ec.EllipticCurvePublicKey) -> None:
+    evaluation = verify_with(store.fetch(release), key, expect=release).manifest.get("evaluation")
+    if not isinstance(evaluation, dict) or evaluation.get("passed") is not True:
+        reasons = evaluation.get("reasons") if isinstance(evaluation, dict) else None
+        why = "; ".join(map(str, reasons)) if isinstance(reasons, list) and reasons else "no reason recorded"
+        raise Refused(
+            f"{release} did not pass its evaluation gate: {why}", remedy="it stays in the store for study"
+        )
+
+
+def _append(
+    store: Store, key: ec.EllipticCurvePrivateKey, entries: list[tuple[Entry, str]], **fields: Any
+) -> None:
+    previous = entries[-1][1] if entries else ""
+    entry = Entry(sequence=len(entries) + 1, previous=previous, **fields)
+    signature = key.sign(_DOMAIN + _canonical(asdict(entry)), ec.ECDSA(hashes.SHA256()))
+    if not store.create(_key(entry.name, entry.channel, entry.sequence), _encode(entry, signature)):
+        now = _chain(store, entry.name, entry.channel, key.public_key())[-1][0].release
+        raise Refused(
+            f"channel {entry.channel} was moved meanwhile and is at {now}", remedy="look again, then decide"
+        )
+
+
+def _chain(store: Store, name: str, channel: str, key: ec.EllipticCurvePublicKey) -> list[tuple[Entry, str]]:
+    """The checked entries, each with the SHA-256 of its bytes."""
+    prefix = f"channels/{check_name(name, 'release')}/{check_name(channel, 'channel')}"
+    entries: list[tuple[Entry, str]] = []
+    for number, child in enumerate(store.children(prefix), start=1):
+        where = f"{prefix}/{child}"
+        if where != _key(name, channel, number):
+            raise Refused(f"history has a gap or a foreign file: entry {number} should be here", where=where)
+        content = store.read(where)
+        if content is None:
+            raise Refused("history entry vanished while it was read", where=where)
+        entry = _decode(content, key, where)
+        if (entry.name, entry.channel, entry.sequence) != (name, channel, number):
+            raise Refused("is an entry of another place in a history", where=where)
+        if entry.previous != (entries[-1][1] if entries else ""):
+            raise Refused("does not follow from the entry before it", where=where)
+        entries.append((entry, hashlib.sha256(content).hexdigest()))
+    return entries
+
+
+def _key(name: str, channel: str, sequence: int) -> str:
+    return f"channels/{name}/{channel}/{sequence:08d}.json"
+
+
+def _encode(entry: Entry, signature: bytes) -> bytes:
+    return _canonical({"entry": asdict(entry), "signature": base64.b64encode(signature).decode()}) + b"\n"
+
+
+def _decode(content: bytes, key: ec.EllipticCurvePublicKey, where: str) -> Entry:
+    try:
+        parsed = json.loads(content)
+        entry = Entry(**parsed["entry"])
+        signature = base64.b64decode(parsed["signature"], validate=True)
+        # One spelling only, so that the chain covers every byte.
+        spelled_right = _encode(entry, signature) == content
+    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
+        spelled_right = False
+    if not spelled_right:
+        raise Refused("not a channel entry as this version writes it", where=where)
+    try:
+        key.verify(signature, _DOMAIN + _canonical(asdict(entry)), ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        raise Refused("the signature does not fit: changed, or signed by another key", where=where) from None
+    return entry
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

@@ -1,0 +1,128 @@
+"""The signing key pair: ECDSA on the curve P-256 (FIPS 186-5), PEM files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from scenario_model.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MAX_BYTES = 16 * 1024
+
+
+def create_pair(private: Path, public: Path) -> bool:
+    """Make the pair if it is not there; True if a file was written.
+
+    The private file gets mode 0600. A public file that is missing is made from the private one. Raises
+    InputError if a file holds something else, if the two do not belong together, or if only the public one is
+    there.
+    """
+    if not private.exists() and public.exists():
+        raise InputError(
+            "the private key is missing but its public half is there",
+            where=str(private),
+            remedy=f"bring the private key back, or remove {public} to begin with a new pair",
+        )
+    changed = not private.exists()
+    if changed:
+        key = ec.generate_private_key(ec.SECP256R1())
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        _write_new(private, pem, 0o600)
+    expected = load_private(private).public_key()
+    if not public.exists():
+        _write_new(public, public_pem(expected), 0o644)
+        return True
+    if public_pem(load_public(public)) != public_pem(expected):
+        raise InputError(
+            "does not belong to the private key", where=str(public), remedy=f"remove it, or mend {private}"
+        )
+    return changed
+
+
+def load_private(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Read a private key. Raises InputError if it is no P-256 key in PEM form or others may read it."""
+    pem = _read(path)
+    if path.stat().st_mode & 0o077:
+        raise InputError(
+            "others may read or change this private key", where=str(path), remedy=f"chmod 600 {path}"
+        )
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise _no_key("private", path) from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise _no_key("private", path)
+    return key
+
+
+def load_public(path: Path) -> ec.EllipticCurvePublicKey:
+    """Read a public key. Raises InputError if it is no P-256 key in PEM form."""
+    try:
+        key = serialization.load_pem_public_key(_read(path))
+    except (ValueError, UnsupportedAlgorithm):
+        raise _no_key("public", path) from None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise _no_key("public", path)
+    return key
+
+
+def public_pem(key: ec.EllipticCurvePublicKey) -> bytes:
+    """Give the public key in PEM form (SubjectPublicKeyInfo)."""
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
+    """SHA-256 of the public PEM, 64 hex digits: what a model-signing bundle names its key by."""
+    return hashlib.sha256(public_pem(key)).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_MAX_BYTES)
+    except OSError as error:
+        raise InputError(
+            f"cannot read the key: {error.strerror}",
+            where=str(path),
+            remedy="`scenario-model release key` makes a pair",
+        ) from None
+
+
+def _no_key(kind: str, path: Path) -> InputError:
+    return InputError(
+        f"not an unencrypted {kind} ECDSA P-256 key in PEM form",
+        where=str(path),
+        remedy="`scenario-model release key` makes a pair",
+    )
+
+
+def _write_new(path: Path, content: bytes, mode: int) -> None:
+    """Write a file that must not be there yet: aside, fsynced, then linked into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.unlink(missing_ok=True)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.link(aside, path)
+    except FileExistsError:
+        raise InputError("appeared while it was being made", where=str(path), remedy="run it again") from None
+    except OSError as error:
+        raise InputError(f"cannot write the key: {error.strerror}", where=str(path)) from None
+    finally:
+        aside.unlink(missing_ok=True)

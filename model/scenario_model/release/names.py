@@ -1,0 +1,53 @@
+"""What a release and a channel are called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from scenario_model.errors import InputError
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseId:
+    """One release: `str()` gives `name@sha256:<64 hex>`."""
+
+    name: str
+    digest: str
+
+    @classmethod
+    def parse(cls, text: str) -> ReleaseId:
+        """Read `name@sha256:<64 hex>`. Raises InputError for anything else."""
+        name, at, digest = text.partition("@")
+        if not at or not _NAME.fullmatch(name) or not _DIGEST.fullmatch(digest):
+            raise InputError(
+                f"{text[:120]!r} names no release",
+                remedy="write it as NAME@sha256:<64 hex digits>; `scenario-model release list` shows them",
+            )
+        return cls(name, digest)
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.digest}"
+
+    @property
+    def key(self) -> str:
+        """Where a store keeps it: `releases/<name>/sha256-<64 hex>`."""
+        return f"releases/{self.name}/{self.digest.replace(':', '-')}"
+
+
+def is_name(text: str) -> bool:
+    """Say whether `text` can name a release or a channel."""
+    return _NAME.fullmatch(text) is not None
+
+
+def check_name(text: str, what: str) -> str:
+    """Return `text` if it can name a release or a channel (`what` says which). Raises InputError."""
+    if not is_name(text):
+        raise InputError(
+            f"{text[:120]!r} is no {what} name",
+            remedy="use 1 to 64 of a-z, 0-9, '.', '_' and '-', with a letter or digit first and last",
+        )
+    return text

@@ -1,0 +1,196 @@
+"""Where releases and channels are kept.
+
+The interface is the smallest that an object store with conditional writes can offer too: an object is created
+if it is absent and never changed; a release is a tree that appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from scenario_model.errors import InputError, Refused
+from scenario_model.release.names import ReleaseId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_KEY = re.compile(r"[a-z0-9][A-Za-z0-9._-]*(?:/[a-z0-9][A-Za-z0-9._-]*)*")
+_MAX_OBJECT_BYTES = 64 * 1024
+_ASIDE = ".incoming"
+
+
+class Store(Protocol):
+    """What `channel`, `listing` and the server need of a store. Keys are relative POSIX paths."""
+
+    def read(self, key: str) -> bytes | None:
+        """The object's content, or None if there is no such object."""
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Create the object if it is absent, else do nothing and return False: this is compare-and-swap."""
+
+    def children(self, prefix: str) -> list[str]:
+        """The sorted last segments of what is directly below `prefix`; empty if there is nothing."""
+
+    def upload(self, release: str, directory: Path) -> bool:
+        """Keep `directory` as `name@sha256:…`; False, and nothing done, if that release is there."""
+
+    def fetch(self, release: str) -> Path:
+        """A local directory with the release, not yet verified. Raises InputError if it is not there."""
+
+
+class FolderStore:
+    """A store in a local folder. A killed process leaves nothing half-visible in it.
+
+    Everything is written aside under `.incoming`, fsynced, and then linked (objects) or renamed (trees) to
+    its name. One lock for writers, so that whatever else lies in `.incoming` is a dead writer's and is
+    cleared away.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def read(self, key: str) -> bytes | None:
+        """See `Store`. Raises Refused for an object that is too large or no plain file."""
+        try:
+            descriptor = os.open(self._path(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Refused(f"cannot be read: {error.strerror}", where=key) from None
+        with os.fdopen(descriptor, "rb") as stream:
+            content = stream.read(_MAX_OBJECT_BYTES + 1)
+        if len(content) > _MAX_OBJECT_BYTES:
+            raise Refused(f"is larger than {_MAX_OBJECT_BYTES} bytes", where=key)
+        return content
+
+    def create(self, key: str, content: bytes) -> bool:
+        """See `Store`."""
+        path = self._path(key)
+        with self._aside() as aside:
+            draft = aside / "object"
+            _write(draft, content)
+            _make_directories(path.parent)
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                return False
+            draft.unlink()
+            _sync_directory(path.parent)
+        return True
+
+    def children(self, prefix: str) -> list[str]:
+        """See `Store`."""
+        try:
+            names = [path.name for path in self._path(prefix).iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(name for name in names if _KEY.fullmatch(name))
+
+    def upload(self, release: str, directory: Path) -> bool:
+        """See `Store`. Files become read-only."""
+        path = self._path(ReleaseId.parse(release).key)
+        if path.is_dir():
+            return False
+        with self._aside() as aside:
+            draft = aside / "tree"
+            _copy_tree(directory, draft)
+            _make_directories(path.parent)
+            try:
+                draft.rename(path)
+            except OSError:
+                # A non-empty directory is never replaced: somebody else brought the same release.
+                if path.is_dir():
+                    return False
+                raise
+            _sync_directory(path.parent)
+        return True
+
+    def fetch(self, release: str) -> Path:
+        """See `Store`."""
+        path = self._path(ReleaseId.parse(release).key)
+        if not path.is_dir():
+            raise InputError(
+                f"holds no release {release}",
+                where=str(self.root),
+                remedy="`scenario-model release list` shows what is there",
+            )
+        return path
+
+    def _path(self, key: str) -> Path:
+        if not _KEY.fullmatch(key):
+            raise InputError(f"{key[:120]!r} is no key of a store")
+        return self.root / key
+
+    @contextmanager
+    def _aside(self) -> Iterator[Path]:
+        """A private folder to write in, on the same file system, while no other writer is at work."""
+        incoming = self.root / _ASIDE
+        try:
+            incoming.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise InputError(f"cannot write to the store: {error.strerror}", where=str(self.root)) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for leftover in incoming.iterdir():
+                shutil.rmtree(leftover)
+            mine = incoming / secrets.token_hex(8)
+            mine.mkdir()
+            try:
+                yield mine
+            finally:
+                shutil.rmtree(mine)
+        except OSError as error:
+            raise InputError(f"cannot write to the store: {error.strerror}", where=str(self.root)) from error
+        finally:
+            os.close(lock)
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    target.mkdir()
+    for entry in sorted(source.iterdir()):
+        if entry.is_dir() and not entry.is_symlink():
+            _copy_tree(entry, target / entry.name)
+        else:
+            shutil.copyfile(entry, target / entry.name, follow_symlinks=False)
+            _sync_file(target / entry.name)
+            (target / entry.name).chmod(0o444)
+    _sync_directory(target)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("xb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    path.chmod(0o444)
+
+
+def _make_directories(path: Path) -> None:
+    """Make `path` and make each new name on the way durable."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for directory in reversed(missing):
+        directory.mkdir(exist_ok=True)
+        _sync_directory(directory.parent)
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    _sync_file(path)

@@ -1,0 +1,121 @@
+"""The one verifier: a directory is a release, unchanged, signed by this key; or it is refused, by name.
+
+Order: kinds and names of all files, then the signature, then the list of files against what is there, then
+every file's hash; only after that is `release.json`, the first byte of content, parsed.
+
+What it does not cover: someone who may write into the directory can change a file after it was verified and
+before it is loaded. `VerifiedRelease.check_unchanged` after loading closes that gap for a loader that copies;
+keep the store writable by its owner alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from scenario_model.digests import json_digest
+from scenario_model.errors import Refused
+from scenario_model.release import signature, tree
+from scenario_model.release.keys import load_public
+from scenario_model.release.names import ReleaseId, is_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+MANIFEST = "release.json"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedRelease:
+    """A release that passed. `digest` is `sha256:<64 hex>`; `manifest` is what `release.json` says."""
+
+    name: str
+    digest: str
+    directory: Path
+    manifest: dict[str, Any]
+    states: dict[str, tree.FileState] = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """`name@sha256:<64 hex>`."""
+        return str(ReleaseId(self.name, self.digest))
+
+    def check_unchanged(self) -> None:
+        """Refuse, by name, if any file was touched since it was verified; call it once the files were read.
+
+        Compares device, inode, size and change time, which only the kernel sets; nothing is read again.
+        """
+        with tree.opened(self.directory) as root:
+            now = tree.inspect(root)
+        for name in sorted(now.keys() | self.states.keys()):
+            if now.get(name) != self.states.get(name):
+                raise Refused("changed after it was verified", where=name, remedy="load it again")
+
+
+def verify_release(directory: Path, key: Path, expect: str | None = None) -> VerifiedRelease:
+    """Verify the release in `directory` with the public key in the PEM file `key`.
+
+    `expect` (`name@sha256:…`), where given, must be the release that is found. Raises Refused, which names
+    the file and what is wrong with it, and InputError for a key that cannot be used.
+    """
+    return verify_with(directory, load_public(key), expect)
+
+
+def verify_with(
+    directory: Path, key: ec.EllipticCurvePublicKey, expect: str | None = None
+) -> VerifiedRelease:
+    """As `verify_release`, with a key that is already loaded."""
+    with tree.opened(directory) as root:
+        found = tree.inspect(root)
+        if tree.SIGNATURE not in found:
+            raise Refused(f"not signed: it has no {tree.SIGNATURE}", where=str(directory))
+        signed = signature.signed_files(tree.read_small(root, tree.SIGNATURE, signature.MAX_BYTES), key)
+        content = {name: state for name, state in found.items() if name != tree.SIGNATURE}
+        _compare_names(content.keys(), signed.keys())
+        for name, digest in tree.hash_files(root, content).items():
+            if digest != signed[name]:
+                raise Refused("content differs from what was signed", where=name)
+        manifest = _manifest(tree.read_small(root, MANIFEST, signature.MAX_BYTES), signed[MANIFEST])
+    release = VerifiedRelease(manifest["name"], release_digest(signed), directory, manifest, found)
+    if expect is not None and release.id != expect:
+        raise Refused(f"holds {release.id}, but {expect} was expected", where=str(directory))
+    return release
+
+
+def release_digest(files: dict[str, str]) -> str:
+    """The digest that names a release, from its signed list of files (path to SHA-256 hex).
+
+    It is `digests.tree_digest` of the directory without `release.sig`, so that signing again gives the same
+    name. The bundle's own root digest is not used: it leaves file names out.
+    """
+    return json_digest({name: f"sha256:{digest}" for name, digest in files.items()})
+
+
+def _compare_names(found: Any, signed: Any) -> None:
+    for name in sorted(found - signed):
+        raise Refused("is there but was not signed", where=name)
+    for name in sorted(signed - found):
+        raise Refused("was signed but is missing", where=name)
+    if MANIFEST not in found:
+        raise Refused("a release must have it", where=MANIFEST)
+
+
+def _manifest(content: bytes, digest: str) -> dict[str, Any]:
+    # The file is read a second time here: these very bytes must be the signed ones.
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise Refused("content differs from what was signed", where=MANIFEST)
+    try:
+        manifest = json.loads(content)
+    except (ValueError, RecursionError):
+        manifest = None
+    if (
+        not isinstance(manifest, dict)
+        or manifest.get("format") != 1
+        or not is_name(str(manifest.get("name")))
+    ):
+        raise Refused("signed, but not a release description this version knows", where=MANIFEST)
+    return manifest
