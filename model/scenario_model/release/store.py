@@ -14,6 +14,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from scenario_model.durable import publish, sync
 from scenario_model.errors import InputError, Refused
 from scenario_model.release.names import ReleaseId
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_KEY = re.compile(r"[a-z0-9][A-Za-z0-9._-]*(?:/[a-z0-9][A-Za-z0-9._-]*)*")
-_MAX_OBJECT_BYTES = 64 * 1024
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+_MAX_OBJECT_BYTES = 4 * 1024 * 1024
 _ASIDE = ".incoming"
 
 
@@ -82,7 +83,7 @@ class FolderStore:
             except FileExistsError:
                 return False
             draft.unlink()
-            _sync_directory(path.parent)
+            sync(path.parent)
         return True
 
     def children(self, prefix: str) -> list[str]:
@@ -103,13 +104,12 @@ class FolderStore:
             _copy_tree(directory, draft)
             _make_directories(path.parent)
             try:
-                draft.rename(path)
+                publish(draft, path)
             except OSError:
                 # A non-empty directory is never replaced: somebody else brought the same release.
                 if path.is_dir():
                     return False
                 raise
-            _sync_directory(path.parent)
         return True
 
     def fetch(self, release: str) -> Path:
@@ -160,9 +160,7 @@ def _copy_tree(source: Path, target: Path) -> None:
             _copy_tree(entry, target / entry.name)
         else:
             shutil.copyfile(entry, target / entry.name, follow_symlinks=False)
-            _sync_file(target / entry.name)
             (target / entry.name).chmod(0o444)
-    _sync_directory(target)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -181,16 +179,4 @@ def _make_directories(path: Path) -> None:
         path = path.parent
     for directory in reversed(missing):
         directory.mkdir(exist_ok=True)
-        _sync_directory(directory.parent)
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_directory(path: Path) -> None:
-    _sync_file(path)
+        sync(directory.parent)

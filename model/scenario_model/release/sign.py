@@ -1,0 +1,91 @@
+"""From a trained and evaluated run to a signed release in a store."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scenario_model.digests import json_digest, tree_digest
+from scenario_model.durable import write_json
+from scenario_model.errors import Refused
+from scenario_model.evaluate.run import Run, read_evaluation, read_run
+from scenario_model.release import tree
+from scenario_model.release.keys import load_private
+from scenario_model.release.names import ReleaseId
+from scenario_model.release.signature import sign_directory
+from scenario_model.release.verify import MANIFEST, verify_with
+
+if TYPE_CHECKING:
+    from scenario_model.release.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What came of signing: the release's name, its gate's verdict, and whether the store changed."""
+
+    release: str
+    passed: bool
+    changed: bool
+
+
+def sign_run(directory: Path, name: str, store: Store, private_key: Path) -> Signed:
+    """Make the release `name` of the run in `directory`, keep it in `store`, and verify what is kept.
+
+    The same run, evaluation and package give the same release. Raises InputError for a run that is not
+    finished or not evaluated; Refused for weights that are not the evaluated ones, or a file that no release
+    may hold.
+    """
+    key = load_private(private_key).public_key()
+    run = read_run(directory)
+    evaluation = read_evaluation(run)
+    if tree_digest(run.model) != evaluation["model"]:
+        raise Refused(
+            "is not the model that was evaluated",
+            where=str(run.model),
+            remedy=f"`scenario-model evaluate --run {directory}` again",
+        )
+    with tempfile.TemporaryDirectory(prefix=".release-", dir=directory) as aside:
+        # The folder's name goes into the signature, so it is the release's.
+        draft = Path(aside) / name
+        _link_tree(run.model, draft)
+        write_json(draft / MANIFEST, describe(run, name, evaluation))
+        release = str(ReleaseId(name, tree_digest(draft)))
+        changed = release.partition("@")[2].replace(":", "-") not in store.children(f"releases/{name}")
+        if changed:
+            sign_directory(draft, private_key)
+            _check_files(draft)
+            store.upload(release, draft)
+    verify_with(store.fetch(release), key, expect=release)
+    return Signed(release, evaluation["passed"], changed)
+
+
+def describe(run: Run, name: str, evaluation: dict[str, Any]) -> dict[str, Any]:
+    """The content of `release.json`: where the release comes from and how it did; fields may be added."""
+    return {
+        "format": 1,
+        "name": name,
+        "parent": run.parent,
+        "data": run.data,
+        "recipe": {"digest": json_digest(run.recipe), **run.recipe},
+        "run": run.digest,
+        "evaluation": evaluation,
+        # Of the training, not of the signing: signing the same run again must give the same release.
+        "created": run.finished,
+        "package": {"name": "scenario-model", "version": version("scenario-model"), "digest": run.package},
+    }
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """Hard links for now: the store copies, so that a release's files have one name each."""
+    shutil.copytree(source, target, copy_function=os.link, symlinks=True)
+
+
+def _check_files(draft: Path) -> None:
+    for path in sorted(draft.rglob("*")):
+        if path.is_file():
+            tree.check_file_name(path.relative_to(draft).as_posix())
