@@ -1,0 +1,90 @@
+"""Writes that survive a kill or a power cut (aside, fsync, rename, fsync): readers see all or nothing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from scenario_model.errors import ScenarioModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Put a JSON value at `path` atomically and durably."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Put UTF-8 text at `path` atomically and durably."""
+    aside = path.with_name(f".{path.name}.writing")
+    with aside.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    aside.replace(path)
+    sync(path.parent)
+
+
+def publish(aside: Path, final: Path) -> None:
+    """Make a finished directory appear under its final name: all synced first, then one rename.
+
+    `final` must not exist, or be an empty directory.
+    """
+    for path in sorted(aside.rglob("*")):
+        sync(path)
+    sync(aside)
+    aside.rename(final)
+    sync(final.parent)
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a directory to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fresh(aside: Path) -> Path:
+    """An empty directory at `aside`; what an interrupted writer left there is removed."""
+    if aside.exists():
+        shutil.rmtree(aside)
+    aside.mkdir(parents=True)
+    return aside
+
+
+@contextmanager
+def disk_errors(where: Path) -> Iterator[None]:
+    """Turn a full disk, quota or missing permission while writing below `where` into one clear error."""
+    try:
+        yield
+    except Exception as error:
+        reason = _disk_reason(error)
+        if reason is None:
+            raise
+        remedy = "make room or choose another place, then run it again: what was complete before is kept"
+        raise ScenarioModelError(reason, where=str(where), remedy=remedy) from error
+
+
+def _disk_reason(error: Exception) -> str | None:
+    codes = {
+        errno.ENOSPC: "no space left on the disk",
+        errno.EDQUOT: "the disk quota is used up",
+        errno.EACCES: "no permission to write",
+        errno.EPERM: "no permission to write",
+        errno.EROFS: "the file system is read-only",
+        errno.EIO: "the disk reports an input/output error",
+        errno.EFBIG: "a file would be larger than allowed",
+    }
+    if isinstance(error, OSError):
+        return codes.get(error.errno or 0)
+    # safetensors writes in Rust and reports the system's error number in its text only.
+    return next((text for code, text in codes.items() if f"(os error {code})" in str(error)), None)

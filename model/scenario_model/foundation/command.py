@@ -1,0 +1,52 @@
+"""`scenario-model import`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from scenario_model.foundation.importer import import_foundation
+
+
+@click.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Directory for the imported model."
+)
+@click.option(
+    "--max-perplexity",
+    default=1000.0,
+    show_default=True,
+    type=click.FloatRange(min=1),
+    help="Refuse a model whose perplexity per token on plain English is above this.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def command(source: Path, out: Path, max_perplexity: float, as_json: bool) -> None:
+    """Bring a foundation model in, from a Hugging Face directory or a GGUF file.
+
+    Writes safetensors, tokenizer and chat template to OUT, with foundation.json: digest, source, licence,
+    and the proof by use (perplexity on fixed text, an answer). Pickles, code and incomplete weights are
+    refused. Takes 10 to 60 seconds for a small model; a second call finds the model there and changes
+    nothing.
+    """
+    _quiet()
+    click.echo(f"importing {source.name} into {out}", err=True)
+    record, changed = import_foundation(source, out, max_perplexity=max_perplexity)
+    if as_json:
+        click.echo(json.dumps({**record, "directory": str(out), "changed": changed}))
+        return
+    proof = record["proof"]
+    click.echo(f"{'imported' if changed else 'already there'}: {record['name']}@{record['digest']}")
+    click.echo(
+        f"licence {record['license'] or 'not stated'}; perplexity on plain English {proof['perplexity']:.1f}"
+    )
+    click.echo(f"{proof['question']} {proof['answer']}")
+
+
+def _quiet() -> None:
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

@@ -1,0 +1,103 @@
+"""Bring a foundation model in: check, load, write as safetensors, prove by use, publish in one step."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from scenario_model import durable
+from scenario_model.digests import tree_digest
+from scenario_model.errors import InputError, Refused
+from scenario_model.foundation.source import Source, inspect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECORD = "foundation.json"
+
+
+def import_foundation(source_path: Path, out: Path, *, max_perplexity: float) -> tuple[dict[str, Any], bool]:
+    """Import `source_path` into the directory `out`; returns (record, changed).
+
+    The record, also written to `out`/foundation.json, has name, digest (of all other files), source,
+    license and proof. An `out` that already holds this source, unharmed, is left as it is. Raises
+    InputError or Refused.
+    """
+    source = inspect(source_path)
+    record = _already_there(out, source)
+    if record is not None:
+        return record, False
+    with durable.disk_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        aside = durable.fresh(out.parent / f".{out.name}.importing")
+        try:
+            record = _convert(source, aside, name=out.name, max_perplexity=max_perplexity)
+            durable.publish(aside, out)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    return record, True
+
+
+def read_record(directory: Path) -> dict[str, Any]:
+    """The record of an imported foundation model; raises InputError if `directory` is not one."""
+    try:
+        record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
+        return {**record, "digest": str(record["digest"]), "name": str(record["name"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        remedy = "bring a model in with `scenario-model import`"
+        raise InputError("not an imported foundation model", where=str(directory), remedy=remedy) from None
+
+
+def verify_foundation(directory: Path) -> dict[str, Any]:
+    """The record of a foundation model whose files are still those of the record; else raises Refused."""
+    record = read_record(directory)
+    if tree_digest(directory, leave_out=frozenset({RECORD})) != record["digest"]:
+        remedy = "remove the directory and import the model again"
+        raise Refused("files are not those that were imported", where=str(directory), remedy=remedy)
+    return record
+
+
+def _already_there(out: Path, source: Source) -> dict[str, Any] | None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    record = verify_foundation(out)
+    if record.get("source", {}).get("digest") != source.digest:
+        remedy = "choose another --out, or remove it first"
+        raise InputError(
+            f"holds a model from another source ({record['name']})", where=str(out), remedy=remedy
+        )
+    return record
+
+
+def _convert(source: Source, aside: Path, *, name: str, max_perplexity: float) -> dict[str, Any]:
+    from scenario_model.foundation.loading import Loaded, load
+    from scenario_model.foundation.proof import perplexity, prove
+
+    loaded = load(source)
+    expected = perplexity(loaded.model, loaded.tokenizer)
+    loaded.model.save_pretrained(aside)
+    loaded.tokenizer.save_pretrained(aside)
+    # What was written is proven, not what was in memory.
+    written: Loaded = load(Source("directory", aside, ""))
+    proof = prove(written.model, written.tokenizer)
+    found = proof["perplexity"]
+    if not math.isfinite(found) or abs(found - expected) > 0.01 * expected:
+        raise Refused(
+            f"perplexity went from {expected:.2f} to {found:.2f} in the conversion", where=str(source.path)
+        )
+    if found > max_perplexity:
+        what = (
+            f"perplexity on plain English is {found:.0f}, above {max_perplexity:g}: this is no working model"
+        )
+        raise Refused(what, where=str(source.path), remedy="raise --max-perplexity if that is expected")
+    record: dict[str, Any] = {
+        "name": name,
+        "digest": tree_digest(aside),
+        "source": {"kind": source.kind, "file": source.path.name, "digest": source.digest},
+        "license": loaded.license,
+        "proof": {**proof},
+    }
+    durable.write_json(aside / RECORD, record)
+    return record
