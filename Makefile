@@ -1,0 +1,45 @@
+# Only glue: each target says in one line what it does; the work is done by pulumi, ansible, pytest and uv.
+PYTHON ?= python3
+STACK ?= s3-local
+VENV := .venv/bin
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help up down env check test bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+up: ## train, release and serve a real model on this machine, and ask it a question
+	@$(PYTHON) -m controller.up $(STACK)
+
+down: ## remove everything that make up deployed
+	@$(PYTHON) -m controller.down $(STACK)
+
+env: ## shell variables for plain pulumi: eval "$(make -s env)"
+	@$(PYTHON) -m controller.state
+
+check: ## style, types and the quick tests: seconds
+	@$(PYTHON) -m controller.virtualenv dev
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy .
+	$(VENV)/yamllint --strict .
+	$(VENV)/ansible-lint --offline --strict ansible
+	$(VENV)/pytest -m "not slow" -q
+
+test: ## everything: real engine, real services, real models
+	@$(PYTHON) -m controller.virtualenv dev
+	@$(PYTHON) -m engine > /dev/null
+	$(VENV)/pytest --durations=15 $(TESTS)
+
+bench: ## our server and training loop beside their peers
+	@$(PYTHON) -m controller.virtualenv bench
+	$(VENV)/python -m benchmarks
+
+lock: ## pin every dependency with hashes again
+	@$(PYTHON) -m controller.virtualenv control
+	@$(PYTHON) -m controller.lock
+
+clean: ## remove .venv, .state and the cached engine
+	@$(PYTHON) -m controller.clean

@@ -1,0 +1,45 @@
+"""With CI=true a skipped test is a failed one, unless its reason is on the short list below."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+# What continuous integration really lacks; a skip's reason begins with one of these words.
+_ALLOWED_IN_CI = (
+    "needs a GPU",  # the runners have none
+    "needs systemd",  # nor is systemd their first process; the supervisor variant of the same test runs
+)
+
+
+def _refuse_silent_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if os.environ.get("CI") != "true" or not report.skipped or hasattr(report, "wasxfail"):
+        return
+    detail = report.longrepr
+    reason = str(detail[2] if isinstance(detail, tuple) else detail).removeprefix("Skipped: ")
+    if not reason.startswith(_ALLOWED_IN_CI):
+        report.outcome = "failed"
+        report.longrepr = (
+            f"skipped in continuous integration: {reason}\nAllowed reasons: {_ALLOWED_IN_CI} ({__file__})"
+        )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip of one test into a failure that tells its reason."""
+    report = yield
+    _refuse_silent_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a skip of a whole module."""
+    report = yield
+    _refuse_silent_skip(report)
+    return report

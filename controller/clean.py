@@ -1,0 +1,33 @@
+"""`make clean`: remove what `make down` keeps."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+from controller import PROJECT, ROOT
+from controller.state import BACKEND, STATE
+from controller.virtualenv import VENV
+from engine.cache import cache_folder
+from engine.console import say
+
+
+def main() -> None:
+    """Remove `.venv`, `.state` and the cached engine, unless a stack is still up."""
+    deployed = (
+        sorted(path.name for path in STATE.iterdir() if (path / "premises").is_dir())
+        if STATE.is_dir()
+        else []
+    )
+    stacks = BACKEND / ".pulumi" / "stacks" / PROJECT
+    deployed += [path.stem for path in stacks.glob("*.json") if '"urn"' in path.read_text(encoding="utf-8")]
+    if deployed:
+        sys.exit(f"make clean: {', '.join(sorted(set(deployed)))} is still up; run make down first")
+    for folder in (VENV, STATE, cache_folder()):
+        if folder.exists():
+            say(f"removing {folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder}")
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

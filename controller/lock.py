@@ -1,0 +1,32 @@
+"""`make lock`: every dependency pinned again, with hashes, for every platform."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from controller import ROOT
+from controller.virtualenv import VENV
+from engine.console import say
+
+# dev first: the others are subsets of it and have to agree with it, version for version.
+_SETS = ("dev", "control", "model", "bench", "foundation", "uv")
+
+
+def main() -> None:
+    """Compile each `requirements/<set>.in` into its lock; no host name gets into it."""
+    for name in _SETS:
+        source, lock = f"requirements/{name}.in", f"requirements/{name}.lock"
+        flags = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url"]
+        flags += ["--python-version", "3.11", "--quiet", "--upgrade"]
+        flags += ["--no-deps"] if name == "foundation" else []
+        flags += ["--constraint", "requirements/dev.lock"] if name in {"control", "model", "bench"} else []
+        say(f"{source} -> {lock}")
+        command = [str(VENV / "bin" / "uv"), "pip", "compile", *flags, "--output-file", lock, source]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
+        if done.returncode:
+            sys.exit(f"make lock: {source} could not be resolved; the reason is above")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""One stack, driven by plain `pulumi`: make it, and bring it back after a run that was killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from controller import PROJECT, ROOT, ControllerError
+from controller.orphans import end_orphans, is_pulumi
+from controller.state import BACKEND, STATE
+from engine.console import say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SALT = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A stack of this project in the local backend, and the environment that `pulumi` runs in."""
+
+    name: str
+    environment: dict[str, str] = field(repr=False)
+
+    @property
+    def settings(self) -> Path:
+        """The stack's file: what the user edits."""
+        return ROOT / "stacks" / f"Pulumi.{self.name}.yaml"
+
+    @property
+    def exists(self) -> bool:
+        """Whether the backend knows the stack."""
+        return (BACKEND / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json").is_file()
+
+    def pulumi(self, *arguments: str, check: bool = True) -> int:
+        """Run a `pulumi` command on this stack; its output goes to the user as it is."""
+        done = subprocess.run(  # noqa: S603
+            self._command(arguments),
+            cwd=ROOT,
+            env=self.full_environment(),
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        if check and done.returncode:
+            raise ControllerError(f"`pulumi {arguments[0]} --stack {self.name}` failed; the reason is above")
+        return done.returncode
+
+    def ask(self, *arguments: str) -> Any:
+        """Run a `pulumi` command that answers in JSON. Its output, which may hold secrets, is never shown."""
+        done = subprocess.run(  # noqa: S603
+            self._command(arguments),
+            cwd=ROOT,
+            env=self.full_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ControllerError(f"`pulumi {' '.join(arguments)}` failed: {done.stderr.strip()[-800:]}")
+        return json.loads(done.stdout)
+
+    def _command(self, arguments: tuple[str, ...]) -> list[str]:
+        return ["pulumi", *arguments, "--stack", self.name, "--non-interactive"]
+
+    def full_environment(self) -> dict[str, str]:
+        """Return the caller's variables and the engine's; a passphrase of another project is left out."""
+        inherited = {name: value for name, value in os.environ.items() if name != "PULUMI_CONFIG_PASSPHRASE"}
+        return {**inherited, **self.environment}
+
+    def create(self) -> None:
+        """Make the stack known to the backend, without touching its tracked file.
+
+        `pulumi stack init` writes a salt into the stack's file, so it runs beside a throw-away project
+        file of the same name. A salt left in the real file by another state folder would only lock us out.
+        """
+        if self.exists:
+            return
+        text = self.settings.read_text(encoding="utf-8")
+        if _SALT.search(text):
+            if re.search(r"^\s+secure:", text, re.MULTILINE):
+                raise ControllerError(
+                    f"{self.settings} holds secrets of another state folder, whose passphrase is not "
+                    "here; put that .state back, or remove the `secure:` values and the `encryptionsalt` line"
+                )
+            self.forget_salt()
+            say(f"state: the salt of an earlier state folder was taken out of {self.settings.name}")
+        aside = STATE / "init"
+        aside.mkdir(exist_ok=True)
+        (aside / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n", encoding="utf-8")
+        (aside / f"Pulumi.{self.name}.yaml").unlink(missing_ok=True)
+        subprocess.run(  # noqa: S603
+            ["pulumi", "stack", "init", self.name, "--non-interactive", "--cwd", str(aside)],  # noqa: S607
+            env=self.full_environment(),
+            stdin=subprocess.DEVNULL,
+            check=True,
+        )
+
+    def forget_salt(self) -> None:
+        """Take the salt that Pulumi wrote out of the stack's file; the state keeps it."""
+        text = self.settings.read_text(encoding="utf-8")
+        if _SALT.search(text):
+            self.settings.write_text(_SALT.sub("", text), encoding="utf-8")
+
+    def recover(self) -> None:
+        """Bring the stack back after a killed run, saying what is done; do nothing after an orderly one.
+
+        Raises ControllerError when another run is at it right now.
+        """
+        stale = self._stale_locks()
+        end_orphans(self.environment["PULUMI_HOME"])
+        if stale:
+            say(f"recovery: a killed run left {len(stale)} lock(s) on {self.name}: pulumi cancel")
+            self.pulumi("cancel", "--yes")
+        pending = self.deployment().get("pending_operations") or []
+        if pending:
+            names = ", ".join(
+                f"{each['type']} {each['resource']['urn'].rsplit('::')[-1]}" for each in pending
+            )
+            say(
+                f"recovery: begun and not known to have ended: {names}: "
+                "pulumi refresh --clear-pending-creates"
+            )
+            self.pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
+
+    def _stale_locks(self) -> list[Path]:
+        locks = sorted((BACKEND / ".pulumi" / "locks").rglob(f"{PROJECT}/{self.name}/*.json"))
+        for lock in locks:
+            try:
+                holder = json.loads(lock.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue  # half written by the killed run
+            if holder.get("hostname") == os.uname().nodename and is_pulumi(int(holder.get("pid", 0))):
+                raise ControllerError(
+                    f"pulumi (process {holder['pid']}) is working on {self.name} right now; "
+                    "wait for it, or stop it"
+                )
+        return locks
+
+    def deployment(self) -> dict[str, Any]:
+        """Return what the backend holds of the stack; secrets stay encrypted."""
+        exported = self.ask("stack", "export") if self.exists else {}
+        found = exported.get("deployment") or {}
+        return found if isinstance(found, dict) else {}
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the stack's outputs, secrets in plain text: for this process only, never to be printed."""
+        found = self.ask("stack", "output", "--json", "--show-secrets")
+        return found if isinstance(found, dict) else {}

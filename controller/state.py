@@ -1,0 +1,87 @@
+"""The state folder `.state/`: Pulumi's home and backend, the passphrase, and the variables for a shell.
+
+`.state/pulumi` is PULUMI_HOME, `.state/backend` holds every stack's state and history, `.state/passphrase`
+(0600) encrypts their secrets, `.state/<stack>` is what a stack on this machine deploys.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from controller import ROOT, ControllerError
+from controller.virtualenv import VENV, ensure
+from engine import EngineError
+from engine.__main__ import find_engine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STATE = ROOT / ".state"
+PASSPHRASE = STATE / "passphrase"
+BACKEND = STATE / "backend"
+
+
+def prepare() -> dict[str, str]:
+    """Make environment, engine and state folder ready; return the variables that plain `pulumi` needs.
+
+    Raises ControllerError or EngineError, each one line with its remedy.
+    """
+    ensure("control")
+    engine = find_engine(os.environ.get("ENGINE_SOURCE", ""))
+    for folder in (STATE, STATE / "pulumi", BACKEND):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    _make_passphrase()
+    return variables(engine)
+
+
+def variables(engine: Path) -> dict[str, str]:
+    """Return the environment in which `pulumi` finds its engine, its Python and its state."""
+    ahead = [str(VENV / "bin"), str(engine)]
+    behind = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part not in ahead]
+    return {
+        # .venv comes first: the language host takes the Python that it finds on PATH.
+        "PATH": os.pathsep.join([*ahead, *behind]),
+        "PULUMI_HOME": str(STATE / "pulumi"),
+        "PULUMI_BACKEND_URL": BACKEND.as_uri(),
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(PASSPHRASE),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # A stack's file that lost its salt (a checkout, a new clone of the file) is mended from the state.
+        "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+    }
+
+
+def _make_passphrase() -> None:
+    """Generate the passphrase once; a second one would lock the same stacks for good."""
+    if PASSPHRASE.is_file() and PASSPHRASE.stat().st_size:
+        return
+    if next(BACKEND.rglob("stacks/**/*.json"), None):
+        raise ControllerError(
+            f"{PASSPHRASE} is gone, but {BACKEND} holds stacks that only it can decrypt; put it back from "
+            "your backup, or remove .state to begin anew (what is deployed is then no longer known)"
+        )
+    aside = PASSPHRASE.with_suffix(".new")
+    aside.unlink(missing_ok=True)
+    with os.fdopen(
+        os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
+    ) as file:
+        file.write(secrets.token_urlsafe(32))
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(PASSPHRASE)
+
+
+def main() -> None:
+    """Print `export` lines for `eval "$(make -s env)"`."""
+    try:
+        for name, value in prepare().items():
+            print(f"export {name}={shlex.quote(value)}")
+    except (ControllerError, EngineError) as error:
+        sys.exit(f"env: {error}")
+
+
+if __name__ == "__main__":
+    main()

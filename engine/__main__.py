@@ -1,0 +1,84 @@
+"""Print the folder that holds the Pulumi engine: from PATH, the cache, the official release, or a build."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from engine import PROGRAMS, VERSION, EngineError
+from engine.build import build
+from engine.cache import cache_folder, exclusive, kept
+from engine.console import say
+from engine.download import download
+from engine.installed import intact, on_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MAKERS = {"download": download, "build": build}
+
+
+def find_engine(source: str = "") -> Path:
+    """Return the folder of the engine, making one where there is none.
+
+    `source` narrows the choice to "path", "download" or "build"; empty tries all of them in that
+    order, the cache before a download. Raises EngineError naming the remedy.
+    """
+    if source not in {"", "path", *_MAKERS}:
+        raise EngineError(
+            f"ENGINE_SOURCE={source}: not known", remedy="use path, download, build, or leave it empty"
+        )
+    if source in {"", "path"} and (found := on_path()):
+        say(f"engine: {found / 'pulumi'}, found on PATH")
+        return found
+    if source == "path":
+        raise EngineError(
+            f"no pulumi {VERSION} or newer on PATH", remedy="install it, or leave ENGINE_SOURCE empty"
+        )
+    makers = [source] if source else list(_MAKERS)
+    with exclusive(cache_folder() / "lock", "making the engine"):
+        return _from_cache(makers) or _made(makers)
+
+
+def _from_cache(makers: list[str]) -> Path | None:
+    for maker in makers:
+        folder = kept(maker)
+        if folder.is_dir():
+            if intact(folder):
+                say(f"engine: Pulumi {VERSION} kept in {folder} ({maker})")
+                return folder
+            say(f"engine: {folder} is damaged and is made again")
+    return None
+
+
+def _made(makers: list[str]) -> Path:
+    for maker in makers:
+        try:
+            folder = _MAKERS[maker]()
+        except EngineError as error:
+            if maker == makers[-1]:
+                raise
+            say(f"engine: no {maker}: {error}")
+            continue
+        if not intact(folder):
+            raise EngineError(
+                f"{folder / PROGRAMS[0]} does not run here", remedy="run `pulumi version` to see why"
+            )
+        say(f"engine: Pulumi {VERSION} in {folder} ({maker})")
+        return folder
+    raise AssertionError("unreachable: the last maker returns or raises")
+
+
+def main() -> None:
+    """Print the folder on standard output; all else goes to standard error."""
+    try:
+        print(find_engine(os.environ.get("ENGINE_SOURCE", "")))
+    except EngineError as error:
+        sys.exit(f"engine: {error}")
+    except KeyboardInterrupt:
+        sys.exit("engine: interrupted; the next run goes on from here")
+
+
+if __name__ == "__main__":
+    main()

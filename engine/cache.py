@@ -1,0 +1,70 @@
+"""The user's cache folder: one finished engine per version and source, put there by a single rename."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine import VERSION
+from engine.console import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def cache_folder() -> Path:
+    """Say where engines are kept: `$XDG_CACHE_HOME` or `~/.cache`, then this project's name."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "model-deployment-scenarios" / "engine"
+
+
+def kept(source: str) -> Path:
+    """Say where the engine of one source (`download`, `build`) lies once it is finished."""
+    return cache_folder() / VERSION / source
+
+
+@contextlib.contextmanager
+def workspace(source: str) -> Iterator[Path]:
+    """Hand out a folder to make an engine in; it survives an interruption so that the next run goes on."""
+    folder = cache_folder() / VERSION / f"{source}.unfinished"
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+
+
+def keep(made: Path, source: str) -> Path:
+    """Turn a finished `bin` folder into the engine of that source: what has the name is complete.
+
+    Files are flushed to disk before the rename, so that a power cut leaves no engine of zeros.
+    """
+    for path in made.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    target = kept(source)
+    shutil.rmtree(target, ignore_errors=True)
+    made.rename(target)
+    shutil.rmtree(target.with_name(f"{source}.unfinished"), ignore_errors=True)
+    return target
+
+
+@contextlib.contextmanager
+def exclusive(lock: Path, what: str) -> Iterator[None]:
+    """Let one process at a time do `what`; a second one says that it waits, and for whom."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a+", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            say(f"waiting: process {file.read().strip() or '?'} is {what}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
