@@ -1,0 +1,1 @@
+"""Serving: the HTTPS gateway with the OpenAI API, and in `engine` the inference behind it."""

@@ -1,0 +1,73 @@
+"""The record of one HTTP request, from which its log line and its metrics are made."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scenario_model.serve.metrics import Metrics
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """Filled in while the request is handled. Times are of the monotonic clock, in seconds.
+
+    status 499 stands for a client that left before the answer began (a convention of nginx).
+    """
+
+    request_id: str
+    method: str
+    handler: str
+    began: float = field(default_factory=time.monotonic)
+    key: str | None = None
+    status: int | None = None
+    error: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    finish_reason: str | None = None
+    first_token: float | None = None
+    last_token: float | None = None
+
+    def produced(self, tokens: int, metrics: Metrics) -> None:
+        """Account for newly generated tokens."""
+        if tokens == 0:
+            return
+        now = time.monotonic()
+        if self.last_token is None:
+            self.first_token = now
+            metrics.first_token.observe(now - self.began)
+            metrics.prompt_tokens.inc(self.prompt_tokens)
+        else:
+            metrics.between_tokens((now - self.last_token) / tokens)
+        metrics.generation_tokens.inc(tokens)
+        self.completion_tokens += tokens
+        self.last_token = now
+
+    def ended(self, reason: str, metrics: Metrics) -> None:
+        """Account for the end of a generation: stop, length, abort or error."""
+        self.finish_reason = reason
+        metrics.finished(reason)
+        metrics.request_prompt.observe(self.prompt_tokens)
+        metrics.request_generation.observe(self.completion_tokens)
+        metrics.whole_request.observe(time.monotonic() - self.began)
+        if self.first_token is not None and self.last_token is not None and self.completion_tokens > 1:
+            metrics.per_token.observe((self.last_token - self.first_token) / (self.completion_tokens - 1))
+
+    def fields(self) -> dict[str, Any]:
+        """Give the log line's fields; milliseconds for people."""
+        first = None if self.first_token is None else round((self.first_token - self.began) * 1000, 1)
+        return {
+            "request_id": self.request_id,
+            "key": self.key,
+            "method": self.method,
+            "path": self.handler,
+            "status": self.status,
+            "error": self.error,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "finish_reason": self.finish_reason,
+            "first_token_ms": first,
+            "duration_ms": round((time.monotonic() - self.began) * 1000, 1),
+        }

@@ -1,0 +1,61 @@
+"""`scenario-model serve`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scenario_model import config
+from scenario_model.serve import logs
+from scenario_model.serve.settings import ServeSettings, load_api_keys
+
+if TYPE_CHECKING:
+    from scenario_model.release.verify import VerifiedRelease
+
+
+@click.command("serve")
+@click.option(
+    "--config", "path", required=True, type=click.Path(path_type=Path), help="JSON file; see below."
+)
+@click.option("--json", "as_json", is_flag=True, help="When ready, print one JSON object on standard output.")
+def command(path: Path, as_json: bool) -> None:
+    """Serve the release that a channel names, over HTTPS, with the OpenAI API.
+
+    The release is verified before a byte of it is parsed. The configuration names store, name, channel,
+    verification_key, host, port, tls {certificate, private_key}, api_keys, limits, engine, cache and
+    drain_seconds (default 8: what was accepted may take so long after SIGTERM). /healthz and /readyz answer
+    without an API key. Ends with 0 after SIGTERM or SIGINT; a second signal ends it at once.
+    """
+    settings = config.load_file(ServeSettings, path)
+    api_keys = load_api_keys(settings.api_keys)
+    # Imported late, so that a mistake in the configuration shows at once.
+    from scenario_model.serve.listener import bind, tls_context
+    from scenario_model.serve.running import run
+
+    context = tls_context(settings.tls)
+    sock = bind(settings.host, settings.port)
+    logs.configure()
+    release = _verified(settings)
+    port = sock.getsockname()[1]
+
+    def announce(seconds: float) -> None:
+        if as_json:
+            ready = {"release": release.id, "host": settings.host, "port": port, "seconds": round(seconds, 1)}
+            click.echo(json.dumps(ready))
+
+    logs.info("listening", host=settings.host, port=port)
+    run(settings, api_keys, release, sock, context, announce)
+
+
+def _verified(settings: ServeSettings) -> VerifiedRelease:
+    from scenario_model.release import channel
+    from scenario_model.release.store import FolderStore
+    from scenario_model.release.verify import verify_release
+
+    store = FolderStore(settings.store)
+    wanted = channel.current(store, settings.name, settings.channel, settings.verification_key)
+    logs.info("verifying", release=wanted, store=str(settings.store))
+    return verify_release(store.fetch(wanted), settings.verification_key, expect=wanted)

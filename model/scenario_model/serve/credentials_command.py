@@ -1,0 +1,43 @@
+"""`scenario-model credentials`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from scenario_model.serve import credentials
+
+
+@click.command("credentials")
+@click.option(
+    "--out", "directory", required=True, type=click.Path(path_type=Path), help="Folder for the files."
+)
+@click.option(
+    "--host",
+    "hosts",
+    required=True,
+    multiple=True,
+    help="DNS name or IP address that clients connect to; may be given several times.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def command(directory: Path, hosts: tuple[str, ...], as_json: bool) -> None:
+    """Make a CA (10 years), a server certificate (1 year) and an API key (256 bit), or keep what is good.
+
+    The server certificate is renewed when less than 30 days are left or the hosts change. Clients trust
+    ca.pem; the server reads server.pem, server.key and api_keys.json (hashes only); api_key holds the key
+    itself, for the operator. The key is never printed.
+    """
+    made = credentials.ensure(directory, hosts)
+    files = ("ca.pem", "server.pem", "server.key", "api_key", "api_keys.json")
+    if as_json:
+        paths = {name.replace(".", "_"): str(directory / name) for name in files}
+        expires = made.expires.isoformat()
+        click.echo(
+            json.dumps({"changed": bool(made.changed), "files": paths, "hosts": hosts, "expires": expires})
+        )
+    elif made.changed:
+        click.echo(f"wrote {', '.join(made.changed)} in {directory}", err=True)
+    else:
+        click.echo(f"nothing to do: the credentials in {directory} are good", err=True)

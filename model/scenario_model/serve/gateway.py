@@ -1,0 +1,221 @@
+"""The HTTP application: what is in front of every endpoint, and the endpoints.
+
+Only `/healthz` and `/readyz` answer without a key. Everything else, known path or not, needs one: the list is
+of what is open, not of what is closed. That includes `/metrics` (Prometheus sends a key with its
+`authorization` setting): behind a proxy on the same host, every client would come from loopback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, Router
+
+from scenario_model.serve import logs
+from scenario_model.serve.access import Keyring, RateLimiter
+from scenario_model.serve.bodies import Disconnected
+from scenario_model.serve.calls import Call
+from scenario_model.serve.completions import Completions, check_model
+from scenario_model.serve.errors import ApiError
+from scenario_model.serve.metrics import Metrics
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Message, Receive, Scope, Send
+
+    from scenario_model.serve.service import Service
+    from scenario_model.serve.settings import ApiKeys, Limits
+
+OPEN_PATHS = ("/healthz", "/readyz")
+# Extension of the ASGI scope by which our listener lets us cut a connection at once.
+ABORT = "scenario_model.abort"
+_PATHS = (*OPEN_PATHS, "/metrics", "/v1/models", "/v1/chat/completions", "/v1/completions")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class Gateway:
+    """The ASGI application: names, authenticates, dispatches, logs and counts every request."""
+
+    def __init__(self, service: Service, api_keys: ApiKeys, limits: Limits) -> None:
+        self._service, self._limits = service, limits
+        self._keyring = Keyring(api_keys)
+        self.metrics = Metrics(service)
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        limiter = RateLimiter(limits, self._keyring.names)
+        chat = Completions(service, self.metrics, limiter, limits, chat=True)
+        completion = Completions(service, self.metrics, limiter, limits, chat=False)
+        self._router = Router(
+            [
+                Route("/healthz", self._healthz),
+                Route("/readyz", self._readyz),
+                Route("/metrics", self._metrics),
+                Route("/v1/models", self._models),
+                Route("/v1/models/{model:path}", self._model),
+                Route("/v1/chat/completions", chat, methods=["POST"]),
+                Route("/v1/completions", completion, methods=["POST"]),
+            ],
+            redirect_slashes=False,
+            default=_not_found,
+        )
+
+    async def idle(self) -> None:
+        """Wait until no request is being answered."""
+        while self._in_flight:
+            self._idle.clear()
+            await self._idle.wait()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request; whatever happens, it is logged and counted once."""
+        if scope["type"] != "http":
+            raise RuntimeError("neither WebSocket nor lifespan events are served")
+        call = _call(scope)
+        exchange = _Exchange(scope, receive, send, call, self._service, self._limits)
+        scope["state"] = {"call": call}
+        # Makes the router raise for a wrong method instead of answering in plain text.
+        scope["app"] = self
+        self._in_flight += 1
+        try:
+            await self._answer(scope, exchange, call)
+        finally:
+            self._in_flight -= 1
+            self._idle.set()
+            self._record(call)
+
+    async def _answer(self, scope: Scope, exchange: _Exchange, call: Call) -> None:
+        try:
+            if scope["path"] not in OPEN_PATHS:
+                call.key = self._keyring.identify(scope["headers"])
+            await self._router(scope, exchange.receive, exchange.send)
+        except ApiError as error:
+            await exchange.refuse(error)
+        except HTTPException as error:
+            await exchange.refuse(ApiError(error.status_code, f"{error.detail}."))
+        except Disconnected:
+            call.error = call.error or "client_disconnected"
+        except Exception as error:  # noqa: BLE001  (the last resort: the server goes on, the client is told)
+            logs.error(
+                "internal error",
+                request_id=call.request_id,
+                exception=type(error).__name__,
+                where=logs.where(error),
+            )
+            await exchange.refuse(ApiError(500, f"Internal error; see the log for {call.request_id}."))
+
+    def _record(self, call: Call) -> None:
+        status = call.status or 499
+        self.metrics.http(call.handler, call.method, status)
+        if call.handler not in (*OPEN_PATHS, "/metrics") or status >= 400:
+            logs.info("request", **call.fields(), release=self._service.release)
+
+    async def _healthz(self, request: Request) -> Response:  # noqa: ARG002
+        return PlainTextResponse("alive\n")
+
+    async def _readyz(self, request: Request) -> Response:  # noqa: ARG002
+        reason = self._service.not_ready()
+        return PlainTextResponse(
+            "ready\n" if reason is None else f"{reason}\n", 200 if reason is None else 503
+        )
+
+    async def _metrics(self, request: Request) -> Response:  # noqa: ARG002
+        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _models(self, request: Request) -> Response:  # noqa: ARG002
+        return JSONResponse({"object": "list", "data": [self._describe()]})
+
+    async def _model(self, request: Request) -> Response:
+        check_model(self._service, request.path_params["model"])
+        return JSONResponse(self._describe())
+
+    def _describe(self) -> dict[str, object]:
+        engine = self._service.engine
+        return {
+            "id": self._service.name,
+            "object": "model",
+            "created": self._service.created,
+            "owned_by": "scenario-model",
+            "root": self._service.release,
+            "max_model_len": None if engine is None else engine.max_context,
+        }
+
+
+class _Exchange:
+    """One request and its answer, seen from the outside: adds our headers, cuts off a reader that stalls."""
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, call: Call, service: Service, limits: Limits
+    ) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._call, self._service, self._limits = call, service, limits
+        names = {name for name, value in scope["headers"] if value != b"0"}
+        self._body_pending = bool(names & {b"content-length", b"transfer-encoding"})
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if not message.get("more_body", False):
+            self._body_pending = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._call.status = message["status"]
+            message = {**message, "headers": [*message.get("headers", []), *self._headers()]}
+        try:
+            async with asyncio.timeout(self._limits.stall_seconds):
+                await self._send(message)
+        except TimeoutError:
+            self._call.error = "reader_stalled"
+            self._cut()
+            raise Disconnected from None
+
+    async def refuse(self, error: ApiError) -> None:
+        """Answer with an error; if an answer has begun already, all that is left is to cut it."""
+        self._call.error = error.code or error.__class__.__name__
+        if self._call.status is not None:
+            self._cut()
+            return
+        response = JSONResponse(error.body, error.status, error.headers)
+        try:
+            await response(self._scope, self.receive, self.send)
+        except Disconnected:
+            return
+
+    def _cut(self) -> None:
+        extension = self._scope.get("extensions", {}).get(ABORT)
+        if extension is not None:
+            extension["abort"]()
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        headers = [
+            (b"date", formatdate(usegmt=True).encode()),
+            (b"x-request-id", self._call.request_id.encode()),
+            (b"x-release", self._service.release.encode()),
+            (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        # What is left of an unread body would be taken for the next request's head.
+        if self._body_pending or self._service.draining:
+            headers.append((b"connection", b"close"))
+        return headers
+
+
+def _call(scope: Scope) -> Call:
+    path = "/v1/models/{model}" if scope["path"].startswith("/v1/models/") else scope["path"]
+    asked = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    sane = len(asked) == 1 and re.fullmatch(rb"[A-Za-z0-9_.-]{1,64}", asked[0])
+    return Call(
+        request_id=asked[0].decode() if sane else f"req_{secrets.token_hex(12)}",
+        method=scope["method"] if scope["method"] in _METHODS else "other",
+        # Whatever else a client writes there is its own business, and may be a secret.
+        handler=path if path in (*_PATHS, "/v1/models/{model}") else "other",
+    )
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+    raise ApiError(404, "There is nothing at this path.", code="not_found")

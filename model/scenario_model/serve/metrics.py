@@ -1,0 +1,171 @@
+"""`/metrics` in the Prometheus text format, under the names that vLLM's dashboards ask for.
+
+Names and meanings follow https://docs.vllm.ai/en/stable/usage/metrics/ ; `vllm:time_per_output_token_seconds`
+is the older name of `vllm:inter_token_latency_seconds`. Every series carries `model_name` and `release`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scenario_model.serve.engine.interface import EngineStatistics
+    from scenario_model.serve.service import Service
+
+_LABELS = ("model_name", "release")
+_FIRST_TOKEN = (
+    0.001,
+    0.005,
+    0.01,
+    0.02,
+    0.04,
+    0.06,
+    0.08,
+    0.1,
+    0.25,
+    0.5,
+    0.75,
+    1,
+    2.5,
+    5,
+    7.5,
+    10,
+    20,
+    40,
+    80,
+)
+_BETWEEN_TOKENS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.075,
+    0.1,
+    0.15,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.75,
+    1,
+    2.5,
+    5,
+)
+_WHOLE_REQUEST = (0.05, 0.1, 0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480)
+_TOKENS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
+
+
+class Metrics:
+    """Counters and histograms of one server; the engine's gauges are read when somebody asks."""
+
+    def __init__(self, service: Service) -> None:
+        self._registry = CollectorRegistry()
+        self._label_values = (service.name, service.release)
+        self._registry.register(_EngineGauges(service))
+        self.prompt_tokens = self._counter("vllm:prompt_tokens", "Prompt tokens processed.")
+        self.generation_tokens = self._counter("vllm:generation_tokens", "Tokens generated.")
+        self.first_token = self._histogram(
+            "vllm:time_to_first_token_seconds", "From request to first token.", _FIRST_TOKEN
+        )
+        self._between = [
+            self._histogram(name, "From one output token to the next.", _BETWEEN_TOKENS)
+            for name in ("vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds")
+        ]
+        self.whole_request = self._histogram(
+            "vllm:e2e_request_latency_seconds", "From request to last token.", _WHOLE_REQUEST
+        )
+        self.per_token = self._histogram(
+            "vllm:request_time_per_output_token_seconds",
+            "Time per output token after the first, mean of each request.",
+            _BETWEEN_TOKENS,
+        )
+        self.request_prompt = self._histogram("vllm:request_prompt_tokens", "Prompt tokens.", _TOKENS)
+        self.request_generation = self._histogram(
+            "vllm:request_generation_tokens", "Tokens generated for a request.", _TOKENS
+        )
+        self._success = Counter(
+            "vllm:request_success",
+            "Requests that ended, by reason.",
+            (*_LABELS, "finished_reason"),
+            registry=self._registry,
+        )
+        self._http = Counter(
+            "http_requests",
+            "HTTP requests answered.",
+            (*_LABELS, "handler", "method", "status"),
+            registry=self._registry,
+        )
+        self._refused = Counter(
+            "scenario_model_connections_refused",
+            "Connections and malformed requests turned away before they reached a handler.",
+            (*_LABELS, "reason"),
+            registry=self._registry,
+        )
+
+    def between_tokens(self, seconds: float) -> None:
+        """Observe the time between two output tokens of one answer."""
+        for histogram in self._between:
+            histogram.observe(seconds)
+
+    def finished(self, reason: str) -> None:
+        """Count an answer's end: stop, length, abort (the client left) or error."""
+        self._success.labels(*self._label_values, reason).inc()
+
+    def http(self, handler: str, method: str, status: int) -> None:
+        """Count an HTTP answer."""
+        self._http.labels(*self._label_values, handler, method, str(status)).inc()
+
+    def refused(self, reason: str) -> None:
+        """Count what was turned away before HTTP."""
+        self._refused.labels(*self._label_values, reason).inc()
+
+    def text(self) -> bytes:
+        """Everything, in the Prometheus text exposition format 0.0.4."""
+        return generate_latest(self._registry)
+
+    def _counter(self, name: str, documentation: str) -> Counter:
+        return Counter(name, documentation, _LABELS, registry=self._registry).labels(*self._label_values)
+
+    def _histogram(self, name: str, documentation: str, buckets: tuple[float, ...]) -> Histogram:
+        histogram = Histogram(name, documentation, _LABELS, buckets=buckets, registry=self._registry)
+        return histogram.labels(*self._label_values)
+
+
+class _EngineGauges:
+    """Asks the engine at the moment of the scrape."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        service = self._service
+        labels = (service.name, service.release)
+        values = {
+            "scenario_model_ready": ("1 if the server answers requests.", float(service.not_ready() is None))
+        }
+        if service.engine is not None:
+            values |= _gauges(service.engine.statistics(), service.engine.max_context)
+        for name, (documentation, value) in values.items():
+            family = GaugeMetricFamily(name, documentation, labels=_LABELS)
+            family.add_metric(labels, value)
+            yield family
+
+
+def _gauges(now: EngineStatistics, max_context: int) -> dict[str, tuple[str, float]]:
+    capacity = now.slots * max_context
+    return {
+        "vllm:num_requests_running": ("Requests that are generating.", now.running),
+        "vllm:num_requests_waiting": ("Requests that wait for a slot.", now.waiting),
+        "vllm:kv_cache_usage_perc": (
+            "Part of the key/value cache in use; 1 is all of it.",
+            now.cache_tokens_used / capacity if capacity else 0.0,
+        ),
+        "scenario_model_engine_step_seconds": ("Duration of the last step.", now.last_step_seconds),
+    }

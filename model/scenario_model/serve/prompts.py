@@ -1,0 +1,74 @@
+"""Text and conversations into token ids, beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from scenario_model.serve.errors import ApiError, bad_request
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class PromptEncoder:
+    """Tokenizes in a thread of its own: a long prompt holds up no stream, the tokenizer has one user."""
+
+    def __init__(self, tokenizer: Any, max_context: int) -> None:
+        self._tokenizer, self._max_context = tokenizer, max_context
+        self._vocabulary = len(tokenizer)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
+
+    async def chat(self, messages: Sequence[dict[str, str]]) -> tuple[int, ...]:
+        """Render a conversation with the model's own template, ready for the assistant's turn."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._render, list(messages))
+
+    async def completion(self, prompt: str | tuple[int, ...]) -> tuple[int, ...]:
+        """Tokenize a text; check token ids. Raises ApiError 400 for an id that the model does not have."""
+        if isinstance(prompt, str):
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._tokenize, prompt)
+        for token in prompt:
+            if not 0 <= token < self._vocabulary:
+                raise bad_request(
+                    f"'prompt' holds the token id {token}; ids go from 0 to {self._vocabulary - 1}.", "prompt"
+                )
+        return prompt
+
+    def room(self, prompt: Sequence[int], max_tokens: int | None, parameter: str) -> int:
+        """Tokens that the answer may have. Raises ApiError 400, with the numbers, if they do not fit."""
+        left = self._max_context - len(prompt)
+        wanted = 1 if max_tokens is None else max_tokens
+        if not prompt:
+            raise bad_request(f"'{parameter}' has no tokens.", parameter)
+        if wanted > left:
+            raise ApiError(
+                400,
+                f"This model's maximum context length is {self._max_context} tokens. However, you requested "
+                f"{len(prompt) + wanted} tokens ({len(prompt)} in '{parameter}', {wanted} for the answer).",
+                code="context_length_exceeded",
+                param=parameter,
+            )
+        return left if max_tokens is None else max_tokens
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _render(self, messages: list[dict[str, str]]) -> tuple[int, ...]:
+        try:
+            text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except jinja2.TemplateError as error:
+            # The template's own refusal, such as "roles must alternate".
+            raise bad_request(f"The model's chat template refuses 'messages': {error}", "messages") from None
+        except ValueError:
+            raise bad_request(
+                "This model has no chat template; use /v1/completions.", "messages", "no_chat_template"
+            ) from None
+        # The template writes the special tokens itself.
+        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _tokenize(self, prompt: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer(prompt)["input_ids"])

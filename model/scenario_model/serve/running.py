@@ -1,0 +1,128 @@
+"""A server's life: listen, load, prove, serve, drain, end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+
+from scenario_model.errors import ScenarioModelError
+from scenario_model.serve import logs
+from scenario_model.serve.gateway import Gateway
+from scenario_model.serve.listener import Listener
+from scenario_model.serve.service import Service
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+    from scenario_model.release.verify import VerifiedRelease
+    from scenario_model.serve.engine import Engine
+    from scenario_model.serve.settings import ApiKeys, ServeSettings
+
+# After the drain's deadline: for the last words to reach the clients, then for new ones to hear "503".
+_FLUSH_SECONDS = 1.0
+_LINGER_SECONDS = 0.2
+_WATCH_SECONDS = 1.0
+
+Announce = Callable[[float], None]
+
+
+def run(
+    settings: ServeSettings,
+    api_keys: ApiKeys,
+    release: VerifiedRelease,
+    sock: socket.socket,
+    context: ssl.SSLContext,
+    announce: Announce,
+) -> None:
+    """Serve until SIGTERM or SIGINT; then drain and return. A second signal ends the process at once.
+
+    announce is called with the seconds it took, once the server is ready. Raises ScenarioModelError if the
+    engine cannot load or fails.
+    """
+    server = _Server(settings, api_keys, release)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(server.serve(sock, context, announce))
+
+
+class _Server:
+    def __init__(self, settings: ServeSettings, api_keys: ApiKeys, release: VerifiedRelease) -> None:
+        self._settings, self._release = settings, release
+        self._service = Service(release.name, release.id)
+        self._gateway = Gateway(self._service, api_keys, settings.limits)
+        self._listener = Listener(self._gateway, settings.limits, self._service.release)
+        self._stop = asyncio.Event()
+        self._loading = True
+
+    async def serve(self, sock: socket.socket, context: ssl.SSLContext, announce: Announce) -> None:
+        began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, number)
+        # Listens before it can answer: a client hears "503, come again" instead of nothing.
+        await self._listener.start(sock, context)
+        logs.info("loading the model", release=self._service.release)
+        engine = await loop.run_in_executor(None, self._load)
+        engine.start()
+        try:
+            await self._service.attach(engine)
+            self._loading = False
+            seconds = time.monotonic() - began
+            logs.info("ready", release=self._service.release, seconds=round(seconds, 1))
+            announce(seconds)
+            await self._watch(engine)
+            await self._drain(engine)
+        finally:
+            engine.stop()
+            await self._listener.close()
+
+    def _load(self) -> Engine:
+        # Imported here, in the loading thread: torch alone takes seconds.
+        from scenario_model.serve.engine import Engine
+
+        engine = Engine(self._release.directory, self._settings.engine, self._settings.cache)
+        # Nobody may have swapped a file between its verification and its use.
+        self._release.check_unchanged()
+        return engine
+
+    async def _watch(self, engine: Engine) -> None:
+        """Wait for a signal. Raises ScenarioModelError if the engine fails: a supervisor then starts anew."""
+        while not self._stop.is_set():
+            if engine.statistics().state == "failed":
+                raise ScenarioModelError("the engine failed", remedy="see the log; start the server again")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_WATCH_SECONDS):
+                    await self._stop.wait()
+
+    async def _drain(self, engine: Engine) -> None:
+        began = time.monotonic()
+        logs.info("draining", seconds=self._settings.drain_seconds)
+        await engine.drain(self._settings.drain_seconds)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await self._gateway.idle()
+        await asyncio.sleep(_LINGER_SECONDS)
+        logs.info("drained", seconds=round(time.monotonic() - began, 1))
+
+    def _signalled(self, number: signal.Signals) -> None:
+        again = self._service.draining
+        self._service.draining = True
+        self._stop.set()
+        if again or self._loading:
+            # Nothing was accepted yet, or somebody is in a hurry; a thread that loads cannot be interrupted.
+            logs.info("ending at once", signal=number.name)
+            _exit(128 + number if again else 0)
+
+
+def _exit(code: int) -> Any:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

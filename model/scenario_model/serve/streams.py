@@ -1,0 +1,93 @@
+"""Server-sent events to one client: whole events, comments when silent, and an end to readers that stall.
+
+Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.types import Receive, Send
+
+    from scenario_model.serve.engine.interface import Generation
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    # nginx would hold the events back otherwise.
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class EventStream:
+    """The answer's status and headers are sent with the first event or comment, whichever is first.
+
+    So a request that cannot be started can still be answered with a status of its own.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._sent_at = asyncio.get_running_loop().time()
+        self._one_writer = asyncio.Lock()
+        self.opened = False
+
+    async def event(self, data: dict[str, Any] | str) -> None:
+        """Send one event; `data` is JSON unless it is text."""
+        text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        await self._write(f"data: {text}\n\n".encode())
+
+    async def close(self) -> None:
+        """End the answer."""
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    @contextlib.asynccontextmanager
+    async def kept_alive(self, seconds: float) -> AsyncIterator[None]:
+        """Send a comment whenever nothing else was sent for so long."""
+        task = asyncio.create_task(self._comment_when_silent(seconds))
+        try:
+            yield
+        finally:
+            await _end(task)
+
+    async def _comment_when_silent(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(max(0.0, self._sent_at + seconds - loop.time()))
+            if loop.time() >= self._sent_at + seconds:
+                await self._write(b": still working\n\n")
+
+    async def _write(self, body: bytes) -> None:
+        self._sent_at = asyncio.get_running_loop().time()
+        async with self._one_writer:
+            if not self.opened:
+                await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                self.opened = True
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+@contextlib.asynccontextmanager
+async def cancelled_on_disconnect(generation: Generation, receive: Receive) -> AsyncIterator[None]:
+    """Give the generation's slot back when the client leaves, or when the block ends for any reason."""
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        generation.cancel()
+
+    task = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        generation.cancel()
+        await _end(task)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
