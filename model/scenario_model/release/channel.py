@@ -151,7 +151,9 @@ def _append(
         )
 
 
-def _chain(store: Store, name: str, channel: str, key: ec.EllipticCurvePublicKey) -> list[tuple[Entry, str]]:
+def _chain(
+    store: Store, name: str, channel: str, key: ec.EllipticCurvePublicKey | None
+) -> list[tuple[Entry, str]]:
     """The checked entries, each with the SHA-256 of its bytes."""
     prefix = f"channels/{check_name(name, 'release')}/{check_name(channel, 'channel')}"
     entries: list[tuple[Entry, str]] = []
