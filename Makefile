@@ -2,7 +2,6 @@
 PYTHON ?= python3
 STACK ?= s3-local
 VENV := .venv/bin
-export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help up down env check test bench lock clean

@@ -110,6 +110,8 @@ def _fetch(url: str, target: Path) -> Path:
         while chunk := answer.read(_CHUNK):
             file.write(chunk)
             progress.update(f"{file.tell() / 1e6:.0f} of {total / 1e6:.0f} MB")
+        if file.tell() < total:
+            raise ConnectionError(f"broke off after {file.tell()} of {total} bytes")
     progress.done(f"{part.stat().st_size / 1e6:.0f} MB")
     return part.rename(target)
 
@@ -136,5 +138,6 @@ def _sha256(path: Path) -> str:
 
 
 def _reason(error: OSError) -> str:
-    reason = getattr(error, "reason", None)
-    return str(reason if isinstance(reason, OSError | str) and str(reason) else error)
+    """A URLError hides the reason in an attribute; an HTTPError is one too, and says it best itself."""
+    hidden = getattr(error, "reason", None)
+    return str(hidden) if isinstance(hidden, OSError) else str(error)
