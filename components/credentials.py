@@ -1,0 +1,230 @@
+"""A certificate authority, a server's certificate and an API key of the stack's own.
+
+Private keys and the API key are outputs that the state keeps encrypted. How long a certificate is valid is
+one of its inputs, so that a renewal that has come due shows in a preview as the change it is.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import ipaddress
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from pulumi.dynamic import CheckResult, CreateResult, Resource, ResourceProvider, UpdateResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Properties = dict[str, Any]
+
+RENEW_DAYS_BEFORE = 30
+_CA_DAYS = 3650
+_SERVER_DAYS = 397
+_KEY_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
+
+def valid_until(previous: str | None, days: int, today: dt.date) -> str:
+    """Return the last day of validity, ISO: the previous one, or a new one if fewer than 30 days are left."""
+    if previous and (dt.date.fromisoformat(previous) - today).days >= RENEW_DAYS_BEFORE:
+        return previous
+    return (today + dt.timedelta(days=days)).isoformat()
+
+
+class _Renewing(ResourceProvider):
+    """A certificate whose last day is decided when inputs are checked: the same in preview and update."""
+
+    serialize_as_secret_always = False
+    days = 0
+
+    def check(self, olds: Properties, news: Properties) -> CheckResult:
+        today = dt.datetime.now(dt.UTC).date()
+        return CheckResult(
+            {**news, "valid_until": valid_until(olds.get("valid_until"), self.days, today)}, []
+        )
+
+
+class CertificateAuthorityProvider(_Renewing):
+    """Makes a self-signed authority on P-256; a renewal keeps the key: what it issued stays good."""
+
+    days = _CA_DAYS
+
+    def create(self, props: Properties) -> CreateResult:
+        """Make key and certificate."""
+        return CreateResult(
+            "certificate-authority", _authority(props, ec.generate_private_key(ec.SECP256R1()))
+        )
+
+    def update(self, _id: str, olds: Properties, news: Properties) -> UpdateResult:
+        """Make a new certificate for the same key."""
+        return UpdateResult(_authority(news, _load_key(olds["private_key"])))
+
+
+class ServerCertificateProvider(_Renewing):
+    """Makes a server's key and certificate; every update makes a new key."""
+
+    days = _SERVER_DAYS
+
+    def create(self, props: Properties) -> CreateResult:
+        """Make key and certificate."""
+        return CreateResult("server-certificate", _server(props))
+
+    def update(self, _id: str, _olds: Properties, news: Properties) -> UpdateResult:
+        """Make key and certificate anew."""
+        return UpdateResult(_server(news))
+
+
+class ApiKeyProvider(ResourceProvider):
+    """Makes a random key of 256 bits, once."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: Properties) -> CreateResult:
+        """Make the key and its digest."""
+        key = secrets.token_urlsafe(32)
+        return CreateResult(
+            "api-key", {**props, "key": key, "sha256": hashlib.sha256(key.encode()).hexdigest()}
+        )
+
+
+class CertificateAuthority(Resource, module="credentials", name="CertificateAuthority"):
+    """The stack's own authority: `certificate` for clients to trust, `private_key` (secret) to issue with."""
+
+    certificate: pulumi.Output[str]
+    private_key: pulumi.Output[str]
+
+    def __init__(self, name: str, *, common_name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register an authority whose subject is `common_name`."""
+        properties = {"common_name": common_name, "certificate": None, "private_key": None}
+        super().__init__(CertificateAuthorityProvider(), name, properties, _secret(opts, "private_key"))
+
+
+class ServerCertificate(Resource, module="credentials", name="ServerCertificate"):
+    """A server's `certificate` and `private_key` (secret), issued by an authority for names and addresses."""
+
+    certificate: pulumi.Output[str]
+    private_key: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        authority: CertificateAuthority,
+        names: Sequence[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Register a certificate for `names`; the first is its subject."""
+        properties = {
+            "names": list(names),
+            "authority_certificate": authority.certificate,
+            "authority_key": authority.private_key,
+            "certificate": None,
+            "private_key": None,
+        }
+        super().__init__(ServerCertificateProvider(), name, properties, _secret(opts, "private_key"))
+
+
+class ApiKey(Resource, module="credentials", name="ApiKey"):
+    """A client's `key` (secret) and its `sha256`, which is all that a server needs to know it."""
+
+    key: pulumi.Output[str]
+    sha256: pulumi.Output[str]
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register a key; to get another one, replace it (`pulumi up --replace URN`)."""
+        super().__init__(ApiKeyProvider(), name, {"key": None, "sha256": None}, _secret(opts, "key"))
+
+
+def _secret(opts: pulumi.ResourceOptions | None, output: str) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=[output]))
+
+
+def _authority(props: Properties, key: ec.EllipticCurvePrivateKey) -> Properties:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, props["common_name"])])
+    builder = (
+        _builder(subject, subject, key, props["valid_until"])
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage("key_cert_sign", "crl_sign"), critical=True)
+    )
+    return {**props, **_issued(builder.sign(key, hashes.SHA256()), key)}
+
+
+def _server(props: Properties) -> Properties:
+    authority = x509.load_pem_x509_certificate(props["authority_certificate"].encode())
+    authority_key = _load_key(props["authority_key"])
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, props["names"][0][:64])])
+    builder = (
+        _builder(subject, authority.subject, key, props["valid_until"])
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage("digital_signature"), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([_alternative(name) for name in props["names"]]), critical=False
+        )
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
+        )
+    )
+    return {**props, **_issued(builder.sign(authority_key, hashes.SHA256()), key)}
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, last_day: str
+) -> x509.CertificateBuilder:
+    # A day back, for hosts whose clock is behind.
+    start = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    end = dt.datetime.combine(dt.date.fromisoformat(last_day), dt.time(23, 59, 59), dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(end)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _key_usage(*allowed: str) -> x509.KeyUsage:
+    return x509.KeyUsage(**{usage: usage in allowed for usage in _KEY_USAGES})
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _load_key(pem: str) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(pem.encode(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101 - it is one that we made
+    return key
+
+
+def _issued(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
+    """Return certificate and key as PEM."""
+    return {
+        "certificate": certificate.public_bytes(serialization.Encoding.PEM).decode(),
+        "private_key": key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode(),
+    }

@@ -1,0 +1,45 @@
+"""A killed `pulumi` leaves nothing that goes on changing hosts: each process ends with the one above it."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from functools import cache
+from pathlib import Path
+
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
+@cache
+def end_with_engine() -> None:
+    """End this process, a provider's, soon after the engine that started it has gone.
+
+    Pulumi itself ends its providers, but cannot when it is killed. Called when a provider is first used,
+    while the engine surely lives. It starts a shell, the shell the provider: two generations are watched.
+    """
+    parent = os.getppid()
+    generations = (parent, _parent_of(parent))
+
+    def watch() -> None:
+        while (os.getppid(), _parent_of(parent)) == generations:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def abandoned() -> bool:
+    """Return whether the other end of standard input was closed: its holder, who sends no more, has gone."""
+    return bool(select.select([0], [], [], 0)[0])
+
+
+def _parent_of(pid: int) -> int:
+    """Return the parent of a process; 0 if there is no such process."""
+    try:
+        status = Path("/proc", str(pid), "stat").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    # The second field is the command in brackets, and may hold anything.
+    return int(status.rpartition(")")[2].split()[1])

@@ -1,0 +1,41 @@
+"""From a stack's name to its resources: settings, the residency rule, the scenario's build."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from components.premises.errors import PremisesError
+from stacks import s3_local
+from stacks.placement import PlacementError, placement_of, refuse_namespaces, refuse_resource
+from stacks.settings import SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+_BUILDS = {s3_local.STACK: s3_local.build}
+
+
+def build(stack: str, config: Mapping[str, str], secret_keys: Collection[str]) -> dict[str, Any]:
+    """Declare the resources of the scenario that `stack` is named after, and return its outputs.
+
+    Raises:
+        pulumi.RunError: what is wrong with the stack's name, settings or placement, without a traceback.
+
+    """
+    try:
+        placement_of(stack)
+        if stack not in _BUILDS:
+            message = f"{stack} is not built yet; built are: {', '.join(_BUILDS)}"
+            raise PlacementError(message)
+        refuse_namespaces(stack, {key.partition(":")[0] for key in config})
+        settings = read_settings(stack, config, secret_keys)
+        pulumi.runtime.register_stack_transformation(lambda args: _refuse(stack, args))
+        return _BUILDS[stack](settings)
+    except (PlacementError, SettingsError, PremisesError) as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+def _refuse(stack: str, args: pulumi.ResourceTransformationArgs) -> None:
+    refuse_resource(stack, args.type_, args.name)
