@@ -1,0 +1,195 @@
+"""Real deployments for the end-to-end tests: a copy of this tree, brought up by its own Makefile."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import openai
+import psutil
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+STACK = "s3-local"
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Clone:
+    """A copy of the tree with a deployment of its own: own state, own port, own services."""
+
+    path: Path
+    port: int
+
+    def run(
+        self, *command: str, check: bool = True, timeout: float = 1500
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the clone, output captured; a failure shows all of what it printed."""
+        done = subprocess.run(
+            command,
+            cwd=self.path,
+            env=self.environment(),
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        if check and done.returncode:
+            pytest.fail(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-6000:]}")
+        return done
+
+    def environment(self) -> dict[str, str]:
+        """What a user's shell has after `eval "$(make -s env)"`; nothing of this test run's own."""
+        clean = {
+            k: v
+            for k, v in os.environ.items()
+            if k not in {"VIRTUAL_ENV", "PYTHONPATH"} and not k.startswith("PULUMI")
+        }
+        exports = subprocess.run(
+            ["bash", "-c", 'eval "$(make -s env)" && env -0'],
+            cwd=self.path,
+            env=clean,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=900,
+        ).stdout
+        return dict(line.split("=", 1) for line in exports.split("\0") if "=" in line)
+
+    def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run plain `pulumi` as the README says."""
+        return self.run("pulumi", *arguments, "--stack", STACK, "--non-interactive", check=check)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secrets included."""
+        printed = subprocess.run(
+            ["pulumi", "stack", "output", "--json", "--show-secrets", "--stack", STACK],
+            cwd=self.path,
+            env=self.environment(),
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        ).stdout
+        found = json.loads(printed)
+        assert isinstance(found, dict)
+        return found
+
+    def configure(self, **settings: Any) -> None:
+        """Merge settings into the clone's stack file, as a user's editor would."""
+        file = self.path / "stacks" / f"Pulumi.{STACK}.yaml"
+        content = yaml.safe_load(file.read_text())
+        for key, value in settings.items():
+            full = key if ":" in key else f"model-deployment-scenarios:{key}"
+            present = content.setdefault("config", {}).get(full)
+            content["config"][full] = {**present, **value} if isinstance(present, dict) else value
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def client(self, api_key: str | None = None) -> openai.OpenAI:
+        """The PyPI client, trusting nothing but the stack's own CA."""
+        outputs = self.outputs()
+        tls = ssl.create_default_context(cadata=outputs["ca_certificate"])
+        return openai.OpenAI(
+            base_url=outputs["endpoint"],
+            api_key=api_key or outputs["api_key"],
+            max_retries=0,
+            http_client=httpx.Client(verify=tls, timeout=60),
+        )
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that names this clone in its command line or works inside it."""
+        mine = []
+        for process in psutil.process_iter():
+            try:
+                words = [*process.cmdline(), process.cwd()]
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+            if any(str(self.path) in word for word in words) and process.pid != os.getpid():
+                mine.append(process)
+        return mine
+
+
+def make_clone(directory: Path) -> Clone:
+    """Copy what git would hand to a new user, changed files included."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, directory / name)
+    return Clone(path=directory, port=free_port())
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    """`make up` exactly as the README says, but for the port: the real model, the default recipe."""
+    clone = make_clone(tmp_path_factory.mktemp("s3-local"))
+    clone.configure(serving={"port": clone.port})
+    try:
+        up = clone.run("make", "up")
+        (clone.path / "make-up.txt").write_text(up.stdout)
+        yield clone
+    finally:
+        clone.run("make", "down")
+
+
+@pytest.fixture
+def small_clone(tmp_path: Path, tiny_foundation: Path) -> Iterator[Clone]:
+    """A clone configured for a tiny model, not yet brought up; whatever the test brings up is taken down."""
+    clone = small(make_clone(tmp_path), tiny_foundation)
+    try:
+        yield clone
+    finally:
+        clone.run("make", "down")
+
+
+def small(clone: Clone, foundation: Path) -> Clone:
+    """The same scenario on a tiny model and a few texts: seconds instead of minutes."""
+    texts = clone.path / "texts"
+    texts.mkdir()
+    for number in range(24):
+        (texts / f"{number:02}.txt").write_text(
+            f"Chapter {number}. " + "The quick brown fox jumps over the lazy dog. " * 12
+        )
+    clone.configure(
+        serving={"port": clone.port},
+        foundation={"kind": "directory", "path": str(foundation)},
+        data={"kind": "text", "path": str(texts)},
+        recipe={"method": "full", "max_steps": 6, "sequence_length": 128, "learning_rate": 0.01},
+    )
+    return clone
+
+
+@pytest.fixture(scope="module")
+def small_deployment(tmp_path_factory: pytest.TempPathFactory, tiny_foundation: Path) -> Iterator[Clone]:
+    """A small deployment that is up, for the rougher tests."""
+    clone = small(make_clone(tmp_path_factory.mktemp("small")), tiny_foundation)
+    try:
+        clone.run("make", "up")
+        yield clone
+    finally:
+        clone.run("make", "down")

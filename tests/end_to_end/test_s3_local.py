@@ -1,0 +1,96 @@
+"""`s3-local` with the real model and the default recipe: what the README promises a new user."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import httpx
+import openai
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Clone
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+
+QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+
+
+def test_make_up_ends_with_an_answer_over_https(deployment: Clone) -> None:
+    printed = (deployment.path / "make-up.txt").read_text()
+
+    assert "https://localhost" in printed
+    assert deployment.outputs()["release"] in printed
+
+
+def test_the_release_beats_the_foundation_on_held_out_topics_by_the_gates_own_figures(
+    deployment: Clone,
+) -> None:
+    outputs = deployment.outputs()
+    evaluation = outputs["evaluation"]
+    digest = outputs["release"].removeprefix("assistant@sha256:")
+    manifests = list(deployment.path.glob(f".state/**/sha256-{digest}/release.json"))
+
+    assert evaluation["passed"]
+    assert evaluation["new_domain"]["interval"][1] < 0
+    assert json.loads(manifests[0].read_text())["evaluation"]["new_domain"] == evaluation["new_domain"]
+
+
+def test_a_second_make_up_changes_nothing(deployment: Clone) -> None:
+    assert "unchanged" in deployment.run("make", "up").stdout
+    preview = json.loads(
+        deployment.run("pulumi", "preview", "--json", "--stack", "s3-local", "--non-interactive").stdout
+    )
+    assert set(preview["changeSummary"]) == {"same"}
+
+
+def test_a_changed_setting_shows_in_the_preview_and_nothing_else_does(deployment: Clone) -> None:
+    file = deployment.path / "stacks" / "Pulumi.s3-local.yaml"
+    before = file.read_text()
+    deployment.configure(recipe={"rank": 4})
+    try:
+        shown = deployment.pulumi("preview", "--diff").stdout
+    finally:
+        file.write_text(before)
+
+    assert "rank" in shown
+    assert "=> 4" in shown
+    assert "certificate" not in "".join(line for line in shown.splitlines() if line.lstrip().startswith("~"))
+
+
+def test_the_openai_client_lists_models_chats_and_streams(deployment: Clone) -> None:
+    client = deployment.client()
+
+    assert "assistant" in [model.id for model in client.models.list()]
+
+    answer = client.chat.completions.create(
+        model="assistant", messages=QUESTION, temperature=0, max_tokens=24
+    )
+    assert "Paris" in (answer.choices[0].message.content or "")
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+
+    pieces = client.chat.completions.create(
+        model="assistant", messages=QUESTION, temperature=0, max_tokens=24, stream=True
+    )
+    streamed = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
+    assert streamed == answer.choices[0].message.content
+
+
+def test_every_answer_names_the_release_that_gave_it(deployment: Clone) -> None:
+    answer = deployment.client().models.with_raw_response.list()
+
+    assert answer.headers["x-release"] == deployment.outputs()["release"]
+
+
+def test_a_wrong_key_is_refused_with_401(deployment: Clone) -> None:
+    with pytest.raises(openai.AuthenticationError) as refused:
+        deployment.client(api_key="not-the-key").models.list()
+
+    assert refused.value.status_code == 401
+
+
+def test_a_client_that_does_not_trust_the_stacks_ca_gets_no_connection(deployment: Clone) -> None:
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        httpx.get(f"{deployment.outputs()['endpoint']}/models")
