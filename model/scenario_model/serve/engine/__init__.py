@@ -1,0 +1,46 @@
+"""The bundled inference engine: continuous batching over a Hugging Face causal language model.
+
+`Engine(model_dir, settings, cache)` loads; `start()` begins to work in a thread of its own; `submit` hands a
+request in and gives an async iterator back. The caller has verified the release before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scenario_model.serve.engine.interface import (
+    Delta,
+    Drained,
+    EngineFailed,
+    EngineSettings,
+    EngineStatistics,
+    EngineStopped,
+    Generation,
+    GenerationRequest,
+    QueueFull,
+)
+
+if TYPE_CHECKING:
+    from scenario_model.serve.engine.engine import Engine
+
+__all__ = [
+    "Delta",
+    "Drained",
+    "Engine",
+    "EngineFailed",
+    "EngineSettings",
+    "EngineStatistics",
+    "EngineStopped",
+    "Generation",
+    "GenerationRequest",
+    "QueueFull",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # torch takes seconds to import: the gateway checks configuration, port and release before it needs it.
+    if name == "Engine":
+        from scenario_model.serve.engine.engine import Engine
+
+        return Engine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

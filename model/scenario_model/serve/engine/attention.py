@@ -1,0 +1,140 @@
+"""Attention over a fixed key/value cache, as an attention function that Hugging Face models call.
+
+A step's tokens are one row [1, tokens]: first one token of every sequence that generates, then the prompt chunks.
+The linear layers see them all at once; only here are they told apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+NAME = "scenario_model_cached"
+
+
+class KeyValueCache:
+    """Keys and values of all layers and slots, allocated once.
+
+    `keys[layer]` and `values[layer]` are [slots, key-value heads, context, head dimension].
+    """
+
+    def __init__(
+        self,
+        shapes: list[tuple[int, int]],
+        *,
+        slots: int,
+        context: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        """Allocate and touch the memory. `shapes`: (key-value heads, head dimension) of every layer."""
+        self.slots, self.context = slots, context
+        # ones, not zeros: the pages of zeros are only promised by the system until they are written.
+        self.keys, self.values = (
+            [torch.ones(slots, heads, context, size, dtype=dtype, device=device) for heads, size in shapes]
+            for _ in range(2)
+        )
+
+    @staticmethod
+    def bytes_needed(shapes: list[tuple[int, int]], *, slots: int, context: int, dtype: torch.dtype) -> int:
+        """Bytes that a cache of this size takes."""
+        return sum(2 * slots * context * heads * size * dtype.itemsize for heads, size in shapes)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A prompt chunk: rows [row, row + length) of the step go to `slot` from position `start`."""
+
+    slot: int
+    row: int
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a step's rows belong.
+
+    slots, positions: [tokens] of every row. decoding: how many rows, from the first, are single tokens.
+    reach: slots [0, reach) and their first `span` positions hold all that the decoding rows look at.
+    mask: [reach, 1, 1, span], what each slot may look at: 0, or -inf.
+    """
+
+    cache: KeyValueCache
+    slots: torch.Tensor
+    positions: torch.Tensor
+    decoding: int
+    reach: int
+    span: int
+    mask: torch.Tensor | None
+    segments: tuple[Segment, ...]
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,  # noqa: ARG001 - the interface's; `step` says who sees what
+    *,
+    scaling: float,
+    step: Step,
+    dropout: float = 0.0,  # noqa: ARG001 - the interface's
+    **others: object,
+) -> tuple[torch.Tensor, None]:
+    """Store this step's keys and values, then let each row look at its own sequence up to itself.
+
+    query [1, heads, tokens, size], key and value [1, key-value heads, tokens, size] -> [1, tokens, heads, size].
+    Raises NotImplementedError for a kind of attention that this does not do (sliding window, soft cap, sinks).
+    """
+    unknown = [
+        name for name, setting in others.items() if setting is not None and name in _CHANGES_THE_RESULT
+    ]
+    if unknown:
+        raise NotImplementedError(f"attention with {', '.join(unknown)}")
+    layer = int(module.layer_idx)  # type: ignore[arg-type]
+    keys, values = step.cache.keys[layer], step.cache.values[layer]
+    keys[step.slots, :, step.positions] = key[0].transpose(0, 1)
+    values[step.slots, :, step.positions] = value[0].transpose(0, 1)
+    parts = []
+    if step.decoding:
+        parts.append(_attend_decoding(query[0, :, : step.decoding], keys, values, scaling, step))
+    for segment in step.segments:
+        rows = query[:, :, segment.row : segment.row + segment.length]
+        parts.append(_attend_segment(rows, keys, values, scaling, segment))
+    return torch.cat(parts).unsqueeze(0), None
+
+
+_CHANGES_THE_RESULT = {"sliding_window", "softcap", "s_aux", "position_bias", "head_mask", "indices_mask"}
+
+
+def _attend_decoding(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scaling: float, step: Step
+) -> torch.Tensor:
+    """One token for each of `step.decoding` slots: [heads, rows, size] -> [rows, heads, size]."""
+    heads, rows, size = query.shape
+    shared = keys.shape[1]
+    slots = step.slots[:rows]
+    # Heads that share keys become rows of one small matrix; slots without a row compute nonsense that nobody reads.
+    grouped = query.new_zeros(step.reach, shared, heads // shared, size)
+    grouped[slots] = query.view(shared, heads // shared, rows, size).permute(2, 0, 1, 3)
+    keys, values = keys[: step.reach, :, : step.span], values[: step.reach, :, : step.span]
+    seen = scaled_dot_product_attention(grouped, keys, values, attn_mask=step.mask, scale=scaling)
+    return seen[slots].reshape(rows, heads, size)
+
+
+def _attend_segment(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scaling: float, segment: Segment
+) -> torch.Tensor:
+    """A prompt chunk of one slot: [1, heads, length, size] -> [length, heads, size]."""
+    end = segment.start + segment.length
+    keys, values = keys[segment.slot, None, :, :end], values[segment.slot, None, :, :end]
+    mask = None
+    if segment.start:
+        mask = torch.ones(segment.length, end, dtype=torch.bool, device=query.device).tril(segment.start)
+    seen = scaled_dot_product_attention(
+        query, keys, values, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=True
+    )
+    return seen[0].transpose(0, 1)

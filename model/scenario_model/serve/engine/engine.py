@@ -1,0 +1,246 @@
+"""The engine: a thread that steps the model, and the door through which requests come in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from scenario_model.errors import InputError
+from scenario_model.serve.engine.generation import QueuedGeneration, deliver
+from scenario_model.serve.engine.interface import (
+    Delta,
+    Drained,
+    EngineFailed,
+    EngineSettings,
+    EngineStatistics,
+    EngineStopped,
+    GenerationRequest,
+    QueueFull,
+)
+from scenario_model.serve.engine.model import Model
+from scenario_model.serve.engine.pace import Pace
+from scenario_model.serve.engine.sampling import Sampler, sample
+from scenario_model.serve.engine.scheduler import Chunk, Scheduler, Sequence
+from scenario_model.serve.engine.text import TextStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+_State = Literal["new", "running", "draining", "stopped", "failed"]
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One request on its way through the engine."""
+
+    request: GenerationRequest
+    sequence: Sequence
+    sampler: Sampler
+    text: TextStream
+    generation: QueuedGeneration
+
+
+class Engine:
+    """Serves requests on one model. Public methods are called from an event loop's thread."""
+
+    def __init__(self, model_dir: Path, settings: EngineSettings, cache: Path | None = None) -> None:
+        """Load the model (the caller has verified the release). `cache`: folder for compiled code.
+
+        Raises InputError when the model or the settings do not fit this machine.
+        """
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        self._settings = settings
+        self._model = Model(model_dir, settings)
+        self.tokenizer = self._model.tokenizer
+        self.max_context = self._model.context
+        self._cache_folder = cache
+        self._scheduler = Scheduler(settings.max_sequences, settings.prefill_tokens)
+        self._jobs: dict[Sequence, _Job] = {}
+        self._cancelled: list[Sequence] = []
+        self._pace = Pace(settings.max_sequences)
+        self._state: _State = "new"
+        self._deadline: float | None = None
+        # Guards everything above; held for bookkeeping only, never during a step of the model.
+        self._lock = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work, in a thread of its own."""
+        self._state = "running"
+        self._thread.start()
+
+    async def submit(self, request: GenerationRequest) -> QueuedGeneration:
+        """Take a request in.
+
+        Raises QueueFull, EngineStopped, EngineFailed; InputError when prompt and answer do not fit the context.
+        """
+        self._check(request)
+        sequence = Sequence(len(request.prompt), request.max_tokens, list(request.prompt))
+        generation = QueuedGeneration(len(request.prompt), lambda: self._cancel(sequence))
+        job = _Job(
+            request=request,
+            sequence=sequence,
+            sampler=Sampler(request.temperature, request.top_p, request.seed),
+            text=TextStream(self._model.decoder, request.stop),
+            generation=generation,
+        )
+        with self._lock:
+            if self._state == "failed":
+                raise EngineFailed("the engine has failed")
+            if self._state != "running":
+                raise EngineStopped(f"the engine takes no requests: it is {self._state}")
+            free = self._settings.max_sequences - len(self._scheduler.running)
+            if len(self._scheduler.waiting) >= self._settings.max_waiting + free:
+                raise QueueFull(self._pace.seconds_until_free(len(self._scheduler.waiting)))
+            self._jobs[sequence] = job
+            self._scheduler.add(sequence)
+            self._lock.notify_all()
+        return generation
+
+    def statistics(self) -> EngineStatistics:
+        """Return a snapshot of counts and times."""
+        with self._lock:
+            pace = self._pace
+            return EngineStatistics(
+                state=self._state,
+                running=len(self._scheduler.running),
+                waiting=len(self._scheduler.waiting),
+                slots=self._settings.max_sequences,
+                tokens_prompt_total=pace.prompt_tokens,
+                tokens_generated_total=pace.generated_tokens,
+                steps_total=pace.steps,
+                step_seconds_total=pace.step_seconds,
+                last_step_seconds=pace.last_step_seconds,
+                seconds_since_step=time.monotonic() - pace.last_step_at,
+                cache_bytes=self._model.cache_bytes,
+                cache_tokens_used=sum(sequence.cached for sequence in self._scheduler.running),
+            )
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new work, finish what was accepted; what is left after `seconds` ends there."""
+        with self._lock:
+            if self._state == "running":
+                self._state = "draining"
+            self._deadline = time.monotonic() + seconds
+            self._lock.notify_all()
+            started = self._thread.is_alive()
+        if started:
+            await asyncio.to_thread(self._thread.join)
+
+    def stop(self) -> None:
+        """End at once: what is unfinished raises EngineStopped. Returns when the thread has ended."""
+        with self._lock:
+            started = self._thread.is_alive()
+            if self._state != "failed":
+                self._state = "stopped"
+            self._lock.notify_all()
+        if started:
+            self._thread.join()
+
+    def _check(self, request: GenerationRequest) -> None:
+        if not request.prompt or request.max_tokens < 1:
+            raise InputError("a prompt of at least one token and max_tokens of at least 1 are needed")
+        if len(request.prompt) + request.max_tokens > self.max_context:
+            raise InputError(
+                f"{len(request.prompt)} prompt tokens and {request.max_tokens} new ones are more than "
+                f"the context of {self.max_context} tokens",
+                remedy="shorten the prompt or lower max_tokens",
+            )
+
+    def _cancel(self, sequence: Sequence) -> None:
+        with self._lock:
+            self._cancelled.append(sequence)
+            self._lock.notify_all()
+
+    def _work(self) -> None:
+        """Step until stopped or drained; whatever goes wrong ends every request with an error."""
+        if self._settings.threads:
+            torch.set_num_threads(self._settings.threads)
+        try:
+            while chunks := self._next_chunks():
+                started = time.monotonic()
+                samplers = [self._jobs[chunk.sequence].sampler for chunk in chunks if chunk.samples]
+                tokens = sample(self._model.step(chunks), samplers)
+                self._finish_step(chunks, tokens, time.monotonic() - started)
+        except Exception as error:
+            _log.exception("a step of the model failed")
+            self._end(
+                "failed", lambda _: EngineFailed(f"a step of the model failed ({type(error).__name__})")
+            )
+        else:
+            self._end("stopped", self._ending)
+
+    def _next_chunks(self) -> list[Chunk]:
+        """Wait for something to do. An empty answer means: the end."""
+        with self._lock:
+            while True:
+                for sequence in self._cancelled:
+                    self._forget(sequence)
+                self._cancelled.clear()
+                if self._state == "stopped" or self._overdue():
+                    return []
+                if chunks := self._scheduler.plan():
+                    return chunks
+                if self._state == "draining":
+                    return []
+                self._lock.wait()
+
+    def _finish_step(self, chunks: list[Chunk], tokens: list[int], seconds: float) -> None:
+        """Note what the step did, and tell those who asked."""
+        news: list[tuple[QueuedGeneration, Delta | BaseException]] = []
+        with self._lock:
+            self._scheduler.computed(chunks)
+            self._pace.note(sum(c.length for c in chunks if not c.sequence.generated), len(tokens), seconds)
+            for chunk, token in zip((c for c in chunks if c.samples), tokens, strict=True):
+                job = self._jobs[chunk.sequence]
+                delta = self._extend(job, token)
+                news.append((job.generation, delta))
+                if delta.finish_reason:
+                    self._pace.note_end(job.sequence.generated)
+                    self._forget(job.sequence)
+        deliver(news)
+
+    def _extend(self, job: _Job, token: int) -> Delta:
+        """Add a token to an answer; the answer ends at an end token, a stop string or its length."""
+        job.sequence.tokens.append(token)
+        if token in self._model.end_tokens and not job.request.ignore_eos:
+            return Delta(job.text.finish(), 1, "stop")
+        text = job.text.push(token)
+        if job.text.stopped:
+            return Delta(text, 1, "stop")
+        if job.sequence.generated >= job.request.max_tokens:
+            return Delta(text + job.text.finish(), 1, "length")
+        return Delta(text, 1, None)
+
+    def _forget(self, sequence: Sequence) -> None:
+        self._scheduler.remove(sequence)
+        self._jobs.pop(sequence, None)
+
+    def _overdue(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    def _ending(self, job: _Job) -> Delta | BaseException:
+        """How a request that is unfinished when the engine stops comes to its end."""
+        if not self._overdue():
+            return EngineStopped("the engine was stopped")
+        if job.sequence.generated:
+            return Delta(job.text.finish(), 0, "length")
+        return Drained("the server was shut down before the answer began", remedy="ask again")
+
+    def _end(self, state: _State, how: Callable[[_Job], Delta | BaseException]) -> None:
+        with self._lock:
+            self._state = state
+            news = [(job.generation, how(job)) for job in self._jobs.values()]
+            for sequence in list(self._jobs):
+                self._forget(sequence)
+        deliver(news)

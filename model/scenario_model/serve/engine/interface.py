@@ -1,0 +1,119 @@
+"""What the HTTP part and the engine say to each other: requests, deltas, statistics, refusals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+
+from scenario_model.config import Range
+from scenario_model.errors import ScenarioModelError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+FinishReason = Literal["stop", "length"]
+
+
+class QueueFull(ScenarioModelError):
+    """Every place to wait is taken; `retry_after_s` (seconds) is when one is likely to be free."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__("every place to wait is taken", remedy=f"ask again in {retry_after_s:.0f} s")
+
+
+class EngineStopped(ScenarioModelError):
+    """The engine takes no new work: it is draining, or has been stopped."""
+
+
+class EngineFailed(ScenarioModelError):
+    """A step of the model failed: all its requests end with this, and no new one is taken."""
+
+
+class Drained(ScenarioModelError):
+    """The drain's deadline came before this request had its first token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """How the model is run; the `engine` part of the server's configuration.
+
+    weights: number format of the linear layers. `auto`: int8 on a CPU, bf16 on a GPU.
+    compile: `auto` compiles the layers if a C++ compiler is found (CPU) or the device is a GPU.
+    threads: CPU threads for the model; None lets torch choose (one per core).
+    max_sequences: sequences that generate at once (slots of the key/value cache).
+    max_context: tokens of prompt plus answer that a slot holds.
+    max_waiting: requests that may wait for a slot before `QueueFull`.
+    prefill_tokens: prompt tokens taken in one step; bounds how long a long prompt holds up the others.
+    """
+
+    weights: Literal["auto", "int8", "bf16", "fp32"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
+    threads: Annotated[int, Range(1)] | None = None
+    max_sequences: Annotated[int, Range(1, 1024)] = 16
+    max_context: Annotated[int, Range(2)] = 2048
+    max_waiting: Annotated[int, Range(0)] = 64
+    prefill_tokens: Annotated[int, Range(1)] = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """One prompt (token ids) and how to go on from it.
+
+    max_tokens: at most this many new tokens. temperature 0 is greedy. top_p in (0, 1].
+    seed: same seed, same answer, whatever else is in the batch (up to the rounding of batched arithmetic).
+    stop: the answer ends before the first of these. ignore_eos: go on past the model's end-of-text token.
+    """
+
+    prompt: tuple[int, ...]
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    ignore_eos: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What came since the last one.
+
+    text never holds half a character nor what may be the start of a stop string (so it may be empty);
+    tokens counts the tokens generated for it; finish_reason is set on the last one.
+    """
+
+    text: str
+    tokens: int
+    finish_reason: FinishReason | None
+
+
+class Generation(Protocol):
+    """An answer in the making: an async iterator of `Delta`.
+
+    Iteration raises EngineFailed or Drained when the answer cannot be completed. After `cancel` it just ends.
+    """
+
+    prompt_tokens: int
+
+    def __aiter__(self) -> AsyncIterator[Delta]: ...
+    async def __anext__(self) -> Delta: ...
+    def cancel(self) -> None:
+        """Give the slot back by the next step; may be called at any time, more than once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatistics:
+    """A snapshot. Times are in seconds; `*_total` only ever grow."""
+
+    state: Literal["new", "running", "draining", "stopped", "failed"]
+    running: int
+    waiting: int
+    slots: int
+    tokens_prompt_total: int
+    tokens_generated_total: int
+    steps_total: int
+    step_seconds_total: float
+    last_step_seconds: float
+    seconds_since_step: float
+    cache_bytes: int
+    cache_tokens_used: int

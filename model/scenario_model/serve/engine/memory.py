@@ -1,0 +1,39 @@
+"""Whether the cache fits: asked before it is allocated, so that the answer is a message and not a killed process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from scenario_model.errors import InputError
+
+_LIMITS = (
+    # (limit, use) of the control group: version 2, then 1.
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+
+def refuse_if_too_big(needed: int, device: torch.device, purpose: str) -> None:
+    """Raise InputError, with both numbers, when `needed` bytes are more than what is free on the device."""
+    available = _available(device)
+    if needed > available:
+        raise InputError(
+            f"the key/value cache of {purpose} needs {needed:,} bytes and {available:,} are free",
+            where=f"engine on {device}",
+            remedy="lower max_sequences or max_context",
+        )
+
+
+def _available(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    for limit, use in _LIMITS:
+        try:
+            free = min(free, int(Path(limit).read_text()) - int(Path(use).read_text()))
+        except (OSError, ValueError):  # not this version of control groups, or no limit ("max")
+            continue
+    return free

@@ -1,0 +1,67 @@
+"""The next token of every row: greedy, or drawn with temperature and top-p from the row's own random source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+# Rows with top_p < 1 look for their nucleus among this many likeliest tokens first: sorting all is slow.
+_LIKELIEST = 1024
+
+
+@dataclass(slots=True)
+class Sampler:
+    """How one request draws. temperature 0 is greedy; `seed` None takes one from the system."""
+
+    temperature: float
+    top_p: float
+    seed: int | None
+    _generator: torch.Generator | None = field(default=None, init=False)
+
+    def draw(self) -> float:
+        """Return the next number in [0, 1) of this request's own random source (on the CPU, on any device)."""
+        if self._generator is None:
+            self._generator = torch.Generator()
+            if self.seed is None:
+                self._generator.seed()
+            else:
+                self._generator.manual_seed(self.seed)
+        return float(torch.rand((), generator=self._generator, dtype=torch.float64))
+
+
+def sample(logits: torch.Tensor, samplers: list[Sampler]) -> list[int]:
+    """Pick a token for every row of `logits` [rows, vocabulary]; rows do not influence each other.
+
+    Raises FloatingPointError when a row is not finite: a broken model must not speak.
+    """
+    best, greedy = logits.max(dim=-1)
+    # argmax of a row with NaN is the NaN's place: one look at the maxima finds every bad row.
+    if not bool(torch.isfinite(best).all()):
+        raise FloatingPointError("the model's output is not finite")
+    tokens: list[int] = greedy.tolist()
+    for row, sampler in enumerate(samplers):
+        if sampler.temperature > 0:
+            tokens[row] = _draw(logits[row].float() / sampler.temperature, sampler)
+    return tokens
+
+
+def _draw(scaled: torch.Tensor, sampler: Sampler) -> int:
+    """Draw from softmax(scaled) [vocabulary], cut to the smallest set of likeliest tokens that holds top_p."""
+    probabilities = torch.softmax(scaled, dim=-1)
+    if sampler.top_p >= 1:
+        return _inverse(probabilities, sampler.draw())
+    values, tokens = probabilities.topk(min(_LIKELIEST, len(probabilities)))
+    if float(values.sum()) < sampler.top_p:
+        values, tokens = probabilities.sort(descending=True)
+    before = values.cumsum(0) - values
+    values = values * (before < sampler.top_p)
+    return int(tokens[_inverse(values, sampler.draw())])
+
+
+def _inverse(weights: torch.Tensor, uniform: float) -> int:
+    """Return the index at which the running sum of `weights` first exceeds `uniform` times their sum."""
+    running = weights.double().cumsum(0)
+    at = int(torch.searchsorted(running, running[-1:] * uniform, right=True))
+    # Rounding may put the mark on the very end: the last index that has weight is meant.
+    return at if at < len(weights) else int(weights.nonzero()[-1])

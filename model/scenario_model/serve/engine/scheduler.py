@@ -1,0 +1,95 @@
+"""Who gets a slot, and what the next step computes. No torch, no threads, no clock."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """A prompt and what was generated from it.
+
+    cached: how many of `tokens` have their keys and values in the cache.
+    A sequence that generates has exactly one token that is not cached yet: the newest.
+    """
+
+    prompt_length: int
+    max_tokens: int
+    tokens: list[int]
+    slot: int = -1
+    cached: int = 0
+
+    @property
+    def generated(self) -> int:
+        """Tokens generated so far."""
+        return len(self.tokens) - self.prompt_length
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Tokens [start, start + length) of a sequence. `samples`: the last of them yields the next token."""
+
+    sequence: Sequence
+    start: int
+    length: int
+    samples: bool
+
+
+@dataclass(slots=True)
+class Scheduler:
+    """Continuous batching over a fixed number of slots; first come, first served.
+
+    Each step takes one token of every sequence that generates, and up to `prefill_tokens` prompt tokens of those
+    that do not yet, oldest first. The lowest free slot is given out first, so that used slots stay together.
+    """
+
+    slots: int
+    prefill_tokens: int
+    waiting: deque[Sequence] = field(default_factory=deque)
+    running: list[Sequence] = field(default_factory=list)
+    _free: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._free = list(range(self.slots))
+
+    def add(self, sequence: Sequence) -> None:
+        """Let a sequence wait for a slot."""
+        self.waiting.append(sequence)
+
+    def plan(self) -> list[Chunk]:
+        """Give out free slots, then say what the next step computes: empty if there is nothing to do."""
+        while self.waiting and self._free:
+            sequence = self.waiting.popleft()
+            sequence.slot = heapq.heappop(self._free)
+            self.running.append(sequence)
+        decoding, filling, budget = [], [], self.prefill_tokens
+        for sequence in self.running:
+            left = len(sequence.tokens) - sequence.cached
+            if sequence.generated:
+                decoding.append(Chunk(sequence, sequence.cached, 1, samples=True))
+            elif budget:
+                length = min(left, budget)
+                budget -= length
+                filling.append(Chunk(sequence, sequence.cached, length, samples=length == left))
+        decoding.sort(key=lambda chunk: chunk.sequence.slot)
+        return decoding + filling
+
+    def computed(self, chunks: Iterable[Chunk]) -> None:
+        """Note that the keys and values of these chunks are in the cache."""
+        for chunk in chunks:
+            chunk.sequence.cached = chunk.start + chunk.length
+
+    def remove(self, sequence: Sequence) -> None:
+        """Take a sequence out, wherever it is; its slot is free at once. Doing it twice does nothing."""
+        if sequence.slot >= 0:
+            self.running.remove(sequence)
+            heapq.heappush(self._free, sequence.slot)
+            sequence.slot = -1
+        elif sequence in self.waiting:
+            self.waiting.remove(sequence)
