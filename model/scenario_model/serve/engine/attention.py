@@ -1,7 +1,7 @@
 """Attention over a fixed key/value cache, as an attention function that Hugging Face models call.
 
-A step's tokens are one row [1, tokens]: first one token of every sequence that generates, then the prompt chunks.
-The linear layers see them all at once; only here are they told apart.
+A step's tokens are one row [1, tokens]: first one token of every sequence that generates, then the prompt
+chunks. The linear layers see them all at once; only here are they told apart.
 """
 
 from __future__ import annotations
@@ -86,12 +86,11 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """Store this step's keys and values, then let each row look at its own sequence up to itself.
 
-    query [1, heads, tokens, size], key and value [1, key-value heads, tokens, size] -> [1, tokens, heads, size].
-    Raises NotImplementedError for a kind of attention that this does not do (sliding window, soft cap, sinks).
+    query [1, heads, tokens, size], key and value [1, key-value heads, tokens, size];
+    the result is [1, tokens, heads, size]. Raises NotImplementedError for a kind of attention that this does
+    not do (sliding window, soft cap, sinks).
     """
-    unknown = [
-        name for name, setting in others.items() if setting is not None and name in _CHANGES_THE_RESULT
-    ]
+    unknown = [name for name in _CHANGES_THE_RESULT if others.get(name) is not None]
     if unknown:
         raise NotImplementedError(f"attention with {', '.join(unknown)}")
     layer = int(module.layer_idx)  # type: ignore[arg-type]
@@ -107,7 +106,7 @@ def attend(
     return torch.cat(parts).unsqueeze(0), None
 
 
-_CHANGES_THE_RESULT = {"sliding_window", "softcap", "s_aux", "position_bias", "head_mask", "indices_mask"}
+_CHANGES_THE_RESULT = ("sliding_window", "softcap", "s_aux", "position_bias")
 
 
 def _attend_decoding(
@@ -117,7 +116,8 @@ def _attend_decoding(
     heads, rows, size = query.shape
     shared = keys.shape[1]
     slots = step.slots[:rows]
-    # Heads that share keys become rows of one small matrix; slots without a row compute nonsense that nobody reads.
+    # Heads that share keys become rows of one small matrix.
+    # Slots without a row compute nonsense that nobody reads.
     grouped = query.new_zeros(step.reach, shared, heads // shared, size)
     grouped[slots] = query.view(shared, heads // shared, rows, size).permute(2, 0, 1, 3)
     keys, values = keys[: step.reach, :, : step.span], values[: step.reach, :, : step.span]

@@ -82,7 +82,7 @@ class Engine:
     async def submit(self, request: GenerationRequest) -> QueuedGeneration:
         """Take a request in.
 
-        Raises QueueFull, EngineStopped, EngineFailed; InputError when prompt and answer do not fit the context.
+        Raises QueueFull, EngineStopped, EngineFailed; InputError when prompt and answer exceed the context.
         """
         self._check(request)
         sequence = Sequence(len(request.prompt), request.max_tokens, list(request.prompt))
@@ -172,11 +172,10 @@ class Engine:
                 samplers = [self._jobs[chunk.sequence].sampler for chunk in chunks if chunk.samples]
                 tokens = sample(self._model.step(chunks), samplers)
                 self._finish_step(chunks, tokens, time.monotonic() - started)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             _log.exception("a step of the model failed")
-            self._end(
-                "failed", lambda _: EngineFailed(f"a step of the model failed ({type(error).__name__})")
-            )
+            failure = f"a step of the model failed ({type(error).__name__})"
+            self._end("failed", lambda _: EngineFailed(failure))
         else:
             self._end("stopped", self._ending)
 

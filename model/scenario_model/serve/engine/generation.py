@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class QueuedGeneration:
-    """One answer. What has come since the last look is handed over as one `Delta`: a slow reader gets larger ones."""
+    """One answer; what came since the last look is one `Delta`, so a slow reader gets larger ones."""
 
     def __init__(self, prompt_tokens: int, on_cancel: Callable[[], None]) -> None:
         """Belong to the running event loop; `on_cancel` tells the engine."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FinishReason = Literal["stop", "length"]
 
 
-class QueueFull(ScenarioModelError):
+class QueueFull(ScenarioModelError):  # noqa: N818
     """Every place to wait is taken; `retry_after_s` (seconds) is when one is likely to be free."""
 
     def __init__(self, retry_after_s: float) -> None:
@@ -22,15 +22,15 @@ class QueueFull(ScenarioModelError):
         super().__init__("every place to wait is taken", remedy=f"ask again in {retry_after_s:.0f} s")
 
 
-class EngineStopped(ScenarioModelError):
+class EngineStopped(ScenarioModelError):  # noqa: N818
     """The engine takes no new work: it is draining, or has been stopped."""
 
 
-class EngineFailed(ScenarioModelError):
+class EngineFailed(ScenarioModelError):  # noqa: N818
     """A step of the model failed: all its requests end with this, and no new one is taken."""
 
 
-class Drained(ScenarioModelError):
+class Drained(ScenarioModelError):  # noqa: N818
     """The drain's deadline came before this request had its first token."""
 
 

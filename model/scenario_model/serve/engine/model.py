@@ -29,7 +29,7 @@ _SPAN_STEP = 64
 class Model:
     """A causal language model over a fixed cache. Used by one thread at a time.
 
-    Raises InputError when the directory is not a model that can be run here, or its cache does not fit in memory.
+    Raises InputError when the directory is not a model that can be run here, or its cache does not fit.
     """
 
     def __init__(self, directory: Path, settings: EngineSettings) -> None:
@@ -60,7 +60,7 @@ class Model:
 
     @torch.inference_mode()
     def step(self, chunks: Sequence[Chunk]) -> torch.Tensor:
-        """Compute the chunks; return the logits [rows, vocabulary], one row per chunk that samples, in order."""
+        """Compute the chunks; return logits [rows, vocabulary], a row for each chunk that samples, in order."""
         tokens = list(chain.from_iterable(c.sequence.tokens[c.start : c.start + c.length] for c in chunks))
         positions = list(chain.from_iterable(range(c.start, c.start + c.length) for c in chunks))
         slots = list(chain.from_iterable([c.sequence.slot] * c.length for c in chunks))

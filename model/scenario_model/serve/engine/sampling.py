@@ -1,4 +1,4 @@
-"""The next token of every row: greedy, or drawn with temperature and top-p from the row's own random source."""
+"""The next token of every row: greedy, or drawn with temperature and top-p from the row's own source."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Sampler:
     _generator: torch.Generator | None = field(default=None, init=False)
 
     def draw(self) -> float:
-        """Return the next number in [0, 1) of this request's own random source (on the CPU, on any device)."""
+        """Return the next number in [0, 1) of this request's own random source, which is always on the CPU."""
         if self._generator is None:
             self._generator = torch.Generator()
             if self.seed is None:
@@ -47,7 +47,7 @@ def sample(logits: torch.Tensor, samplers: list[Sampler]) -> list[int]:
 
 
 def _draw(scaled: torch.Tensor, sampler: Sampler) -> int:
-    """Draw from softmax(scaled) [vocabulary], cut to the smallest set of likeliest tokens that holds top_p."""
+    """Draw from softmax(scaled) [vocabulary], cut to the smallest set of likeliest tokens holding top_p."""
     probabilities = torch.softmax(scaled, dim=-1)
     if sampler.top_p >= 1:
         return _inverse(probabilities, sampler.draw())

@@ -45,8 +45,8 @@ class Chunk:
 class Scheduler:
     """Continuous batching over a fixed number of slots; first come, first served.
 
-    Each step takes one token of every sequence that generates, and up to `prefill_tokens` prompt tokens of those
-    that do not yet, oldest first. The lowest free slot is given out first, so that used slots stay together.
+    Each step takes one token of every sequence that generates, and up to `prefill_tokens` prompt tokens of
+    those that do not yet, oldest first. The lowest free slot is given out first: used slots stay together.
     """
 
     slots: int

@@ -14,8 +14,8 @@ class TextStream:
     """The text of one answer, growing token by token.
 
     A character whose bytes are spread over several tokens comes when it is whole; one that is never finished
-    does not come at all. The answer ends before the first of the stop strings, and what may be the start of one is held
-    back until it is clear that it is not.
+    does not come at all. The answer ends before the first of the stop strings, and what may be the start of
+    one is held back until it is clear that it is not.
     """
 
     def __init__(self, tokenizer: Tokenizer, stop: tuple[str, ...] = ()) -> None:
