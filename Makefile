@@ -16,7 +16,7 @@ down: ## remove everything that make up deployed
 	@$(PYTHON) -m controller.down $(STACK)
 
 env: ## shell variables for plain pulumi: eval "$(make -s env)"
-	@$(PYTHON) -m controller.state
+	@$(PYTHON) -m controller.env $(STACK)
 
 check: ## style, types and the quick tests: seconds
 	@$(PYTHON) -m controller.virtualenv dev

@@ -73,35 +73,44 @@ class Stack:
         return {**inherited, **self.environment}
 
     def create(self) -> None:
-        """Make the stack known to the backend, without touching its tracked file.
+        """Make the stack known to the backend, and its salt to the stack's file.
 
-        `pulumi stack init` writes a salt into the stack's file, so it runs beside a throw-away project
-        file of the same name. A salt left in the real file by another state folder would only lock us out.
+        `pulumi stack init` writes a salt into a stack's file and re-writes all of it on the way. So it runs
+        beside a throw-away project of the same name, and the one line is added to the real file as text.
         """
-        if self.exists:
-            return
-        text = self.settings.read_text(encoding="utf-8")
-        if _SALT.search(text):
-            if re.search(r"^\s+secure:", text, re.MULTILINE):
-                raise ControllerError(
-                    f"{self.settings} holds secrets of another state folder, whose passphrase is not "
-                    "here; put that .state back, or remove the `secure:` values and the `encryptionsalt` line"
-                )
-            self.forget_salt()
-            say(f"state: the salt of an earlier state folder was taken out of {self.settings.name}")
         aside = STATE / "init"
-        aside.mkdir(exist_ok=True)
-        (aside / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n", encoding="utf-8")
-        (aside / f"Pulumi.{self.name}.yaml").unlink(missing_ok=True)
-        subprocess.run(  # noqa: S603
-            ["pulumi", "stack", "init", self.name, "--non-interactive", "--cwd", str(aside)],  # noqa: S607
-            env=self.full_environment(),
-            stdin=subprocess.DEVNULL,
-            check=True,
-        )
+        salted = aside / self.settings.name
+        if not self.exists:
+            self._forget_foreign_salt()
+            aside.mkdir(exist_ok=True)
+            (aside / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n", encoding="utf-8")
+            salted.unlink(missing_ok=True)
+            command = ["pulumi", "stack", "init", self.name, "--non-interactive", "--cwd", str(aside)]
+            done = subprocess.run(  # noqa: S603
+                command, env=self.full_environment(), capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise ControllerError(f"`pulumi stack init {self.name}` failed: {done.stderr.strip()}")
+        text = self.settings.read_text(encoding="utf-8")
+        if not _SALT.search(text) and salted.exists() and (salt := _SALT.search(salted.read_text("utf-8"))):
+            separator = "" if text.endswith("\n") else "\n"
+            self.settings.write_text(f"{text}{separator}{salt[0].strip()}\n", encoding="utf-8")
+
+    def _forget_foreign_salt(self) -> None:
+        """Take out a salt of another state folder, which would only lock us out."""
+        text = self.settings.read_text(encoding="utf-8")
+        if not _SALT.search(text):
+            return
+        if re.search(r"^\s+secure:", text, re.MULTILINE):
+            raise ControllerError(
+                f"{self.settings} holds secrets of another state folder, whose passphrase is not "
+                "here; put that .state back, or remove the `secure:` values and the `encryptionsalt` line"
+            )
+        self.forget_salt()
+        say(f"state: the salt of an earlier state folder was taken out of {self.settings.name}")
 
     def forget_salt(self) -> None:
-        """Take the salt that Pulumi wrote out of the stack's file; the state keeps it."""
+        """Take the salt out of the stack's file, which then is as it was; the state folder keeps it."""
         text = self.settings.read_text(encoding="utf-8")
         if _SALT.search(text):
             self.settings.write_text(_SALT.sub("", text), encoding="utf-8")

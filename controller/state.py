@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import os
 import secrets
-import shlex
-import sys
 from typing import TYPE_CHECKING
 
 from controller import ROOT, ControllerError
 from controller.virtualenv import VENV, ensure
-from engine import EngineError
 from engine.__main__ import find_engine
 
 if TYPE_CHECKING:
@@ -33,7 +30,8 @@ def prepare() -> dict[str, str]:
     ensure("control")
     engine = find_engine(os.environ.get("ENGINE_SOURCE", ""))
     for folder in (STATE, STATE / "pulumi", BACKEND):
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o700)
     _make_passphrase()
     return variables(engine)
 
@@ -72,16 +70,3 @@ def _make_passphrase() -> None:
         file.flush()
         os.fsync(file.fileno())
     aside.rename(PASSPHRASE)
-
-
-def main() -> None:
-    """Print `export` lines for `eval "$(make -s env)"`."""
-    try:
-        for name, value in prepare().items():
-            print(f"export {name}={shlex.quote(value)}")
-    except (ControllerError, EngineError) as error:
-        sys.exit(f"env: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,27 @@
+"""`make env`: what a shell needs for plain `pulumi`, as lines for `eval`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from controller import ControllerError
+from controller.stack import Stack
+from controller.state import prepare
+from engine import EngineError
+
+
+def main() -> None:
+    """`python3 -m controller.env STACK`: print `export` lines; the stack is made known if it is not."""
+    try:
+        variables = prepare()
+        Stack(name=sys.argv[1], environment=variables).create()
+    except (ControllerError, EngineError) as error:
+        sys.exit(f"make env: {error}")
+    print("unset PULUMI_CONFIG_PASSPHRASE")  # it would win over the file
+    for name, value in variables.items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+if __name__ == "__main__":
+    main()
