@@ -97,7 +97,7 @@ class Completions:
             async for delta in generation:
                 self._account(call, delta)
                 texts.append(delta.text)
-        except (Drained, EngineFailed) as error:
+        except (Drained, EngineFailed, EngineStopped) as error:
             raise self._broken(call, error) from None
         if call.finish_reason is None:
             raise Disconnected
@@ -109,7 +109,7 @@ class Completions:
         try:
             async with stream.kept_alive(self._limits.keep_alive_seconds):
                 await self._pieces(answer, generation, call, stream)
-        except (Drained, EngineFailed) as error:
+        except (Drained, EngineFailed, EngineStopped) as error:
             broken = self._broken(call, error)
             if not stream.opened:
                 raise broken from None
@@ -139,8 +139,8 @@ class Completions:
         if delta.finish_reason is not None:
             call.ended(delta.finish_reason, self._metrics)
 
-    def _broken(self, call: Call, error: Drained | EngineFailed) -> ApiError:
-        if isinstance(error, Drained):
+    def _broken(self, call: Call, error: Drained | EngineFailed | EngineStopped) -> ApiError:
+        if not isinstance(error, EngineFailed):
             call.ended("abort", self._metrics)
             return unavailable("The server is shutting down and could not begin this answer.")
         call.ended("error", self._metrics)

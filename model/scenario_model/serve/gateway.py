@@ -99,13 +99,8 @@ class Gateway:
             await exchange.refuse(ApiError(error.status_code, f"{error.detail}."))
         except Disconnected:
             call.error = call.error or "client_disconnected"
-        except Exception as error:  # noqa: BLE001  (the last resort: the server goes on, the client is told)
-            logs.error(
-                "internal error",
-                request_id=call.request_id,
-                exception=type(error).__name__,
-                where=logs.where(error),
-            )
+        except Exception:  # noqa: BLE001  (the last resort: the server goes on, the client is told)
+            logs.exception("internal error", request_id=call.request_id)
             await exchange.refuse(ApiError(500, f"Internal error; see the log for {call.request_id}."))
 
     def _record(self, call: Call) -> None:

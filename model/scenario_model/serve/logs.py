@@ -14,6 +14,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 LOGGER = logging.getLogger("scenario_model.serve")
+# What these have to say about one connection (a broken handshake, a malformed request) is the client's doing
+# and may quote it; our own lines and metrics tell of it.
+QUIETENED = ("uvicorn.error", "uvicorn.access", "asyncio")
 
 
 class _JsonLines(logging.Formatter):
@@ -22,14 +25,14 @@ class _JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
-            **getattr(record, "fields", {}),
+            **_fields(record),
         }
         return json.dumps(line)
 
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        fields = getattr(record, "fields", {})
+        fields = _fields(record)
         details = " ".join(f"{name}={value}" for name, value in fields.items() if value is not None)
         return f"scenario-model: {record.getMessage()} {details}".rstrip()
 
@@ -41,9 +44,9 @@ def configure() -> None:
     LOGGER.handlers = [handler]
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False
-    # What uvicorn and asyncio have to say about one connection (a broken handshake, a malformed
-    # request) is the client's doing, and may quote it: our own lines tell of it.
-    for name in ("uvicorn.error", "uvicorn.access", "asyncio"):
+    # A log that cannot be written must not end in a traceback that quotes what is being handled.
+    logging.raiseExceptions = False
+    for name in QUIETENED:
         logging.getLogger(name).handlers = [logging.NullHandler()]
         logging.getLogger(name).propagate = False
 
@@ -53,12 +56,19 @@ def info(event: str, **fields: Any) -> None:
     LOGGER.info(event, extra={"fields": fields})
 
 
-def error(event: str, **fields: Any) -> None:
-    """Log one event that somebody should look at."""
-    LOGGER.error(event, extra={"fields": fields})
+def exception(event: str, **fields: Any) -> None:
+    """Log the exception that is being handled: its type and where it came from."""
+    LOGGER.exception(event, extra={"fields": fields})  # noqa: LOG004  (called from handlers)
 
 
-def where(exception: BaseException) -> list[str]:
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    fields: dict[str, Any] = dict(getattr(record, "fields", {}))
+    if record.exc_info and record.exc_info[1] is not None:
+        fields |= {"exception": type(record.exc_info[1]).__name__, "where": _where(record.exc_info[1])}
+    return fields
+
+
+def _where(error: BaseException) -> list[str]:
     """Tell where an exception came from, without its message: `file:line function`, innermost last."""
-    frames = traceback.extract_tb(exception.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__)
     return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames[-8:]]

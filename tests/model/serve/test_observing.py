@@ -1,0 +1,104 @@
+"""Logs and metrics: what operators see, and what nobody must see."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from scenario_model.serve import logs
+
+pytestmark = pytest.mark.anyio
+SECRET = "the-planted-secret"
+CHAT = {"model": "assistant", "messages": [{"role": "user", "content": SECRET}]}
+
+
+@pytest.fixture
+def log_lines(monkeypatch):
+    """The log as the server writes it; logging is as before afterwards."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    for name in (logs.LOGGER.name, *logs.QUIETENED):
+        logger = logging.getLogger(name)
+        for attribute in ("handlers", "level", "propagate"):
+            monkeypatch.setattr(logger, attribute, getattr(logger, attribute))
+    logs.configure()
+    return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+async def test_a_request_is_one_json_line_without_its_text(client, service, log_lines):
+    await client.post("/v1/chat/completions", json=CHAT, headers={"X-Request-Id": "mine"})
+    (line,) = log_lines()
+    assert (line["request_id"], line["key"], line["status"]) == ("mine", "default", 200)
+    assert (line["path"], line["finish_reason"]) == ("/v1/chat/completions", "stop")
+    assert (line["completion_tokens"], line["release"]) == (6, service.release)
+    assert line["prompt_tokens"] > 0
+    assert line["first_token_ms"] <= line["duration_ms"]
+
+
+async def test_no_prompt_key_path_or_message_is_logged(client, stand_in_engine, log_lines):
+    stand_in_engine.failure = ValueError(SECRET)
+    await client.post("/v1/chat/completions", json=CHAT)
+    await client.get(f"/{SECRET}?key={SECRET}")
+    await client.get(f"/v1/models/{SECRET}")
+    await client.post("/v1/chat/completions", json={**CHAT, "model": SECRET})
+    await client.post("/v1/chat/completions", content=SECRET)
+    await client.get("/v1/models", headers={"Authorization": f"Bearer {SECRET}"})
+    lines = log_lines()
+    assert len(lines) == 7
+    assert SECRET not in json.dumps(lines)
+    assert lines[0]["exception"] == "ValueError"
+    assert any("_words" in where for where in lines[0]["where"])
+
+
+async def test_an_exception_logged_by_the_engine_keeps_its_message_to_itself(log_lines):
+    try:
+        raise ValueError(SECRET)
+    except ValueError:
+        logging.getLogger("scenario_model.serve.engine.engine").exception("a step of the model failed")
+    (line,) = log_lines()
+    assert (line["event"], line["exception"]) == ("a step of the model failed", "ValueError")
+    assert "test_observing.py" in line["where"][-1]
+    assert SECRET not in json.dumps(line)
+
+
+async def test_healthy_checks_are_not_logged(client, log_lines):
+    await client.get("/healthz")
+    await client.get("/readyz")
+    await client.get("/metrics")
+    assert log_lines() == []
+
+
+async def test_metrics_have_the_names_that_vllm_dashboards_ask_for(client, service):
+    await client.post("/v1/chat/completions", json=CHAT)
+    await client.get("/nothing")
+    text = (await client.get("/metrics")).text
+    samples = {
+        sample.name: sample for family in text_string_to_metric_families(text) for sample in family.samples
+    }
+    for name, value in {
+        "vllm:num_requests_running": 0,
+        "vllm:num_requests_waiting": 0,
+        "vllm:kv_cache_usage_perc": 0,
+        "vllm:generation_tokens_total": 6,
+        "vllm:time_to_first_token_seconds_count": 1,
+        "vllm:inter_token_latency_seconds_count": 5,
+        "vllm:time_per_output_token_seconds_count": 5,
+        "vllm:request_time_per_output_token_seconds_count": 1,
+        "vllm:e2e_request_latency_seconds_count": 1,
+        "vllm:request_success_total": 1,
+        "vllm:request_prompt_tokens_count": 1,
+        "vllm:request_generation_tokens_sum": 6,
+        "scenario_model_ready": 1,
+    }.items():
+        assert samples[name].value == value, name
+        assert samples[name].labels["model_name"] == "assistant"
+        assert samples[name].labels["release"] == service.release
+    assert samples["vllm:request_success_total"].labels["finished_reason"] == "stop"
+    assert 'handler="other",method="GET"' in text
+    assert 'status="404"' in text
