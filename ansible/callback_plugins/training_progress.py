@@ -1,0 +1,33 @@
+"""Ansible callback: print the `progress` line of a task that is being retried, once for every new line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = r"""
+name: training_progress
+type: notification
+short_description: Show how far a polled task is
+description: Prints what a retried task returns as C(progress), prefixed with the host.
+"""
+
+
+class CallbackModule(CallbackBase):
+    """Beside whichever callback writes the standard output."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "notification"
+    CALLBACK_NAME = "training_progress"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._shown: dict[str, str] = {}
+
+    def v2_runner_retry(self, result: Any) -> None:
+        """Print a line if it differs from the host's last one."""
+        host, line = result.host.get_name(), result.result.get("progress")
+        if line and self._shown.get(host) != line:
+            self._shown[host] = line
+            self._display.display(f"  [{host}] {line}")

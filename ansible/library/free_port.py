@@ -1,0 +1,89 @@
+#!/usr/bin/python
+"""Ansible module: make sure that a TCP port is free, or is held by the service that is to hold it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.own_processes import own_processes
+
+DOCUMENTATION = r"""
+module: free_port
+short_description: Fail if somebody else listens on a port
+options:
+  host: {type: str, required: true, description: [The address to listen on.]}
+  port: {type: int, required: true}
+  service: {type: path, required: true, description: [The definition of the service that may hold the port.]}
+author: [model-deployment-scenarios]
+"""
+RETURN = r""" # """
+
+_LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp, see proc(5)
+
+
+def bindable(host: str, port: int) -> bool:
+    """Tell whether a server could listen there now; an address that is not this host's raises OSError."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+            probe.listen()  # SO_REUSEADDR lets a bind pass that a listen does not
+        except OSError as error:
+            if error.errno == 98:  # EADDRINUSE
+                return False
+            raise
+    return True
+
+
+def listeners(port: int) -> set[str]:
+    """Collect the socket inodes that listen on the port, whatever the address."""
+    inodes = set()
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        for line in table.read_text().splitlines()[1:] if table.exists() else []:
+            fields = line.split()
+            if fields[3] == _LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
+                inodes.add(fields[9])
+    return inodes
+
+
+def holds(pid: int, inodes: set[str]) -> bool:
+    """Tell whether a process has one of the sockets open."""
+    try:
+        links = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return False
+    return any(link == f"socket:[{inode}]" for link in links for inode in inodes)
+
+
+def main() -> None:
+    """Fail by name of the holder, or pass."""
+    options: dict[str, Any] = {
+        "host": {"type": "str", "required": True},
+        "port": {"type": "int", "required": True},
+        "service": {"type": "path", "required": True},
+    }
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    host, port, definition = (module.params[name] for name in ("host", "port", "service"))
+    try:
+        if bindable(host, port):
+            module.exit_json(changed=False)
+    except OSError as error:
+        module.fail_json(
+            msg=f"serving.host {host}, port {port}: cannot listen there: {error.strerror or error}"
+        )
+    holders = [process for process in own_processes() if holds(process.pid, listeners(port))]
+    if any(process.environment.get("SCENARIO_SERVICE") == definition for process in holders):
+        module.exit_json(changed=False)
+    who = ", ".join(f"pid {p.pid} ({Path(p.command[0]).name})" for p in holders) or "another user's process"
+    module.fail_json(
+        msg=f"port {port} on {host} is in use by {who}; stop it, or set serving.port to a free one"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+#!/usr/bin/python
+"""Ansible module: tell how far a training run is, and whether it still goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.user_services import ServiceError, service
+
+DOCUMENTATION = r"""
+module: training_progress
+short_description: Tell how far a training run is
+options:
+  run: {type: path, required: true, description: [The run's folder.]}
+  manager: {type: str, required: true, choices: [systemd, supervisor]}
+  definition: {type: path, required: true, description: [The definition of the training service.]}
+author: [model-deployment-scenarios]
+"""
+RETURN = r"""
+state: {type: str, returned: always, description: [One of V(training), V(finished), V(stopped).]}
+progress: {type: str, returned: always, description: [One line for people.]}
+log: {type: list, elements: str, returned: always, description: [The last lines of the service, if it stopped.]}
+"""
+
+
+def describe(record: dict[str, Any]) -> str:
+    """Put one line of progress.jsonl into words: step, loss, tokens a second, time left."""
+    words = [f"step {record['step']}/{record['of']}"]
+    if record.get("loss") is not None:
+        words.append(f"loss {record['loss']:.3f}")
+    if record.get("tokens_per_s"):
+        words.append(f"{record['tokens_per_s']:.0f} tokens/s")
+    if record.get("seconds_left") is not None:
+        minutes, seconds = divmod(round(record["seconds_left"]), 60)
+        words.append(f"{minutes} min {seconds:02d} s left")
+    return ", ".join(words)
+
+
+def latest(progress: Path) -> str:
+    """Describe the last complete record of a progress file; the writer may be in the middle of a line."""
+    if not progress.exists():
+        return "preparing"
+    with progress.open("rb") as file:
+        file.seek(max(0, progress.stat().st_size - 65536))
+        complete = [line for line in file.read().split(b"\n")[:-1] if line.endswith(b"}")]
+    return describe(json.loads(complete[-1])) if complete else "preparing"
+
+
+def main() -> None:
+    """Look at the run's folder first and at the service second: a run that just finished needs no service."""
+    options: dict[str, Any] = {
+        "run": {"type": "path", "required": True},
+        "manager": {"type": "str", "required": True, "choices": ["systemd", "supervisor"]},
+        "definition": {"type": "path", "required": True},
+    }
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    run, subject = (
+        Path(module.params["run"]),
+        service(module.params["manager"], Path(module.params["definition"]), ""),
+    )
+    try:
+        running = subject.running()
+        finished = (run / "result.json").exists()
+        state = "finished" if finished else "training" if running else "stopped"
+        log = subject.log(20) if state == "stopped" else []
+        module.exit_json(changed=False, state=state, progress=latest(run / "progress.jsonl"), log=log)
+    except (ServiceError, OSError, ValueError, KeyError) as error:
+        module.fail_json(msg=f"cannot tell the progress of {run}: {error}")
+
+
+if __name__ == "__main__":
+    main()

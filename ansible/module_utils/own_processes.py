@@ -1,0 +1,78 @@
+"""The processes of the current user, read from /proc: found by what they carry, ended by pid."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process: its command line, and its environment as it was when the process started."""
+
+    pid: int
+    command: tuple[str, ...]
+    environment: dict[str, str]
+
+
+def own_processes() -> Iterator[Process]:
+    """Yield the living processes of this user but for this one and its ancestors; zombies are not living."""
+    spared = set(_ancestors(os.getpid()))
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) in spared:
+            continue
+        try:
+            if entry.stat().st_uid != os.getuid():
+                continue
+            command = _fields(entry / "cmdline")
+            environment = _fields(entry / "environ")
+        except OSError:  # it ended while we looked, or it does not let itself be read
+            continue
+        if command:
+            pairs = (field.partition("=") for field in environment)
+            yield Process(int(entry.name), command, {name: value for name, _, value in pairs})
+
+
+def end(find: Callable[[], list[Process]], *, patience: float) -> bool:
+    """Send SIGTERM to what `find` finds and SIGKILL to what is still found after `patience` seconds.
+
+    Returns whether anything was found. What a dying process starts meanwhile is found too.
+    """
+    found = find()
+    if not found:
+        return False
+    _signal(found, signal.SIGTERM)
+    deadline = time.monotonic() + patience
+    while (remaining := find()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    while remaining:
+        _signal(remaining, signal.SIGKILL)
+        time.sleep(0.1)
+        remaining = find()
+    return True
+
+
+def _signal(processes: list[Process], number: signal.Signals) -> None:
+    for process in processes:
+        try:
+            os.kill(process.pid, number)
+        except ProcessLookupError:  # it is gone: that is what was wanted
+            continue
+
+
+def _fields(path: Path) -> tuple[str, ...]:
+    return tuple(os.fsdecode(field) for field in path.read_bytes().split(b"\0") if field)
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    while pid:
+        yield pid
+        # The second field, the name, may hold spaces and brackets: count from behind its last bracket.
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

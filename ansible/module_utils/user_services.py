@@ -1,0 +1,168 @@
+"""Services of a user without root, alike under systemd's user manager and under supervisor.
+
+Both carry the same two marks in the environment of what they run: SCENARIO_SERVICE, the path of the
+definition, by which processes are found, and SCENARIO_FINGERPRINT, what the process was started with.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ansible.module_utils.own_processes import Process, end, own_processes
+
+# A supervisor restarts within a second what ended unexpectedly: only what stays away longer has stopped.
+_RESTART_GAP_S = 3.0
+# What a service inherits. Never everything: the caller's environment may hold a passphrase.
+_INHERITED = ("HOME", "USER", "LOGNAME", "PATH", "LANG", "TZ", "TMPDIR")
+
+
+class ServiceError(Exception):
+    """A manager could not do what was asked; the message is for the user."""
+
+
+class Service(Protocol):
+    """What a role needs of a service, whoever keeps it alive."""
+
+    def running(self) -> bool:
+        """Tell whether the service runs or is about to be restarted by its manager."""
+
+    def fingerprint(self) -> str:
+        """Tell what the running service was started with; empty if unknown."""
+
+    def start(self) -> None:
+        """Start the service as its definition now says; it must not be running."""
+
+    def stop(self, patience: float) -> bool:
+        """End the service and what is left of it within about `patience` seconds; tell if there was any."""
+
+    def log(self, lines: int) -> list[str]:
+        """Give the last lines of the service's output."""
+
+
+def service(manager: str, definition: Path, python: str) -> Service:
+    """Make the service of a definition; `python` runs supervisor and is unused under systemd."""
+    return Systemd(definition) if manager == "systemd" else Supervised(definition, python)
+
+
+def _workers(definition: Path) -> list[Process]:
+    return [p for p in own_processes() if p.environment.get("SCENARIO_SERVICE") == str(definition)]
+
+
+def _fingerprint(definition: Path) -> str:
+    return next((p.environment.get("SCENARIO_FINGERPRINT", "") for p in _workers(definition)), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Supervised:
+    """A service with a supervisord of its own: no socket, no shared state; signals and /proc suffice."""
+
+    definition: Path
+    python: str
+
+    def running(self) -> bool:
+        """Tell whether supervisord and its program live; a gap of a restart counts as running."""
+        deadline = time.monotonic() + _RESTART_GAP_S
+        while self._supervisors():
+            if _workers(self.definition):
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.2)
+        return False
+
+    def fingerprint(self) -> str:
+        """See `Service`."""
+        return _fingerprint(self.definition)
+
+    def start(self) -> None:
+        """Start supervisord, which goes into the background and then starts the program."""
+        self.stop(0)  # a supervisord whose program is over, or a program whose supervisord was killed
+        command = [self.python, "-m", "supervisor.supervisord", "-c", str(self.definition)]
+        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise ServiceError(
+                f"supervisord did not start with {self.definition}: {(done.stderr or done.stdout).strip()}"
+            )
+
+    def stop(self, patience: float) -> bool:
+        """End supervisord, which ends its program, and then whatever is left of the program."""
+        stopped = end(self._supervisors, patience=patience)
+        return end(lambda: _workers(self.definition), patience=patience) or stopped
+
+    def log(self, lines: int) -> list[str]:
+        """Give the end of the program's log file."""
+        path = self.definition.parent / "logs" / f"{self.definition.stem}.log"
+        if not path.exists():
+            return []
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 1000 * lines))
+            return file.read().decode(errors="replace").splitlines()[-lines:]
+
+    def _supervisors(self) -> list[Process]:
+        marks = {"supervisor.supervisord", str(self.definition)}
+        return [p for p in own_processes() if marks <= set(p.command)]
+
+
+@dataclass(frozen=True, slots=True)
+class Systemd:
+    """A user unit; the definition is the unit file, linked into the manager when it is enabled."""
+
+    definition: Path
+
+    def running(self) -> bool:
+        """Tell whether the unit is active or between two starts."""
+        return self._systemctl("is-active", self.definition.name, ok=(0, 3, 4)) in {
+            "active",
+            "activating",
+            "reloading",
+        }
+
+    def fingerprint(self) -> str:
+        """See `Service`."""
+        return _fingerprint(self.definition)
+
+    def start(self) -> None:
+        """Enable the unit, so that it comes back after a reboot, and start it."""
+        self._systemctl("enable", str(self.definition))
+        self._systemctl("daemon-reload")
+        self._systemctl("reset-failed", self.definition.name, ok=(0, 1))
+        self._systemctl("start", self.definition.name)
+
+    def stop(self, patience: float) -> bool:
+        """Stop and disable the unit; systemd itself kills what outlives its TimeoutStopSec."""
+        was_running = self.running()
+        self._systemctl("disable", "--now", self.definition.name, ok=(0, 1))
+        self._systemctl("daemon-reload")
+        return end(lambda: _workers(self.definition), patience=patience) or was_running
+
+    def log(self, lines: int) -> list[str]:
+        """Give the end of the unit's journal."""
+        command = [
+            "journalctl",
+            "--user",
+            "--unit",
+            self.definition.name,
+            "--lines",
+            str(lines),
+            "--output",
+            "cat",
+            "--no-pager",
+        ]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+
+    def _systemctl(self, *arguments: str, ok: tuple[int, ...] = (0,)) -> str:
+        # Over SSH without a login session the variable may be missing though the manager is there.
+        environment = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}"} | os.environ
+        command = ["systemctl", "--user", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode not in ok:
+            raise ServiceError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
+        return done.stdout.strip()
