@@ -30,8 +30,25 @@ def build(settings: Settings) -> dict[str, Any]:
 
     """
     inventory = read_inventory(Path(settings.premises.inventory), groups=("training", "inference"))
-    common = {"scenario_root": _root(settings, inventory)} if settings.premises.root else {}
+    common: dict[str, Any] = {"scenario_root": _root(settings, inventory)} if settings.premises.root else {}
+    common |= {"release_name": settings.release.name, "release_channel": settings.release.channel}
+    serving = settings.serving.model_dump(exclude_none=True)
     check = settings.premises.preview_check
+    preflight = Playbook(
+        "preflight",
+        PlaybookArgs(
+            playbook="ansible/preflight.yml",
+            inventory=inventory,
+            variables={
+                **common,
+                "foundation": settings.foundation.as_variables(),
+                "training_data": settings.data.as_variables(),
+                "recipe": settings.recipe.as_variables(),
+                "gate": settings.gate.as_variables(),
+                "serving": serving,
+            },
+        ),
+    )
     runtime = Playbook(
         "runtime",
         PlaybookArgs(
@@ -42,6 +59,7 @@ def build(settings: Settings) -> dict[str, Any]:
             uses_package=True,
             preview_check=check,
         ),
+        pulumi.ResourceOptions(depends_on=[preflight]),
     )
     training = TrainingRun(
         "training",
@@ -57,7 +75,6 @@ def build(settings: Settings) -> dict[str, Any]:
             data=settings.data.as_variables(),
             recipe=settings.recipe.as_variables(),
             gate=settings.gate.as_variables(),
-            release=settings.release.as_variables(),
         ),
         pulumi.ResourceOptions(depends_on=[runtime]),
     )
@@ -72,9 +89,7 @@ def build(settings: Settings) -> dict[str, Any]:
             inventory=inventory,
             variables={
                 **common,
-                "release_name": settings.release.name,
-                "release_channel": settings.release.channel,
-                "serving": settings.serving.model_dump(exclude_none=True, exclude={"names"}),
+                "serving": serving,
                 "tls_certificate": certificate.certificate,
                 "api_key_sha256": api_key.sha256,
             },

@@ -6,7 +6,14 @@ import difflib
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 if TYPE_CHECKING:
@@ -21,6 +28,10 @@ class SettingsError(Exception):
     """Settings that cannot be used: one line a mistake, each naming the file, the key and the remedy."""
 
 
+def _mistake(text: str) -> PydanticCustomError:
+    return PydanticCustomError("mistake", "{text}", {"text": text})
+
+
 class _Section(BaseModel):
     """A part of the settings: immutable; an unknown key is a mistake answered with the nearest known one."""
 
@@ -28,16 +39,18 @@ class _Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown_keys(cls, values: object) -> object:
+    def _refuse_what_pydantic_would_not(cls, values: object) -> object:
         if not isinstance(values, dict):
             return values
         known = [field.alias or name for name, field in cls.model_fields.items()]
-        for key in values:
+        for key, value in values.items():
             if key not in known:
                 nearest = difflib.get_close_matches(str(key), known, n=1)
                 hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(known)}"
-                text = "unknown key {key}; {hint}"
-                raise PydanticCustomError("unknown_key", text, {"key": repr(key), "hint": hint})
+                raise _mistake(f"unknown key {key!r}; {hint}")
+            if isinstance(value, bool):
+                # Pydantic would take true for 1. `previewCheck` arrives as text; no other key is a boolean.
+                raise _mistake(f"{key} should not be true or false; got {json.dumps(value)}")
         return values
 
     def as_variables(self) -> dict[str, Any]:
@@ -48,7 +61,9 @@ class _Section(BaseModel):
 # A path on the hosts; relative ones would mean something else on each of them.
 HostPath = Annotated[str, StringConstraints(pattern=r"^(/|~/)", strip_whitespace=True)]
 Positive = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, le=0.5)]
 
 
 class PackagedFoundation(_Section):
@@ -62,13 +77,14 @@ class FoundationPath(_Section):
 
     kind: Literal["directory", "gguf"]
     path: HostPath
+    max_perplexity: Annotated[float, Field(gt=1)] | None = None
 
 
 class PackagedData(_Section):
     """The reference of the Python language, which every Python carries; split by topic."""
 
     kind: Literal["python-reference"] = "python-reference"
-    held_out: Fraction = 0.1
+    held_out: Share = 0.1
 
 
 class DataPath(_Section):
@@ -76,46 +92,75 @@ class DataPath(_Section):
 
     kind: Literal["chat", "text"]
     path: HostPath
-    held_out: Fraction = 0.1
+    held_out: Share = 0.1
 
 
 class Recipe(_Section):
     """How to train. What is left out keeps the default of the model package."""
 
     method: Literal["lora", "full"] | None = None
-    rank: Positive | None = None
-    alpha: Annotated[float, Field(gt=0)] | None = None
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
-    epochs: Annotated[float, Field(gt=0)] | None = None
-    sequence_length: Annotated[int, Field(ge=8)] | None = None
-    tokens_per_step: Positive | None = None
-    micro_batch: Positive | None = None
-    seed: Annotated[int, Field(ge=0)] | None = None
-    checkpoint_every_steps: Positive | None = None
+    rank: Annotated[int, Field(ge=1, le=1024)] | None = None
+    alpha: Annotated[float, Field(gt=0, le=65536)] | None = None
+    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+    warmup: Annotated[float, Field(ge=0, le=1)] | None = None
+    weight_decay: Annotated[float, Field(ge=0, le=1)] | None = None
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    epochs: Annotated[int, Field(ge=1, le=10000)] | None = None
     max_steps: Positive | None = None
+    sequence_length: Annotated[int, Field(ge=16, le=131072)] | None = None
+    tokens_per_step: Annotated[int, Field(ge=16)] | None = None
+    micro_batch: Annotated[int, Field(ge=1, le=4096)] | None = None
+    seed: NotNegative | None = None
+    checkpoint_every_steps: Positive | None = None
     dtype: Literal["auto", "bf16", "fp32"] | None = None
     strategy: Literal["auto", "ddp", "fsdp"] | None = None
 
 
 class Gate(_Section):
-    """What a trained model must reach to be promoted; see `scenario-model evaluate --help` for defaults."""
+    """What a trained model must reach to be promoted. What is left out keeps the model package's default."""
 
-    minimum_gain: float | None = None
+    minimum_gain: Annotated[float, Field(ge=0)] | None = None
     old_domain_margin: Annotated[float, Field(ge=0)] | None = None
-    confidence: Fraction | None = None
-    resamples: Annotated[int, Field(ge=100)] | None = None
-    seed: Annotated[int, Field(ge=0)] | None = None
+    confidence: Annotated[float, Field(ge=0.5, le=0.999)] | None = None
+    resamples: Annotated[int, Field(ge=100, le=100_000)] | None = None
+    seed: NotNegative | None = None
+
+
+class Limits(_Section):
+    """What one client, and all together, may take from the server."""
+
+    body_bytes: Annotated[int, Field(ge=1024, le=64 * 2**20)] | None = None
+    connections: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    requests_per_minute: Positive | None = None
+    tokens_per_minute: Positive | None = None
+    header_seconds: Seconds | None = None
+    body_seconds: Seconds | None = None
+    stall_seconds: Seconds | None = None
+    keep_alive_seconds: Seconds | None = None
+    idle_seconds: Seconds | None = None
+
+
+class Engine(_Section):
+    """How the model is run."""
+
+    weights: Literal["auto", "int8", "bf16", "fp32"] | None = None
+    compile: Literal["auto", "on", "off"] | None = None
+    threads: Positive | None = None
+    max_sequences: Annotated[int, Field(ge=1, le=1024)] | None = None
+    max_context: Annotated[int, Field(ge=2)] | None = None
+    max_waiting: NotNegative | None = None
+    prefill_tokens: Positive | None = None
 
 
 class Serving(_Section):
-    """How the premises answer: address, limits and engine, as in `scenario-model serve --help`."""
+    """Where and how the premises answer; `names` are more names and addresses that clients use."""
 
     host: Annotated[str, StringConstraints(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8443
-    names: tuple[str, ...] = ()
-    limits: dict[str, float | int] = {}
-    engine: dict[str, str | int | float] = {}
-    drain_seconds: Annotated[float, Field(ge=0)] | None = None
+    names: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:*-]+$")], ...] = ()
+    limits: Limits = Limits()
+    engine: Engine = Engine()
+    drain_seconds: Annotated[float, Field(ge=0, le=600)] | None = None
 
 
 class Release(_Section):
@@ -202,7 +247,7 @@ def _line(detail: ErrorDetails) -> str:
     )
     given = (
         ""
-        if detail["type"] in {"unknown_key", "missing"}
+        if detail["type"] in {"mistake", "missing"}
         else f"; got {json.dumps(detail['input'], default=str)}"
     )
     return f"{path}: {message[:1].lower()}{message[1:]}{given}" if path else message

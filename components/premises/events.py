@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
 from components.premises.errors import PremisesError
 
 _HIDDEN = "…"
+_SLOW_SECONDS = 2.0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -18,6 +20,7 @@ class Report:
     Attributes:
         playbook: its name, for messages.
         secrets: texts that no message and no progress line may show.
+        tells_progress: whether to print what a slow task is and says while it runs.
         changes: how many tasks changed something, by host.
         changed_tasks: their names, by host.
         results: what the playbook handed back with `set_stats`.
@@ -26,6 +29,7 @@ class Report:
 
     playbook: str
     secrets: tuple[str, ...] = ()
+    tells_progress: bool = True
     changes: dict[str, int] = field(default_factory=dict)
     changed_tasks: dict[str, list[str]] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
@@ -35,21 +39,24 @@ class Report:
     _finished: bool = False
     _errors: list[str] = field(default_factory=list)
     _shown: str = ""
+    _announcement: threading.Timer | None = None
 
     def take(self, event: dict[str, Any]) -> bool:
         """Take one event of ansible-runner; return False, so that it keeps no file of it."""
         data = event.get("event_data") or {}
         match event.get("event"):
             case "playbook_on_task_start" if data.get("name"):
-                self._show(str(data["name"]))
+                self._announce(str(data["name"]))
             case "runner_on_ok" | "runner_item_on_ok":
                 self._took_ok(str(event["event"]), data)
             case "runner_retry":
+                self._announce("")
                 self._show(f"{data['host']}: {_progress(data.get('res') or {})}")
             case "runner_on_failed" | "runner_on_unreachable":
                 self._last_failure[data["host"]] = f"{data.get('task')}: {_message(data.get('res') or {})}"
             case "playbook_on_stats":
                 self._took_stats(data)
+                self._announce("")
             case "warning" | "system_warning" | "deprecated":
                 self._show(" ".join(event.get("stdout", "").split()))
             case "error" | "verbose" if "ERROR" in event.get("stdout", ""):
@@ -93,9 +100,18 @@ class Report:
         if lines:
             raise PremisesError(self._without_secrets(f"{self.playbook}: {'; '.join(lines)}"))
 
+    def _announce(self, task: str) -> None:
+        """Name a task if it turns out to be slow: naming each would bury what matters."""
+        if self._announcement:
+            self._announcement.cancel()
+        self._announcement = threading.Timer(_SLOW_SECONDS, self._show, [task]) if task else None
+        if self._announcement:
+            self._announcement.daemon = True
+            self._announcement.start()
+
     def _show(self, line: str) -> None:
         """Print a line, once in a row: a poll says the same again until there is something new."""
-        if line != self._shown:
+        if self.tells_progress and line != self._shown:
             self._shown = line
             print(self._without_secrets(line), file=sys.stderr, flush=True)
 
@@ -132,6 +148,9 @@ def _progress(result: dict[str, Any]) -> str:
 
 
 def _place(result: dict[str, Any]) -> str:
-    """Return the file a task changes, where it says so."""
-    path = result.get("dest") or result.get("path")
+    """Return the file that a task changes, where it says so, in brackets."""
+    diffs = result.get("diff") or {}
+    first = diffs[0] if isinstance(diffs, list) and diffs else diffs
+    header = first.get("after_header") if isinstance(first, dict) else None
+    path = result.get("dest") or result.get("path") or header
     return f" ({path})" if isinstance(path, str) else ""

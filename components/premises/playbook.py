@@ -74,7 +74,7 @@ class PlaybookProvider(ResourceProvider):
         """Run the playbook; harmless to repeat, as the playbook converges."""
         _settle_in()
         report = self._run(props)
-        return CreateResult(self.identity(props, report), {**props, **self.outputs(report)})
+        return CreateResult(Path(str(props["playbook"])).stem, {**props, **self.outputs(report)})
 
     def update(self, _id: str, _olds: Properties, news: Properties) -> UpdateResult:
         """Run the playbook again with what is new."""
@@ -104,10 +104,6 @@ class PlaybookProvider(ResourceProvider):
                 "it: pulumi state delete URN (pulumi stack --show-urns lists them)"
             )
             raise PremisesError(message) from None
-
-    def identity(self, props: Properties, _report: Report) -> str:
-        """Return the resource's id."""
-        return Path(str(props["playbook"])).stem
 
     def outputs(self, report: Report) -> Properties:
         """Return what the resource hands on: changes by host, and what the playbook returned."""

@@ -47,7 +47,7 @@ def run_playbook(run: PlaybookRun) -> Report:
             the playbook cannot run at all.
 
     """
-    report = Report(playbook=run.playbook, secrets=tuple(run.secrets.values()))
+    report = Report(playbook=run.playbook, secrets=tuple(run.secrets.values()), tells_progress=not run.check)
     order = {
         "playbook": str((run.root / run.playbook).absolute()),
         "inventory": str((run.root / run.inventory).absolute()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pulumi.dynamic import DiffResult, Resource
+from pulumi.dynamic import Resource
 
 from components.premises.errors import PremisesError
 from components.premises.playbook import PlaybookArgs, PlaybookProvider, playbook_inputs
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     Properties = dict[str, Any]
 
-# What names a run: a change of these is another run, and shows in a preview as a replacement.
-_NAMES_THE_RUN = ("foundation", "data", "recipe", "package")
 _OUTPUTS = ("run", "release", "passed", "promoted", "evaluation", "tokens", "seconds")
 
 
@@ -34,30 +32,18 @@ class TrainingRunArgs:
         data: `{kind, path?, held_out}` of the texts to learn.
         recipe: method, rank, learning rate and so on; what is left out keeps the model package's default.
         gate: what the trained model must reach to be promoted.
-        release: `{name, channel}` of what comes out.
 
     """
 
     playbook: PlaybookArgs
     foundation: Mapping[str, Any]
     data: Mapping[str, Any]
-    release: Mapping[str, Any]
     recipe: Mapping[str, Any] = field(default_factory=dict)
     gate: Mapping[str, Any] = field(default_factory=dict)
 
 
 class TrainingRunProvider(PlaybookProvider):
-    """A playbook provider whose id is the digest of the run, as computed where it trains."""
-
-    def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
-        """Compare inputs; those that name the run make it another run."""
-        inputs = {key for key in {*olds, *news} if key not in self.output_names()}
-        changed = {key for key in inputs if olds.get(key) != news.get(key)}
-        return DiffResult(changes=bool(changed), replaces=[key for key in _NAMES_THE_RUN if key in changed])
-
-    def identity(self, _props: Properties, report: Report) -> str:
-        """Return the run's digest."""
-        return str(self._result(report)["run"])
+    """A playbook provider that takes foundation, data, recipe and gate, and returns a run and its release."""
 
     def outputs(self, report: Report) -> Properties:
         """Return the run, its release, and how it was judged."""
@@ -76,8 +62,6 @@ class TrainingRunProvider(PlaybookProvider):
             "training_data": props["data"],
             "recipe": props["recipe"],
             "gate": props["gate"],
-            "release_name": props["release_name"],
-            "release_channel": props["release_channel"],
         }
 
     @staticmethod
@@ -113,8 +97,6 @@ class TrainingRun(Resource, module="premises", name="TrainingRun"):
             "data": dict(args.data),
             "recipe": dict(args.recipe),
             "gate": dict(args.gate),
-            "release_name": args.release["name"],
-            "release_channel": args.release["channel"],
         }
         super().__init__(
             TrainingRunProvider(), name, {**inputs, **dict.fromkeys(("changes", *_OUTPUTS))}, opts

@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,10 @@ def _tell(event: dict[str, Any]) -> bool:
     return False
 
 
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 @contextlib.contextmanager
 def _private_folder() -> Iterator[Path]:
     """Yield a folder of mode 0700; remove it, and those that killed runs left."""
@@ -77,11 +82,10 @@ def _only_one(inventory: str) -> Iterator[None]:
     path = Path(tempfile.gettempdir()) / f"{_PREFIX}{key}.lock"
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("another playbook runs on these hosts; waiting for it", file=sys.stderr, flush=True)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        telling = threading.Timer(10, _say, ["another playbook runs on these hosts; waiting for it"])
+        telling.start()
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        telling.cancel()
         yield
     finally:
         os.close(descriptor)

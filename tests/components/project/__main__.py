@@ -32,12 +32,15 @@ first = Playbook(
 training = TrainingRun(
     "training",
     TrainingRunArgs(
-        playbook=PlaybookArgs(playbook="ansible/train.yml", inventory=inventory, variables=common),
+        playbook=PlaybookArgs(
+            playbook="ansible/train.yml",
+            inventory=inventory,
+            variables={**common, "release_name": "assistant"},
+        ),
         foundation={"kind": "packaged"},
         data={"kind": "python-reference", "held_out": 0.1},
         recipe={"rank": shape.get("rank", 16), "learning_rate": 0.0002},
         gate={"minimum_gain": shape.get("minimum_gain", 0.0)},
-        release={"name": "assistant", "channel": "stable"},
     ),
     pulumi.ResourceOptions(depends_on=[first]),
 )
