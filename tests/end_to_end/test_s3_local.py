@@ -10,7 +10,7 @@ import openai
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Clone
+    from tests.end_to_end.conftest import Clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 

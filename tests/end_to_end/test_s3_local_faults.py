@@ -19,7 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Clone
+    from tests.end_to_end.conftest import Clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
