@@ -1,0 +1,162 @@
+"""Checkpoints that are there whole or not at all, and hold all that a bit-exact resume needs.
+
+A checkpoint is a folder `step-<number>`: `rank-<r>.safetensors` (weights that train, optimizer moments,
+random generators) and `complete.json`, written last, with the digest of each file. It is written in a
+folder aside, synced, and renamed. One whose marker is missing or does not fit is passed over for the one
+before. No pickle anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from scenario_model import durable
+from scenario_model.digests import file_digest
+from scenario_model.errors import InputError
+from scenario_model.train.parallel import World, local
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+_MARKER = "complete.json"
+_KEPT = 2  # the newest, and the one before in case a disk loses the newest
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run is: steps done, seconds of training so far over all its processes' lives, the last loss."""
+
+    step: int = 0
+    seconds: float = 0.0
+    loss: float | None = None
+
+
+class Checkpoints:
+    """The checkpoints of one run, written and read by all of its processes together."""
+
+    def __init__(self, folder: Path, world: World, strategy: str) -> None:
+        self._folder, self._world = folder, world
+        self._writers = world.size if strategy == "fsdp" else 1
+        self._shape = {"processes": self._writers, "strategy": "fsdp" if strategy == "fsdp" else "whole"}
+
+    def save(
+        self, progress: Progress, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Write a checkpoint; on return it is on the disk. Raises ScenarioModelError if the disk is full."""
+        aside = self._folder / ".writing"
+        with durable.disk_errors(self._folder):
+            if self._world.leads:
+                durable.fresh(aside)
+            self._world.wait()
+            if self._world.rank < self._writers:
+                path = aside / f"rank-{self._world.rank}.safetensors"
+                save_file(_tensors(parameters, optimizer, self._world.device), path)
+                durable.sync(path)
+            self._world.wait()
+            if self._world.leads:
+                self._publish(aside, progress)
+        self._world.wait()
+
+    def resume(self, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> Progress:
+        """Put the newest good checkpoint into weights, optimizer and generators; a fresh Progress if there
+        is none.
+
+        Raises InputError if it was written by another number of FSDP processes.
+        """
+        found = self._world.share(self._newest() if self._world.leads else None)
+        if found is None:
+            return Progress()
+        name, marker = found
+        if marker["shape"] != self._shape:
+            was = f"{marker['shape']['processes']} process(es) of strategy {marker['shape']['strategy']}"
+            remedy = "resume it the same way, or remove the checkpoints to start again"
+            raise InputError(
+                f"the checkpoint was written by {was}", where=str(self._folder / name), remedy=remedy
+            )
+        rank = self._world.rank if self._writers > 1 else 0
+        _restore(
+            load_file(self._folder / name / f"rank-{rank}.safetensors"),
+            parameters,
+            optimizer,
+            self._world.device,
+        )
+        return Progress(**marker["progress"])
+
+    def _publish(self, aside: Path, progress: Progress) -> None:
+        files = {path.name: file_digest(path) for path in sorted(aside.glob("*.safetensors"))}
+        content = {
+            "progress": {"step": progress.step, "seconds": progress.seconds, "loss": progress.loss},
+            "shape": self._shape,
+            "files": files,
+        }
+        durable.write_json(aside / _MARKER, content)
+        final = self._folder / f"step-{progress.step:08d}"
+        if final.exists():  # it did not count, or this run would not have come from before it
+            shutil.rmtree(final)
+        durable.publish(aside, final)
+        for old in self._folders()[_KEPT:]:
+            shutil.rmtree(old)
+
+    def _folders(self) -> list[Path]:
+        return sorted(self._folder.glob("step-*"), reverse=True)
+
+    def _newest(self) -> tuple[str, dict[str, Any]] | None:
+        for folder in self._folders():
+            try:
+                marker = json.loads((folder / _MARKER).read_text(encoding="utf-8"))
+                if all(file_digest(folder / name) == digest for name, digest in marker["files"].items()):
+                    return folder.name, marker
+            except (OSError, ValueError, KeyError):
+                continue
+        return None
+
+
+def _tensors(
+    parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer, device: torch.device
+) -> dict[str, Tensor]:
+    tensors = {"generator/cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        tensors["generator/cuda"] = torch.cuda.get_rng_state(device)
+    for name, parameter in parameters.items():
+        tensors[f"weight/{name}"] = _plain(parameter)
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer/{key}/{name}"] = _plain(value)
+    return tensors
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return local(tensor.detach()).cpu().contiguous()
+
+
+@torch.no_grad()
+def _restore(
+    tensors: dict[str, Tensor],
+    parameters: dict[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+) -> None:
+    torch.set_rng_state(tensors["generator/cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["generator/cuda"], device)
+    for name, parameter in parameters.items():
+        local(parameter.detach()).copy_(tensors[f"weight/{name}"])
+    # One step of zero length makes the optimizer's own state in the right shape, sharded or not; then it is
+    # filled.
+    for parameter in parameters.values():
+        parameter.grad = torch.zeros_like(parameter)
+    before = [local(parameter.detach()).clone() for parameter in parameters.values()]
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    for (name, parameter), value in zip(parameters.items(), before, strict=True):
+        local(parameter.detach()).copy_(value)
+        for key, state in optimizer.state[parameter].items():
+            local(state).copy_(tensors[f"optimizer/{key}/{name}"])

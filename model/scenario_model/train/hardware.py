@@ -1,0 +1,62 @@
+"""What this machine can do: the speed of a plain matrix product, which number type is faster, memory in
+use."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+
+import torch
+
+_SIZE = {"cpu": 1024, "cuda": 4096}
+_BUDGET_SECONDS = 0.2
+
+
+def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
+    """Floating-point operations a second of a large square matrix product, the best of some; takes 0.2 s."""
+    size = _SIZE[device.type]
+    left = torch.ones(size, size, dtype=dtype, device=device)
+    left @ left
+    best, begun = float("inf"), time.perf_counter()
+    while time.perf_counter() - begun < _BUDGET_SECONDS:
+        best = min(best, _timed_product(left, device))
+    return 2 * size**3 / best
+
+
+def bf16_is_faster(device: torch.device) -> bool:
+    """Whether products in bfloat16 are at least 1.2 times as fast as in float32, measured here and now.
+
+    A processor without bfloat16 instructions emulates them, and is many times slower.
+    """
+    return matmul_peak(device, torch.bfloat16) > 1.2 * matmul_peak(device, torch.float32)
+
+
+def memory_in_use(device: torch.device) -> int:
+    """Peak bytes that this process has had so far: of the GPU, or resident."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def memory_there(device: torch.device) -> int:
+    """Bytes of memory that the device has."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def default_threads() -> int:
+    """Threads for each process: what torch takes for one, an equal share of the cores for each of several."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return torch.get_num_threads() if processes == 1 else max(1, len(os.sched_getaffinity(0)) // processes)
+
+
+def _timed_product(left: torch.Tensor, device: torch.device) -> float:
+    begun = time.perf_counter()
+    left @ left
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - begun

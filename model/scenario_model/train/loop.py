@@ -1,0 +1,158 @@
+"""The training loop: gradients of a step's micro-batches, one update, a line of progress, now and then a
+checkpoint."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from scenario_model.errors import ScenarioModelError
+from scenario_model.train.batches import Batches, MicroBatch
+from scenario_model.train.hardware import memory_in_use
+from scenario_model.train.parallel import World, accumulating, whole
+from scenario_model.train.reporter import Clock, Reporter
+
+if TYPE_CHECKING:
+    from scenario_model.train.checkpoint import Checkpoints, Progress
+    from scenario_model.train.settings import Recipe
+
+
+class StoppedError(ScenarioModelError):
+    """SIGTERM came: the run is saved and can go on. Exit code 143, as of a process that the signal ended."""
+
+    exit_code = 128 + signal.SIGTERM
+
+
+@dataclass(slots=True, kw_only=True)
+class Training:
+    """All that a loop needs; `flops_per_token` and `peak_flops` (a second; None if unknown) give the MFU."""
+
+    recipe: Recipe
+    batches: Batches
+    model: nn.Module
+    parameters: dict[str, nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    checkpoints: Checkpoints
+    progress: Progress
+    reporter: Reporter | None
+    world: World
+    flops_per_token: float
+    peak_flops: float | None
+
+    def run(self) -> None:
+        """Train from where `progress` is to the end.
+
+        Raises ScenarioModelError if the loss or the gradient is not finite, before anything is saved;
+        Stopped, after a checkpoint, if SIGTERM came.
+        """
+        clock, stop = Clock(), _StopRequest()
+        with stop:
+            while self.progress.step < self.batches.steps:
+                begun = time.perf_counter()
+                loss = self._step(self.progress.step)
+                self.progress.step += 1
+                self.progress.loss = loss
+                self.progress.seconds += time.perf_counter() - begun
+                self._report(clock)
+                self._save_if_due(bool(self.world.total(torch.tensor(float(stop.came))).item()))
+
+    def _step(self, step: int) -> float:
+        """One update; returns the mean loss in nats a token, over all processes."""
+        targets = self.batches.target_tokens(step)
+        micro = list(self.batches.micro_batches(step, self.world.rank, self.world.size))
+        total = torch.zeros((), dtype=torch.float64)
+        for number, batch in enumerate(micro, start=1):
+            with accumulating(self.model, number == len(micro)):
+                loss = self.model(_on(batch, self.world.device))
+                # DDP and FSDP average over processes; the sum over all is wanted.
+                (loss * (self.world.size / max(targets, 1))).backward()
+            total += loss.detach().double().cpu()
+        mean = float(self.world.total(total)) / max(targets, 1)
+        norm = float(whole(nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.clip_norm)))
+        if not (math.isfinite(mean) and math.isfinite(norm)):
+            what = f"at step {step + 1} the loss is {mean} and the gradient's norm {norm}"
+            remedy = "lower recipe.learning_rate or set recipe.dtype to fp32; nothing of this step was saved"
+            raise ScenarioModelError(what, where="training", remedy=remedy)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, step, self.batches.steps)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return mean
+
+    def _save_if_due(self, stopping: bool) -> None:
+        done = self.progress.step == self.batches.steps
+        if done or stopping or self.progress.step % self.recipe.checkpoint_every_steps == 0:
+            self.checkpoints.save(self.progress, self.parameters, self.optimizer)
+        if stopping and not done:
+            if self.reporter:
+                self.reporter.close()
+            raise StoppedError(
+                f"stopped by SIGTERM after step {self.progress.step}, which is saved", remedy="run it again"
+            )
+
+    def _report(self, clock: Clock) -> None:
+        speed = clock.after(len(self.batches.indices(self.progress.step - 1)) * self.recipe.sequence_length)
+        if self.reporter is None:
+            return
+        left = (self.batches.steps - self.progress.step) * self.recipe.sequences_per_step
+        peak = self.peak_flops and self.peak_flops * self.world.size
+        self.reporter.step(
+            step=self.progress.step,
+            of=self.batches.steps,
+            loss=self.progress.loss,
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            tokens_per_s=round(speed, 1),
+            mfu=round(speed * self.flops_per_token / peak, 4) if peak else None,
+            memory_bytes=memory_in_use(self.world.device),
+            seconds_left=round(left * self.recipe.sequence_length / speed, 1),
+        )
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """Of a step (from 0): linear warm-up to the peak, then a cosine to a tenth of it."""
+    warmup = math.ceil(recipe.warmup * steps)
+    peak = recipe.peak_learning_rate
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    share = (step - warmup) / max(1, steps - warmup)
+    return peak * (0.1 + 0.45 * (1 + math.cos(math.pi * share)))
+
+
+def make_optimizer(parameters: dict[str, nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter, 2019) over the parameters that train."""
+    return torch.optim.AdamW(
+        list(parameters.values()),
+        lr=recipe.peak_learning_rate,
+        betas=(0.9, 0.99),
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+
+
+def _on(batch: MicroBatch, device: torch.device) -> MicroBatch:
+    def move(tensor: Tensor) -> Tensor:
+        return tensor.to(device, non_blocking=True)
+
+    return MicroBatch(move(batch.tokens), move(batch.targets), move(batch.positions), move(batch.segments))
+
+
+class _StopRequest:
+    """While active, SIGTERM is noted instead of ending the process."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __enter__(self) -> None:
+        self._before: Any = signal.signal(signal.SIGTERM, self._note)
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+    def _note(self, *_: object) -> None:
+        self.came = True

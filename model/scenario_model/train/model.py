@@ -1,0 +1,149 @@
+"""The model under training: a Hugging Face causal language model, with adapters or whole, and its loss."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from scenario_model.data.packing import IGNORED
+from scenario_model.train.loss import head_loss
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scenario_model.train.batches import MicroBatch
+    from scenario_model.train.settings import Recipe
+
+_TOKENIZER_FILES = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template*",
+    "vocab*",
+    "merges*",
+)
+
+
+class LossModel(nn.Module):
+    """Maps a micro-batch to the sum of its loss; what DDP and FSDP wrap.
+
+    The parameters that train are float32, the frozen ones of the arithmetic's type, so that no step recasts
+    them.
+    """
+
+    def __init__(self, model: Any, *, bf16: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.bf16 = bf16
+        self.direct_head = _head_is_plain(model)
+
+    def forward(self, batch: MicroBatch) -> Tensor:
+        """Sum over all targets of the cross-entropy in nats, a float32 scalar."""
+        wanted = batch.targets != IGNORED
+        with torch.autocast(batch.tokens.device.type, dtype=torch.bfloat16, enabled=self.bf16):
+            causal = {
+                "input_ids": batch.tokens,
+                "position_ids": batch.positions,
+                "attention_mask": _attention_mask(batch.segments),
+                "use_cache": False,
+            }
+            if not self.direct_head:
+                scores = self.model(**causal).logits[wanted].float()
+                return nn.functional.cross_entropy(scores, batch.targets[wanted], reduction="sum")
+            hidden = _decoder(self.model)(**causal).last_hidden_state[wanted]
+        if self.bf16:
+            hidden = hidden.to(torch.bfloat16)
+        return head_loss(hidden, self.model.get_output_embeddings().weight, batch.targets[wanted])
+
+
+def load_model(foundation: Path, recipe: Recipe, *, bf16: bool, device: torch.device) -> LossModel:
+    """The foundation model made ready to train by the recipe's method; adapters are drawn from torch's
+    generator."""
+    frozen = torch.bfloat16 if bf16 else torch.float32
+    model = _load(foundation, frozen if recipe.method == "lora" else torch.float32)
+    if recipe.method == "lora":
+        model = _with_adapters(model, recipe)
+    model.to(device).train()
+    return LossModel(model, bf16=bf16)
+
+
+def trainable(model: LossModel) -> dict[str, nn.Parameter]:
+    """The parameters that train, by name, in a fixed order."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def save_trained(tensors: dict[str, Tensor], foundation: Path, recipe: Recipe, directory: Path) -> None:
+    """Write the model with trained `tensors` (all that `trainable` names) to `directory` in Hugging Face
+    layout.
+
+    Adapters are merged in float32; the weights get the foundation model's type, and its tokenizer comes
+    along.
+    """
+    model = load_model(foundation, recipe, bf16=False, device=torch.device("cpu"))
+    with torch.no_grad():
+        for name, parameter in trainable(model).items():
+            parameter.copy_(tensors[name])
+    whole = model.model.merge_and_unload() if recipe.method == "lora" else model.model
+    whole.to(_stored_type(foundation)).save_pretrained(directory)
+    for pattern in _TOKENIZER_FILES:
+        for path in foundation.glob(pattern):
+            shutil.copyfile(path, directory / path.name)
+
+
+def _load(foundation: Path, dtype: torch.dtype) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(
+        foundation, dtype=dtype, local_files_only=True, trust_remote_code=False, use_safetensors=True
+    )
+
+
+def _stored_type(foundation: Path) -> torch.dtype:
+    from transformers import AutoConfig
+
+    dtype = AutoConfig.from_pretrained(foundation, local_files_only=True, trust_remote_code=False).dtype
+    return dtype if isinstance(dtype, torch.dtype) else torch.bfloat16
+
+
+def _with_adapters(model: Any, recipe: Recipe) -> Any:
+    from peft import LoraConfig, get_peft_model
+    from peft.tuners.lora import LoraLayer
+
+    config = LoraConfig(
+        r=recipe.rank, lora_alpha=recipe.alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    model = get_peft_model(model, config)
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            # Autocast casts the small adapters; peft would cast the large activations to their type instead.
+            module.cast_input_dtype_enabled = False
+    return model
+
+
+def _decoder(model: Any) -> Any:
+    """The transformer below the head, inside adapters or not."""
+    whole = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return whole.get_decoder()
+
+
+def _attention_mask(segments: Tensor) -> Tensor:
+    """[batch, 1, length, length], True where a token (row) sees one (column): earlier, of the same
+    document."""
+    same = segments.unsqueeze(2) == segments.unsqueeze(1)
+    return same.tril().unsqueeze(1)
+
+
+@torch.no_grad()
+def _head_is_plain(model: Any) -> bool:
+    """Whether the scores are just hidden states times the head's weight; some models scale or cap them."""
+    head = model.get_output_embeddings()
+    if getattr(head, "bias", None) is not None:
+        return False
+    tokens = torch.arange(8).unsqueeze(0) % head.weight.shape[0]
+    own = model(input_ids=tokens, use_cache=False).logits.float()
+    hidden = _decoder(model)(input_ids=tokens, use_cache=False).last_hidden_state
+    direct = (hidden.to(head.weight.dtype) @ head.weight.t()).float()
+    return bool(torch.allclose(own, direct, rtol=1e-2, atol=1e-2 * float(own.abs().max())))

@@ -1,0 +1,200 @@
+"""A training run from its plan to its result: lock, resume, train, publish."""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import json
+import os
+import shutil
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from scenario_model import durable
+from scenario_model.data.packing import pack
+from scenario_model.digests import tree_digest
+from scenario_model.foundation.importer import verify_foundation
+from scenario_model.train import hardware, parallel
+from scenario_model.train.batches import Batches
+from scenario_model.train.checkpoint import Checkpoints
+from scenario_model.train.loop import Training, make_optimizer
+from scenario_model.train.model import LossModel, load_model, save_trained, trainable
+from scenario_model.train.plan import Plan, RunFolder, load_tokenizer
+from scenario_model.train.reporter import Reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scenario_model.train.parallel import World
+
+
+def train(plan: Plan) -> tuple[dict[str, Any], bool]:
+    """Carry out a planned run, from its newest checkpoint if it has one; returns (result.json's content,
+    changed).
+
+    Under torchrun every process calls it. Another process at the same run is waited for.
+    """
+    folder = plan.folder
+    world = parallel.join_world()
+    try:
+        with _alone(folder, world):
+            done = world.share(_result(folder) if world.leads else None)
+            if done is None:
+                done = _train(plan, world)
+            elif world.leads:
+                shutil.rmtree(folder.checkpoints, ignore_errors=True)
+                return done, False
+            return done, True
+    finally:
+        parallel.leave_world(world)
+
+
+def _train(plan: Plan, world: World) -> dict[str, Any]:
+    verify_foundation(plan.settings.foundation)
+    recipe = plan.settings.recipe
+    with durable.disk_errors(plan.folder.root):
+        environment = world.share(_begin(plan, world) if world.leads else None)
+    _repeatable(recipe.seed, environment["threads"])
+    bf16 = environment["dtype"] == "bf16"
+    packed = pack(plan.data.training, load_tokenizer(plan.settings.foundation), recipe.sequence_length)
+    batches = Batches.of(packed, recipe)
+    model = load_model(plan.settings.foundation, recipe, bf16=bf16, device=world.device)
+    flops = flops_per_token(model)
+    strategy = parallel.choose_strategy(
+        recipe.strategy, world, _training_bytes(model), hardware.memory_there(world.device)
+    )
+    spread = parallel.spread(model, strategy, world)
+    parameters = trainable(model)
+    optimizer = make_optimizer(parameters, recipe)
+    checkpoints = Checkpoints(plan.folder.checkpoints, world, strategy)
+    progress = checkpoints.resume(parameters, optimizer)
+    if world.leads and progress.step:
+        _say(f"going on after step {progress.step} of {batches.steps}")
+    peak = hardware.matmul_peak(world.device, torch.bfloat16 if bf16 else torch.float32)
+    reporter = Reporter(plan.folder.progress, progress.step) if world.leads else None
+    training = Training(
+        recipe=recipe,
+        batches=batches,
+        model=spread,
+        parameters=parameters,
+        optimizer=optimizer,
+        checkpoints=checkpoints,
+        progress=progress,
+        reporter=reporter,
+        world=world,
+        flops_per_token=flops,
+        peak_flops=peak,
+    )
+    training.run()
+    if reporter:
+        reporter.close()
+    return _finish(plan, training, packed.target_tokens)
+
+
+def _begin(plan: Plan, world: World) -> dict[str, Any]:
+    """Write run.json and held_out.jsonl the first time; returns how the arithmetic is done, as noted then."""
+    folder = plan.folder
+    folder.checkpoints.mkdir(parents=True, exist_ok=True)
+    if folder.record.is_file():
+        environment: dict[str, Any] = json.loads(folder.record.read_text(encoding="utf-8"))["environment"]
+        return environment
+    wanted = plan.settings.recipe.dtype
+    if wanted == "auto":
+        wanted = "bf16" if hardware.bf16_is_faster(world.device) else "fp32"
+    environment = {
+        "device": world.device.type,
+        "dtype": wanted,
+        "threads": hardware.default_threads(),
+        "processes": world.size,
+    }
+    durable.write_text(folder.held_out, plan.data.held_out_lines())
+    durable.write_json(folder.record, {**plan.inputs, "environment": environment})
+    return environment
+
+
+def _finish(plan: Plan, training: Training, target_tokens: int) -> dict[str, Any]:
+    """Write the trained model and, last, result.json."""
+    folder, recipe, world = plan.folder, plan.settings.recipe, training.world
+    tensors = {name: parallel.whole(p.detach()).cpu() for name, p in training.parameters.items()}
+    result: dict[str, Any] = {}
+    if world.leads:
+        with durable.disk_errors(folder.root):
+            if not folder.model.exists():
+                aside = durable.fresh(folder.root / ".model.writing")
+                save_trained(tensors, plan.settings.foundation, recipe, aside)
+                durable.publish(aside, folder.model)
+            sequences = min(training.batches.total, training.batches.steps * recipe.sequences_per_step)
+            result = {
+                "model": tree_digest(folder.model),
+                "steps": training.progress.step,
+                "tokens": sequences * recipe.sequence_length,
+                "target_tokens_per_epoch": target_tokens,
+                "seconds": round(training.progress.seconds, 1),
+                "final_loss": training.progress.loss,
+                "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            }
+            durable.write_json(folder.result, result)
+            shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    shared: dict[str, Any] = world.share(result)
+    return shared
+
+
+def flops_per_token(model: LossModel) -> float:
+    """Floating-point operations to train on one token, without attention's own products.
+
+    Two for each weight forward, two more for the gradient of its input, two for its own if it trains
+    (Kaplan et al., 2020). An embedding that is not also the head is only looked up.
+    """
+    embedding = model.model.get_input_embeddings().weight
+    head = model.model.get_output_embeddings().weight
+    total = 0
+    for parameter in model.parameters():
+        if parameter is embedding and embedding is not head:
+            continue
+        total += parameter.numel() * (6 if parameter.requires_grad else 4)
+    return float(total)
+
+
+def _training_bytes(model: LossModel) -> int:
+    """Weights, and for those that train also gradient and two moments of the same size."""
+    return sum(p.numel() * p.element_size() * (4 if p.requires_grad else 1) for p in model.parameters())
+
+
+def _repeatable(seed: int, threads: int) -> None:
+    """Make torch repeat itself bit for bit. The order of sums depends on the number of threads."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with it
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(seed)
+
+
+def _result(folder: RunFolder) -> dict[str, Any] | None:
+    if not folder.result.is_file():
+        return None
+    result: dict[str, Any] = json.loads(folder.result.read_text(encoding="utf-8"))
+    return result
+
+
+@contextmanager
+def _alone(folder: RunFolder, world: World) -> Iterator[None]:
+    """Hold the run's lock; it is the system's, so it is gone with the process however that ends."""
+    if not world.leads:
+        yield
+        return
+    with durable.disk_errors(folder.root):
+        folder.root.mkdir(parents=True, exist_ok=True)
+        stream = (folder.root / ".lock").open("w")
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(f"another process is at this run; waiting for it to end: {folder.root}")
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
