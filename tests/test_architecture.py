@@ -1,0 +1,75 @@
+"""Who may import whom: settings -> placement -> components -> stacks -> __main__; model/ on its own."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def imports_of(file: Path) -> set[str]:
+    """The modules that a file imports, anywhere in it, for types too."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    return names | {node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+
+
+def forbidden_in(folder: str, *modules: str) -> list[str]:
+    """`file imports module` for each import below `folder` of a module that is not for it."""
+    return [
+        f"{file.relative_to(ROOT)} imports {name}"
+        for file in sorted((ROOT / folder).rglob("*.py") if (ROOT / folder).is_dir() else [ROOT / folder])
+        for name in sorted(imports_of(file))
+        if name.split(".")[0] in modules or name in modules
+    ]
+
+
+TORCH = ("torch", "transformers", "peft", "scenario_model")
+INFRASTRUCTURE = ("pulumi", "ansible_runner", "ansible", "components", "stacks", "controller", "engine")
+
+
+@pytest.mark.parametrize(
+    ("folder", "modules"),
+    [
+        ("model/scenario_model", INFRASTRUCTURE),
+        ("stacks/settings.py", (*TORCH, "pulumi", "components", "stacks")),
+        ("stacks/placement.py", (*TORCH, "pulumi", "components")),
+        ("components", (*TORCH, "stacks", "controller", "engine", "__main__")),
+        ("stacks", (*TORCH, "ansible_runner", "ansible", "controller", "engine", "__main__")),
+        ("ansible", ("pulumi", "components", "stacks", "torch")),
+        ("controller", ("components", "stacks", *TORCH)),
+        ("engine", ("components", "stacks", "controller", *TORCH)),
+    ],
+)
+def test_nothing_imports_against_the_direction_of_dependency(folder: str, modules: tuple[str, ...]) -> None:
+    assert (ROOT / folder).exists()
+    assert forbidden_in(folder, *modules) == []
+
+
+def test_only_the_worker_calls_ansible_runner() -> None:
+    callers = [
+        str(file.relative_to(ROOT))
+        for folder in ("components", "stacks", "controller", "engine", "model", "tests")
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        if "ansible_runner" in {name.split(".")[0] for name in imports_of(file)}
+    ]
+    assert callers == ["components/premises/worker.py"]
+
+
+def test_engine_and_controller_need_the_standard_library_alone() -> None:
+    foreign = [
+        f"{file.relative_to(ROOT)} imports {name}"
+        for folder in ("engine", "controller")
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        for name in sorted(imports_of(file))
+        if name.split(".")[0] not in {*sys.stdlib_module_names, "engine", "controller"}
+    ]
+    assert foreign == []
+
+
+def test_the_program_is_short() -> None:
+    assert len((ROOT / "__main__.py").read_text(encoding="utf-8").splitlines()) <= 25
