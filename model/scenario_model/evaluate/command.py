@@ -1,0 +1,76 @@
+"""`scenario-model evaluate`: the gate between training and release."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scenario_model.config import load_file
+from scenario_model.errors import Refused
+from scenario_model.evaluate.gate import evaluate_run
+from scenario_model.evaluate.settings import GateSettings
+
+_PATH = click.Path(path_type=Path)
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+@click.command()
+@click.option("--run", type=_PATH, required=True, help="The directory of a finished training run.")
+@click.option(
+    "--gate", type=_PATH, help="gate.json: minimum_gain, old_domain_margin, confidence, resamples, seed."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(run: Path, gate: Path | None, as_json: bool) -> None:
+    """Compare a trained model with its parent: bits per byte on held-out and on general text.
+
+    It passes if, at the stated confidence, it is better on the new domain (by more than minimum_gain bits per
+    byte, default 0) and not worse on the old one by more than old_domain_margin (default 0.02, that is 2 %).
+    The verdict is kept in the run as evaluation.json. Exit codes: 0 passed; 1 failed, with the reasons; 2 bad
+    input.
+    """
+    settings = GateSettings() if gate is None else load_file(GateSettings, gate)
+    evaluation, changed = evaluate_run(run, settings, _Progress())
+    click.echo(json.dumps({**evaluation, "changed": changed}) if as_json else _summary(evaluation))
+    if not evaluation["passed"]:
+        raise Refused("gate failed: " + "; ".join(evaluation["reasons"]), where=str(run))
+
+
+def _summary(evaluation: dict[str, Any]) -> str:
+    new, old = evaluation["new_domain"], evaluation["old_domain"]
+    return "\n".join(
+        (
+            _line("new domain", new, f"{new['difference']:+.4f}", "{:+.4f}"),
+            _line("old domain", old, f"{old['difference']:+.2%}", "{:+.2%}"),
+            "gate passed" if evaluation["passed"] else "gate FAILED",
+        )
+    )
+
+
+def _line(name: str, figures: dict[str, Any], difference: str, form: str) -> str:
+    low, high = (form.format(bound) for bound in figures["interval"])
+    return (
+        f"{name}: {figures['parent']:.4f} -> {figures['candidate']:.4f} bits per byte ({difference}, "
+        f"interval {low} to {high}; {figures['documents']} documents, {figures['bytes']} bytes)"
+    )
+
+
+class _Progress:
+    """Says on standard error what is going on: over one line on a terminal, else a JSON line now and then."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._said = ("", 0.0)
+
+    def __call__(self, what: str, share: float) -> None:
+        if self._terminal:
+            click.echo(f"\r\x1b[K{what}: {share:.0%}" + ("\n" if share == 1 else ""), nl=False, err=True)
+            return
+        now = time.monotonic()
+        if what != self._said[0] or now - self._said[1] >= _SECONDS_BETWEEN_LINES or share == 1:
+            self._said = (what, now)
+            click.echo(json.dumps({"doing": what, "share": round(share, 3)}), err=True)

@@ -1,0 +1,96 @@
+"""Evaluate a run: score parent and candidate on both domains, decide, keep scores and verdict in it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from scenario_model.digests import file_digest, json_digest, tree_digest
+from scenario_model.durable import write_json
+from scenario_model.errors import Refused
+from scenario_model.evaluate.decide import Scores, decide
+from scenario_model.evaluate.documents import GENERAL, counted_bytes, read_documents
+from scenario_model.evaluate.run import EVALUATION, Run, read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from scenario_model.data.documents import Document
+    from scenario_model.evaluate.settings import GateSettings
+
+SCORES = "scores.json"
+# Part of what scores are kept by: raise it when the way of scoring changes.
+_PROCEDURE = 1
+
+
+def evaluate_run(
+    directory: Path, gate: GateSettings, progress: Callable[[str, float], None]
+) -> tuple[dict[str, Any], bool]:
+    """The verdict on the run in `directory`, also written to its evaluation.json; and whether that changed.
+
+    `progress` gets what is being done and which share of it, 0 to 1. Scores that fit are used again: with
+    other gate settings only the verdict is made anew. Raises InputError for a run that cannot be evaluated,
+    Refused if the foundation model is no longer the one that the run began with.
+    """
+    run = read_run(directory)
+    of = {
+        "procedure": _PROCEDURE,
+        "model": tree_digest(run.model),
+        "parent": run.parent["digest"],
+        "held_out": file_digest(run.held_out),
+        "general": file_digest(GENERAL),
+    }
+    scores = _kept(run, of) or _score(run, of, progress)
+    verdict = decide(Scores(**scores["new"]), Scores(**scores["old"]), gate)
+    evaluation = {
+        **verdict,
+        "model": of["model"],
+        "precision": scores["precision"],
+        "texts": json_digest([of["held_out"], of["general"]]),
+    }
+    if _read(directory / EVALUATION) == evaluation:
+        return evaluation, False
+    write_json(directory / EVALUATION, evaluation)
+    return evaluation, True
+
+
+def _score(run: Run, of: dict[str, Any], progress: Callable[[str, float], None]) -> dict[str, Any]:
+    new, old = read_documents(run.held_out), read_documents(GENERAL)
+    if tree_digest(run.foundation, leave_out=frozenset({"foundation.json"})) != run.parent["digest"]:
+        raise Refused(
+            "is not the foundation model that the run began with",
+            where=str(run.foundation),
+            remedy="import it again, or train again",
+        )
+    from scenario_model.evaluate.compare import compare
+
+    parent, candidate, precision = compare(run.foundation, run.model, [*new, *old], progress)
+    scores = {
+        "of": of,
+        "precision": precision,
+        "new": asdict(_scores(new, parent[: len(new)], candidate[: len(new)])),
+        "old": asdict(_scores(old, parent[len(new) :], candidate[len(new) :])),
+    }
+    write_json(run.directory / SCORES, scores)
+    return scores
+
+
+def _scores(documents: list[Document], parent: list[float], candidate: list[float]) -> Scores:
+    return Scores(
+        bytes=[counted_bytes(document) for document in documents], parent=parent, candidate=candidate
+    )
+
+
+def _kept(run: Run, of: dict[str, Any]) -> dict[str, Any] | None:
+    scores = _read(run.directory / SCORES)
+    return scores if scores is not None and scores.get("of") == of else None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,109 @@
+"""How many bits a model needs for each document: every scored token exactly once, with context before it.
+
+A document longer than a window is read in windows that overlap by an eighth; of each, only what the one
+before has not scored counts. Bits of tokens over bytes of text compare models whatever their tokenizers do
+(https://arxiv.org/abs/2101.00027, section 3.1).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from torch import Tensor
+
+    from scenario_model.data.documents import Document
+
+_WINDOW = 1024
+_TOKENS_PER_BATCH = 4096
+_NOT_SCORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Part of a document: model input, and for each position the token to be predicted or `_NOT_SCORED`."""
+
+    document: int
+    tokens: list[int]
+    targets: list[int]
+
+
+def windows(documents: Sequence[Document], tokenizer: Any, *, longest: int) -> list[Window]:
+    """Cut documents into windows of at most `longest` tokens (the model's own limit), longest first."""
+    size = min(_WINDOW, longest)
+    cut = [
+        window
+        for index, document in enumerate(documents)
+        for window in _cut(index, *_tokenise(document, tokenizer), size=size)
+    ]
+    return sorted(cut, key=lambda window: -len(window.tokens))
+
+
+def _tokenise(document: Document, tokenizer: Any) -> tuple[list[int], list[bool]]:
+    """A start token, then the document's, and for each whether it is scored (the start token is not)."""
+    encoded = tokenizer(document.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    begin = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    spans = ((0, len(document.text)),) if document.spans is None else document.spans
+    scored = [any(a <= start < b for a, b in spans) for start, _ in encoded["offset_mapping"]]
+    return [begin, *encoded["input_ids"]], [False, *scored]
+
+
+def _cut(document: int, tokens: list[int], scored: list[bool], *, size: int) -> Iterator[Window]:
+    overlap = size // 8
+    done = 1  # tokens before this one are scored already; the start token never is
+    while done < len(tokens):
+        start = 0 if done == 1 else done - overlap
+        end = min(start + size, len(tokens) - 1)
+        targets = [
+            tokens[at + 1] if at + 1 >= done and scored[at + 1] else _NOT_SCORED for at in range(start, end)
+        ]
+        if any(target != _NOT_SCORED for target in targets):
+            yield Window(document, tokens[start:end], targets)
+        done = end + 1
+
+
+@torch.inference_mode()
+def bits(
+    model: Any, cut: Sequence[Window], documents: int, *, progress: Callable[[int], None]
+) -> list[float]:
+    """The bits that `model` needs for each of so many `documents`; `progress` gets the tokens done."""
+    found = [0.0] * documents
+    done = 0
+    for batch in _batches(cut):
+        tokens, targets = _padded(batch, model.device)
+        logits = model(input_ids=tokens, use_cache=False).logits
+        for row, window in enumerate(batch):
+            # One row at a time in fp32: a whole batch of them over a large vocabulary would not fit.
+            nats = torch.nn.functional.cross_entropy(
+                logits[row].float(), targets[row], ignore_index=_NOT_SCORED, reduction="sum"
+            )
+            found[window.document] += float(nats) / math.log(2)
+            done += len(window.tokens)
+        progress(done)
+    return found
+
+
+def _batches(cut: Sequence[Window]) -> Iterator[list[Window]]:
+    """Windows of nearly one length together; they come sorted by it."""
+    batch: list[Window] = []
+    for window in cut:
+        if batch and (len(batch) + 1) * len(batch[0].tokens) > _TOKENS_PER_BATCH:
+            yield batch
+            batch = []
+        batch.append(window)
+    if batch:
+        yield batch
+
+
+def _padded(batch: Sequence[Window], device: Any) -> tuple[Tensor, Tensor]:
+    """Tokens and targets, int64 [windows, longest]; padded on the right, where no causal attention looks."""
+    width = len(batch[0].tokens)
+    tokens = [window.tokens + [0] * (width - len(window.tokens)) for window in batch]
+    targets = [window.targets + [_NOT_SCORED] * (width - len(window.targets)) for window in batch]
+    return torch.tensor(tokens, device=device), torch.tensor(targets, device=device)
