@@ -33,7 +33,7 @@ def command(path: Path, as_json: bool) -> None:
     api_keys = load_api_keys(settings.api_keys)
     # Imported late, so that a mistake in the configuration shows at once.
     from scenario_model.serve.listener import bind, tls_context
-    from scenario_model.serve.running import run
+    from scenario_model.serve.running import end, run
 
     context = tls_context(settings.tls)
     sock = bind(settings.host, settings.port)
@@ -48,6 +48,8 @@ def command(path: Path, as_json: bool) -> None:
 
     logs.info("listening", host=settings.host, port=port)
     run(settings, api_keys, release, sock, context, announce)
+    # All is said and done, and torch may take seconds to take itself apart: longer than a supervisor waits.
+    end(0)
 
 
 def _verified(settings: ServeSettings) -> VerifiedRelease:

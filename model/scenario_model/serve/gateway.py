@@ -106,7 +106,8 @@ class Gateway:
     def _record(self, call: Call) -> None:
         status = call.status or 499
         self.metrics.http(call.handler, call.method, status)
-        if call.handler not in (*OPEN_PATHS, "/metrics") or status >= 400:
+        # Probes and scrapes come every few seconds and say nothing.
+        if call.handler not in (*OPEN_PATHS, "/metrics"):
             logs.info("request", **call.fields(), release=self._service.release)
 
     async def _healthz(self, request: Request) -> Response:  # noqa: ARG002

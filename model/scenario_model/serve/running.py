@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Never
 
 import uvloop
 
@@ -86,8 +86,12 @@ class _Server:
 
     def _load(self) -> Engine:
         # Imported here, in the loading thread: torch alone takes seconds.
+        from transformers.utils import logging as transformers_logging
+
         from scenario_model.serve.engine import Engine
 
+        # Its bars are no lines of a log.
+        transformers_logging.disable_progress_bar()
         engine = Engine(self._release.directory, self._settings.engine, self._settings.cache)
         # Nobody may have swapped a file between its verification and its use.
         self._release.check_unchanged()
@@ -119,10 +123,11 @@ class _Server:
         if again or self._loading:
             # Nothing was accepted yet, or somebody is in a hurry; a thread that loads cannot be interrupted.
             logs.info("ending at once", signal=number.name)
-            _exit(128 + number if again else 0)
+            end(128 + number if again else 0)
 
 
-def _exit(code: int) -> Any:
+def end(code: int) -> Never:
+    """End the process now, whatever its threads and libraries are doing; the log is complete."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
