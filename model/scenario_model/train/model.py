@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -115,7 +116,10 @@ def _with_adapters(model: Any, recipe: Recipe) -> Any:
     config = LoraConfig(
         r=recipe.rank, lora_alpha=recipe.alpha, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    model = get_peft_model(model, config)
+    with warnings.catch_warnings():
+        # peft 0.21 asks transformers 5.23 by a name that it is about to drop.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        model = get_peft_model(model, config)
     for module in model.modules():
         if isinstance(module, LoraLayer):
             # Autocast casts the small adapters; peft would cast the large activations to their type instead.
