@@ -1,157 +1,36 @@
-"""The gateway in process: over a stand-in engine where only HTTP behaviour is at stake."""
+"""The gateway in process, over a stand-in engine; and what the real command needs to serve a tiny model."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import functools
 import hashlib
+import json
+import shutil
 import ssl
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from scenario_model.digests import tree_digest
+from scenario_model.release import channel, keys
+from scenario_model.release.signature import sign_directory
+from scenario_model.release.store import FolderStore
 from scenario_model.serve import credentials
-from scenario_model.serve.engine.interface import (
-    Delta,
-    Drained,
-    EngineStatistics,
-    EngineStopped,
-    GenerationRequest,
-    QueueFull,
-)
 from scenario_model.serve.gateway import Gateway
 from scenario_model.serve.listener import Listener, bind, tls_context
 from scenario_model.serve.service import Service
 from scenario_model.serve.settings import ApiKeys, HashedKey, Limits, Tls
+from tests.model.serve.running_server import RunningServer, write_serve_config
+from tests.model.serve.stand_in import StandInEngine
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
 KEY = "smk_a-key-for-tests"
 RELEASE = "assistant@sha256:" + "ab" * 32
-
-
-class StandInTokenizer:
-    """One token a byte."""
-
-    def __len__(self) -> int:
-        return 256
-
-    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
-        return {"input_ids": list(text.encode())}
-
-    def apply_chat_template(
-        self, messages: list[dict[str, str]], tokenize: bool, add_generation_prompt: bool
-    ) -> str:
-        return "".join(f"<{m['role']}>{m['content']}" for m in messages) + "<assistant>"
-
-
-class StandInEngine:
-    """Speaks the engine's interface and computes nothing: the answer spells the prompt's hash, a word a token."""
-
-    def __init__(self, max_context: int = 4096, slots: int = 4, max_waiting: int = 4) -> None:
-        self.tokenizer, self.max_context = StandInTokenizer(), max_context
-        self.slots, self.max_waiting = slots, max_waiting
-        self.step_seconds = 0.0
-        self.word_length = 8
-        self.natural_length = 6
-        self.state: Any = "running"
-        self.live: list[StandInGeneration] = []
-        self.submitted: list[GenerationRequest] = []
-        self.failure: Exception | None = None
-        self._free = asyncio.Semaphore(slots)
-        self.deadline = asyncio.Event()
-
-    async def submit(self, request: GenerationRequest) -> StandInGeneration:
-        if self.state != "running":
-            raise EngineStopped("the engine takes no new work")
-        if len(self.live) >= self.slots + self.max_waiting:
-            raise QueueFull(2.0)
-        self.submitted.append(request)
-        generation = StandInGeneration(self, request)
-        self.live.append(generation)
-        return generation
-
-    def statistics(self) -> EngineStatistics:
-        running = sum(g.running for g in self.live)
-        return EngineStatistics(
-            state=self.state,
-            running=running,
-            waiting=len(self.live) - running,
-            slots=self.slots,
-            tokens_prompt_total=0,
-            tokens_generated_total=0,
-            steps_total=0,
-            step_seconds_total=0.0,
-            last_step_seconds=self.step_seconds,
-            seconds_since_step=0.0,
-            cache_bytes=0,
-            cache_tokens_used=running * self.max_context // 2,
-        )
-
-    async def drain(self, seconds: float) -> None:
-        self.state = "draining"
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self.live:
-                    await asyncio.sleep(0.01)
-        self.deadline.set()
-
-    async def work(self, generation: StandInGeneration) -> None:
-        """Put the answer's words, or what ended it, into the generation's queue."""
-        try:
-            async with self._free:
-                generation.running = True
-                await self._words(generation)
-        except Exception as error:
-            generation.queue.put_nowait(error)
-        finally:
-            generation.running = False
-            self.live.remove(generation)
-            generation.queue.put_nowait(None)
-
-    async def _words(self, generation: StandInGeneration) -> None:
-        request = generation.request
-        count = request.max_tokens if request.ignore_eos else min(request.max_tokens, self.natural_length)
-        for i in range(count):
-            await asyncio.sleep(self.step_seconds)
-            if self.failure is not None:
-                raise self.failure
-            cut = self.deadline.is_set()
-            if cut and i == 0:
-                raise Drained("no token yet")
-            reason: Any = None
-            if cut or i == count - 1:
-                reason = "length" if cut or count == request.max_tokens else "stop"
-            generation.queue.put_nowait(Delta(self.word(request.prompt, i), 1, reason))
-            if cut:
-                return
-
-    def word(self, prompt: tuple[int, ...], i: int) -> str:
-        digest = hashlib.sha256(repr((prompt, i)).encode()).hexdigest()
-        return (digest * (self.word_length // 64 + 1))[: self.word_length] + " "
-
-
-class StandInGeneration:
-    def __init__(self, engine: StandInEngine, request: GenerationRequest) -> None:
-        self.request, self.running = request, False
-        self.prompt_tokens = len(request.prompt)
-        self.queue: asyncio.Queue[Delta | Exception | None] = asyncio.Queue()
-        self._task = asyncio.create_task(engine.work(self))
-
-    def __aiter__(self) -> StandInGeneration:
-        return self
-
-    async def __anext__(self) -> Delta:
-        item = await self.queue.get()
-        if isinstance(item, Exception):
-            raise item
-        if item is None:
-            raise StopAsyncIteration
-        return item
-
-    def cancel(self) -> None:
-        self._task.cancel()
 
 
 @pytest.fixture
@@ -162,11 +41,6 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 @pytest.fixture
 def limits() -> Limits:
     return Limits(requests_per_minute=None)
-
-
-@pytest.fixture(scope="session")
-def stand_in_engine_class() -> type[StandInEngine]:
-    return StandInEngine
 
 
 @pytest.fixture
@@ -218,3 +92,53 @@ async def port(gateway: Gateway, limits: Limits, certificates: Path) -> AsyncIte
     await listener.start(sock, tls_context(tls))
     yield sock.getsockname()[1]
     await listener.close()
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory, tiny_foundation: Path, certificates: Path) -> Path:
+    """A store with a signed, promoted release of the tiny model, keys and certificates."""
+    root = tmp_path_factory.mktemp("deployment")
+    draft = root / "draft" / "assistant"
+    shutil.copytree(tiny_foundation, draft, ignore=shutil.ignore_patterns("foundation.json"))
+    manifest = {"format": 1, "name": "assistant", "evaluation": {"passed": True, "reasons": []}}
+    (draft / "release.json").write_text(json.dumps(manifest))
+    release = f"assistant@{tree_digest(draft)}"
+    private, public = root / "release-signing.pem", root / "release-verification.pem"
+    keys.create_pair(private, public)
+    sign_directory(draft, private)
+    store = FolderStore(root / "store")
+    store.upload(release, draft)
+    channel.promote(
+        store, release, "stable", keys.load_private(private), at="2026-01-01T00:00:00+00:00", by="a test"
+    )
+    (root / "tls").symlink_to(certificates)
+    return root
+
+
+@pytest.fixture
+def write_config(deployment: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Write a serve.json; arguments replace its keys."""
+    return functools.partial(write_serve_config, deployment, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def start_server(
+    deployment: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., contextlib.AbstractContextManager[RunningServer]]:
+    """Starts servers; each ends with its `with` block."""
+
+    @contextlib.contextmanager
+    def start(*, wait: bool = True, **changes: Any) -> Iterator[RunningServer]:
+        server = RunningServer(
+            deployment, write_serve_config(deployment, tmp_path_factory.mktemp("server"), **changes)
+        )
+        try:
+            if wait:
+                server.wait_until_ready()
+            yield server
+        finally:
+            server.process.kill()
+            server.process.wait()
+            server.process.stdout.close()
+
+    return start

@@ -45,7 +45,7 @@ async def head(reader: asyncio.StreamReader) -> str:
 
 async def until(condition, seconds: float = 5.0) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

@@ -97,7 +97,7 @@ def test_an_unsupported_parameter_is_refused_by_name(name, value):
 )
 def test_a_bad_value_is_named(name, value, says):
     for parse, body in ((parse_chat, CHAT), (parse_completion, TEXT)):
-        with pytest.raises(ApiError, match="400|") as refused:
+        with pytest.raises(ApiError) as refused:
             parse({**body, name: value})
         assert name in refused.value.message
         assert says in refused.value.message
