@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -175,6 +176,27 @@ async def test_an_engine_that_fails_is_503_and_not_ready(client, stand_in_engine
     assert (await client.get("/healthz")).status_code == 200
 
 
+async def test_an_engine_that_fails_under_way_ends_the_stream_with_an_error(client, stand_in_engine):
+    stand_in_engine.step_seconds = 0.05
+    asking = asyncio.create_task(
+        client.post("/v1/completions", json={**TEXT, "stream": True, "max_tokens": 50, "ignore_eos": True})
+    )
+    await asyncio.sleep(0.3)
+    stand_in_engine.failure = EngineFailed("no")
+    *pieces, last = [line for line in (await asking).text.split("\n\n") if line.startswith("data: ")]
+    assert len(pieces) >= 2
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "unavailable"
+
+
+async def test_what_is_drained_before_it_began_is_503(client, stand_in_engine, service):
+    stand_in_engine.step_seconds = 0.2
+    stand_in_engine.deadline.set()
+    for stream in (False, True):
+        answer = await client.post("/v1/completions", json={**TEXT, "stream": stream})
+        assert answer.status_code == 503
+        assert "retry-after" in answer.headers
+
+
 async def test_a_draining_server_is_not_ready_and_takes_no_work(client, service):
     service.draining = True
     assert (await client.get("/readyz")).status_code == 503
@@ -200,6 +222,15 @@ class TestLimits:
     async def test_a_body_that_is_too_large_is_413(self, client):
         answer = await client.post("/v1/completions", json={**TEXT, "prompt": "x" * 2000})
         assert answer.status_code == 413
+
+    async def test_a_body_of_unknown_size_is_cut_at_the_limit(self, client):
+        async def parts():
+            for _ in range(3):
+                yield b" " * 500
+
+        answer = await client.post("/v1/completions", content=parts())
+        assert answer.status_code == 413
+        assert answer.headers["connection"] == "close"
 
     async def test_too_many_requests_a_minute_are_429_with_retry_after(self, client):
         statuses = [(await client.post("/v1/chat/completions", json=CHAT)).status_code for _ in range(3)]
