@@ -7,16 +7,16 @@ one module cannot hold both versions of the SDK. `docs/decisions/0020-engine-boo
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import VERSION, EngineError, version_of
+from engine import VERSION, EngineError
 from engine.cache import keep, workspace
 from engine.console import Progress, say
+from engine.toolchain import go_command
 
 _MODULES = Path(__file__).parent / "go"
 _SDK = "github.com/pulumi/pulumi/sdk/v3"
@@ -54,8 +54,8 @@ def build() -> Path:
 
     An interrupted build goes on from Go's own build cache, which keeps every finished package.
     """
-    environment = _environment()
-    _check_go(environment)
+    go = go_command(_CLI.module)
+    environment = _environment(go)
     with workspace("build") as folder:
         made = folder / "bin"
         made.mkdir(exist_ok=True)
@@ -70,44 +70,20 @@ def build() -> Path:
         return keep(made, "build")
 
 
-def _environment() -> dict[str, str]:
-    """Build what is pinned, verified, without a C compiler, and with the Go that is installed.
+def _environment(go: Path) -> dict[str, str]:
+    """Build what is pinned, verified, without a C compiler, and with the Go that was chosen.
 
-    GOTOOLCHAIN=local keeps Go from quietly downloading another Go; a user who sets the variable decides.
+    GOTOOLCHAIN=local keeps Go from quietly downloading another Go. The Go comes first on PATH.
     """
-    unchecked = {"GONOSUMDB", "GONOSUMCHECK", "GOINSECURE", "GOFLAGS", "GOWORK", "GOEXPERIMENT", "GOTOOLDIR"}
+    unchecked = {"GOSUMDB", "GONOSUMDB", "GONOSUMCHECK", "GOINSECURE", "GOEXPERIMENT", "GOTOOLDIR", "GOROOT"}
     kept = {name: value for name, value in os.environ.items() if name not in unchecked}
-    return {
+    return kept | {
+        "PATH": os.pathsep.join([str(go.parent), os.environ.get("PATH", os.defpath)]),
         "GOTOOLCHAIN": "local",
-        **kept,
         "GOFLAGS": "-mod=readonly -trimpath",
         "GOWORK": "off",
         "CGO_ENABLED": "0",
     }
-
-
-def _check_go(environment: dict[str, str]) -> None:
-    needed = _needed_go()
-    wanted = ".".join(map(str, needed))
-    remedy = (
-        f"install Go {wanted} or newer (https://go.dev/dl), or Pulumi {VERSION} itself, and put it on PATH"
-    )
-    if shutil.which("go", path=environment.get("PATH")) is None:
-        raise EngineError(
-            f"building Pulumi {VERSION} needs Go {wanted}, and there is no go on PATH", remedy=remedy
-        )
-    # Asked outside the module: inside it, a Go that is too old only complains.
-    text = _go(["env", "GOVERSION"], Path("/"), environment)
-    release = version_of(text.strip().removeprefix("go").split()[0].split("rc")[0])
-    if environment["GOTOOLCHAIN"] == "local" and (release is None or release < needed):
-        raise EngineError(
-            f"building Pulumi {VERSION} needs Go {wanted}, here is {text.strip()}", remedy=remedy
-        )
-
-
-def _needed_go() -> tuple[int, ...]:
-    match = re.search(r"^go ([0-9.]+)$", (_CLI.module / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
-    return tuple(map(int, match[1].split("."))) if match else ()
 
 
 def _go(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
@@ -130,11 +106,8 @@ def _compile(program: _Program, target: Path, environment: dict[str, str]) -> No
     tags = ["-tags", program.tags]
     progress = Progress(program.name)
     progress.update("fetching modules")
-    total = len(
-        _go(
-            ["list", "-deps", *tags, "-f", "{{.ImportPath}}", program.package], program.module, environment
-        ).split()
-    )
+    listing = ["list", "-deps", *tags, "-f", "{{.ImportPath}}", program.package]
+    total = len(_go(listing, program.module, environment).split())
     linker = f"-s -w -X {_SDK}/go/common/version.Version=v{VERSION}"
     command = ["go", "build", "-v", *tags, "-ldflags", linker, "-o", str(target), program.package]
     compiled: list[str] = []

@@ -13,13 +13,13 @@ import platform
 import queue
 import tarfile
 import threading
-import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
 from engine import PROGRAMS, VERSION, EngineError
 from engine.cache import keep, workspace
-from engine.console import Progress, say
+from engine.console import say
+from engine.fetch import CHUNK, fetch, reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 _GITHUB = f"https://github.com/pulumi/pulumi/releases/download/v{VERSION}"
 _PULUMI = "https://get.pulumi.com/releases/sdk"
 _CONNECT_S = 8.0
-_STALL_S = 30.0
-_CHUNK = 1 << 20
 
 
 def download() -> Path:
@@ -44,9 +42,9 @@ def download() -> Path:
         refused: list[str] = []
         for base in [mirror] if mirror else [_PULUMI, _GITHUB]:
             try:
-                whole = _fetch(f"{base}/{archive}", folder / archive)
+                whole = fetch(f"{base}/{archive}", folder / archive)
             except OSError as error:
-                refused.append(f"{base}: {_reason(error)}")
+                refused.append(f"{base}: {reason(error)}")
                 continue
             actual = _sha256(whole)
             if actual == expected:
@@ -86,34 +84,12 @@ def _published_checksum(base: str, archive: str) -> str:
     except queue.Empty:
         raise EngineError(f"{url}: no answer within {_CONNECT_S:.0f} s") from None
     if isinstance(found, OSError):
-        raise EngineError(f"{url}: {_reason(found)}")
+        raise EngineError(f"{url}: {reason(found)}")
     for line in found.splitlines():
         digest, _, name = line.partition(" ")
         if name.strip().lstrip("*") == archive and len(digest) == hashlib.sha256().digest_size * 2:
             return digest.lower()
     raise EngineError(f"{url}: names no SHA-256 of {archive}")
-
-
-def _fetch(url: str, target: Path) -> Path:
-    """Fetch into `target.part`, going on where an interrupted run stopped, and rename at the end."""
-    part = target.with_name(target.name + ".part")
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
-    progress = Progress(f"downloading {url}", interval_s=10)
-    try:
-        answer = urllib.request.urlopen(request, timeout=_STALL_S)  # noqa: S310
-    except urllib.error.HTTPError as error:
-        part.unlink(missing_ok=True)  # 416 and the like: the rest cannot be had, so begin anew next time
-        raise error from None
-    with answer, part.open("ab" if answer.status == 206 else "wb") as file:
-        total = file.tell() + int(answer.headers.get("Content-Length") or 0)
-        while chunk := answer.read(_CHUNK):
-            file.write(chunk)
-            progress.update(f"{file.tell() / 1e6:.0f} of {total / 1e6:.0f} MB")
-        if file.tell() < total:
-            raise ConnectionError(f"broke off after {file.tell()} of {total} bytes")
-    progress.done(f"{part.stat().st_size / 1e6:.0f} MB")
-    return part.rename(target)
 
 
 def _unpack(archive: Path, folder: Path) -> Path:
@@ -124,7 +100,7 @@ def _unpack(archive: Path, folder: Path) -> Path:
             name = member.name.removeprefix("pulumi/")
             if name in PROGRAMS and member.isfile() and (file := tar.extractfile(member)):
                 with (folder / name).open("wb") as out:
-                    while chunk := file.read(_CHUNK):
+                    while chunk := file.read(CHUNK):
                         out.write(chunk)
                 (folder / name).chmod(0o755)
     if missing := [name for name in PROGRAMS if not (folder / name).is_file()]:
@@ -135,9 +111,3 @@ def _unpack(archive: Path, folder: Path) -> Path:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _reason(error: OSError) -> str:
-    """A URLError hides the reason in an attribute; an HTTPError is one too, and says it best itself."""
-    hidden = getattr(error, "reason", None)
-    return str(hidden) if isinstance(hidden, OSError) else str(error)
