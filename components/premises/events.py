@@ -53,7 +53,7 @@ class Report:
                 self._announce("")
                 self._show(f"{data['host']}: {_progress(data.get('res') or {})}")
             case "runner_on_failed" | "runner_on_unreachable":
-                self._last_failure[data["host"]] = f"{data.get('task')}: {_message(data.get('res') or {})}"
+                self._last_failure[data["host"]] = f"{_task(data)}: {_message(data.get('res') or {})}"
             case "playbook_on_stats":
                 self._took_stats(data)
                 self._announce("")
@@ -66,10 +66,7 @@ class Report:
     def _took_ok(self, kind: str, data: dict[str, Any]) -> None:
         result = data.get("res") or {}
         if kind == "runner_on_ok" and result.get("changed"):
-            role = f"{data['role']} : " if data.get("role") else ""
-            self.changed_tasks.setdefault(data["host"], []).append(
-                f"{role}{data.get('task')}{_place(result)}"
-            )
+            self.changed_tasks.setdefault(data["host"], []).append(f"{_task(data)}{_place(result)}")
         if result.get("_ansible_verbose_always") and isinstance(result.get("msg"), str):
             self._show(result["msg"])
 
@@ -120,6 +117,11 @@ class Report:
             for part in (secret, *(line for line in secret.splitlines() if len(line) >= 16)):
                 text = text.replace(part, _HIDDEN) if part else text
         return text
+
+
+def _task(data: dict[str, Any]) -> str:
+    """Return a task's name as Ansible shows it, with its role."""
+    return f"{data['role']} : {data.get('task')}" if data.get("role") else str(data.get("task"))
 
 
 def _message(result: dict[str, Any]) -> str:
