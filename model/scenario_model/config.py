@@ -142,7 +142,7 @@ def _scalar(hint: Any, value: Any, where: str, key: str) -> Any:
 def _ranged(value: Any, limits: list[Any], where: str, key: str) -> Any:
     for limit in limits:
         if isinstance(limit, Range) and value is not None and value not in limit:
-            raise InputError(f"key {key!r} is {value}", where=where, remedy=f"it must be {limit}")
+            raise InputError(f"key {key!r} is {value:g}", where=where, remedy=f"it must be {limit}")
     return value
 
 

@@ -15,7 +15,7 @@ _BUDGET_SECONDS = 0.2
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a large square matrix product, the best of some; takes 0.2 s."""
+    """Floating-point operations a second of a square matrix product, the best of many; takes 0.2 s."""
     size = _SIZE[device.type]
     left = torch.ones(size, size, dtype=dtype, device=device)
     left @ left
@@ -28,7 +28,8 @@ def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
 def bf16_is_faster(device: torch.device) -> bool:
     """Whether products in bfloat16 are at least 1.2 times as fast as in float32, measured here and now.
 
-    A processor without bfloat16 instructions emulates them, and is many times slower.
+    Many processors emulate bfloat16, and some that have instructions for it are slower with them all the
+    same.
     """
     return matmul_peak(device, torch.bfloat16) > 1.2 * matmul_peak(device, torch.float32)
 

@@ -35,11 +35,11 @@ class LossModel(nn.Module):
     them.
     """
 
-    def __init__(self, model: Any, *, bf16: bool) -> None:
+    def __init__(self, model: Any, *, bf16: bool, direct_head: bool) -> None:
         super().__init__()
         self.model = model
         self.bf16 = bf16
-        self.direct_head = _head_is_plain(model)
+        self.direct_head = direct_head
 
     def forward(self, batch: MicroBatch) -> Tensor:
         """Sum over all targets of the cross-entropy in nats, a float32 scalar."""
@@ -65,10 +65,11 @@ def load_model(foundation: Path, recipe: Recipe, *, bf16: bool, device: torch.de
     generator."""
     frozen = torch.bfloat16 if bf16 else torch.float32
     model = _load(foundation, frozen if recipe.method == "lora" else torch.float32)
+    direct_head = _head_is_plain(model)
     if recipe.method == "lora":
         model = _with_adapters(model, recipe)
     model.to(device).train()
-    return LossModel(model, bf16=bf16)
+    return LossModel(model, bf16=bf16, direct_head=direct_head)
 
 
 def trainable(model: LossModel) -> dict[str, nn.Parameter]:
