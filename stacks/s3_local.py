@@ -30,7 +30,9 @@ def build(settings: Settings) -> dict[str, Any]:
 
     """
     inventory = read_inventory(Path(settings.premises.inventory), groups=("training", "inference"))
-    common: dict[str, Any] = {"scenario_root": _root(settings, inventory)} if settings.premises.root else {}
+    common: dict[str, Any] = (
+        {"scenario_root": root_folder(settings, inventory)} if settings.premises.root else {}
+    )
     common |= {"release_name": settings.release.name, "release_channel": settings.release.channel}
     serving = settings.serving.model_dump(exclude_none=True)
     check = settings.premises.preview_check
@@ -78,7 +80,7 @@ def build(settings: Settings) -> dict[str, Any]:
         ),
         pulumi.ResourceOptions(depends_on=[runtime]),
     )
-    names = _server_names(settings, inventory)
+    names = server_names(settings, inventory)
     authority = CertificateAuthority("authority", common_name=f"{STACK} certificate authority")
     certificate = ServerCertificate("server", authority=authority, names=names)
     api_key = ApiKey("client")
@@ -115,7 +117,7 @@ def build(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _root(settings: Settings, inventory: Inventory) -> str:
+def root_folder(settings: Settings, inventory: Inventory) -> str:
     """Return where hosts keep everything; a relative path is below this project, so for local hosts only."""
     root = settings.premises.root or ""
     if root.startswith(("/", "~")):
@@ -129,7 +131,7 @@ def _root(settings: Settings, inventory: Inventory) -> str:
     return str(Path(root).absolute())
 
 
-def _server_names(settings: Settings, inventory: Inventory) -> list[str]:
+def server_names(settings: Settings, inventory: Inventory) -> list[str]:
     """Return the names and addresses that clients may use, the endpoint's first."""
     own = [name for host in inventory.in_group("inference") for name in (host.address, host.name)]
     local = (

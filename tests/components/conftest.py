@@ -78,7 +78,8 @@ def project(tmp_path: Path, pulumi_engine: Path) -> Project:
     """A stack that is not up yet; whatever it leaves is removed with the folder."""
     path = tmp_path / "project"
     shutil.copytree(ROOT / "tests" / "components" / "project", path)
-    (tmp_path / "backend").mkdir()
+    for folder in ("backend", "private"):
+        (tmp_path / folder).mkdir()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
     environment = inherited | {
         "PATH": f"{Path(sys.executable).parent}:{pulumi_engine}:{os.environ['PATH']}",
@@ -87,6 +88,7 @@ def project(tmp_path: Path, pulumi_engine: Path) -> Project:
         "PULUMI_BACKEND_URL": (tmp_path / "backend").as_uri(),
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "XDG_RUNTIME_DIR": str(tmp_path / "private"),
     }
     project = Project(path, environment)
     project.pulumi("stack", "init", "test")

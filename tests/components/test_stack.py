@@ -1,4 +1,4 @@
-"""What a user of `pulumi` sees of hosts, trainings, credentials: real engine, real Ansible, tiny playbooks."""
+"""What a user of `pulumi` sees of hosts, trainings, credentials: real engine and Ansible, tiny playbooks."""
 
 from __future__ import annotations
 
@@ -14,10 +14,24 @@ from typing import Any
 
 import pytest
 
-from tests.components.conftest import PASSPHRASE, Project
+from tests.components.conftest import PASSPHRASE, ROOT, Project
 
 pytestmark = pytest.mark.slow
 GREETING: dict[str, Any] = {"parts": ["greeting"]}
+
+# The repository's own program, with a scenario that somebody put a bucket into.
+CLOUD_ON_THE_PREMISES = f"""
+import runpy
+import pulumi
+from stacks import scenario
+
+def build(settings):
+    pulumi.CustomResource("aws:s3/bucket:Bucket", "backup", {{}})
+
+scenario._BUILDS["s3-local"] = build
+pulumi.get_stack = lambda: "s3-local"
+runpy.run_path({str(ROOT / "__main__.py")!r}, run_name="__main__")
+"""
 
 
 def errors_in(said: str) -> list[str]:
@@ -152,8 +166,7 @@ def test_no_secret_is_in_state_history_output_or_left_behind(project: Project) -
     ]
     assert leaks == []
     assert any(b"ciphertext" in text for text in texts.values())
-    left = [path for place in ("/dev/shm", "/tmp") for path in Path(place).glob("scenario-premises-*-*")]
-    assert [path for path in left if not Path("/proc", path.name.split("-")[2]).exists()] == []
+    assert list((project.path.parent / "private").iterdir()) == []
 
 
 def forms_of(secret: str) -> list[bytes]:
@@ -162,6 +175,14 @@ def forms_of(secret: str) -> list[bytes]:
     aligned = [base64.b64encode(b"\0" * shift + raw)[4 if shift else 0 : -4] for shift in range(3)]
     escaped = [json.dumps(secret)[1:-1].encode(), json.dumps(json.dumps(secret))[3:-3].encode()]
     return [raw, *escaped, raw.hex().encode(), *aligned]
+
+
+def test_a_cloud_resource_on_the_premises_is_refused_in_preview_in_one_line(project: Project) -> None:
+    (project.path / "__main__.py").write_text(CLOUD_ON_THE_PREMISES, encoding="utf-8")
+    said = project.pulumi("preview", check=False)
+    expected = "s3-local keeps its data on the premises, so it cannot have aws:s3/bucket:Bucket 'backup'"
+    assert len(errors_in(said)) == 1
+    assert errors_in(said)[0].startswith(f"error: {expected}; remove the resource")
 
 
 def test_the_server_certificate_is_trusted_by_the_stacks_authority_alone(project: Project) -> None:
