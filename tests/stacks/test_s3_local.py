@@ -58,11 +58,6 @@ def test_a_relative_root_is_below_the_project_and_for_local_hosts_only() -> None
         ("s2-cloud-training", {}, "s2-cloud-training is not built yet; built are: s3-local"),
         ("s3-local", {"aws:region": "eu-west-1"}, "s3-local keeps its data on the premises"),
         ("s3-local", {f"{PROJECT}:recipe": '{"rank": 0}'}, "recipe.rank: input should be greater than"),
-        (
-            "s3-local",
-            {"premises:inventory": "nowhere.yml"},
-            "inventory nowhere.yml is not there; set premises:",
-        ),
     ],
 )
 def test_what_cannot_be_built_is_said_in_one_line(stack: str, config: dict[str, str], expected: str) -> None:
