@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -45,17 +46,17 @@ def packaged_foundation(cache: Path) -> Path:
 def foundation(cache: Path, packaged_foundation: Path) -> Path:
     """The real foundation model, imported as a user does; kept for as long as the import code stays the
     same."""
-    from scenario_model.digests import package_digest
-    from scenario_model.foundation.importer import import_foundation
+    from scenario_model.foundation import importer
 
-    edition = package_digest("foundation").removeprefix("sha256:")[:12]
+    sources = sorted(Path(importer.__file__).parent.glob("*.py"))
+    edition = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
     out = cache / f"imported-{edition}" / "SmolLM2-135M-Instruct"
     with (cache / "imported.lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         for other in cache.glob("imported-????????????"):
             if other != out.parent:
                 shutil.rmtree(other)
-        import_foundation(packaged_foundation, out, max_perplexity=1000)
+        importer.import_foundation(packaged_foundation, out, max_perplexity=1000)
     return out
 
 
