@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import signal
 import threading
 import time
 from functools import cache
@@ -35,11 +37,33 @@ def abandoned() -> bool:
     return bool(select.select([0], [], [], 0)[0])
 
 
+def end_descendants() -> None:
+    """Kill all that this process started, and what that started: Ansible tasks leave its process group."""
+    while family := _descendants(os.getpid()):
+        for process in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def _descendants(ancestor: int) -> list[int]:
+    """Return the live processes below one, parents before children."""
+    below: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and (parent := _parent_of(int(entry.name))):
+            below.setdefault(parent, []).append(int(entry.name))
+    found = [ancestor]
+    for process in found:
+        found += below.get(process, [])
+    return found[1:]
+
+
 def _parent_of(pid: int) -> int:
-    """Return the parent of a process; 0 if there is no such process."""
+    """Return the parent of a process; 0 if there is no such process, or only its remains."""
     try:
         status = Path("/proc", str(pid), "stat").read_text(encoding="utf-8")
     except OSError:
         return 0
     # The second field is the command in brackets, and may hold anything.
-    return int(status.rpartition(")")[2].split()[1])
+    state, parent = status.rpartition(")")[2].split()[:2]
+    return 0 if state in {"Z", "X"} else int(parent)

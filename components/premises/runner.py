@@ -78,7 +78,10 @@ def run_playbook(run: PlaybookRun) -> Report:
 
 def _environment(run: PlaybookRun) -> dict[str, str]:
     """Return the environment for Ansible: this Python first, no hub, none of the engine's secrets."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
+    kept = {"PULUMI_HOME"}  # no secret, and tells whose process it is
+    ours = {
+        name: value for name, value in os.environ.items() if name in kept or not name.startswith("PULUMI_")
+    }
     home = Path(sys.executable).parent
     return ours | {
         "PATH": f"{home}{os.pathsep}{os.environ.get('PATH', os.defpath)}",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import ansible_runner
 
-from components.premises.lifetime import abandoned
+from components.premises.lifetime import abandoned, end_descendants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +42,16 @@ def main() -> None:
             cmdline="--check --diff" if order["check"] else None,
             quiet=True,
             event_handler=_tell,
-            cancel_callback=abandoned,
+            cancel_callback=_give_up,
         )
+
+
+def _give_up() -> bool:
+    """Say whether to stop, with nothing of Ansible's left running."""
+    if abandoned():
+        end_descendants()
+        return True
+    return False
 
 
 def _tell(event: dict[str, Any]) -> bool:

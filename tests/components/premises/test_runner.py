@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from components.premises.errors import PremisesError
@@ -105,11 +106,13 @@ def test_when_the_one_who_wanted_it_is_killed_ansible_stops_and_leaves_no_secret
         f"run_playbook(PlaybookRun(root=Path({str(PROJECT)!r}), **json.loads(sys.argv[1])))"
     )
     with subprocess.Popen([sys.executable, "-c", code, json.dumps(order)], cwd=REPOSITORY) as parent:
-        await_(lambda: (tmp_path / "greeting").exists(), 60)
+        await_(lambda: (tmp_path / "password").exists(), 60)
+        started = [process.pid for process in psutil.Process(parent.pid).children(recursive=True)]
+        assert len(started) >= 3  # the worker, Ansible, and the task, which has a session of its own
         assert list(private.iterdir())
         parent.kill()
     await_(lambda: not list(private.iterdir()), 20)
-    await_(lambda: str(tmp_path) not in process_texts().replace(json.dumps(order), ""), 20)
+    await_(lambda: not [pid for pid in started if psutil.pid_exists(pid)], 20)
 
 
 def await_(condition: object, seconds: float) -> None:
