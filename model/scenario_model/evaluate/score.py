@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from scenario_model.data.packing import IGNORED
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -21,13 +23,12 @@ if TYPE_CHECKING:
     from scenario_model.data.documents import Document
 
 _WINDOW = 1024
-_TOKENS_PER_BATCH = 4096
-_NOT_SCORED = -100
+_TOKENS_PER_BATCH = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Part of a document: model input, and for each position the token to be predicted or `_NOT_SCORED`."""
+    """Part of a document: model input, and for each position the token to be predicted or `IGNORED`."""
 
     document: int
     tokens: list[int]
@@ -61,9 +62,9 @@ def _cut(document: int, tokens: list[int], scored: list[bool], *, size: int) -> 
         start = 0 if done == 1 else done - overlap
         end = min(start + size, len(tokens) - 1)
         targets = [
-            tokens[at + 1] if at + 1 >= done and scored[at + 1] else _NOT_SCORED for at in range(start, end)
+            tokens[at + 1] if at + 1 >= done and scored[at + 1] else IGNORED for at in range(start, end)
         ]
-        if any(target != _NOT_SCORED for target in targets):
+        if any(target != IGNORED for target in targets):
             yield Window(document, tokens[start:end], targets)
         done = end + 1
 
@@ -79,9 +80,9 @@ def bits(
         tokens, targets = _padded(batch, model.device)
         logits = model(input_ids=tokens, use_cache=False).logits
         for row, window in enumerate(batch):
-            # One row at a time in fp32: a whole batch of them over a large vocabulary would not fit.
+            # One window at a time in fp32: a whole batch over a large vocabulary would not fit.
             nats = torch.nn.functional.cross_entropy(
-                logits[row].float(), targets[row], ignore_index=_NOT_SCORED, reduction="sum"
+                logits[row].float(), targets[row], ignore_index=IGNORED, reduction="sum"
             )
             found[window.document] += float(nats) / math.log(2)
             done += len(window.tokens)
@@ -105,5 +106,5 @@ def _padded(batch: Sequence[Window], device: Any) -> tuple[Tensor, Tensor]:
     """Tokens and targets, int64 [windows, longest]; padded on the right, where no causal attention looks."""
     width = len(batch[0].tokens)
     tokens = [window.tokens + [0] * (width - len(window.tokens)) for window in batch]
-    targets = [window.targets + [_NOT_SCORED] * (width - len(window.targets)) for window in batch]
+    targets = [window.targets + [IGNORED] * (width - len(window.targets)) for window in batch]
     return torch.tensor(tokens, device=device), torch.tensor(targets, device=device)
