@@ -136,6 +136,7 @@ def test_the_general_text_is_there_and_varied() -> None:
     assert 40_000 < sum(map(counted_bytes, documents)) < 60_000
 
 
+@pytest.mark.slow
 def test_a_model_that_learnt_the_new_domain_passes(
     learnt: Path, tiny_foundation: Path, tmp_path: Path
 ) -> None:
@@ -154,6 +155,7 @@ def test_a_model_that_learnt_the_new_domain_passes(
     assert (stricter["passed"], changed, said) == (False, True, [])
 
 
+@pytest.mark.slow
 def test_the_parent_itself_fails_with_a_reason_and_exit_code_1(tiny_foundation: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", tiny_foundation, tiny_foundation)
     result = CliRunner().invoke(command, ["--run", str(run), "--json"])
