@@ -6,11 +6,12 @@ import json
 import os
 import re
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from controller import PROJECT, ROOT, ControllerError
-from controller.orphans import end_orphans, is_pulumi
+from controller.processes import end_orphans, is_pulumi, run_to_its_end
 from controller.state import BACKEND, STATE
 from engine.console import say
 
@@ -39,16 +40,16 @@ class Stack:
 
     def pulumi(self, *arguments: str, check: bool = True) -> int:
         """Run a `pulumi` command on this stack; its output goes to the user as it is."""
-        done = subprocess.run(  # noqa: S603
-            self._command(arguments),
+        shown = sys.stdin.isatty() and sys.stdout.isatty()
+        status = run_to_its_end(
+            self._command(arguments, shown=shown),
             cwd=ROOT,
-            env=self.full_environment(),
-            stdin=subprocess.DEVNULL,
-            check=False,
+            environment=self.full_environment(),
+            stdin=None if shown else subprocess.DEVNULL,
         )
-        if check and done.returncode:
+        if check and status:
             raise ControllerError(f"`pulumi {arguments[0]} --stack {self.name}` failed; the reason is above")
-        return done.returncode
+        return status
 
     def ask(self, *arguments: str) -> Any:
         """Run a `pulumi` command that answers in JSON. Its output, which may hold secrets, is never shown."""
@@ -64,8 +65,12 @@ class Stack:
             raise ControllerError(f"`pulumi {' '.join(arguments)}` failed: {done.stderr.strip()[-800:]}")
         return json.loads(done.stdout)
 
-    def _command(self, arguments: tuple[str, ...]) -> list[str]:
-        return ["pulumi", *arguments, "--stack", self.name, "--non-interactive"]
+    def _command(self, arguments: tuple[str, ...], *, shown: bool = False) -> list[str]:
+        """On a terminal Pulumi draws its live tree; elsewhere it prints lines, and no dots between them."""
+        plain = ["--non-interactive"]
+        if arguments[0] in {"up", "refresh", "destroy"}:
+            plain.append("--suppress-progress")
+        return ["pulumi", *arguments, "--stack", self.name, *([] if shown else plain)]
 
     def full_environment(self) -> dict[str, str]:
         """Return the caller's variables and the engine's; a passphrase of another project is left out."""

@@ -1,17 +1,44 @@
-"""Processes that a killed `pulumi` leaves behind: its language host, its providers, and their playbooks."""
+"""Running `pulumi` to its orderly end, and ending what a killed one left behind."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.console import say
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import FrameType
+
 _ORPHANS = ("pulumi-language-python", "pulumi.dynamic", "ansible-playbook")
 _GRACE_S = 5.0
+
+
+def run_to_its_end(
+    command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], stdin: int | None
+) -> int:
+    """Run a command and return its exit status, leaving it the time to end in order when we are stopped.
+
+    Ctrl-C reaches `pulumi` by itself, which then finishes what it is at; SIGTERM is handed on as that.
+    """
+    with subprocess.Popen(command, cwd=cwd, env=environment, stdin=stdin) as process:  # noqa: S603
+
+        def hand_on(_signal: int, _frame: FrameType | None) -> None:
+            process.send_signal(signal.SIGINT)
+
+        before = signal.signal(signal.SIGTERM, hand_on)
+        try:
+            while True:
+                with contextlib.suppress(KeyboardInterrupt):
+                    return process.wait()
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _command_line(pid: int) -> list[str]:
