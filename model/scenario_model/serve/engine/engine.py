@@ -159,7 +159,10 @@ class Engine:
 
     def _cancel(self, sequence: Sequence) -> None:
         with self._lock:
-            self._cancelled.append(sequence)
+            if sequence.slot < 0:
+                self._forget(sequence)
+            else:  # it may be in the middle of a step
+                self._cancelled.append(sequence)
             self._lock.notify_all()
 
     def _work(self) -> None:

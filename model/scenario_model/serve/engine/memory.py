@@ -1,4 +1,4 @@
-"""Whether the cache fits: asked before it is allocated, so that the answer is a message, not a killed process."""
+"""Whether the cache fits: asked before it is allocated, so that the answer is no killed process."""
 
 from __future__ import annotations
 

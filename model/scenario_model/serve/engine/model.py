@@ -11,6 +11,7 @@ from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer
 from scenario_model.errors import InputError
 from scenario_model.serve.engine.attention import NAME, KeyValueCache, Segment, Step, attend
 from scenario_model.serve.engine.memory import refuse_if_too_big
+from scenario_model.serve.engine.selfcheck import check_step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,11 +57,12 @@ class Model:
             self.cache_bytes, self.device, f"{settings.max_sequences} slots of {self.context} tokens"
         )
         self._cache = KeyValueCache(shapes, device=self.device, **sizes)
+        check_step(self._network, self.step, str(directory))
         self.end_tokens = _end_tokens(self._network, self.tokenizer)
 
     @torch.inference_mode()
     def step(self, chunks: Sequence[Chunk]) -> torch.Tensor:
-        """Compute the chunks; return logits [rows, vocabulary], a row for each chunk that samples, in order."""
+        """Compute the chunks; return logits [rows, vocabulary], one row per chunk that samples."""
         tokens = list(chain.from_iterable(c.sequence.tokens[c.start : c.start + c.length] for c in chunks))
         positions = list(chain.from_iterable(range(c.start, c.start + c.length) for c in chunks))
         slots = list(chain.from_iterable([c.sequence.slot] * c.length for c in chunks))
@@ -74,7 +76,7 @@ class Model:
             input_ids=ids[None, 0],
             position_ids=ids[None, 1],
             use_cache=False,
-            logits_to_keep=torch.tensor(last, device=self.device),
+            logits_to_keep=torch.tensor(last, dtype=torch.long, device=self.device),
             step=self._lay_out(chunks, ids[2], ids[1]),
         )
         logits: torch.Tensor = output.logits[0]

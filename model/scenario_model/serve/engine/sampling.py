@@ -20,7 +20,7 @@ class Sampler:
     _generator: torch.Generator | None = field(default=None, init=False)
 
     def draw(self) -> float:
-        """Return the next number in [0, 1) of this request's own random source, which is always on the CPU."""
+        """Return the next number in [0, 1) of this request's own random source (always on the CPU)."""
         if self._generator is None:
             self._generator = torch.Generator()
             if self.seed is None:

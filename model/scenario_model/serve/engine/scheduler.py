@@ -43,10 +43,10 @@ class Chunk:
 
 @dataclass(slots=True)
 class Scheduler:
-    """Continuous batching over a fixed number of slots; first come, first served.
+    """Continuous batching over a fixed number of slots, given out first come, first served.
 
     Each step takes one token of every sequence that generates, and up to `prefill_tokens` prompt tokens of
-    those that do not yet, oldest first. The lowest free slot is given out first: used slots stay together.
+    those that do not yet, in fair shares. The lowest free slot is given out first: used slots stay together.
     """
 
     slots: int
@@ -68,17 +68,21 @@ class Scheduler:
             sequence = self.waiting.popleft()
             sequence.slot = heapq.heappop(self._free)
             self.running.append(sequence)
-        decoding, filling, budget = [], [], self.prefill_tokens
-        for sequence in self.running:
-            left = len(sequence.tokens) - sequence.cached
-            if sequence.generated:
-                decoding.append(Chunk(sequence, sequence.cached, 1, samples=True))
-            elif budget:
-                length = min(left, budget)
-                budget -= length
-                filling.append(Chunk(sequence, sequence.cached, length, samples=length == left))
+        decoding = [Chunk(s, s.cached, 1, samples=True) for s in self.running if s.generated]
         decoding.sort(key=lambda chunk: chunk.sequence.slot)
-        return decoding + filling
+        return decoding + self._fill([s for s in self.running if not s.generated])
+
+    def _fill(self, sequences: list[Sequence]) -> list[Chunk]:
+        """Share the prompt tokens of a step: what a short prompt does not need of its share, others get."""
+        chunks, budget = [], self.prefill_tokens
+        sequences.sort(key=lambda sequence: sequence.prompt_length - sequence.cached)
+        for others, sequence in zip(reversed(range(len(sequences))), sequences, strict=True):
+            left = sequence.prompt_length - sequence.cached
+            length = min(left, budget, max(1, budget // (others + 1)))
+            if length:
+                chunks.append(Chunk(sequence, sequence.cached, length, samples=length == left))
+                budget -= length
+        return chunks
 
     def computed(self, chunks: Iterable[Chunk]) -> None:
         """Note that the keys and values of these chunks are in the cache."""
