@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from scenario_model.serve.engine.interface import GenerationRequest
 from scenario_model.serve.errors import ApiError
 from scenario_model.serve.prompts import PromptEncoder
 
 if TYPE_CHECKING:
-    from scenario_model.serve.engine import Engine
+    from scenario_model.serve.engine.interface import EngineStatistics, Generation
 
 # A server that loads is usually there soon; one that drains is gone, and its successor has to load.
 _RETRY_SECONDS = 5.0
+
+
+class TokenEngine(Protocol):
+    """What the gateway asks of an engine; the bundled `Engine` is one."""
+
+    tokenizer: Any
+    max_context: int
+
+    async def submit(self, request: GenerationRequest) -> Generation:
+        """Take a request in. Raises QueueFull, EngineStopped, EngineFailed or InputError."""
+
+    def statistics(self) -> EngineStatistics:
+        """Give a snapshot."""
 
 
 class Service:
@@ -24,13 +37,13 @@ class Service:
 
     def __init__(self, name: str, release: str) -> None:
         self.name, self.release = name, release
-        self.engine: Engine | None = None
+        self.engine: TokenEngine | None = None
         self.encoder: PromptEncoder | None = None
         self.created = int(time.time())
         self.draining = False
         self._proven = False
 
-    async def attach(self, engine: Engine) -> None:
+    async def attach(self, engine: TokenEngine) -> None:
         """Take a started engine into service once it has produced a token. Raises what the engine raises."""
         encoder = PromptEncoder(engine.tokenizer, engine.max_context)
         prompt = await encoder.completion("Hello") or (0,)
@@ -49,7 +62,7 @@ class Service:
         state = self.engine.statistics().state
         return None if state == "running" else f"{state}: the engine does not run"
 
-    def require(self) -> tuple[Engine, PromptEncoder]:
+    def require(self) -> tuple[TokenEngine, PromptEncoder]:
         """Give the engine and its encoder. Raises ApiError 503 with Retry-After if not ready."""
         reason = self.not_ready()
         if reason is not None or self.engine is None or self.encoder is None:

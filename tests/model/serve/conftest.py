@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
+    from tests.model.serve.running_server import StartServer
+
 KEY = "smk_a-key-for-tests"
 RELEASE = "assistant@sha256:" + "ab" * 32
 
@@ -51,7 +53,7 @@ def stand_in_engine() -> StandInEngine:
 @pytest.fixture
 async def service(stand_in_engine: StandInEngine) -> Service:
     service = Service("assistant", RELEASE)
-    await service.attach(stand_in_engine)  # type: ignore[arg-type]
+    await service.attach(stand_in_engine)
     return service
 
 
@@ -122,9 +124,7 @@ def write_config(deployment: Path, tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def start_server(
-    deployment: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., contextlib.AbstractContextManager[RunningServer]]:
+def start_server(deployment: Path, tmp_path_factory: pytest.TempPathFactory) -> StartServer:
     """Starts servers; each ends with its `with` block."""
 
     @contextlib.contextmanager
@@ -137,8 +137,6 @@ def start_server(
                 server.wait_until_ready()
             yield server
         finally:
-            server.process.kill()
-            server.process.wait()
-            server.process.stdout.close()
+            server.kill()
 
     return start

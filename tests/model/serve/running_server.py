@@ -14,7 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    StartServer = Callable[..., AbstractContextManager["RunningServer"]]
 
 
 def write_serve_config(deployment: Path, folder: Path, **changes: Any) -> Path:
@@ -58,6 +61,7 @@ class RunningServer:
         ]
 
     def wait_until_ready(self) -> None:
+        assert self.process.stdout is not None
         ready = json.loads(self.process.stdout.readline() or "null")
         assert ready, self.log.read_text()
         self.release = ready["release"]
@@ -81,3 +85,8 @@ class RunningServer:
         families = text_string_to_metric_families(self.get("/metrics").text)
         samples = (sample for family in families for sample in family.samples if sample.name == name)
         return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        with self.process:
+            self.process.kill()

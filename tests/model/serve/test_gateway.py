@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from scenario_model.serve.engine.interface import EngineFailed
 from scenario_model.serve.settings import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import httpx
+
+    from scenario_model.serve.service import Service
+    from tests.model.serve.stand_in import StandInEngine
 
 pytestmark = pytest.mark.anyio
 CHAT = {"model": "assistant", "messages": [{"role": "user", "content": "Good morning"}]}
@@ -22,7 +30,9 @@ def events(text: str) -> list[Any]:
     return [json.loads(line) for line in lines[:-1]]
 
 
-async def test_a_chat_is_answered_with_usage_and_reason(client, stand_in_engine):
+async def test_a_chat_is_answered_with_usage_and_reason(
+    client: httpx.AsyncClient, stand_in_engine: StandInEngine
+) -> None:
     answer = (await client.post("/v1/chat/completions", json={**CHAT, "max_tokens": 4})).json()
     assert answer["object"] == "chat.completion"
     assert answer["choices"][0]["message"]["role"] == "assistant"
@@ -32,7 +42,7 @@ async def test_a_chat_is_answered_with_usage_and_reason(client, stand_in_engine)
     assert answer["usage"] == {"prompt_tokens": prompt, "completion_tokens": 4, "total_tokens": prompt + 4}
 
 
-async def test_a_stream_says_the_same_as_the_whole_answer(client):
+async def test_a_stream_says_the_same_as_the_whole_answer(client: httpx.AsyncClient) -> None:
     whole = (await client.post("/v1/chat/completions", json=CHAT)).json()
     streamed = await client.post("/v1/chat/completions", json={**CHAT, "stream": True})
     chunks = events(streamed.text)
@@ -45,7 +55,7 @@ async def test_a_stream_says_the_same_as_the_whole_answer(client):
     assert all("usage" not in chunk for chunk in chunks)
 
 
-async def test_a_stream_counts_tokens_when_asked(client):
+async def test_a_stream_counts_tokens_when_asked(client: httpx.AsyncClient) -> None:
     body = {**TEXT, "stream": True, "stream_options": {"include_usage": True}, "max_tokens": 3}
     *chunks, last = events((await client.post("/v1/completions", json=body)).text)
     assert all(chunk["usage"] is None for chunk in chunks)
@@ -53,13 +63,15 @@ async def test_a_stream_counts_tokens_when_asked(client):
     assert last["usage"] == {"prompt_tokens": 16, "completion_tokens": 3, "total_tokens": 19}
 
 
-async def test_a_prompt_may_be_token_ids(client, stand_in_engine):
+async def test_a_prompt_may_be_token_ids(client: httpx.AsyncClient, stand_in_engine: StandInEngine) -> None:
     whole = (await client.post("/v1/completions", json=TEXT)).json()
     ids = (await client.post("/v1/completions", json={**TEXT, "prompt": list(b"Once upon a time")})).json()
     assert ids["choices"][0]["text"] == whole["choices"][0]["text"]
 
 
-async def test_sampling_parameters_reach_the_engine(client, stand_in_engine):
+async def test_sampling_parameters_reach_the_engine(
+    client: httpx.AsyncClient, stand_in_engine: StandInEngine
+) -> None:
     wanted = {
         "temperature": 0.5,
         "top_p": 0.9,
@@ -74,13 +86,15 @@ async def test_sampling_parameters_reach_the_engine(client, stand_in_engine):
     assert (request.stop, request.ignore_eos, request.max_tokens) == (("a", "b"), True, 2)
 
 
-async def test_a_chat_without_a_limit_may_fill_the_context(client, stand_in_engine):
+async def test_a_chat_without_a_limit_may_fill_the_context(
+    client: httpx.AsyncClient, stand_in_engine: StandInEngine
+) -> None:
     await client.post("/v1/chat/completions", json=CHAT)
     request = stand_in_engine.submitted[-1]
     assert len(request.prompt) + request.max_tokens == stand_in_engine.max_context
 
 
-async def test_what_does_not_fit_the_context_is_refused_with_the_numbers(client):
+async def test_what_does_not_fit_the_context_is_refused_with_the_numbers(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/completions", json={**TEXT, "max_tokens": 4090})
     assert answer.status_code == 400
     error = answer.json()["error"]
@@ -89,26 +103,26 @@ async def test_what_does_not_fit_the_context_is_refused_with_the_numbers(client)
     assert "4106 tokens (16 in 'prompt', 4090 for the answer)" in error["message"]
 
 
-async def test_a_token_id_the_model_does_not_have_is_refused(client):
+async def test_a_token_id_the_model_does_not_have_is_refused(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/completions", json={**TEXT, "prompt": [1, 256]})
     assert answer.status_code == 400
     assert "token id 256" in answer.json()["error"]["message"]
 
 
-async def test_another_model_is_not_found(client):
+async def test_another_model_is_not_found(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/chat/completions", json={**CHAT, "model": "gpt-4o"})
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "model_not_found"
 
 
-async def test_the_model_may_be_named_with_its_digest(client, service):
+async def test_the_model_may_be_named_with_its_digest(client: httpx.AsyncClient, service: Service) -> None:
     answer = await client.post("/v1/chat/completions", json={**CHAT, "model": service.release})
     assert answer.status_code == 200
     assert (await client.get(f"/v1/models/{service.release}")).json()["id"] == "assistant"
     assert (await client.get("/v1/models/assistant@sha256:" + "0" * 64)).status_code == 404
 
 
-async def test_models_are_listed(client, service):
+async def test_models_are_listed(client: httpx.AsyncClient, service: Service) -> None:
     listed = (await client.get("/v1/models")).json()
     assert [model["id"] for model in listed["data"]] == ["assistant"]
     assert listed["data"][0]["root"] == service.release
@@ -120,7 +134,9 @@ async def test_models_are_listed(client, service):
 @pytest.mark.parametrize(
     "authorization", [None, "Bearer", "Bearer smk_wrong", "Basic c21r", "smk_a-key-for-tests"]
 )
-async def test_nothing_but_health_is_open_without_the_key(client, path, authorization):
+async def test_nothing_but_health_is_open_without_the_key(
+    client: httpx.AsyncClient, path: str, authorization: str | None
+) -> None:
     del client.headers["Authorization"]
     headers = {} if authorization is None else {"Authorization": authorization}
     answer = await client.get(path, headers=headers)
@@ -129,19 +145,19 @@ async def test_nothing_but_health_is_open_without_the_key(client, path, authoriz
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-async def test_two_keys_at_once_are_no_key(client):
+async def test_two_keys_at_once_are_no_key(client: httpx.AsyncClient) -> None:
     headers = [("Authorization", "Bearer smk_a-key-for-tests"), ("Authorization", "Bearer other")]
     del client.headers["Authorization"]
     assert (await client.get("/v1/models", headers=headers)).status_code == 401
 
 
-async def test_health_needs_no_key(client):
+async def test_health_needs_no_key(client: httpx.AsyncClient) -> None:
     del client.headers["Authorization"]
     assert (await client.get("/healthz")).status_code == 200
     assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_every_answer_names_request_and_release(client, service):
+async def test_every_answer_names_request_and_release(client: httpx.AsyncClient, service: Service) -> None:
     for path in ("/healthz", "/v1/models", "/nothing"):
         answer = await client.get(path)
         assert answer.headers["x-release"] == service.release
@@ -152,21 +168,25 @@ async def test_every_answer_names_request_and_release(client, service):
     assert forged.headers["x-request-id"].startswith("req_")
 
 
-async def test_a_wrong_method_or_path_has_the_usual_shape(client):
+async def test_a_wrong_method_or_path_has_the_usual_shape(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/chat/completions")).json()["error"]["message"] == "Method Not Allowed."
     answer = await client.post("/v1/embeddings", json={})
     assert answer.status_code == 404
     assert answer.json()["error"]["type"] == "not_found_error"
 
 
-async def test_a_full_queue_is_503_with_retry_after(client, stand_in_engine):
+async def test_a_full_queue_is_503_with_retry_after(
+    client: httpx.AsyncClient, stand_in_engine: StandInEngine
+) -> None:
     stand_in_engine.max_waiting = -stand_in_engine.slots
     answer = await client.post("/v1/chat/completions", json=CHAT)
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "2"
 
 
-async def test_an_engine_that_fails_is_503_and_not_ready(client, stand_in_engine):
+async def test_an_engine_that_fails_is_503_and_not_ready(
+    client: httpx.AsyncClient, stand_in_engine: StandInEngine
+) -> None:
     stand_in_engine.failure = EngineFailed("no")
     assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 503
     stand_in_engine.state = "failed"
@@ -176,7 +196,9 @@ async def test_an_engine_that_fails_is_503_and_not_ready(client, stand_in_engine
     assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_an_engine_that_fails_under_way_ends_the_stream_with_an_error(client, stand_in_engine):
+async def test_an_engine_that_fails_under_way_ends_the_stream_with_an_error(
+    client: httpx.AsyncClient, stand_in_engine: StandInEngine
+) -> None:
     stand_in_engine.step_seconds = 0.05
     asking = asyncio.create_task(
         client.post("/v1/completions", json={**TEXT, "stream": True, "max_tokens": 50, "ignore_eos": True})
@@ -188,7 +210,9 @@ async def test_an_engine_that_fails_under_way_ends_the_stream_with_an_error(clie
     assert json.loads(last.removeprefix("data: "))["error"]["code"] == "unavailable"
 
 
-async def test_what_is_drained_before_it_began_is_503(client, stand_in_engine, service):
+async def test_what_is_drained_before_it_began_is_503(
+    client: httpx.AsyncClient, stand_in_engine: StandInEngine, service: Service
+) -> None:
     stand_in_engine.step_seconds = 0.2
     stand_in_engine.deadline.set()
     for stream in (False, True):
@@ -197,7 +221,9 @@ async def test_what_is_drained_before_it_began_is_503(client, stand_in_engine, s
         assert "retry-after" in answer.headers
 
 
-async def test_a_draining_server_is_not_ready_and_takes_no_work(client, service):
+async def test_a_draining_server_is_not_ready_and_takes_no_work(
+    client: httpx.AsyncClient, service: Service
+) -> None:
     service.draining = True
     assert (await client.get("/readyz")).status_code == 503
     answer = await client.post("/v1/chat/completions", json=CHAT)
@@ -206,7 +232,9 @@ async def test_a_draining_server_is_not_ready_and_takes_no_work(client, service)
     assert answer.headers["connection"] == "close"
 
 
-async def test_an_unexpected_error_is_500_and_its_message_is_not_sent(client, stand_in_engine):
+async def test_an_unexpected_error_is_500_and_its_message_is_not_sent(
+    client: httpx.AsyncClient, stand_in_engine: StandInEngine
+) -> None:
     stand_in_engine.failure = KeyError("the secret prompt")
     answer = await client.post("/v1/chat/completions", json=CHAT)
     assert answer.status_code == 500
@@ -219,12 +247,12 @@ class TestLimits:
     def limits(self) -> Limits:
         return Limits(requests_per_minute=2, body_bytes=1024)
 
-    async def test_a_body_that_is_too_large_is_413(self, client):
+    async def test_a_body_that_is_too_large_is_413(self, client: httpx.AsyncClient) -> None:
         answer = await client.post("/v1/completions", json={**TEXT, "prompt": "x" * 2000})
         assert answer.status_code == 413
 
-    async def test_a_body_of_unknown_size_is_cut_at_the_limit(self, client):
-        async def parts():
+    async def test_a_body_of_unknown_size_is_cut_at_the_limit(self, client: httpx.AsyncClient) -> None:
+        async def parts() -> AsyncIterator[bytes]:
             for _ in range(3):
                 yield b" " * 500
 
@@ -232,7 +260,9 @@ class TestLimits:
         assert answer.status_code == 413
         assert answer.headers["connection"] == "close"
 
-    async def test_too_many_requests_a_minute_are_429_with_retry_after(self, client):
+    async def test_too_many_requests_a_minute_are_429_with_retry_after(
+        self, client: httpx.AsyncClient
+    ) -> None:
         statuses = [(await client.post("/v1/chat/completions", json=CHAT)).status_code for _ in range(3)]
         assert statuses == [200, 200, 429]
         answer = await client.post("/v1/chat/completions", json=CHAT)
@@ -245,7 +275,9 @@ class TestTokenLimits:
     def limits(self) -> Limits:
         return Limits(requests_per_minute=None, tokens_per_minute=40)
 
-    async def test_tokens_are_charged_after_and_the_next_request_waits(self, client):
+    async def test_tokens_are_charged_after_and_the_next_request_waits(
+        self, client: httpx.AsyncClient
+    ) -> None:
         statuses = [
             (
                 await client.post("/v1/completions", json={**TEXT, "max_tokens": 30, "ignore_eos": True})
@@ -263,6 +295,8 @@ class TestTokenLimits:
         ({"content-type": "application/json; charset=utf-8"}, 200),
     ],
 )
-async def test_only_plain_json_is_read(client, headers, status):
+async def test_only_plain_json_is_read(
+    client: httpx.AsyncClient, headers: dict[str, str], status: int
+) -> None:
     answer = await client.post("/v1/completions", content=json.dumps(TEXT), headers=headers)
     assert answer.status_code == status

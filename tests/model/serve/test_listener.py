@@ -6,12 +6,22 @@ import asyncio
 import contextlib
 import json
 import ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from scenario_model.serve.listener import tls_context
 from scenario_model.serve.settings import Limits, Tls
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from scenario_model.serve.gateway import Gateway
+    from tests.model.serve.stand_in import StandInEngine
+
+    Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    Connect = Callable[..., Awaitable[Streams]]
 
 pytestmark = pytest.mark.anyio
 AUTHORIZED = b"POST %s HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer smk_a-key-for-tests\r\n"
@@ -23,11 +33,11 @@ def request(path: bytes = b"/v1/completions", **body: Any) -> bytes:
 
 
 @pytest.fixture
-async def connect(port, trust):
+async def connect(port: int, trust: ssl.SSLContext) -> AsyncIterator[Connect]:
     """Opens TLS connections that are closed after the test."""
     writers: list[asyncio.StreamWriter] = []
 
-    async def open_connection(limit: int = 2**16):
+    async def open_connection(limit: int = 2**16) -> Streams:
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", port, ssl=trust, server_hostname="localhost", limit=limit
         )
@@ -43,20 +53,20 @@ async def head(reader: asyncio.StreamReader) -> str:
     return (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode()
 
 
-async def until(condition, seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
-def test_old_tls_is_refused(certificates):
+def test_old_tls_is_refused(certificates: Path) -> None:
     context = tls_context(
         Tls(certificate=certificates / "server.pem", private_key=certificates / "server.key")
     )
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
-async def test_a_client_that_leaves_frees_its_slot(connect, stand_in_engine):
+async def test_a_client_that_leaves_frees_its_slot(connect: Connect, stand_in_engine: StandInEngine) -> None:
     stand_in_engine.step_seconds = 0.02
     _, writer = await connect()
     writer.write(request(max_tokens=3000, ignore_eos=True, stream=True))
@@ -65,7 +75,9 @@ async def test_a_client_that_leaves_frees_its_slot(connect, stand_in_engine):
     await until(lambda: not stand_in_engine.live)
 
 
-async def test_a_client_that_leaves_a_whole_answer_frees_its_slot(connect, stand_in_engine):
+async def test_a_client_that_leaves_a_whole_answer_frees_its_slot(
+    connect: Connect, stand_in_engine: StandInEngine
+) -> None:
     stand_in_engine.step_seconds = 0.02
     _, writer = await connect()
     writer.write(request(max_tokens=3000, ignore_eos=True))
@@ -74,7 +86,7 @@ async def test_a_client_that_leaves_a_whole_answer_frees_its_slot(connect, stand
     await until(lambda: not stand_in_engine.live)
 
 
-async def test_one_connection_carries_many_requests(connect):
+async def test_one_connection_carries_many_requests(connect: Connect) -> None:
     reader, writer = await connect()
     for _ in range(3):
         writer.write(request(max_tokens=1))
@@ -89,10 +101,12 @@ class TestSlowReader:
     def limits(self) -> Limits:
         return Limits(requests_per_minute=None, stall_seconds=0.5)
 
-    async def test_it_is_cut_and_its_slot_freed(self, connect, stand_in_engine, gateway):
+    async def test_it_is_cut_and_its_slot_freed(
+        self, connect: Connect, stand_in_engine: StandInEngine, gateway: Gateway
+    ) -> None:
         stand_in_engine.word_length, stand_in_engine.step_seconds = 20_000, 0.005
         _, writer = await connect(limit=1024)
-        writer.transport.pause_reading()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(request(max_tokens=3000, ignore_eos=True, stream=True))
         await until(lambda: len(stand_in_engine.live) == 1)
         # Undisturbed, the answer would take 15 s.
@@ -105,7 +119,7 @@ class TestSlowSender:
     def limits(self) -> Limits:
         return Limits(requests_per_minute=None, header_seconds=0.5, body_seconds=0.5, idle_seconds=1)
 
-    async def test_a_head_that_drips_is_408(self, connect):
+    async def test_a_head_that_drips_is_408(self, connect: Connect) -> None:
         reader, writer = await connect()
         with contextlib.suppress(ConnectionError):
             for byte in AUTHORIZED % b"/v1/completions":
@@ -113,11 +127,11 @@ class TestSlowSender:
                 await asyncio.sleep(0.02)
         assert (await head(reader)).startswith("HTTP/1.1 408")
 
-    async def test_silence_is_408(self, connect):
+    async def test_silence_is_408(self, connect: Connect) -> None:
         reader, _ = await connect()
         assert (await head(reader)).startswith("HTTP/1.1 408")
 
-    async def test_blank_lines_are_no_way_to_stay(self, connect):
+    async def test_blank_lines_are_no_way_to_stay(self, connect: Connect) -> None:
         reader, writer = await connect()
         writer.write(request(max_tokens=1))
         assert (await head(reader)).startswith("HTTP/1.1 200")
@@ -128,7 +142,7 @@ class TestSlowSender:
         rest = await asyncio.wait_for(reader.read(), 5)
         assert b"408" in rest
 
-    async def test_a_body_that_drips_is_408_and_ends_the_connection(self, connect):
+    async def test_a_body_that_drips_is_408_and_ends_the_connection(self, connect: Connect) -> None:
         reader, writer = await connect()
         writer.write(AUTHORIZED % b"/v1/completions" + b"content-length: 100\r\n\r\n{")
         answer = await head(reader)
@@ -136,7 +150,7 @@ class TestSlowSender:
         assert "connection: close" in answer
         assert b"request_timeout" in await asyncio.wait_for(reader.read(), 5)
 
-    async def test_an_idle_connection_is_closed(self, connect):
+    async def test_an_idle_connection_is_closed(self, connect: Connect) -> None:
         reader, writer = await connect()
         writer.write(request(max_tokens=1))
         await head(reader)
@@ -148,7 +162,7 @@ class TestConnections:
     def limits(self) -> Limits:
         return Limits(requests_per_minute=None, connections=2)
 
-    async def test_one_too_many_is_503_with_retry_after(self, connect):
+    async def test_one_too_many_is_503_with_retry_after(self, connect: Connect) -> None:
         await connect()
         await connect()
         reader, _ = await connect()
@@ -162,7 +176,9 @@ class TestSilence:
     def limits(self) -> Limits:
         return Limits(requests_per_minute=None, keep_alive_seconds=0.2)
 
-    async def test_a_silent_stream_gets_comments(self, connect, stand_in_engine):
+    async def test_a_silent_stream_gets_comments(
+        self, connect: Connect, stand_in_engine: StandInEngine
+    ) -> None:
         stand_in_engine.step_seconds = 0.7
         reader, writer = await connect()
         writer.write(request(stream=True, max_tokens=1))
@@ -173,7 +189,7 @@ class TestSilence:
         assert body.count(b": still working\n\n") >= 2
 
 
-async def test_a_head_without_end_is_431(connect):
+async def test_a_head_without_end_is_431(connect: Connect) -> None:
     reader, writer = await connect()
     writer.write(AUTHORIZED % b"/v1/completions")
     with contextlib.suppress(ConnectionError):
@@ -199,7 +215,7 @@ async def test_a_head_without_end_is_431(connect):
         b"GET / HTTP/9.9\r\n\r\n",
     ],
 )
-async def test_what_is_no_request_gets_4xx_in_the_usual_shape(connect, raw):
+async def test_what_is_no_request_gets_4xx_in_the_usual_shape(connect: Connect, raw: bytes) -> None:
     reader, writer = await connect()
     writer.write(raw)
     answer = await head(reader)
@@ -209,7 +225,9 @@ async def test_what_is_no_request_gets_4xx_in_the_usual_shape(connect, raw):
     assert "error" in json.loads(await reader.readexactly(length))
 
 
-async def test_rubbish_after_a_request_does_not_mix_into_its_answer(connect, stand_in_engine):
+async def test_rubbish_after_a_request_does_not_mix_into_its_answer(
+    connect: Connect, stand_in_engine: StandInEngine
+) -> None:
     stand_in_engine.step_seconds = 0.05
     reader, writer = await connect()
     writer.write(request(stream=True, max_tokens=20, ignore_eos=True))

@@ -6,11 +6,22 @@ import io
 import json
 import logging
 import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from scenario_model.serve import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
+    from scenario_model.serve.service import Service
+    from tests.model.serve.stand_in import StandInEngine
+
+    LogLines = Callable[[], list[dict[str, Any]]]
 
 pytestmark = pytest.mark.anyio
 SECRET = "the-planted-secret"
@@ -18,7 +29,7 @@ CHAT = {"model": "assistant", "messages": [{"role": "user", "content": SECRET}]}
 
 
 @pytest.fixture
-def log_lines(monkeypatch):
+def log_lines(monkeypatch: pytest.MonkeyPatch) -> LogLines:
     """The log as the server writes it; logging is as before afterwards."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
@@ -31,7 +42,9 @@ def log_lines(monkeypatch):
     return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-async def test_a_request_is_one_json_line_without_its_text(client, service, log_lines):
+async def test_a_request_is_one_json_line_without_its_text(
+    client: httpx.AsyncClient, service: Service, log_lines: LogLines
+) -> None:
     await client.post("/v1/chat/completions", json=CHAT, headers={"X-Request-Id": "mine"})
     (line,) = log_lines()
     assert (line["request_id"], line["key"], line["status"]) == ("mine", "default", 200)
@@ -41,7 +54,9 @@ async def test_a_request_is_one_json_line_without_its_text(client, service, log_
     assert line["first_token_ms"] <= line["duration_ms"]
 
 
-async def test_no_prompt_key_path_or_message_is_logged(client, stand_in_engine, log_lines):
+async def test_no_prompt_key_path_or_message_is_logged(
+    client: httpx.AsyncClient, stand_in_engine: StandInEngine, log_lines: LogLines
+) -> None:
     stand_in_engine.failure = ValueError(SECRET)
     await client.post("/v1/chat/completions", json=CHAT)
     await client.get(f"/{SECRET}?key={SECRET}")
@@ -56,7 +71,9 @@ async def test_no_prompt_key_path_or_message_is_logged(client, stand_in_engine, 
     assert any("_words" in where for where in lines[0]["where"])
 
 
-async def test_an_exception_logged_by_the_engine_keeps_its_message_to_itself(log_lines):
+async def test_an_exception_logged_by_the_engine_keeps_its_message_to_itself(
+    log_lines: LogLines,
+) -> None:
     try:
         raise ValueError(SECRET)
     except ValueError:
@@ -67,14 +84,16 @@ async def test_an_exception_logged_by_the_engine_keeps_its_message_to_itself(log
     assert SECRET not in json.dumps(line)
 
 
-async def test_healthy_checks_are_not_logged(client, log_lines):
+async def test_healthy_checks_are_not_logged(client: httpx.AsyncClient, log_lines: LogLines) -> None:
     await client.get("/healthz")
     await client.get("/readyz")
     await client.get("/metrics")
     assert log_lines() == []
 
 
-async def test_metrics_have_the_names_that_vllm_dashboards_ask_for(client, service):
+async def test_metrics_have_the_names_that_vllm_dashboards_ask_for(
+    client: httpx.AsyncClient, service: Service
+) -> None:
     await client.post("/v1/chat/completions", json=CHAT)
     await client.get("/nothing")
     text = (await client.get("/metrics")).text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 TEXT = {"model": "m", "prompt": "Hi"}
 
 
-def test_the_defaults_are_openais():
+def test_the_defaults_are_openais() -> None:
     chat = parse_chat(CHAT)
     assert (chat.temperature, chat.top_p, chat.seed, chat.stop) == (1.0, 1.0, None, ())
     assert (chat.stream, chat.include_usage, chat.max_tokens, chat.ignore_eos) == (False, False, None, False)
@@ -35,7 +36,7 @@ def test_the_defaults_are_openais():
         {"user": None},
     ],
 )
-def test_a_parameter_that_asks_for_nothing_is_fine(nothing):
+def test_a_parameter_that_asks_for_nothing_is_fine(nothing: dict[str, Any]) -> None:
     assert parse_chat({**CHAT, **nothing}) == parse_chat(CHAT)
 
 
@@ -62,7 +63,7 @@ def test_a_parameter_that_asks_for_nothing_is_fine(nothing):
         ("temprature", 0.5),
     ],
 )
-def test_an_unsupported_parameter_is_refused_by_name(name, value):
+def test_an_unsupported_parameter_is_refused_by_name(name: str, value: Any) -> None:
     for parse, body in ((parse_chat, CHAT), (parse_completion, TEXT)):
         with pytest.raises(ApiError) as refused:
             parse({**body, name: value})
@@ -95,7 +96,7 @@ def test_an_unsupported_parameter_is_refused_by_name(name, value):
         ("stream_options", {"include_usage": True}, "'stream': true"),
     ],
 )
-def test_a_bad_value_is_named(name, value, says):
+def test_a_bad_value_is_named(name: str, value: Any, says: str) -> None:
     for parse, body in ((parse_chat, CHAT), (parse_completion, TEXT)):
         with pytest.raises(ApiError) as refused:
             parse({**body, name: value})
@@ -119,7 +120,7 @@ def test_a_bad_value_is_named(name, value, says):
         ([{}], "a whole number"),
     ],
 )
-def test_a_bad_prompt_is_named(prompt, says):
+def test_a_bad_prompt_is_named(prompt: Any, says: str) -> None:
     with pytest.raises(ApiError) as refused:
         parse_completion({**TEXT, "prompt": prompt})
     assert "'prompt'" in refused.value.message
@@ -127,7 +128,7 @@ def test_a_bad_prompt_is_named(prompt, says):
 
 
 @pytest.mark.parametrize("prompt", ["Hi", ["Hi"]])
-def test_one_prompt_may_come_in_a_list(prompt):
+def test_one_prompt_may_come_in_a_list(prompt: Any) -> None:
     assert parse_completion({**TEXT, "prompt": prompt}).prompt == "Hi"
     assert parse_completion({**TEXT, "prompt": [[1, 2]]}).prompt == (1, 2)
 
@@ -147,24 +148,30 @@ def test_one_prompt_may_come_in_a_list(prompt):
         ([{"role": "user", "content": "Hi", "name": "Bob"}], "'messages[0].name'"),
     ],
 )
-def test_a_bad_message_is_named(messages, says):
+def test_a_bad_message_is_named(messages: Any, says: str) -> None:
     with pytest.raises(ApiError) as refused:
         parse_chat({**CHAT, "messages": messages})
     assert says in refused.value.message
 
 
-def test_text_parts_are_joined_and_developers_are_the_system():
+def test_text_parts_are_joined_and_developers_are_the_system() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     chat = parse_chat({**CHAT, "messages": [{"role": "developer", "content": parts}]})
     assert chat.messages == ({"role": "system", "content": "ab"},)
 
 
-def test_an_answer_of_ours_may_come_back_as_a_message():
-    ours = {"role": "assistant", "content": "Hello", "refusal": None, "tool_calls": [], "audio": None}
+def test_an_answer_of_ours_may_come_back_as_a_message() -> None:
+    ours: dict[str, Any] = {
+        "role": "assistant",
+        "content": "Hello",
+        "refusal": None,
+        "tool_calls": [],
+        "audio": None,
+    }
     assert parse_chat({**CHAT, "messages": [ours]}).messages[0]["content"] == "Hello"
 
 
-def test_both_names_of_the_limit_must_agree():
+def test_both_names_of_the_limit_must_agree() -> None:
     assert parse_chat({**CHAT, "max_completion_tokens": 5}).max_tokens == 5
     assert parse_chat({**CHAT, "max_tokens": 5, "max_completion_tokens": 5}).max_tokens == 5
     with pytest.raises(ApiError, match="differ"):
@@ -189,11 +196,11 @@ def test_both_names_of_the_limit_must_agree():
         b'{"a": ' + b"9" * 5000 + b"}",
     ],
 )
-def test_what_is_no_json_object_is_400(body):
+def test_what_is_no_json_object_is_400(body: bytes) -> None:
     with pytest.raises(ApiError) as refused:
         parse_json(body)
     assert refused.value.status == 400
 
 
-def test_a_body_is_read_as_it_is():
+def test_a_body_is_read_as_it_is() -> None:
     assert parse_json(json.dumps(CHAT).encode()) == CHAT

@@ -9,10 +9,15 @@ import random
 import signal
 import time
 from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
 import pytest
+
+if TYPE_CHECKING:
+    from tests.model.serve.running_server import RunningServer, StartServer
+
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 CLIENTS, REQUESTS = 64, 2000
@@ -21,7 +26,7 @@ PROMPTS = [f"Of all keywords of Python: {word}" for word in keyword.kwlist[:32]]
 TOKENS = 8
 
 
-def wanted(prompt: str, **more):
+def wanted(prompt: str, **more: Any) -> dict[str, Any]:
     body = {
         "model": "assistant",
         "prompt": prompt,
@@ -32,7 +37,7 @@ def wanted(prompt: str, **more):
     return body | more
 
 
-def client(server) -> httpx.AsyncClient:
+def client(server: RunningServer) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {server.key}"}
     limits = httpx.Limits(max_connections=None)
     return httpx.AsyncClient(
@@ -51,7 +56,7 @@ async def ask(http: httpx.AsyncClient, prompt: str, kind: str, dice: random.Rand
     if kind == "plain":
         answer = await http.post("/v1/completions", json=wanted(prompt))
         answer.raise_for_status()
-        return answer.json()["choices"][0]["text"]
+        return str(answer.json()["choices"][0]["text"])
     async with http.stream("POST", "/v1/completions", json=wanted(prompt, stream=True)) as answer:
         answer.raise_for_status()
         parts = []
@@ -64,7 +69,13 @@ async def ask(http: httpx.AsyncClient, prompt: str, kind: str, dice: random.Rand
     return text_of("".join(parts))
 
 
-async def one_client(server, number: int, todo: list[int], expected: dict[str, str], seen: Counter) -> None:
+async def one_client(
+    server: RunningServer,
+    number: int,
+    todo: list[int],
+    expected: dict[str, str | None],
+    seen: Counter[str | int],
+) -> None:
     dice = random.Random(number)
     async with client(server) as http:
         while todo:
@@ -86,13 +97,13 @@ async def one_client(server, number: int, todo: list[int], expected: dict[str, s
             seen[kind] += 1
 
 
-async def test_64_clients_get_their_own_answers_and_leave_nothing_behind(start_server):
+async def test_64_clients_get_their_own_answers_and_leave_nothing_behind(start_server: StartServer) -> None:
     with start_server() as server:
         async with client(server) as http:
             dice = random.Random(0)
             expected = {prompt: await ask(http, prompt, "plain", dice) for prompt in PROMPTS}
         assert len(set(expected.values())) > len(PROMPTS) // 2, "answers must tell prompts apart"
-        seen: Counter = Counter()
+        seen: Counter[str | int] = Counter()
         sizes = []
         for share in (REQUESTS // 4, REQUESTS * 3 // 4):
             todo = list(range(share))
@@ -108,7 +119,9 @@ async def test_64_clients_get_their_own_answers_and_leave_nothing_behind(start_s
         print(f"outcomes {dict(seen)}, resident {sizes[0]:.0f} then {sizes[1]:.0f} MiB")
 
 
-async def until_refused(server, http: httpx.AsyncClient, max_tokens: int, outcomes: list) -> None:
+async def until_refused(
+    http: httpx.AsyncClient, max_tokens: int, outcomes: list[tuple[float, str, str | None]]
+) -> None:
     """Ask until the server is gone; note when each request was sent and what came of it."""
     while True:
         sent, began = time.monotonic(), False
@@ -132,13 +145,13 @@ async def until_refused(server, http: httpx.AsyncClient, max_tokens: int, outcom
             return
 
 
-async def test_sigterm_under_load_loses_nothing_and_ends_within_10_seconds(start_server):
+async def test_sigterm_under_load_loses_nothing_and_ends_within_10_seconds(start_server: StartServer) -> None:
     # More long answers than there are slots, each too long for the drain; and short ones.
     with start_server() as server:
         outcomes: list[tuple[float, str, str | None]] = []
         async with client(server) as http, asyncio.TaskGroup() as clients:
             for number in range(40):
-                clients.create_task(until_refused(server, http, 4 if number % 4 else 1900, outcomes))
+                clients.create_task(until_refused(http, 4 if number % 4 else 1900, outcomes))
             await asyncio.sleep(3)
             server.process.send_signal(signal.SIGTERM)
             signalled = time.monotonic()
@@ -155,7 +168,7 @@ async def test_sigterm_under_load_loses_nothing_and_ends_within_10_seconds(start
         assert {reason for what, reason in accepted if what == "whole"} == {"length"}
 
 
-async def test_a_second_signal_ends_it_at_once(start_server):
+async def test_a_second_signal_ends_it_at_once(start_server: StartServer) -> None:
     with start_server() as server:
         async with client(server) as http:
             task = asyncio.create_task(
