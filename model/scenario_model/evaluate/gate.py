@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from scenario_model.digests import file_digest, json_digest, tree_digest
-from scenario_model.durable import write_json
+from scenario_model.durable import disk_errors, write_json
 from scenario_model.errors import Refused
 from scenario_model.evaluate.decide import Scores, decide
 from scenario_model.evaluate.documents import GENERAL, counted_bytes, read_documents
@@ -52,7 +52,8 @@ def evaluate_run(
     }
     if _read(directory / EVALUATION) == evaluation:
         return evaluation, False
-    write_json(directory / EVALUATION, evaluation)
+    with disk_errors(directory):
+        write_json(directory / EVALUATION, evaluation)
     return evaluation, True
 
 
@@ -73,7 +74,8 @@ def _score(run: Run, of: dict[str, Any], progress: Callable[[str, float], None])
         "new": asdict(_scores(new, parent[: len(new)], candidate[: len(new)])),
         "old": asdict(_scores(old, parent[len(new) :], candidate[len(new) :])),
     }
-    write_json(run.directory / SCORES, scores)
+    with disk_errors(run.directory):
+        write_json(run.directory / SCORES, scores)
     return scores
 
 

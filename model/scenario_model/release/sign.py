@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scenario_model.digests import json_digest, tree_digest
-from scenario_model.durable import write_json
+from scenario_model.durable import disk_errors, fresh, write_json
 from scenario_model.errors import Refused
 from scenario_model.evaluate.run import Run, read_evaluation, read_run
 from scenario_model.release import tree
@@ -21,6 +19,8 @@ from scenario_model.release.signature import sign_directory
 from scenario_model.release.verify import MANIFEST, verify_with
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scenario_model.release.store import Store
 
 
@@ -49,19 +49,31 @@ def sign_run(directory: Path, name: str, store: Store, private_key: Path) -> Sig
             where=str(run.model),
             remedy=f"`scenario-model evaluate --run {directory}` again",
         )
-    with tempfile.TemporaryDirectory(prefix=".release-", dir=directory) as aside:
-        # The folder's name goes into the signature, so it is the release's.
-        draft = Path(aside) / name
+    with disk_errors(directory):
+        release, changed = _keep(run, name, evaluation, store, private_key)
+    verify_with(store.fetch(release), key, expect=release)
+    return Signed(release, evaluation["passed"], changed)
+
+
+def _keep(
+    run: Run, name: str, evaluation: dict[str, Any], store: Store, private_key: Path
+) -> tuple[str, bool]:
+    # What a killed signer left here is removed. The folder's name goes into the signature: it is the
+    # release's.
+    aside = fresh(run.directory / ".release.writing")
+    try:
+        draft = aside / name
         _link_tree(run.model, draft)
         write_json(draft / MANIFEST, describe(run, name, evaluation))
         release = str(ReleaseId(name, tree_digest(draft)))
         changed = release.partition("@")[2].replace(":", "-") not in store.children(f"releases/{name}")
         if changed:
-            sign_directory(draft, private_key)
             _check_files(draft)
+            sign_directory(draft, private_key)
             store.upload(release, draft)
-    verify_with(store.fetch(release), key, expect=release)
-    return Signed(release, evaluation["passed"], changed)
+        return release, changed
+    finally:
+        shutil.rmtree(aside)
 
 
 def describe(run: Run, name: str, evaluation: dict[str, Any]) -> dict[str, Any]:
