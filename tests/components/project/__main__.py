@@ -49,7 +49,7 @@ if "training" in parts:
             recipe={"rank": shape.get("rank", 16), "learning_rate": 0.0002},
             gate={"minimum_gain": shape.get("minimum_gain", 0.0)},
         ),
-        pulumi.ResourceOptions(depends_on=before),
+        pulumi.ResourceOptions(depends_on=list(before)),
     )
     before.append(training)
     pulumi.export("release", training.release)
@@ -67,7 +67,7 @@ if "serving" in parts:
             variables={**common, "certificate": server.certificate, "key_digest": api_key.sha256},
             secrets={"private_key": server.private_key},
         ),
-        pulumi.ResourceOptions(depends_on=before),
+        pulumi.ResourceOptions(depends_on=list(before)),
     )
     pulumi.export("ca_certificate", authority.certificate)
     pulumi.export("certificate", server.certificate)
