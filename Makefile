@@ -24,7 +24,7 @@ check: ## style, types and the quick tests: seconds
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy .
 	$(VENV)/yamllint --strict .
-	$(VENV)/ansible-lint --offline --strict ansible
+	cd ansible && ../$(VENV)/ansible-lint --offline --strict
 	$(VENV)/pytest -m "not slow" -q
 
 test: ## everything: real engine, real services, real models

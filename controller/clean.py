@@ -13,7 +13,7 @@ from engine.console import say
 
 
 def main() -> None:
-    """Remove `.venv`, `.state` and the cached engine, unless a stack is still up."""
+    """Remove `.venv`, `.state` and the user's cache of this project, unless a stack is still up."""
     deployed = (
         sorted(path.name for path in STATE.iterdir() if (path / "premises").is_dir())
         if STATE.is_dir()
@@ -23,7 +23,7 @@ def main() -> None:
     deployed += [path.stem for path in stacks.glob("*.json") if '"urn"' in path.read_text(encoding="utf-8")]
     if deployed:
         sys.exit(f"make clean: {', '.join(sorted(set(deployed)))} is still up; run make down first")
-    for folder in (VENV, STATE, cache_folder()):
+    for folder in (VENV, STATE, cache_folder().parent):
         if folder.exists():
             say(f"removing {folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder}")
             shutil.rmtree(folder)
