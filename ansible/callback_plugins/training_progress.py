@@ -14,7 +14,7 @@ description: Prints what a retried task returns as C(progress), prefixed with th
 """
 
 
-class CallbackModule(CallbackBase):
+class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no types
     """Beside whichever callback writes the standard output."""
 
     CALLBACK_VERSION = 2.0

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible.module_utils.own_processes import own_processes
 
 DOCUMENTATION = r"""
@@ -54,7 +54,7 @@ def listeners(port: int) -> set[str]:
 def holds(pid: int, inodes: set[str]) -> bool:
     """Tell whether a process has one of the sockets open."""
     try:
-        links = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+        links = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
     except OSError:
         return False
     return any(link == f"socket:[{inode}]" for link in links for inode in inodes)

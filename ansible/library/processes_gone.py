@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible.module_utils.own_processes import Process, end, own_processes
 
 DOCUMENTATION = r"""

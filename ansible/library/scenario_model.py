@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -49,13 +48,9 @@ def main() -> None:
     options = module.params
     if options["alters"] and module.check_mode:
         module.exit_json(changed=True, skipped_in_check_mode=True)
-    command = [
-        os.path.join(options["runtime"], "bin", "python"),
-        "-m",
-        "scenario_model",
-        *options["arguments"],
-        "--json",
-    ]
+    # Not bin/scenario-model: a script's first line has room for 127 characters, a path has not.
+    python = f"{options['runtime']}/bin/python"
+    command = [python, "-m", "scenario_model", *options["arguments"], "--json"]
     code, output, errors = module.run_command(command, data=options["input"])
     subject = f"scenario-model {' '.join(options['arguments'][:1])}"
     if code not in options["accept"]:

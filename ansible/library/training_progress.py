@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible.module_utils.user_services import ServiceError, service
 
 DOCUMENTATION = r"""
@@ -22,7 +23,7 @@ author: [model-deployment-scenarios]
 RETURN = r"""
 state: {type: str, returned: always, description: [One of V(training), V(finished), V(stopped).]}
 progress: {type: str, returned: always, description: [One line for people.]}
-log: {type: list, elements: str, returned: always, description: [The last lines of the service, if it stopped.]}
+log: {type: list, elements: str, returned: always, description: [Its last lines, if it stopped.]}
 """
 
 

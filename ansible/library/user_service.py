@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible.module_utils.user_services import Service, ServiceError, service
 
 DOCUMENTATION = r"""
@@ -20,7 +21,7 @@ options:
   manager: {type: str, required: true, choices: [systemd, supervisor]}
   definition: {type: path, required: true, description: [The unit file or the supervisor configuration.]}
   state: {type: str, required: true, choices: [running, stopped, reported]}
-  python: {type: path, description: [The interpreter that has supervisor, needed for O(state=running) under it.]}
+  python: {type: path, description: [The interpreter that has supervisor, for O(state=running).]}
   restart: {type: bool, default: false}
   fingerprint: {type: str, description: [What the service should have been started with.]}
   stop_seconds: {type: int, default: 20, description: [How long the service may take to end.]}

@@ -10,10 +10,12 @@ import os
 import subprocess
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ansible.module_utils.own_processes import Process, end, own_processes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # A supervisor restarts within a second what ended unexpectedly: only what stays away longer has stopped.
 _RESTART_GAP_S = 3.0
@@ -84,13 +86,10 @@ class Supervised:
         self.stop(0)  # a supervisord whose program is over, or a program whose supervisord was killed
         command = [self.python, "-m", "supervisor.supervisord", "-c", str(self.definition)]
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
+        done = _run(command, environment)
         if done.returncode:
-            raise ServiceError(
-                f"supervisord did not start with {self.definition}: {(done.stderr or done.stdout).strip()}"
-            )
+            why = (done.stderr or done.stdout).strip()
+            raise ServiceError(f"supervisord did not start with {self.definition}: {why}")
 
     def stop(self, patience: float) -> bool:
         """End supervisord, which ends its program, and then whatever is left of the program."""
@@ -119,11 +118,8 @@ class Systemd:
 
     def running(self) -> bool:
         """Tell whether the unit is active or between two starts."""
-        return self._systemctl("is-active", self.definition.name, ok=(0, 3, 4)) in {
-            "active",
-            "activating",
-            "reloading",
-        }
+        state = self._systemctl("is-active", self.definition.name, ok=(0, 3, 4))
+        return state in {"active", "activating", "reloading"}
 
     def fingerprint(self) -> str:
         """See `Service`."""
@@ -145,24 +141,21 @@ class Systemd:
 
     def log(self, lines: int) -> list[str]:
         """Give the end of the unit's journal."""
-        command = [
-            "journalctl",
-            "--user",
-            "--unit",
-            self.definition.name,
-            "--lines",
-            str(lines),
-            "--output",
-            "cat",
-            "--no-pager",
-        ]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+        unit = ["--unit", self.definition.name, "--lines", str(lines)]
+        return _run(["journalctl", "--user", *unit, "--output", "cat", "--no-pager"]).stdout.splitlines()
 
     def _systemctl(self, *arguments: str, ok: tuple[int, ...] = (0,)) -> str:
-        # Over SSH without a login session the variable may be missing though the manager is there.
-        environment = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}"} | os.environ
         command = ["systemctl", "--user", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        done = _run(command)
         if done.returncode not in ok:
             raise ServiceError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
         return done.stdout.strip()
+
+
+def _run(command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    if environment is None:
+        # Over SSH without a login session the variable may be missing though the manager is there.
+        environment = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}", **os.environ}
+    return subprocess.run(  # noqa: S603 - our own arguments, and no shell
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
