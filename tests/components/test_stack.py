@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import random
-import signal
 import ssl
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from controller.orphans import end_orphans
 from tests.components.conftest import PASSPHRASE, ROOT, Project
 
 pytestmark = pytest.mark.slow
@@ -209,11 +209,11 @@ def test_after_a_kill_at_any_moment_cancel_and_up_lead_back(project: Project) ->
     generator = random.Random("moments")
     for round_ in range(int(os.environ.get("KILLS", "4"))):
         shape: dict[str, Any] = {"parts": ["greeting", "serving"], "who": f"round {round_}"}
-        process = project.start("up", "--yes", "--skip-preview", **shape)
-        time.sleep(generator.uniform(0.5, 9.0))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        with project.start("up", "--yes", "--skip-preview", **shape) as process:
+            time.sleep(generator.uniform(0.5, 9.0))
+            process.kill()
         assert gone_within(10, lambda: children_of_playbooks(project.path)), "a playbook outlived its engine"
+        end_orphans(project.environment["PULUMI_HOME"])  # Pulumi's own language host never ends by itself
 
         project.pulumi("cancel", "--yes", **shape)
         project.up(**shape)
