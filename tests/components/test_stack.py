@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from controller.orphans import end_orphans
+from controller.processes import end_orphans
 from tests.components.conftest import PASSPHRASE, ROOT, Project
 
 pytestmark = pytest.mark.slow
