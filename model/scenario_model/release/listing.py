@@ -42,7 +42,7 @@ def table(found: dict[str, Any]) -> str:
     for entry in found["releases"]:
         verdict = {True: "passed", False: "FAILED", None: "no verdict"}[entry["passed"]]
         where = ", ".join(entry["channels"]) or "-"
-        trust = {True: "signed", False: "NOT VERIFIED", None: "not checked"}[entry["signed"]]
+        trust = {True: "signature fits", False: "NOT VERIFIED", None: "not checked"}[entry["signed"]]
         lines.append(
             f"{entry['release']}\n    {entry['created'] or '?'}  gate {verdict}  {trust}  channels: {where}"
         )
