@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import openai
 import psutil
 import pytest
@@ -112,7 +111,7 @@ class Clone:
             base_url=outputs["endpoint"],
             api_key=api_key or outputs["api_key"],
             max_retries=0,
-            http_client=httpx.Client(verify=tls, timeout=60),
+            http_client=openai.DefaultHttpxClient(verify=tls, timeout=60),
         )
 
     def processes(self) -> list[psutil.Process]:
