@@ -57,16 +57,8 @@ def test_a_killed_installation_is_made_good_by_the_next_run(tmp_path: Path) -> N
     assert made.returncode == 0, made.stderr
     check = "import pulumi, pydantic, cryptography, ansible, ansible_runner, yaml"
     subprocess.run([tmp_path / ".venv" / "bin" / "python", "-c", check], check=True)
-    listed = [
-        tmp_path / ".venv" / "bin" / "python",
-        "-m",
-        "uv",
-        "pip",
-        "list",
-        "--format",
-        "freeze",
-        "--quiet",
-    ]
+    python = str(tmp_path / ".venv" / "bin" / "python")
+    listed = [python, "-m", "uv", "pip", "list", "--format", "freeze", "--quiet"]
     found = subprocess.run(listed, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
     installed = dict(line.split("==") for line in found.lower().split())
     assert set(installed) - {"pip", "setuptools", "uv", *(name.lower() for name in pins("control"))} == set()
