@@ -10,6 +10,7 @@ from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer
 
 from scenario_model.errors import InputError
 from scenario_model.serve.engine.attention import NAME, KeyValueCache, Segment, Step, attend
+from scenario_model.serve.engine.int8 import quantise_linears
 from scenario_model.serve.engine.memory import refuse_if_too_big
 from scenario_model.serve.engine.selfcheck import check_step
 
@@ -58,6 +59,8 @@ class Model:
         )
         self._cache = KeyValueCache(shapes, device=self.device, **sizes)
         check_step(self._network, self.step, str(directory))
+        if weights == "int8":
+            quantise_linears(self._network)
         self.end_tokens = _end_tokens(self._network, self.tokenizer)
 
     @torch.inference_mode()
