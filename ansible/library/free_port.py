@@ -53,11 +53,19 @@ def listeners(port: int) -> set[str]:
 
 def holds(pid: int, inodes: set[str]) -> bool:
     """Tell whether a process has one of the sockets open."""
+    wanted = {f"socket:[{inode}]" for inode in inodes}
     try:
-        links = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
-    except OSError:
+        entries = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # it ended while we looked
         return False
-    return any(link == f"socket:[{inode}]" for link in links for inode in inodes)
+    return any(_target(entry) in wanted for entry in entries)
+
+
+def _target(entry: Path) -> str:
+    try:
+        return str(entry.readlink())
+    except OSError:  # closed while we looked, as is the very descriptor that listed the folder
+        return ""
 
 
 def main() -> None:

@@ -1,0 +1,178 @@
+"""site.yml from nothing to an answer, again, after accidents, and back to nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import ssl
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.ansible.conftest import Premises
+
+pytestmark = pytest.mark.slow
+PLAYBOOKS = Path(__file__).parents[2] / "ansible"
+
+
+def ask(premises: Premises, path: str, root: Path | None = None) -> tuple[int, str]:
+    """Ask the server as a client does; returns (status, release)."""
+    tls = (root or premises.root) / "inference" / "tls"
+    trusted = ssl.create_default_context(cafile=tls / "ca.pem")
+    key = (tls / "api_key").read_text().strip()
+    request = urllib.request.Request(
+        f"https://localhost:{premises.port}{path}", headers={"Authorization": f"Bearer {key}"}
+    )
+    with urllib.request.urlopen(request, context=trusted, timeout=30) as response:
+        return response.status, response.headers["x-release"]
+
+
+def wait_ready(premises: Premises, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            assert ask(premises, "/readyz")[0] == 200
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        else:
+            return
+
+
+def outcome(premises: Premises) -> dict[str, Any]:
+    content = json.loads((premises.root / "training" / "outcome.json").read_text())
+    assert isinstance(content, dict)
+    return content
+
+
+def test_the_release_that_was_trained_is_served(converged: Premises) -> None:
+    assert ask(converged, "/v1/models") == (200, outcome(converged)["release"])
+
+
+def test_converging_again_changes_nothing(converged: Premises) -> None:
+    before = converged.server().pid
+    assert converged.run("site.yml").changes() == 0
+    assert converged.server().pid == before
+
+
+def test_a_check_of_a_converged_host_foresees_nothing(converged: Premises) -> None:
+    ran = converged.run("site.yml", "--check", "--diff")
+    assert ran.changes() == 0, ran.changed
+
+
+@pytest.mark.parametrize(
+    ("file", "task"),
+    [
+        ("inference/serve.json", "Write serve.json"),
+        ("services/inference.conf", "Write the definition of inference"),
+    ],
+)
+def test_a_hand_edit_is_seen_by_a_check_and_mended_by_a_run(
+    converged: Premises, file: str, task: str
+) -> None:
+    path = converged.root / file
+    before = path.read_text()
+    path.write_text(before + "\n")
+    # The mended service is restarted with it: nobody knows when the edit was read.
+    assert converged.run("serve.yml", "--check", "--diff").changed == [task, "Run inference"]
+    assert path.read_text() != before
+    assert converged.run("serve.yml").changed == [task, "Run inference"]
+    assert path.read_text() == before
+    assert ask(converged, "/readyz")[0] == 200
+
+
+def test_a_killed_server_is_back_and_ready_by_itself(converged: Premises) -> None:
+    killed = converged.server()
+    killed.kill()
+    killed.wait(10)
+    wait_ready(converged)
+    assert converged.server().pid != killed.pid
+
+
+def test_a_killed_supervisor_is_back_after_the_next_run(converged: Premises) -> None:
+    for process in converged.processes():
+        if "supervisor.supervisord" in process.cmdline():
+            os.kill(process.pid, signal.SIGKILL)
+    assert "Run inference" in converged.run("serve.yml").changed
+    assert ask(converged, "/readyz")[0] == 200
+    assert converged.server()
+
+
+def test_a_release_that_fails_its_gate_is_kept_and_the_old_one_goes_on(converged: Premises) -> None:
+    _, serving = ask(converged, "/readyz")
+    recipe = {**converged.variables["recipe"], "seed": 1}
+    ran = converged.run("site.yml", succeeds=False, recipe=recipe, gate={"minimum_gain": 1000.0})
+    said = " ".join(ran.output.split())
+    assert ran.code == 2
+    assert re.search(r"gate failed: .*bits per byte.* is kept for study in ", said), said[-3000:]
+    assert f"channel stable still names {serving}" in said
+    assert ask(converged, "/readyz") == (200, serving)
+    assert converged.run("site.yml").code == 0
+    assert ask(converged, "/readyz") == (200, serving)
+
+
+def test_secrets_are_in_files_of_mode_0600_and_in_nothing_that_is_printed(
+    converged: Premises, tmp_path: Path
+) -> None:
+    made = converged.root / "inference" / "tls"
+    given = {
+        "tls_certificate": (made / "server.pem").read_text(),
+        "tls_private_key": (made / "server.key").read_text(),
+        "api_key_sha256": json.loads((made / "api_keys.json").read_text())["keys"][0]["sha256"],
+    }
+    ran = converged.run("serve.yml", "--diff", "-vvv", **given)
+    key_lines = [line for line in given["tls_private_key"].splitlines() if "-----" not in line]
+    assert not [line for line in [*key_lines, given["api_key_sha256"]] if line in ran.output]
+    assert (made / "server.key").stat().st_mode & 0o777 == 0o600
+    assert ask(converged, "/readyz")[0] == 200
+    converged.run("serve.yml")
+
+
+def test_training_survives_the_play_that_started_it_and_the_next_one_looks_on(premises: Premises) -> None:
+    recipe = {**premises.variables["recipe"], "max_steps": 400, "tokens_per_step": 128}
+    premises.run("runtime.yml")
+    play = subprocess.Popen(
+        premises.command("train.yml", recipe=recipe),
+        cwd=PLAYBOOKS,
+        env=premises.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 200
+    while not list(premises.root.glob("runs/*/progress.jsonl")):
+        assert play.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    os.killpg(play.pid, signal.SIGKILL)
+    play.wait(10)
+    trainers = [p for p in premises.processes() if "scenario_model" in p.cmdline() and "train" in p.cmdline()]
+    assert trainers
+    trainers[0].kill()  # as the kernel does when memory is short: its manager starts it again
+    ran = premises.run("train.yml", recipe=recipe)
+    assert re.search(r"\[localhost\] step \d+/400, loss", ran.output)
+    assert len(list(premises.root.glob("runs/*"))) == 1
+    assert premises.run("train.yml", recipe=recipe).changes() == 0
+
+
+def test_a_host_that_only_serves_gets_the_release_verified_and_a_reset_leaves_nothing(
+    two_hosts: Premises,
+) -> None:
+    trainer, server = two_hosts.folder / "trainer", two_hosts.folder / "server"
+    two_hosts.run("site.yml")
+    assert ask(two_hosts, "/readyz", server)[0] == 200
+    assert not (server / "keys" / "release-signing.pem").exists()
+    assert not (trainer / "inference").exists()
+    assert two_hosts.run("site.yml").changes() == 0
+    two_hosts.run("reset.yml")
+    assert not trainer.exists()
+    assert not server.exists()
+    assert not two_hosts.processes()
