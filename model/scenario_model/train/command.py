@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
@@ -40,8 +41,12 @@ def command(config: Path, only_plan: bool, as_json: bool) -> None:
     from scenario_model.train.run import train
 
     _quiet()
-    click.echo(f"run {plan.summary()['run']} ({plan.folder.state}): {plan.folder.root}", err=True)
+    leads = os.environ.get("RANK", "0") == "0"
+    if leads:
+        click.echo(f"run {plan.summary()['run']} ({plan.folder.state}): {plan.folder.root}", err=True)
     result, changed = train(plan)
+    if not leads:
+        return
     if as_json:
         click.echo(json.dumps({**plan.summary(), "result": result, "changed": changed}))
     else:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from scenario_model.config import Range
 from scenario_model.data.settings import DataSettings, PythonReference
 
-_DEFAULT_RATES = {"lora": 2e-4, "full": 2e-5}
+_DEFAULT_RATES = {"lora": 5e-4, "full": 3e-5}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Recipe:
     alpha: Annotated[float, Range(above=0, high=65536)] = 32.0
     """LoRA: the adapters' output is scaled by alpha / rank."""
     learning_rate: Annotated[float, Range(above=0, high=1)] | None = None
-    """Peak of the schedule; null: 2e-4 for lora, 2e-5 for full."""
+    """Peak of the schedule; null: 5e-4 for lora, 3e-5 for full."""
     warmup: Annotated[float, Range(0, 1)] = 0.05
     """Share of the steps in which the learning rate rises from 0; after it falls as a cosine to a tenth."""
     weight_decay: Annotated[float, Range(0, 1)] = 0.0
@@ -35,9 +35,9 @@ class Recipe:
     """Stop after so many steps; null: after all epochs."""
     sequence_length: Annotated[int, Range(16, 131072)] = 512
     """Tokens of a packed sequence."""
-    tokens_per_step: Annotated[int, Range(16)] = 2048
+    tokens_per_step: Annotated[int, Range(16)] = 1024
     """Tokens between two updates of the weights, over all processes."""
-    micro_batch: Annotated[int, Range(1, 4096)] = 4
+    micro_batch: Annotated[int, Range(1, 4096)] = 2
     """Sequences that one process takes through the model at once: more need more memory."""
     seed: Annotated[int, Range(0, 2**63 - 1)] = 0
     checkpoint_every_steps: Annotated[int, Range(1)] = 10
