@@ -59,7 +59,7 @@ def main() -> None:
         answer = json.loads(output)
     except ValueError:
         module.fail_json(msg=f"{subject}: exit code {code} without a JSON answer: {_reason(errors)}", rc=code)
-    module.exit_json(changed=bool(options["alters"] and answer.get("changed", True)), answer=answer, rc=code)
+    module.exit_json(changed=bool(options["alters"] and answer.get("changed", True)), answer=answer)
 
 
 if __name__ == "__main__":

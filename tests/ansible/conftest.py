@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -156,6 +157,11 @@ def _inventory(folder: Path, hosts: dict[str, dict[str, Any]]) -> Path:
 def variables(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A model and data so small that all of site.yml is a matter of seconds once the runtime is there."""
     data = tmp_path_factory.mktemp("data")
+    # A copy of the package: who edits it while the tests run does not change what they install.
+    package = tmp_path_factory.mktemp("package") / "model"
+    shutil.copytree(
+        PLAYBOOKS.parent / "model", package, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+    )
     words = [
         "river",
         "stone",
@@ -170,14 +176,15 @@ def variables(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -
         "window",
         "market",
     ]
-    for number in range(20):
+    for number in range(40):
         text = " ".join(words[(number * 5 + place * (number + 3)) % len(words)] for place in range(200))
         (data / f"{number:02}.txt").write_text(f"Document {number}. {text}\n")
     return {
         "foundation": {"kind": "directory", "path": str(tiny_checkpoint), "max_perplexity": 1e9},
-        "training_data": {"kind": "text", "path": str(data), "held_out": 0.2},
+        "training_data": {"kind": "text", "path": str(data), "held_out": 0.3},
         "recipe": SOON,
         "gate": {"old_domain_margin": 1.0},
+        "model_runtime_source": str(package),
         "service_manager": "supervisor",
         "training_poll_seconds": 1,
     }
@@ -212,8 +219,10 @@ def two_hosts(tmp_path: Path, variables: dict[str, Any]) -> Iterator[Premises]:
 def converged(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, Any]) -> Iterator[Premises]:
     """Premises after site.yml: trained, released, served. Who breaks something mends it."""
     made = _premises(tmp_path_factory.mktemp("premises"), variables)
-    made.run("site.yml")
-    yield made
-    made.run("reset.yml")
+    try:
+        made.run("site.yml")
+        yield made
+    finally:
+        made.run("reset.yml")
     assert not made.root.exists()
     assert not made.processes()
