@@ -21,14 +21,12 @@ class Packed:
     """All of the data as int64 tensors of shape [sequences, length].
 
     `tokens`; `targets`: the next token, IGNORED where it is a prompt's, padding, or another document's;
-    `positions`: within the document (0 starts one); `segments`: which document within the sequence, so that
-    none sees another.
+    `positions`: within the document; 0 starts one, so that none sees another.
     """
 
     tokens: Tensor
     targets: Tensor
     positions: Tensor
-    segments: Tensor
 
     @property
     def target_tokens(self) -> int:
@@ -56,12 +54,10 @@ def pack(documents: Sequence[Document], tokenizer: Any, length: int) -> Packed:
     begins[torch.tensor([*starts, *range(0, total, length), *([len(tokens)] if padding else [])])] = True
     index = torch.arange(total)
     position = index - torch.where(begins, index, 0).cummax(0).values
-    segments = begins.view(-1, length).cumsum(1) - 1
     return Packed(
         torch.tensor(tokens + [tokenizer.eos_token_id] * padding).view(-1, length),
         torch.tensor(targets + [IGNORED] * padding).view(-1, length),
         position.view(-1, length),
-        segments,
     )
 
 

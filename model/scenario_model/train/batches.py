@@ -3,6 +3,7 @@ a number."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """Sequences that go through the model at once; int64 tensors of shape [sequences, length], see
-    `Packed`."""
+    """Sequences that go through the model at once, end to end in one row: int64 tensors, [1, tokens].
+
+    `tokens`, `targets` and `positions` as in `Packed`; `lengths` of the documents (or parts) along the row.
+    """
 
     tokens: Tensor
     targets: Tensor
     positions: Tensor
-    segments: Tensor
+    lengths: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,16 @@ class Batches:
             yield self._gather(mine[start : start + self.micro_batch])
 
     def _gather(self, indices: list[int]) -> MicroBatch:
-        packed = self.packed
         chosen = indices or [0]
-        targets = packed.targets[chosen] if indices else torch.full_like(packed.targets[chosen], IGNORED)
-        return MicroBatch(packed.tokens[chosen], targets, packed.positions[chosen], packed.segments[chosen])
+        targets = self.packed.targets[chosen].view(1, -1)
+        positions = self.packed.positions[chosen].view(1, -1)
+        borders = [*(positions[0] == 0).nonzero().flatten().tolist(), positions.shape[1]]
+        return MicroBatch(
+            self.packed.tokens[chosen].view(1, -1),
+            targets if indices else torch.full_like(targets, IGNORED),
+            positions,
+            tuple(end - begin for begin, end in itertools.pairwise(borders)),
+        )
 
     def _order(self, epoch: int) -> list[int]:
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)

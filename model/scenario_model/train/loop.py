@@ -139,7 +139,7 @@ def _on(batch: MicroBatch, device: torch.device) -> MicroBatch:
     def move(tensor: Tensor) -> Tensor:
         return tensor.to(device, non_blocking=True)
 
-    return MicroBatch(move(batch.tokens), move(batch.targets), move(batch.positions), move(batch.segments))
+    return MicroBatch(move(batch.tokens), move(batch.targets), move(batch.positions), batch.lengths)
 
 
 class _StopRequest:

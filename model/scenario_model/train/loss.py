@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 _ROWS = 128
+_ROWS_WITH_WEIGHT = 512  # each chunk passes once over the whole gradient of the weight, so fewer are better
 
 
 class _HeadLoss(torch.autograd.Function):
@@ -23,8 +24,9 @@ class _HeadLoss(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         grad_hidden = torch.empty_like(hidden) if need_hidden else None
         grad_weight = torch.zeros_like(weight) if need_weight else None
-        for start in range(0, len(hidden), _ROWS):
-            rows = slice(start, start + _ROWS)
+        count = _ROWS_WITH_WEIGHT if need_weight else _ROWS
+        for start in range(0, len(hidden), count):
+            rows = slice(start, start + count)
             chunk, wanted = hidden[rows], targets[rows].unsqueeze(1)
             scores = torch.log_softmax(chunk @ weight_cast.t(), -1, dtype=torch.float32)
             total -= scores.gather(1, wanted).sum()
@@ -35,7 +37,9 @@ class _HeadLoss(torch.autograd.Function):
             slope = slope.to(hidden.dtype)
             if grad_hidden is not None:
                 torch.mm(slope, weight_cast, out=grad_hidden[rows])
-            if grad_weight is not None:
+            if grad_weight is not None and grad_weight.dtype == slope.dtype:
+                grad_weight.addmm_(slope.t(), chunk)
+            elif grad_weight is not None:
                 grad_weight += slope.t() @ chunk
         ctx.save_for_backward(grad_hidden, grad_weight)
         return total

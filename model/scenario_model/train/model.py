@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from scenario_model.data.packing import IGNORED
+from scenario_model.train.adapters import add_adapters
+from scenario_model.train.attention import use_packed_attention
 from scenario_model.train.loss import head_loss
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class LossModel(nn.Module):
             causal = {
                 "input_ids": batch.tokens,
                 "position_ids": batch.positions,
-                "attention_mask": _attention_mask(batch.segments),
+                "lengths": batch.lengths,
                 "use_cache": False,
             }
             if not self.direct_head:
@@ -66,8 +67,9 @@ def load_model(foundation: Path, recipe: Recipe, *, bf16: bool, device: torch.de
     frozen = torch.bfloat16 if bf16 else torch.float32
     model = _load(foundation, frozen if recipe.method == "lora" else torch.float32)
     direct_head = _head_is_plain(model)
+    use_packed_attention(model)
     if recipe.method == "lora":
-        model = _with_adapters(model, recipe)
+        model = add_adapters(model, recipe)
     model.to(device).train()
     return LossModel(model, bf16=bf16, direct_head=direct_head)
 
@@ -110,35 +112,10 @@ def _stored_type(foundation: Path) -> torch.dtype:
     return dtype if isinstance(dtype, torch.dtype) else torch.bfloat16
 
 
-def _with_adapters(model: Any, recipe: Recipe) -> Any:
-    from peft import LoraConfig, get_peft_model
-    from peft.tuners.lora import LoraLayer
-
-    config = LoraConfig(
-        r=recipe.rank, lora_alpha=recipe.alpha, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-    with warnings.catch_warnings():
-        # peft 0.21 asks transformers 5.23 by a name that it is about to drop.
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-        model = get_peft_model(model, config)
-    for module in model.modules():
-        if isinstance(module, LoraLayer):
-            # Autocast casts the small adapters; peft would cast the large activations to their type instead.
-            module.cast_input_dtype_enabled = False
-    return model
-
-
 def _decoder(model: Any) -> Any:
     """The transformer below the head, inside adapters or not."""
     whole = model.get_base_model() if hasattr(model, "get_base_model") else model
     return whole.get_decoder()
-
-
-def _attention_mask(segments: Tensor) -> Tensor:
-    """[batch, 1, length, length], True where a token (row) sees one (column): earlier, of the same
-    document."""
-    same = segments.unsqueeze(2) == segments.unsqueeze(1)
-    return same.tril().unsqueeze(1)
 
 
 @torch.no_grad()
