@@ -39,7 +39,8 @@ def _reason(error_output: str) -> str:
     """Find the line that says what is wrong; progress lines before it are of no interest."""
     lines = [line for line in error_output.splitlines() if line.strip()]
     named = [line for line in lines if line.startswith(("scenario-model:", "Error:"))]
-    return (named or lines or ["it said nothing"])[-1].removeprefix("scenario-model:").strip()
+    reason = (named or lines or ["it said nothing"])[-1].removeprefix("scenario-model:").strip()
+    return reason.removeprefix("/dev/stdin: ")  # where we wrote the settings: no place that the user knows
 
 
 def main() -> None:

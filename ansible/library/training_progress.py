@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.user_services import ServiceError, service
+from ansible.module_utils.user_services import Service, ServiceError, service
 
 DOCUMENTATION = r"""
 module: training_progress
@@ -18,6 +19,8 @@ options:
   run: {type: path, required: true, description: [The run's folder.]}
   manager: {type: str, required: true, choices: [systemd, supervisor]}
   definition: {type: path, required: true, description: [The definition of the training service.]}
+  patience: {type: int, default: 0, description: [Seconds to wait on the host for the training to end.]}
+  seconds: {type: int, default: 0, description: [How long to wait for the end of training before answering.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
@@ -50,22 +53,34 @@ def latest(progress: Path) -> str:
     return describe(json.loads(complete[-1])) if complete else "preparing"
 
 
+def watch(run: Path, subject: Service, seconds: float) -> str:
+    """Tell the run's state when it is no longer training, or after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        # The service first: a run that finishes in between is then found finished.
+        running = subject.running()
+        if (run / "result.json").exists():
+            return "finished"
+        if not running:
+            return "stopped"
+        if time.monotonic() >= deadline:
+            return "training"
+        time.sleep(1)
+
+
 def main() -> None:
-    """Look at the run's folder first and at the service second: a run that just finished needs no service."""
+    """Look at the run's folder and at the service for a while, and answer."""
     options: dict[str, Any] = {
         "run": {"type": "path", "required": True},
         "manager": {"type": "str", "required": True, "choices": ["systemd", "supervisor"]},
         "definition": {"type": "path", "required": True},
+        "seconds": {"type": "int", "default": 0},
     }
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
-    run, subject = (
-        Path(module.params["run"]),
-        service(module.params["manager"], Path(module.params["definition"]), ""),
-    )
+    run, definition = Path(module.params["run"]), Path(module.params["definition"])
+    subject = service(module.params["manager"], definition, "")
     try:
-        running = subject.running()
-        finished = (run / "result.json").exists()
-        state = "finished" if finished else "training" if running else "stopped"
+        state = watch(run, subject, module.params["seconds"])
         log = subject.log(20) if state == "stopped" else []
         module.exit_json(changed=False, state=state, progress=latest(run / "progress.jsonl"), log=log)
     except (ServiceError, OSError, ValueError, KeyError) as error:
