@@ -55,15 +55,15 @@ class Training:
         with stop:
             while self.progress.step < self.batches.steps:
                 begun = time.perf_counter()
-                loss = self._step(self.progress.step)
+                loss = self.one_step(self.progress.step)
                 self.progress.step += 1
                 self.progress.loss = loss
                 self.progress.seconds += time.perf_counter() - begun
                 self._report(clock)
                 self._save_if_due(bool(self.world.total(torch.tensor(float(stop.came))).item()))
 
-    def _step(self, step: int) -> float:
-        """One update; returns the mean loss in nats a token, over all processes."""
+    def one_step(self, step: int) -> float:
+        """Train on a step (from 0): one update. Returns the mean loss in nats a token, over all processes."""
         targets = self.batches.target_tokens(step)
         micro = list(self.batches.micro_batches(step, self.world.rank, self.world.size))
         total = torch.zeros((), dtype=torch.float64)
