@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -122,12 +121,8 @@ class Warm:
         return self.wait()
 
     def close(self) -> None:
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.close()
-        self._process.stdout.close()
-        if self._process.wait(timeout=20):
-            self._process.send_signal(signal.SIGKILL)
+        self._process.kill()
+        self._process.communicate()
 
     def _write(self, message: dict[str, Any]) -> None:
         assert self._process.stdin
