@@ -1,0 +1,114 @@
+"""Configuration: strict, and each mistake is one error that names file, key and remedy."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+
+from scenario_model.config import Range, dump, load, load_file
+from scenario_model.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cat:
+    kind: Literal["cat"] = "cat"
+    lives: int = 9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dog:
+    kind: Literal["dog"] = "dog"
+    tricks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    path: Path
+    rooms: Annotated[int, Range(1, 9)] = 2
+    heat: Annotated[float, Range(above=0)] | None = None
+    open: bool = False
+    pet: Cat | Dog = field(default_factory=Cat)
+    names: dict[str, int] = field(default_factory=dict)
+
+
+def test_every_kind_of_value_is_read() -> None:
+    mapping = {
+        "path": "/a",
+        "rooms": 3.0,
+        "heat": 1,
+        "open": True,
+        "pet": {"kind": "dog", "tricks": ["sit"]},
+        "names": {"a": 1},
+    }
+    expected = House(path=Path("/a"), rooms=3, heat=1.0, open=True, pet=Dog(tricks=("sit",)), names={"a": 1})
+    assert load(House, mapping, "x") == expected
+
+
+def test_what_is_dumped_loads_again() -> None:
+    house = House(path=Path("/a"), pet=Dog(tricks=("sit", "roll")))
+    assert load(House, dump(house), "x") == house
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({}, "x: key 'path' is missing; add it"),
+        ({"path": "a", "roms": 1}, "x: unknown key 'roms'; known keys: path, rooms, heat, open, pet, names"),
+        ({"path": ""}, "x: key 'path' is \"\"; it must be a text that is not empty"),
+        ({"path": 3}, "x: key 'path' is 3; it must be a text that is not empty"),
+        ({"path": "a", "rooms": 0}, "x: key 'rooms' is 0; it must be at least 1 and at most 9"),
+        ({"path": "a", "rooms": True}, "x: key 'rooms' is true; it must be a whole number"),
+        ({"path": "a", "rooms": "2"}, "x: key 'rooms' is \"2\"; it must be a whole number"),
+        ({"path": "a", "rooms": 1.5}, "x: key 'rooms' is 1.5; it must be a whole number"),
+        ({"path": "a", "rooms": None}, "x: key 'rooms' is null; it must be a whole number"),
+        ({"path": "a", "heat": 0}, "x: key 'heat' is 0; it must be above 0"),
+        ({"path": "a", "heat": float("nan")}, "x: key 'heat' is NaN; it must be a number"),
+        ({"path": "a", "open": 1}, "x: key 'open' is 1; it must be true or false"),
+        ({"path": "a", "pet": "cat"}, "x: key 'pet' is \"cat\"; it must be an object with the key 'kind'"),
+        ({"path": "a", "pet": {}}, 'x: key \'pet.kind\' is missing; use one of "cat", "dog"'),
+        ({"path": "a", "pet": {"kind": "cow"}}, 'x: key \'pet.kind\' is "cow"; use one of "cat", "dog"'),
+        (
+            {"path": "a", "pet": {"kind": "cat", "tricks": []}},
+            "x: unknown key 'pet.tricks'; known keys: kind, lives",
+        ),
+        (
+            {"path": "a", "pet": {"kind": "dog", "tricks": [1]}},
+            "x: key 'pet.tricks[0]' is 1; it must be a text that is not empty",
+        ),
+        ({"path": "a", "names": {"b": []}}, "x: key 'names.b' is a list; it must be a whole number"),
+        ([], "x: expected an object with keys, found a list"),
+    ],
+)
+def test_a_mistake_is_named(mapping: Any, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        load(House, mapping, "x")
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"path": "a",}', "not valid JSON"),
+        (b'{"path": "a", "path": "b"}', "key 'path' is there twice"),
+        (b"\xff\xfe", "cannot read the configuration"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "c.json").write_bytes(content)
+    with pytest.raises(InputError, match=message) as error:
+        load_file(House, tmp_path / "c.json")
+    assert str(error.value).startswith(str(tmp_path / "c.json"))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"c\.json: cannot read the configuration: No such file"):
+        load_file(House, tmp_path / "c.json")
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text(json.dumps({"path": "a"}))
+    assert load_file(House, tmp_path / "c.json") == House(path=Path("a"))
