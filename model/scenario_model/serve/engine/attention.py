@@ -6,10 +6,16 @@ chunks. The linear layers see them all at once; only here are they told apart.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NAME = "scenario_model_cached"
 
@@ -30,12 +36,19 @@ class KeyValueCache:
         device: torch.device,
     ) -> None:
         """Allocate and touch the memory. `shapes`: (key-value heads, head dimension) of every layer."""
-        self.slots, self.context = slots, context
         # ones, not zeros: the pages of zeros are only promised by the system until they are written.
         self.keys, self.values = (
             [torch.ones(slots, heads, context, size, dtype=dtype, device=device) for heads, size in shapes]
             for _ in range(2)
         )
+
+    def attach(self, network: torch.nn.Module) -> None:
+        """Give every layer's attention its part of the cache, as `cached_keys` and `cached_values`."""
+        for module in list(network.modules()):
+            layer = getattr(module, "layer_idx", None)
+            if isinstance(layer, int):
+                module.register_buffer("cached_keys", self.keys[layer], persistent=False)
+                module.register_buffer("cached_values", self.values[layer], persistent=False)
 
     @staticmethod
     def bytes_needed(shapes: list[tuple[int, int]], *, slots: int, context: int, dtype: torch.dtype) -> int:
@@ -59,10 +72,9 @@ class Step:
 
     slots, positions: [tokens] of every row. decoding: how many rows, from the first, are single tokens.
     reach: slots [0, reach) and their first `span` positions hold all that the decoding rows look at.
-    mask: [reach, 1, 1, span], what each slot may look at: 0, or -inf.
+    mask: [reach, 1, 1, span], what each slot may look at: 0, or -inf; in the cache's dtype.
     """
 
-    cache: KeyValueCache
     slots: torch.Tensor
     positions: torch.Tensor
     decoding: int
@@ -72,15 +84,26 @@ class Step:
     segments: tuple[Segment, ...]
 
 
+# A compiled layer holds the attention as one opaque operation: the step reaches it this way.
+_this_thread = threading.local()
+
+
+@contextlib.contextmanager
+def computing(step: Step) -> Iterator[None]:
+    """Within it, the attention of this thread is that of `step`."""
+    _this_thread.step = step
+    yield
+    del _this_thread.step
+
+
 def attend(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attention_mask: torch.Tensor | None,  # noqa: ARG001 - the interface's; `step` says who sees what
+    attention_mask: torch.Tensor | None,  # noqa: ARG001 - the interface's; the step says who sees what
     *,
     scaling: float,
-    step: Step,
     dropout: float = 0.0,  # noqa: ARG001 - the interface's
     **others: object,
 ) -> tuple[torch.Tensor, None]:
@@ -93,20 +116,44 @@ def attend(
     unknown = [name for name in _CHANGES_THE_RESULT if others.get(name) is not None]
     if unknown:
         raise NotImplementedError(f"attention with {', '.join(unknown)}")
-    layer = int(module.layer_idx)  # type: ignore[arg-type]
-    keys, values = step.cache.keys[layer], step.cache.values[layer]
-    keys[step.slots, :, step.positions] = key[0].transpose(0, 1)
-    values[step.slots, :, step.positions] = value[0].transpose(0, 1)
-    parts = []
-    if step.decoding:
-        parts.append(_attend_decoding(query[0, :, : step.decoding], keys, values, scaling, step))
-    for segment in step.segments:
-        rows = query[:, :, segment.row : segment.row + segment.length]
-        parts.append(_attend_segment(rows, keys, values, scaling, segment))
-    return torch.cat(parts).unsqueeze(0), None
+    return _attend(query, key, value, module.cached_keys, module.cached_values, scaling), None
 
 
 _CHANGES_THE_RESULT = ("sliding_window", "softcap", "s_aux", "position_bias")
+
+
+@torch.library.custom_op("scenario_model::attend", mutates_args=("keys", "values"))
+def _attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    scaling: float,
+) -> torch.Tensor:
+    step: Step = _this_thread.step
+    keys[step.slots, :, step.positions] = key[0].transpose(0, 1).to(keys.dtype)
+    values[step.slots, :, step.positions] = value[0].transpose(0, 1).to(values.dtype)
+    rows = query.to(keys.dtype)
+    parts = []
+    if step.decoding:
+        parts.append(_attend_decoding(rows[0, :, : step.decoding], keys, values, scaling, step))
+    for segment in step.segments:
+        chunk = rows[:, :, segment.row : segment.row + segment.length]
+        parts.append(_attend_segment(chunk, keys, values, scaling, segment))
+    return torch.cat(parts).unsqueeze(0).to(query.dtype)
+
+
+@_attend.register_fake
+def _(
+    query: torch.Tensor,
+    key: torch.Tensor,  # noqa: ARG001
+    value: torch.Tensor,  # noqa: ARG001
+    keys: torch.Tensor,  # noqa: ARG001
+    values: torch.Tensor,  # noqa: ARG001
+    scaling: float,  # noqa: ARG001
+) -> torch.Tensor:
+    return query.new_empty(1, query.shape[2], query.shape[1], query.shape[3])
 
 
 def _attend_decoding(

@@ -1,9 +1,9 @@
 """Linear layers with int8 weights: a quarter of float32's memory traffic, on the CPU's integer units.
 
-Weights: one scale per output, rounded to nearest (symmetric, 8 bits). Activations: one scale per row, 16 bits,
-kept as two planes of 8 bits, x = scale * (256 * high + low), so that one int8 matrix product of twice the
-rows gives both. The error is therefore that of the weights alone. Sums are exact integers: a row's result does
-not depend on the other rows nor on their number.
+Weights: one scale per output, rounded to nearest (symmetric, 8 bits). Activations: one scale per row, 16
+bits, kept as two planes of 8 bits, x = scale * (256 * high + low), so that one int8 matrix product of twice
+the rows gives both. The error is therefore that of the weights alone. Sums are exact integers: a row's result
+does not depend on the other rows nor on their number.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Int8Linear(nn.Module):
         values = (values / step).round_()
         high = (values * (1 / 256)).round_()
         low = values.sub_(high, alpha=256).clamp_max_(127)
-        planes = torch.stack((high, low)).to(torch.int8).view(-1, flat.shape[-1])
-        sums = torch._int_mm(planes, self.weight).view(2, len(flat), -1)  # noqa: SLF001 - no public name
+        planes = torch.stack((high, low)).to(torch.int8).view(2 * flat.shape[0], flat.shape[1])
+        sums = torch._int_mm(planes, self.weight).view(2, flat.shape[0], self.scale.shape[0])  # noqa: SLF001 - no public name
         out = torch.add(sums[1], sums[0].float(), alpha=256).mul_(step).mul_(self.scale)
         if self.bias is not None:
             out += self.bias
-        return out.to(rows.dtype).view(*rows.shape[:-1], -1)
+        return out.to(rows.dtype).view(*rows.shape[:-1], self.scale.shape[0])
 
 
 def _quantise(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -71,7 +71,10 @@ class _Part(nn.Module):
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         if self._shared["input"] is not rows:
             self._shared["input"], self._shared["output"] = rows, self._joint(rows)
-        return cast("torch.Tensor", self._shared["output"])[..., self._columns]
+        part = cast("torch.Tensor", self._shared["output"])[..., self._columns]
+        if self._index == len(self._joint.sizes) - 1:
+            self._shared["input"] = self._shared["output"] = None
+        return part
 
 
 # Layers of one module that take the same input, by the names that Hugging Face architectures use.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from scenario_model.errors import InputError
-from scenario_model.serve.engine.attention import NAME, KeyValueCache, Segment, Step, attend
+from scenario_model.serve.engine.attention import NAME, KeyValueCache, Segment, Step, attend, computing
 from scenario_model.serve.engine.int8 import quantise_linears
 from scenario_model.serve.engine.memory import refuse_if_too_big
-from scenario_model.serve.engine.selfcheck import check_step
+from scenario_model.serve.engine.selfcheck import check_step, plain_logits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from scenario_model.serve.engine.interface import EngineSettings
     from scenario_model.serve.engine.scheduler import Chunk
 
+# Of the weights as they are loaded, and of the cache. With int8 the rest is computed in float32.
 _DTYPES = {"int8": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32}
+# Nats that an answer may be from the model's own: rounding in bf16 gives about 0.001, in int8 0.01; a kind of
+# model that this engine would get wrong, whole units.
+_TOLERANCE = {"int8": 0.5, "bf16": 0.05, "fp32": 0.001}
 # The span that decoding rows look at grows in steps, so that shapes repeat.
 _SPAN_STEP = 64
 
@@ -39,29 +43,21 @@ class Model:
         weights = settings.weights
         if weights == "auto":
             weights = "int8" if self.device.type == "cpu" else "bf16"
-        self.weights = weights
+        if weights == "int8" and self.device.type != "cpu":
+            raise InputError("int8 is for CPUs", where="engine.weights", remedy="say bf16, or auto")
         self._network = _load(directory, _DTYPES[weights]).to(self.device)
         self.tokenizer = load_tokenizer(directory)
         self.decoder: Tokenizer = self.tokenizer.backend_tokenizer
-        config = self._network.config.get_text_config()
-        self.context = min(settings.max_context, int(config.max_position_embeddings))
-        heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
-        size = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
-        shapes = [(heads, size)] * int(config.num_hidden_layers)
-        sizes: dict[str, Any] = {
-            "slots": settings.max_sequences,
-            "context": self.context,
-            "dtype": _DTYPES[weights],
-        }
-        self.cache_bytes = KeyValueCache.bytes_needed(shapes, **sizes)
-        refuse_if_too_big(
-            self.cache_bytes, self.device, f"{settings.max_sequences} slots of {self.context} tokens"
-        )
-        self._cache = KeyValueCache(shapes, device=self.device, **sizes)
-        check_step(self._network, self.step, str(directory))
+        self.end_tokens = _end_tokens(self._network, self.tokenizer)
+        self.context = min(settings.max_context, int(_config(self._network).max_position_embeddings))
+        plain = plain_logits(self._network)
         if weights == "int8":
             quantise_linears(self._network)
-        self.end_tokens = _end_tokens(self._network, self.tokenizer)
+            self._network.float()
+        # One slot more than is given out: for the check at the start, and for what is compiled meanwhile.
+        self.spare_slot = settings.max_sequences
+        self.cache_bytes = self._allocate_cache(self.spare_slot + 1, _DTYPES[weights])
+        check_step(plain, self.step, self.spare_slot, str(directory), tolerance=_TOLERANCE[weights])
 
     @torch.inference_mode()
     def step(self, chunks: Sequence[Chunk]) -> torch.Tensor:
@@ -70,20 +66,29 @@ class Model:
         positions = list(chain.from_iterable(range(c.start, c.start + c.length) for c in chunks))
         slots = list(chain.from_iterable([c.sequence.slot] * c.length for c in chunks))
         ids = torch.tensor([tokens, positions, slots], device=self.device)
-        last, row = [], 0
-        for chunk in chunks:
-            row += chunk.length
-            if chunk.samples:
-                last.append(row - 1)
-        output = self._network(
-            input_ids=ids[None, 0],
-            position_ids=ids[None, 1],
-            use_cache=False,
-            logits_to_keep=torch.tensor(last, dtype=torch.long, device=self.device),
-            step=self._lay_out(chunks, ids[2], ids[1]),
-        )
+        ends = accumulate(chunk.length for chunk in chunks)
+        last = [end - 1 for end, chunk in zip(ends, chunks, strict=True) if chunk.samples]
+        with computing(self._lay_out(chunks, ids[2], ids[1])):
+            output = self._network(
+                input_ids=ids[None, 0],
+                position_ids=ids[None, 1],
+                use_cache=False,
+                logits_to_keep=torch.tensor(last, dtype=torch.long, device=self.device),
+            )
         logits: torch.Tensor = output.logits[0]
         return logits
+
+    def _allocate_cache(self, slots: int, dtype: torch.dtype) -> int:
+        config = _config(self._network)
+        heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
+        size = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+        shapes = [(heads, size)] * int(config.num_hidden_layers)
+        needed = KeyValueCache.bytes_needed(shapes, slots=slots, context=self.context, dtype=dtype)
+        refuse_if_too_big(needed, self.device, f"{slots} slots of {self.context} tokens")
+        cache = KeyValueCache(shapes, slots=slots, context=self.context, dtype=dtype, device=self.device)
+        cache.attach(self._network)
+        self._cache_dtype = dtype
+        return needed
 
     def _lay_out(self, chunks: Sequence[Chunk], slots: torch.Tensor, positions: torch.Tensor) -> Step:
         decoding = sum(1 for chunk in chunks if chunk.sequence.generated)
@@ -99,9 +104,13 @@ class Model:
             last_seen = torch.zeros(reach, dtype=torch.long, device=self.device)
             last_seen[slots[:decoding]] = positions[:decoding]
             hidden = torch.arange(span, device=self.device) > last_seen[:, None]
-            mask = torch.zeros(reach, 1, 1, span, dtype=self._network.dtype, device=self.device)
+            mask = torch.zeros(reach, 1, 1, span, dtype=self._cache_dtype, device=self.device)
             mask.masked_fill_(hidden[:, None, None], float("-inf"))
-        return Step(self._cache, slots, positions, decoding, reach, span, mask, tuple(segments))
+        return Step(slots, positions, decoding, reach, span, mask, tuple(segments))
+
+
+def _config(network: Any) -> Any:
+    return network.config.get_text_config()
 
 
 def _load(directory: Path, dtype: torch.dtype) -> Any:

@@ -180,13 +180,13 @@ def test_a_model_that_is_not_finite_fails_instead_of_speaking(
 
 
 def test_a_cache_that_does_not_fit_is_refused_at_the_start_with_its_bytes(lively_checkpoint: Path) -> None:
-    # 3 layers x keys and values x 1,024 slots x 4,096 tokens x 2 heads x 16 x 4 bytes = 3.2 GB.
+    # 3 layers x keys and values x 1,025 slots x 4,096 tokens x 2 heads x 16 x 4 bytes = 3.2 GB.
     from scenario_model.serve.engine import memory
 
     settings = EngineSettings(weights="fp32", compile="off", max_sequences=1024, max_context=4096)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "_available", lambda device: 10**9)
-        with pytest.raises(InputError, match=r"3,221,225,472 bytes and 1,000,000,000 are free; lower"):
+        with pytest.raises(InputError, match=r"3,224,371,200 bytes and 1,000,000,000 are free; lower"):
             Engine(lively_checkpoint, settings)
 
 
