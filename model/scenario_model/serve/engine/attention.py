@@ -92,8 +92,16 @@ _this_thread = threading.local()
 def computing(step: Step) -> Iterator[None]:
     """Within it, the attention of this thread is that of `step`."""
     _this_thread.step = step
-    yield
-    del _this_thread.step
+    try:
+        yield
+    finally:
+        del _this_thread.step
+
+
+def current_step() -> Step:
+    """Return what this thread is computing."""
+    step: Step = _this_thread.step
+    return step
 
 
 def attend(
@@ -131,7 +139,7 @@ def _attend(
     values: torch.Tensor,
     scaling: float,
 ) -> torch.Tensor:
-    step: Step = _this_thread.step
+    step = current_step()
     keys[step.slots, :, step.positions] = key[0].transpose(0, 1).to(keys.dtype)
     values[step.slots, :, step.positions] = value[0].transpose(0, 1).to(values.dtype)
     rows = query.to(keys.dtype)

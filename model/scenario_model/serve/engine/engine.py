@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from scenario_model.errors import InputError
+from scenario_model.serve.engine.compiling import can_compile
 from scenario_model.serve.engine.generation import QueuedGeneration, deliver
 from scenario_model.serve.engine.interface import (
     Delta,
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
+
+# The nice value of the thread that compiles.
+_GIVING_WAY = 10
 
 _State = Literal["new", "running", "draining", "stopped", "failed"]
 
@@ -64,6 +69,8 @@ class Engine:
         self.tokenizer = self._model.tokenizer
         self.max_context = self._model.context
         self._cache_folder = cache
+        if settings.compile == "on":
+            self._compile_now()
         self._scheduler = Scheduler(settings.max_sequences, settings.prefill_tokens)
         self._jobs: dict[Sequence, _Job] = {}
         self._cancelled: list[Sequence] = []
@@ -78,6 +85,8 @@ class Engine:
         """Begin to work, in a thread of its own."""
         self._state = "running"
         self._thread.start()
+        if self._settings.compile == "auto":
+            threading.Thread(target=self._compile_meanwhile, name="compile", daemon=True).start()
 
     async def submit(self, request: GenerationRequest) -> QueuedGeneration:
         """Take a request in.
@@ -146,6 +155,33 @@ class Engine:
             self._lock.notify_all()
         if started:
             self._thread.join()
+
+    def _compile_now(self) -> None:
+        if not can_compile():
+            raise InputError(
+                "no C++ compiler was found", where="engine.compile", remedy="install g++, or say auto"
+            )
+        try:
+            self._model.compile(self._cache_folder)
+        except Exception as error:  # torch's compiler fails in many ways
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"compiling failed ({reason})", where="engine.compile", remedy="say off"
+            ) from error
+
+    def _compile_meanwhile(self) -> None:
+        """Compile while requests are served already, giving way to them; if it fails, all stays as it is."""
+        if not can_compile():
+            _log.info("the model's layers are not compiled: no C++ compiler was found")
+            return
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _GIVING_WAY)
+        started = time.monotonic()
+        try:
+            self._model.compile(self._cache_folder)
+        except Exception:  # noqa: BLE001 - torch's compiler fails in many ways, and none may end the service
+            _log.warning("the model's layers could not be compiled and run as they are", exc_info=True)
+        else:
+            _log.info("the model's layers were compiled in %.1f s", time.monotonic() - started)
 
     def _check(self, request: GenerationRequest) -> None:
         if not request.prompt or request.max_tokens < 1:

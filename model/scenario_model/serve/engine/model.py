@@ -10,6 +10,7 @@ from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer
 
 from scenario_model.errors import InputError
 from scenario_model.serve.engine.attention import NAME, KeyValueCache, Segment, Step, attend, computing
+from scenario_model.serve.engine.compiling import compile_layers, recording
 from scenario_model.serve.engine.int8 import quantise_linears
 from scenario_model.serve.engine.memory import refuse_if_too_big
 from scenario_model.serve.engine.selfcheck import check_step, plain_logits
@@ -57,7 +58,15 @@ class Model:
         # One slot more than is given out: for the check at the start, and for what is compiled meanwhile.
         self.spare_slot = settings.max_sequences
         self.cache_bytes = self._allocate_cache(self.spare_slot + 1, _DTYPES[weights])
-        check_step(plain, self.step, self.spare_slot, str(directory), tolerance=_TOLERANCE[weights])
+        with recording(self._network) as self._examples:
+            check_step(plain, self.step, self.spare_slot, str(directory), tolerance=_TOLERANCE[weights])
+
+    def compile(self, folder: Path | None) -> None:
+        """Compile the layers, then use them; `step` may be called from another thread meanwhile.
+
+        folder: where compiled code is kept. Raises what torch raises; the model then goes on as it is.
+        """
+        compile_layers(self._network, self._examples, folder)
 
     @torch.inference_mode()
     def step(self, chunks: Sequence[Chunk]) -> torch.Tensor:
