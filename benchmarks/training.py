@@ -81,7 +81,7 @@ class Ours:
     def __init__(self, foundation: Path, recipe: Recipe, packed: Packed, folder: Path) -> None:
         world = World(0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         torch.manual_seed(recipe.seed)
-        model = load_model(foundation, recipe, bf16=recipe.dtype == "bf16", device=world.device)
+        model = load_model(foundation, recipe, bf16=recipe.dtype == "bf16").to(world.device)
         self.flops = flops_per_token(model)
         parameters = trainable(model)
         self._training = Training(

@@ -33,7 +33,7 @@ class _HeadLoss(torch.autograd.Function):
             if not (need_hidden or need_weight):
                 continue
             slope = scores.exp_()
-            slope.scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=slope.dtype))
+            slope[torch.arange(len(slope), device=slope.device), targets[rows]] -= 1
             slope = slope.to(hidden.dtype)
             if grad_hidden is not None:
                 torch.mm(slope, weight_cast, out=grad_hidden[rows])

@@ -61,16 +61,20 @@ class LossModel(nn.Module):
         return head_loss(hidden, self.model.get_output_embeddings().weight, batch.targets[wanted])
 
 
-def load_model(foundation: Path, recipe: Recipe, *, bf16: bool, device: torch.device) -> LossModel:
-    """The foundation model made ready to train by the recipe's method; adapters are drawn from torch's
-    generator."""
+def load_model(foundation: Path, recipe: Recipe, *, bf16: bool) -> LossModel:
+    """The foundation model made ready to train by the recipe's method, on the CPU.
+
+    Adapters are drawn from torch's random generator.
+    """
     frozen = torch.bfloat16 if bf16 else torch.float32
     model = _load(foundation, frozen if recipe.method == "lora" else torch.float32)
     direct_head = _head_is_plain(model)
     use_packed_attention(model)
+    if recipe.recompute:
+        model.activation_checkpointing_enable({"use_reentrant": False})
     if recipe.method == "lora":
         model = add_adapters(model, recipe)
-    model.to(device).train()
+    model.train()
     return LossModel(model, bf16=bf16, direct_head=direct_head)
 
 
@@ -86,7 +90,7 @@ def save_trained(tensors: dict[str, Tensor], foundation: Path, recipe: Recipe, d
     Adapters are merged in float32; the weights get the foundation model's type, and its tokenizer comes
     along.
     """
-    model = load_model(foundation, recipe, bf16=False, device=torch.device("cpu"))
+    model = load_model(foundation, recipe, bf16=False)
     with torch.no_grad():
         for name, parameter in trainable(model).items():
             parameter.copy_(tensors[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -39,13 +40,21 @@ class World:
         return values
 
     def share(self, value: Any) -> Any:
-        """The leader's JSON-like value, in every process."""
+        """The leader's JSON value, in every process."""
         if self.size == 1:
             return value
-        box = [value]
-        # Pickle, but between the processes of one run on their own connection: nothing is read from a file.
-        dist.broadcast_object_list(box, device=self.device)
-        return box[0]
+        # As JSON: torch's own way to send objects is pickle.
+        content = bytearray(json.dumps(value).encode())
+        size = torch.tensor(len(content), device=self.device)
+        dist.broadcast(size, 0)
+        sent = (
+            torch.frombuffer(content, dtype=torch.uint8)
+            if self.leads
+            else torch.empty(int(size), dtype=torch.uint8)
+        )
+        sent = sent.to(self.device)
+        dist.broadcast(sent, 0)
+        return json.loads(bytes(sent.tolist()))
 
     def wait(self) -> None:
         """Until every process is here."""
@@ -94,6 +103,8 @@ def choose_strategy(wanted: str, world: World, training_bytes: int, memory_bytes
 
 def spread(model: LossModel, strategy: Strategy, world: World) -> nn.Module:
     """Wrap the model for its world; gradients are then averaged over the processes."""
+    if strategy != "fsdp":
+        model.to(world.device)
     if strategy == "single":
         return model
     if strategy == "ddp":
@@ -102,6 +113,7 @@ def spread(model: LossModel, strategy: Strategy, world: World) -> nn.Module:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+    # Layer by layer from the CPU: no device ever holds the whole model.
     mesh = init_device_mesh(world.device.type, (world.size,))
     policy = MixedPrecisionPolicy(
         param_dtype=torch.bfloat16 if model.bf16 else None, reduce_dtype=torch.float32

@@ -57,11 +57,11 @@ def _train(plan: Plan, world: World) -> dict[str, Any]:
     recipe = plan.settings.recipe
     with durable.disk_errors(plan.folder.root):
         environment = world.share(_begin(plan, world) if world.leads else None)
-    _repeatable(recipe.seed, environment["threads"])
+    _repeatable(recipe.seed, environment["threads"], world)
     bf16 = environment["dtype"] == "bf16"
     packed = pack(plan.data.training, load_tokenizer(plan.settings.foundation), recipe.sequence_length)
     batches = Batches.of(packed, recipe)
-    model = load_model(plan.settings.foundation, recipe, bf16=bf16, device=world.device)
+    model = load_model(plan.settings.foundation, recipe, bf16=bf16)
     flops = flops_per_token(model)
     strategy = parallel.choose_strategy(
         recipe.strategy, world, _training_bytes(model), hardware.memory_there(world.device)
@@ -88,7 +88,8 @@ def _train(plan: Plan, world: World) -> dict[str, Any]:
         flops_per_token=flops,
         peak_flops=peak,
     )
-    training.run()
+    with durable.disk_errors(plan.folder.root):
+        training.run()
     if reporter:
         reporter.close()
     return _finish(plan, training, packed.target_tokens)
@@ -163,11 +164,12 @@ def _training_bytes(model: LossModel) -> int:
     return sum(p.numel() * p.element_size() * (4 if p.requires_grad else 1) for p in model.parameters())
 
 
-def _repeatable(seed: int, threads: int) -> None:
+def _repeatable(seed: int, threads: int, world: World) -> None:
     """Make torch repeat itself bit for bit. The order of sums depends on the number of threads."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with it
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    # On a GPU an operation that has no repeatable form is a warning, not the end of the run.
+    torch.use_deterministic_algorithms(True, warn_only=world.device.type == "cuda")
     torch.manual_seed(seed)
 
 

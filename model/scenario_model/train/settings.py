@@ -39,6 +39,8 @@ class Recipe:
     """Tokens between two updates of the weights, over all processes."""
     micro_batch: Annotated[int, Range(1, 4096)] = 2
     """Sequences that one process takes through the model at once: more need more memory."""
+    recompute: bool = False
+    """Make activations again in the backward pass instead of keeping them: less memory, a third more time."""
     seed: Annotated[int, Range(0, 2**63 - 1)] = 0
     checkpoint_every_steps: Annotated[int, Range(1)] = 10
     dtype: Literal["auto", "bf16", "fp32"] = "auto"

@@ -21,8 +21,6 @@ from scenario_model.train.settings import Recipe
 if TYPE_CHECKING:
     from pathlib import Path
 
-CPU = torch.device("cpu")
-
 
 def gradients(output: torch.Tensor, *leaves: torch.Tensor) -> list[torch.Tensor]:
     return list(torch.autograd.grad(output.sum() if output.dim() else output, leaves))
@@ -92,7 +90,7 @@ def test_the_packed_loss_is_the_sum_of_the_documents_own_losses(tiny_foundation:
     packed = pack([Document(str(i), text) for i, text in enumerate(texts)], tokenizer, 64)
     recipe = Recipe(method=method, sequence_length=64, tokens_per_step=64)  # type: ignore[arg-type]
     (batch,) = Batches.of(packed, recipe).micro_batches(0, 0, 1)
-    ours = load_model(tiny_foundation, recipe, bf16=False, device=CPU)(batch).item()
+    ours = load_model(tiny_foundation, recipe, bf16=False)(batch).item()
     plain_model = AutoModelForCausalLM.from_pretrained(
         tiny_foundation, dtype=torch.float32, local_files_only=True
     )
@@ -109,7 +107,7 @@ def test_a_lora_step_has_the_gradients_that_peft_alone_would_give(tiny_foundatio
     packed = pack([Document("a", "A document about rivers and towns.")], load_tokenizer(tiny_foundation), 64)
     (batch,) = Batches.of(packed, recipe).micro_batches(0, 0, 1)
     torch.manual_seed(3)
-    model = load_model(tiny_foundation, recipe, bf16=False, device=CPU)
+    model = load_model(tiny_foundation, recipe, bf16=False)
     for name, parameter in trainable(model).items():
         if "lora_B" in name:
             nn.init.normal_(parameter, std=0.02)

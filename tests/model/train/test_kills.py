@@ -3,6 +3,7 @@ differ."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -127,7 +128,8 @@ def test_killed_at_30_random_moments_it_resumes_bit_for_bit(
         while code == KILLED:
             child = warm.start("train", "--config", str(config))
             time.sleep(dice.uniform(0, longest))
-            os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it was done before
+                os.kill(child, signal.SIGKILL)
             code = warm.wait()
             kills += code == KILLED
             if kills >= 30 and code == KILLED:

@@ -95,6 +95,11 @@ def test_micro_batches_do_not_change_the_result(configure: Configure) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+def test_recomputing_activations_does_not_change_the_result(configure: Configure) -> None:
+    losses = [run(configure(runs=f"r{on}", recompute=on))[0]["final_loss"] for on in (True, False)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
 def test_a_loss_that_is_not_finite_stops_before_anything_is_saved(configure: Configure) -> None:
     config = configure(method="full", learning_rate=1.0, clip_norm=1e30, max_steps=40, epochs=40)
     plan = make_plan(load_config(TrainSettings, config))
