@@ -136,7 +136,7 @@ def test_secrets_are_in_files_of_mode_0600_and_in_nothing_that_is_printed(
 
 
 def test_training_survives_the_play_that_started_it_and_the_next_one_looks_on(premises: Premises) -> None:
-    recipe = {**premises.variables["recipe"], "max_steps": 400, "tokens_per_step": 128}
+    recipe = {**premises.variables["recipe"], "max_steps": 150, "epochs": 100}
     premises.run("runtime.yml")
     play = subprocess.Popen(
         premises.command("train.yml", recipe=recipe),
@@ -158,7 +158,7 @@ def test_training_survives_the_play_that_started_it_and_the_next_one_looks_on(pr
     assert trainers
     trainers[0].kill()  # as the kernel does when memory is short: its manager starts it again
     ran = premises.run("train.yml", recipe=recipe)
-    assert re.search(r"\[localhost\] step \d+/400, loss", ran.output)
+    assert re.search(r"\[localhost\] step \d+/150, loss", ran.output)
     assert len(list(premises.root.glob("runs/*"))) == 1
     assert premises.run("train.yml", recipe=recipe).changes() == 0
 
