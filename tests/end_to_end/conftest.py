@@ -177,7 +177,7 @@ def small(clone: Clone, foundation: Path) -> Clone:
     clone.configure(
         serving={"port": clone.port},
         foundation={"kind": "directory", "path": str(foundation), "max_perplexity": 1e9},
-        data={"kind": "text", "path": str(texts)},
+        data={"kind": "text", "path": str(texts), "held_out": 0.4},
         recipe={"method": "full", "max_steps": 6, "sequence_length": 128, "learning_rate": 0.01},
     )
     return clone
