@@ -17,7 +17,10 @@ os.environ["DO_NOT_TRACK"] = "1"
 
 # A command's module is imported only when the command runs: torch alone takes seconds to import.
 _COMMANDS = {
-    "credentials": ("scenario_model.serve.credentials_command", "Make a CA, a server certificate and an API key."),
+    "credentials": (
+        "scenario_model.serve.credentials_command",
+        "Make a CA, a server certificate and an API key.",
+    ),
     "evaluate": ("scenario_model.evaluate.command", "Compare a trained model with its parent: the gate."),
     "import": ("scenario_model.foundation.command", "Bring a foundation model in."),
     "release": ("scenario_model.release.command", "Sign, verify, list, promote and roll back releases."),
@@ -33,8 +36,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        command = importlib.import_module(_COMMANDS[cmd_name][0]).command
-        assert isinstance(command, click.Command)
+        command: click.Command = importlib.import_module(_COMMANDS[cmd_name][0]).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -22,5 +22,5 @@ class InputError(ScenarioModelError):
     exit_code = 2
 
 
-class Refused(ScenarioModelError):
+class Refused(ScenarioModelError):  # noqa: N818 - it is an answer, not a fault
     """A check said no: a signature, a digest, a gate, a compare-and-swap. Exit code 1."""

@@ -10,11 +10,13 @@ import openai
 import pytest
 
 if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionMessageParam
+
     from tests.end_to_end.conftest import Clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
-QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is the capital of France?"}]
 
 
 def test_make_up_ends_with_an_answer_over_https(deployment: Clone) -> None:
@@ -71,10 +73,10 @@ def test_the_openai_client_lists_models_chats_and_streams(deployment: Clone) -> 
     assert answer.usage is not None
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
 
-    pieces = client.chat.completions.create(
+    with client.chat.completions.create(
         model="assistant", messages=QUESTION, temperature=0, max_tokens=24, stream=True
-    )
-    streamed = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
+    ) as pieces:
+        streamed = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
     assert streamed == answer.choices[0].message.content
 
 

@@ -96,7 +96,7 @@ def _tokenizer(path: Path, **options: Any) -> Any:
 def _gguf_license(path: Path) -> str | None:
     """The string under general.license; read directly, because GGUFReader takes seconds for the vocabulary.
 
-    GGUF stores a string as its length (uint64) and bytes; a value is preceded by its type (uint32; 8 = string).
+    GGUF stores a string as its length (uint64) and bytes; before a value stands its type (uint32; 8: string).
     """
     with path.open("rb") as stream:
         head = stream.read(1 << 16)
