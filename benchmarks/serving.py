@@ -1,9 +1,9 @@
 """Our server beside `transformers serve --continuous-batching`: same checkpoint, same tokens in, as many out.
 
-Greedy. Both servers run on this machine, started once; measurements alternate between them, and the one that is not
-asked is stopped (SIGSTOP) meanwhile, so that whatever else the machine does meets both alike. One client
-program asks both. Ours does TLS, checks an API key and has verified a signed release; the peer does neither.
-A round gives one ratio for every number of clients; the spread over the rounds is shown.
+Greedy. Both servers run on this machine, started once; measurements alternate between them, and the one
+that is not asked is stopped (SIGSTOP) meanwhile, so that whatever else the machine does meets both alike. One
+client program asks both. Ours does TLS, checks an API key and has verified a signed release; the peer does
+neither. A round gives one ratio for every number of clients; the spread over the rounds is shown.
 
     python -m benchmarks.serving --foundation DIR [--rounds 5] [--json FILE] [--markdown FILE]
 """
