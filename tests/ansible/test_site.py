@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 if TYPE_CHECKING:
@@ -145,14 +146,16 @@ def test_training_survives_the_play_that_started_it_and_the_next_one_looks_on(pr
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
     )
     deadline = time.monotonic() + 200
     while not list(premises.root.glob("runs/*/progress.jsonl")):
         assert play.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    os.killpg(play.pid, signal.SIGKILL)
+    # Ansible's workers have sessions of their own: each is killed by itself.
+    player = psutil.Process(play.pid)
+    for process in (*player.children(recursive=True), player):
+        process.kill()
     play.wait(10)
     trainers = [p for p in premises.processes() if "scenario_model" in p.cmdline() and "train" in p.cmdline()]
     assert trainers
