@@ -23,16 +23,16 @@ def up(name: str) -> None:
     stack = Stack(name=name, environment=prepare())
     stack.create()
     stack.recover()
-    serial = _serial(stack)
     stack.pulumi("up", "--yes", "--skip-preview")
+    changed = _changed(stack)
     try:
         answer, release = ask(stack.outputs())
     except NoAnswerError as error:
         say(f"{error}, although pulumi up is done (a reboot? a hand on the services?): mending it")
         stack.pulumi("refresh", "--yes", "--skip-preview")
         stack.pulumi("up", "--yes", "--skip-preview")
+        changed = True
         answer, release = ask(stack.outputs())
-    changed = _serial(stack) != serial
     print(_report(stack.outputs(), answer, release))
     say(
         f"{name} is up{'' if changed else ', unchanged'}, after {duration(time.monotonic() - begun)}. "
@@ -55,10 +55,11 @@ def _announcement(name: str) -> str:
     return "\n".join(steps)
 
 
-def _serial(stack: Stack) -> list[dict[str, Any]]:
-    """What the state says of each resource: equal before and after when nothing was changed."""
-    resources = stack.deployment().get("resources") or []
-    return [{key: value for key, value in each.items() if key != "modified"} for each in resources]
+def _changed(stack: Stack) -> bool:
+    """Whether the latest update did anything; the state itself differs each time, as its secrets are
+    encrypted anew."""
+    updates = stack.ask("stack", "history", "--json", "--page-size", "1")
+    return any(operation != "same" for operation in updates[0].get("resourceChanges") or {})
 
 
 def _report(outputs: dict[str, Any], answer: str, release: str) -> str:
