@@ -186,6 +186,10 @@ class Engine:
     def _check(self, request: GenerationRequest) -> None:
         if not request.prompt or request.max_tokens < 1:
             raise InputError("a prompt of at least one token and max_tokens of at least 1 are needed")
+        if not 0 <= min(request.prompt) <= max(request.prompt) < self._model.vocabulary:
+            raise InputError(
+                f"the prompt has a token that is not one of the model's {self._model.vocabulary}"
+            )
         if len(request.prompt) + request.max_tokens > self.max_context:
             raise InputError(
                 f"{len(request.prompt)} prompt tokens and {request.max_tokens} new ones are more than "
@@ -241,19 +245,23 @@ class Engine:
             self._pace.note(sum(c.length for c in chunks if not c.sequence.generated), len(tokens), seconds)
             for chunk, token in zip((c for c in chunks if c.samples), tokens, strict=True):
                 job = self._jobs[chunk.sequence]
-                delta = self._extend(job, token)
-                news.append((job.generation, delta))
-                if delta.finish_reason:
+                piece = self._extend(job, token)
+                news.append((job.generation, piece))
+                if not isinstance(piece, Delta) or piece.finish_reason:
                     self._pace.note_end(job.sequence.generated)
                     self._forget(job.sequence)
         deliver(news)
 
-    def _extend(self, job: _Job, token: int) -> Delta:
+    def _extend(self, job: _Job, token: int) -> Delta | EngineFailed:
         """Add a token to an answer; the answer ends at an end token, a stop string or its length."""
         job.sequence.tokens.append(token)
         if token in self._model.end_tokens and not job.request.ignore_eos:
             return Delta(job.text.finish(), 1, "stop")
-        text = job.text.push(token)
+        try:
+            text = job.text.push(token)
+        except Exception:  # noqa: BLE001 - the tokenizer may not cost the others their answers
+            _log.exception("a token could not be decoded")
+            return EngineFailed("the tokenizer could not decode the answer")
         if job.text.stopped:
             return Delta(text, 1, "stop")
         if job.sequence.generated >= job.request.max_tokens:

@@ -50,6 +50,7 @@ class Model:
         self.tokenizer = load_tokenizer(directory)
         self.decoder: Tokenizer = self.tokenizer.backend_tokenizer
         self.end_tokens = _end_tokens(self._network, self.tokenizer)
+        self.vocabulary = int(_config(self._network).vocab_size)
         self.context = min(settings.max_context, int(_config(self._network).max_position_embeddings))
         plain = plain_logits(self._network)
         if weights == "int8":

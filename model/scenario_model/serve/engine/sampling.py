@@ -42,7 +42,8 @@ def sample(logits: torch.Tensor, samplers: list[Sampler]) -> list[int]:
     tokens: list[int] = greedy.tolist()
     for row, sampler in enumerate(samplers):
         if sampler.temperature > 0:
-            tokens[row] = _draw(logits[row].float() / sampler.temperature, sampler)
+            # Less than the best, so that a small temperature cannot overflow.
+            tokens[row] = _draw((logits[row] - best[row]).double() / sampler.temperature, sampler)
     return tokens
 
 
@@ -61,7 +62,7 @@ def _draw(scaled: torch.Tensor, sampler: Sampler) -> int:
 
 def _inverse(weights: torch.Tensor, uniform: float) -> int:
     """Return the index at which the running sum of `weights` first exceeds `uniform` times their sum."""
-    running = weights.double().cumsum(0)
+    running = weights.cumsum(0)
     at = int(torch.searchsorted(running, running[-1:] * uniform, right=True))
     # Rounding may put the mark on the very end: the last index that has weight is meant.
     return at if at < len(weights) else int(weights.nonzero()[-1])

@@ -71,6 +71,38 @@ def test_nothing_to_read_or_nothing_to_write_is_refused(start: Start, request_: 
         asyncio.run(start().submit(request_))
 
 
+@pytest.mark.parametrize("token", [-1, 49152, 10**6])
+def test_a_token_that_the_model_does_not_have_is_refused_before_it_can_break_a_step(
+    start: Start, token: int
+) -> None:
+    engine = start()
+    with pytest.raises(InputError, match="not one of the model's 49152"):
+        asyncio.run(engine.submit(GenerationRequest(prompt=(5, token), max_tokens=1)))
+    assert asyncio.run(_tokens(engine, _SHORT)) == (3, "length")
+
+
+def test_an_answer_that_cannot_be_decoded_fails_alone(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = start(max_sequences=2)
+
+    class Broken:
+        def step(self, tokenizer: Any, token: int) -> str:
+            raise RuntimeError("invalid prefix")
+
+    async def ask() -> None:
+        good, bad = await engine.submit(_SHORT), await engine.submit(_LONG)
+        jobs = list(engine._jobs.values())
+        monkeypatch.setattr(jobs[1].text, "_decoder", Broken())
+        with pytest.raises(EngineFailed, match="could not decode"):
+            [_ async for _ in bad]
+        assert sum([delta.tokens async for delta in good]) == 3
+
+    asyncio.run(ask())
+    assert engine.statistics().state == "running"
+    assert "invalid prefix" in caplog.text
+
+
 def test_cancelling_frees_the_slot_for_the_next_in_line(start: Start) -> None:
     engine = start(max_sequences=1)
 

@@ -34,6 +34,12 @@ def test_frequencies_are_those_of_the_cut_softmax(temperature: float, top_p: flo
     assert chi_squared < 37
 
 
+@pytest.mark.parametrize("temperature", [1e-5, 1e-40, 1e-310])
+def test_the_smallest_temperatures_are_as_good_as_greedy(temperature: float) -> None:
+    logits = _logits(3) * 1e4
+    assert sample(logits, [Sampler(temperature, 0.9, 1)] * 3) == logits.argmax(-1).tolist()
+
+
 def test_a_nucleus_wider_than_the_first_look_is_still_exact() -> None:
     logits = torch.zeros(1, 5000)
     drawn = {sample(logits, [sampler])[0] for sampler in [Sampler(1, 0.9, 3)] for _ in range(60)}
