@@ -114,6 +114,7 @@ class Recipe(_Section):
     checkpoint_every_steps: Positive | None = None
     dtype: Literal["auto", "bf16", "fp32"] | None = None
     strategy: Literal["auto", "ddp", "fsdp"] | None = None
+    recompute: bool | None = None
 
 
 class Gate(_Section):
