@@ -29,7 +29,6 @@ _HASHES = {
     "arm64": "h1:sYL/O6MqS68ML0kjsQ36WoYIpJqkw60TxizWUYUKQMc=",
 }
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-_PROXY = "https://proxy.golang.org"
 
 
 def go_command(module: Path) -> Path:
@@ -94,8 +93,8 @@ def _fetched(needed: tuple[int, ...]) -> Path:
 
 
 def _proxies() -> list[str]:
-    """Read GOPROXY as the go command does; `direct` and `off` are no proxies."""
-    named = re.split(r"[,|]", os.environ.get("GOPROXY") or _PROXY)
+    """Read GOPROXY as the go command does, but for its default: fetching Go itself is to be asked for."""
+    named = re.split(r"[,|]", os.environ.get("GOPROXY", ""))
     return [each.strip().rstrip("/") for each in named if each.strip().startswith(("https://", "http://"))]
 
 
