@@ -104,7 +104,7 @@ class Clone:
         file.write_text(yaml.safe_dump(content, sort_keys=False))
 
     def client(self, api_key: str | None = None) -> openai.OpenAI:
-        """The PyPI client, trusting nothing but the stack's own CA."""
+        """The PyPI client, trusting nothing but the stack's own CA; close it by `with`."""
         outputs = self.outputs()
         tls = ssl.create_default_context(cadata=outputs["ca_certificate"])
         return openai.OpenAI(

@@ -62,33 +62,36 @@ def test_a_changed_setting_shows_in_the_preview_and_nothing_else_does(deployment
 
 
 def test_the_openai_client_lists_models_chats_and_streams(deployment: Clone) -> None:
-    client = deployment.client()
+    with deployment.client() as client:
+        assert "assistant" in [model.id for model in client.models.list()]
 
-    assert "assistant" in [model.id for model in client.models.list()]
+        answer = client.chat.completions.create(
+            model="assistant", messages=QUESTION, temperature=0, max_tokens=24
+        )
+        assert "Paris" in (answer.choices[0].message.content or "")
+        assert answer.usage is not None
+        assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
 
-    answer = client.chat.completions.create(
-        model="assistant", messages=QUESTION, temperature=0, max_tokens=24
-    )
-    assert "Paris" in (answer.choices[0].message.content or "")
-    assert answer.usage is not None
-    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
-
-    with client.chat.completions.create(
-        model="assistant", messages=QUESTION, temperature=0, max_tokens=24, stream=True
-    ) as pieces:
-        streamed = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
-    assert streamed == answer.choices[0].message.content
+        with client.chat.completions.create(
+            model="assistant", messages=QUESTION, temperature=0, max_tokens=24, stream=True
+        ) as pieces:
+            streamed = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
+        assert streamed == answer.choices[0].message.content
 
 
 def test_every_answer_names_the_release_that_gave_it(deployment: Clone) -> None:
-    answer = deployment.client().models.with_raw_response.list()
+    with deployment.client() as client:
+        answer = client.models.with_raw_response.list()
 
     assert answer.headers["x-release"] == deployment.outputs()["release"]
 
 
 def test_a_wrong_key_is_refused_with_401(deployment: Clone) -> None:
-    with pytest.raises(openai.AuthenticationError) as refused:
-        deployment.client(api_key="not-the-key").models.list()
+    with (
+        deployment.client(api_key="not-the-key") as client,
+        pytest.raises(openai.AuthenticationError) as refused,
+    ):
+        client.models.list()
 
     assert refused.value.status_code == 401
 

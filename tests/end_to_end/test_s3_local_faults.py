@@ -26,11 +26,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 def ask(clone: Clone) -> str:
     """One chat over HTTPS; returns the release that answered."""
-    answer = clone.client().chat.completions.with_raw_response.create(
-        model="assistant", messages=[{"role": "user", "content": "The quick brown"}], max_tokens=4
-    )
-    assert answer.parse().usage
-    return str(answer.headers["x-release"])
+    with clone.client() as client:
+        answer = client.chat.completions.with_raw_response.create(
+            model="assistant", messages=[{"role": "user", "content": "The quick brown"}], max_tokens=4
+        )
+        assert answer.parse().usage
+        return str(answer.headers["x-release"])
 
 
 def server(clone: Clone) -> psutil.Process:

@@ -151,7 +151,7 @@ def test_the_command_as_a_user_starts_it_survives_a_kill(
     command = [sys.executable, "-m", "scenario_model", "train", "--config", str(config)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     inject = f"inject={call}:signal=KILL:when={when}"
-    strace = ["strace", "-f", "-q", "-o", os.devnull, "-e", f"trace={call}", "-e", inject]
+    strace = ["strace", "-q", "-o", os.devnull, "-e", f"trace={call}", "-e", inject]
     killed = subprocess.run([*strace, *command], env=environment, capture_output=True, text=True)
     assert killed.returncode in (KILLED, 128 + signal.SIGKILL), killed.stderr
     assert not (run_folder(config) / "result.json").exists()
