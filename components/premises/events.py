@@ -51,7 +51,7 @@ class Report:
                 self._took_ok(str(event["event"]), data)
             case "runner_retry":
                 self._announce("")
-                self._show(f"{data['host']}: {_progress(data.get('res') or {})}")
+                self._show(f"{data['host']}: {_progress(data.get('res') or {}) or _task(data) + ': not yet'}")
             case "runner_on_failed" | "runner_on_unreachable":
                 self._last_failure[data["host"]] = f"{_task(data)}: {_message(data.get('res') or {})}"
             case "playbook_on_stats":
@@ -143,10 +143,9 @@ def _message(result: dict[str, Any]) -> str:
 
 
 def _progress(result: dict[str, Any]) -> str:
-    """Return what a retried task last said of its progress, or how often it was tried."""
-    text = str(result.get("progress") or result.get("stdout") or result.get("msg") or "")
-    said = [line for line in text.splitlines() if line.strip()]
-    return said[-1].strip() if said else f"not yet, {result.get('attempts')} of {result.get('retries')}"
+    """Return what a retried task last said of its progress; nothing for one that only says that it failed."""
+    said = [line for line in str(result.get("progress") or "").splitlines() if line.strip()]
+    return said[-1].strip() if said else ""
 
 
 def _place(result: dict[str, Any]) -> str:

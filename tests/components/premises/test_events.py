@@ -90,6 +90,6 @@ def test_a_playbook_without_hosts_is_a_failure_not_a_success() -> None:
 
 def test_progress_is_shown_once_and_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     step = event("runner_retry", res={"progress": "step 1/3 with hunter2-hunter2", "stdout": "noise"})
-    waiting = event("runner_retry", res={"attempts": 2, "retries": 9})
+    waiting = event("runner_retry", res={"msg": "Connection refused"}, task="Wait for it")
     report_of(step, step, waiting, stats(), secrets=("hunter2-hunter2",))
-    assert capsys.readouterr().err.splitlines() == ["h1: step 1/3 with …", "h1: not yet, 2 of 9"]
+    assert capsys.readouterr().err.splitlines() == ["h1: step 1/3 with …", "h1: Wait for it: not yet"]
