@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from typing import Any
+from typing import Any, ClassVar
 
 from scenario_model.serve.engine.interface import (
     Delta,
@@ -18,12 +18,16 @@ from scenario_model.serve.engine.interface import (
 
 
 class StandInTokenizer:
-    """One token a byte."""
+    """One token a byte, none of them special."""
+
+    added_tokens_decoder: ClassVar[dict[int, Any]] = {}
 
     def __len__(self) -> int:
         return 256
 
-    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+    def __call__(
+        self, text: str, add_special_tokens: bool = True, split_special_tokens: bool = False
+    ) -> dict[str, list[int]]:
         return {"input_ids": list(text.encode())}
 
     def apply_chat_template(
