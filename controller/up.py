@@ -15,6 +15,9 @@ from controller.virtualenv import VENV
 from engine import EngineError
 from engine.console import duration, say
 
+# The outputs are in the report below, without what is of no use to the eye.
+_UPDATE = ("up", "--yes", "--skip-preview", "--suppress-outputs")
+
 
 def up(name: str) -> None:
     """Bring the stack up, whatever state an earlier run left it in, and show that it answers."""
@@ -23,14 +26,14 @@ def up(name: str) -> None:
     stack = Stack(name=name, environment=prepare())
     stack.create()
     stack.recover()
-    stack.pulumi("up", "--yes", "--skip-preview")
+    stack.pulumi(*_UPDATE)
     changed = _changed(stack)
     try:
         answer, release = ask(stack.outputs())
     except NoAnswerError as error:
         say(f"{error}, although pulumi up is done (a reboot? a hand on the services?): mending it")
         stack.pulumi("refresh", "--yes", "--skip-preview")
-        stack.pulumi("up", "--yes", "--skip-preview")
+        stack.pulumi(*_UPDATE)
         changed = True
         answer, release = ask(stack.outputs())
     print(_report(stack.outputs(), answer, release))
