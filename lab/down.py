@@ -1,0 +1,43 @@
+"""`make lab-down`: nothing of the lab is left on this machine, and that is checked."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+
+from engine.console import say
+from lab import LabError, lab_cache, lock, state_folder
+from lab.machine import require
+from lab.premises.lifecycle import anything_of, tear_down
+
+
+def down() -> None:
+    """Tear the lab down, half up or whole."""
+    folder = state_folder()
+    if folder.exists():
+        require()
+        with lock.exclusive(folder):
+            there = anything_of(folder)
+            tear_down(folder)
+            folder.rmdir()
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()
+        if there:
+            say("the lab is down. Checked: no process, namespace, mount, interface, cgroup or file of it is left.")
+            say(f"Kept: {lab_cache()}, so that the next start is quick; make clean removes that too.")
+            return
+    say("the lab is not up: nothing to remove")
+
+
+def main() -> None:
+    """`python3 -m lab.down`."""
+    try:
+        down()
+    except LabError as error:
+        sys.exit(f"make lab-down: {error}")
+    except KeyboardInterrupt:
+        sys.exit("make lab-down: interrupted; run it again and it goes on")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""What the lab needs of the machine: asked once, before anything is made, and the reason for tests to skip."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from lab import LabError
+from lab.cgroups import hierarchy
+from lab.commands import run
+
+PROGRAMS = {
+    "unshare": "util-linux",
+    "nsenter": "util-linux",
+    "setpriv": "util-linux",
+    "mount": "mount",
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "nft": "nftables",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "debootstrap": "debootstrap",
+    "systemd-nspawn": "systemd-container",
+}
+"""Each program that the premises call, and the Debian package that has it."""
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+"""What the base tree's packages are verified with."""
+
+PACKAGES = sorted({*PROGRAMS.values(), "debian-archive-keyring"})
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def require() -> None:
+    """Raise LabError, in one line with its remedy, where the machine cannot give what the lab needs."""
+    if os.geteuid() != 0:
+        raise LabError("the lab needs root, for namespaces and mounts", remedy="sudo make lab")
+    # sudo and cron may leave the folders of system programs out.
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), _SYSTEM_PATH])
+    missing = sorted({package for program, package in PROGRAMS.items() if not shutil.which(program)})
+    if not KEYRING.exists():
+        missing.append("debian-archive-keyring")
+    if missing:
+        raise LabError(f"Debian packages are missing: {', '.join(missing)}", remedy="make lab-deps")
+    hierarchy()
+    run(
+        ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "true"],
+        remedy="this machine gives out no namespaces (a container without privileges?); use a virtual machine",
+    )
+
+
+def lacking() -> str:
+    """Return why the lab cannot run here; empty where it can."""
+    try:
+        require()
+    except LabError as error:
+        return str(error)
+    return ""

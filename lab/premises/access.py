@@ -1,0 +1,122 @@
+"""How the hosts are reached: a key pair of the lab's own, host keys known beforehand, an Ansible inventory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from lab.commands import run, succeeds
+from lab.premises import USER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.premises.addresses import Addresses
+
+_SOCKET_ROOM = 70
+"""The longest folder in which ssh's control sockets still fit: their path ends at 108 characters."""
+
+
+def inventory_of(folder: Path) -> Path:
+    """Say where the inventory of a lab lies."""
+    return folder / "premises" / "inventory.yml"
+
+
+def private_key(folder: Path) -> Path:
+    """Say where the key that opens every host lies."""
+    return folder / "premises" / "ssh" / "id_ed25519"
+
+
+def known_hosts(folder: Path) -> Path:
+    """Say where the hosts' keys are pinned."""
+    return folder / "premises" / "ssh" / "known_hosts"
+
+
+def _control_folder(folder: Path) -> Path:
+    return folder / "premises" / "ssh" / "control"
+
+
+def make_keys(folder: Path) -> None:
+    """Make the lab's own key pair."""
+    private_key(folder).parent.mkdir(parents=True)
+    _control_folder(folder).mkdir(mode=0o700)
+    make_key(private_key(folder), "lab")
+
+
+def make_key(path: Path, comment: str) -> None:
+    """Make an Ed25519 key pair without a passphrase, at `path` and `path.pub`."""
+    for each in (path, path.with_name(f"{path.name}.pub")):
+        each.unlink(missing_ok=True)
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)])
+
+
+def ssh_options(folder: Path) -> list[str]:
+    """Return the options of `ssh` that use the lab's key and refuse a host whose key is not the pinned one."""
+    return [
+        f"-oUserKnownHostsFile={known_hosts(folder)}",
+        "-oGlobalKnownHostsFile=/dev/null",
+        "-oStrictHostKeyChecking=yes",
+        "-oIdentitiesOnly=yes",
+    ]
+
+
+def ssh(folder: Path, address: str, command: str, *, timeout_s: float = 30.0) -> str:
+    """Run a command on a host as the account for Ansible and return its output. Raises LabError."""
+    options = ["-F", "/dev/null", "-i", str(private_key(folder)), "-oBatchMode=yes", "-oConnectTimeout=5"]
+    return run(["ssh", *options, *ssh_options(folder), f"{USER}@{address}", command], timeout_s=timeout_s)
+
+
+def write_access(folder: Path, hosts: list[str], addresses: Addresses, host_keys: dict[str, str]) -> None:
+    """Write known_hosts and the inventory: the first host trains, the others serve; a single one does both."""
+    lines = [f"{addresses.host(name)} {host_keys[name]}\n" for name in hosts]
+    _replace(known_hosts(folder), "".join(lines))
+    _replace(inventory_of(folder), _inventory(folder, hosts, addresses))
+    _hand_over(folder)
+
+
+def _inventory(folder: Path, hosts: list[str], addresses: Addresses) -> str:
+    def group(name: str, members: list[str]) -> str:
+        entries = "".join(f"        {each}:\n" for each in members)
+        return f"    {name}:\n      hosts:\n{entries}"
+
+    control = _control_folder(folder)
+    shared = f"    ansible_control_path_dir: '{control}'\n" if len(str(control)) <= _SOCKET_ROOM else ""
+    return (
+        "---\n# Written by make lab; make lab-down removes it.\n"
+        "premises:\n  hosts:\n"
+        + "".join(f"    {name}:\n      ansible_host: {addresses.host(name)}\n" for name in hosts)
+        + "  children:\n"
+        + group("training", hosts[:1])
+        + group("inference", hosts[1:] or hosts)
+        + "  vars:\n"
+        f"    ansible_user: {USER}\n"
+        "    ansible_python_interpreter: /usr/bin/python3\n"
+        f"    ansible_ssh_private_key_file: '{private_key(folder)}'\n"
+        f"    ansible_ssh_common_args: '{' '.join(ssh_options(folder))}'\n" + shared
+    )
+
+
+def hang_up(folder: Path) -> None:
+    """End the connections that Ansible keeps open for its next run."""
+    control = _control_folder(folder)
+    for socket in control.iterdir() if control.is_dir() else ():
+        with contextlib.suppress(OSError):
+            succeeds(["ssh", "-F", "/dev/null", "-oControlPath=" + str(socket), "-O", "exit", "lab"], timeout_s=5)
+
+
+def _replace(path: Path, text: str) -> None:
+    aside = path.with_name(f"{path.name}.new")
+    aside.write_text(text, encoding="utf-8")
+    aside.rename(path)
+
+
+def _hand_over(folder: Path) -> None:
+    """Give what a person uses to the person who called sudo, so that Ansible itself needs no root."""
+    user, group = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
+    if not user or not group:
+        return
+    mine = private_key(folder).parent
+    for path in (mine, *mine.iterdir(), inventory_of(folder)):
+        shutil.chown(path, int(user), int(group))

@@ -1,0 +1,109 @@
+"""Which addresses the lab uses: 1,024 private ones that nothing on this machine uses already.
+
+The range falls into three networks: the premises, the link to the world outside, and the link to this machine.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+from dataclasses import dataclass
+
+from lab import LabError
+from lab.commands import run
+
+MAX_HOSTS = 99
+"""More would not fit into the names of interfaces, nor on one machine."""
+
+_PREFIX = 22
+_CANDIDATES = [f"10.{second}.40.0/{_PREFIX}" for second in range(213, 253)]
+_CANDIDATES += [f"172.{second}.40.0/{_PREFIX}" for second in range(24, 32)]
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The addresses of one lab."""
+
+    network: str
+
+    def _at(self, network: int, number: int) -> str:
+        return str(ipaddress.ip_network(self.network)[network * 256 + number])
+
+    @property
+    def premises(self) -> str:
+        """The network of the hosts."""
+        return f"{self._at(0, 0)}/24"
+
+    @property
+    def router(self) -> str:
+        """The router, as the hosts see it."""
+        return self._at(0, 1)
+
+    def host(self, name: str) -> str:
+        """Return the address of a host, which follows from its name: it stays when others come and go."""
+        return self._at(0, 100 + int(name.rpartition("-")[2]))
+
+    @property
+    def router_outside(self) -> str:
+        """The router, as the world outside sees it: all traffic of the hosts has this address there."""
+        return self._at(1, 1)
+
+    @property
+    def outside(self) -> str:
+        """The world outside: where a stand-in for a cloud listens."""
+        return self._at(1, 2)
+
+    @property
+    def router_inside(self) -> str:
+        """The router, on the link to this machine."""
+        return self._at(2, 1)
+
+    @property
+    def machine(self) -> str:
+        """This machine, as the hosts see it when it calls."""
+        return self._at(2, 2)
+
+
+def host_name(number: int) -> str:
+    """Name the host with a number, counted from 1."""
+    return f"premises-{number}"
+
+
+def free_network() -> str:
+    """Choose a range: `$LAB_NETWORK`, or the first that no address and no route of this machine touches.
+
+    Raises LabError where the named one, or every one, is in use.
+    """
+    used = _used()
+    named = os.environ.get("LAB_NETWORK")
+    if named:
+        wanted = _read(named)
+        if clash := next((each for each in used if each.overlaps(wanted)), None):
+            remedy = "choose another, or leave LAB_NETWORK empty"
+            raise LabError(f"LAB_NETWORK={named}: this machine uses {clash}", remedy=remedy)
+        return str(wanted)
+    for candidate in map(ipaddress.IPv4Network, _CANDIDATES):
+        if not any(each.overlaps(candidate) for each in used):
+            return str(candidate)
+    remedy = f"set LAB_NETWORK to a private /{_PREFIX} that is free"
+    raise LabError("every range that the lab would take is in use on this machine", remedy=remedy)
+
+
+def _read(text: str) -> ipaddress.IPv4Network:
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise LabError(f"LAB_NETWORK={text}: {error}", remedy=f"write it as {_CANDIDATES[0]}") from None
+    if not network.is_private or network.prefixlen != _PREFIX:
+        raise LabError(f"LAB_NETWORK={text}: not a private /{_PREFIX}", remedy=f"write it as {_CANDIDATES[0]}")
+    return network
+
+
+def _used() -> list[ipaddress.IPv4Network]:
+    """List what this machine's addresses and routes cover; a default route covers nothing in particular."""
+    told = [route["dst"] for route in json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]))]
+    for interface in json.loads(run(["ip", "-json", "-4", "address", "show"])):
+        told += [f"{each['local']}/{each['prefixlen']}" for each in interface.get("addr_info", [])]
+    used = [ipaddress.IPv4Network(each, strict=False) for each in told if each[0].isdecimal()]
+    return [each for each in used if each.prefixlen]

@@ -1,0 +1,128 @@
+"""One host: an overlay on the base tree, with a name, an address and a key of its own, booted by systemd-nspawn."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab import LabError, cgroups
+from lab.premises.access import make_key, private_key, ssh
+from lab.premises.addresses import MAX_HOSTS, Addresses, host_name
+from lab.premises.network import BRIDGE
+from lab.premises.record import cgroup_of
+
+if TYPE_CHECKING:
+    from lab.premises.space import Space
+
+BOOT_S = 120.0
+"""How long a host may take until it can be logged in to, in seconds; about ten on an idle machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host by its name, in the lab of a state folder."""
+
+    name: str
+    folder: Path
+    addresses: Addresses
+
+    @property
+    def home(self) -> Path:
+        """Where all of its files are."""
+        return self.folder / "premises" / "hosts" / self.name
+
+    @property
+    def address(self) -> str:
+        """Its address."""
+        return self.addresses.host(self.name)
+
+    @property
+    def cgroup(self) -> str:
+        """Its cgroup, below the root of the hierarchy."""
+        return f"{cgroup_of(self.folder)}/{self.name}"
+
+    @property
+    def key(self) -> str:
+        """The public half of its host key."""
+        text = (self.home / "upper/etc/ssh/ssh_host_ed25519_key.pub").read_text(encoding="ascii")
+        return " ".join(text.split()[:2])
+
+    @property
+    def running(self) -> bool:
+        """Whether any of its processes lives."""
+        return cgroups.populated(self.cgroup)
+
+    def start(self, base: Path, space: Space) -> None:
+        """Lay out its own files over the base tree and boot it; returns before it can be logged in to."""
+        for name in ("upper", "work", "root"):
+            (self.home / name).mkdir(parents=True)
+        self._write_files()
+        layers = f"lowerdir={base},upperdir={self.home / 'upper'},workdir={self.home / 'work'}"
+        root = self.home / "root"
+        space.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(root)])
+        boot = ["systemd-nspawn", "--quiet", "--boot", f"--directory={root}", f"--machine={self.name}"]
+        # Neither machined nor a scope is asked for: there may be no systemd here to ask.
+        boot += ["--register=no", "--keep-unit", f"--network-bridge={BRIDGE}", "--link-journal=no"]
+        boot += ["--resolv-conf=off", "--timezone=off"]
+        space.spawn(boot, cgroup=self.cgroup, log=self.home / "console.log")
+
+    def wait(self) -> None:
+        """Wait until it can be logged in to. Raises LabError with the end of its console after 120 s."""
+        deadline = time.monotonic() + BOOT_S
+        reason = "no answer on port 22"
+        while time.monotonic() < deadline:
+            if self._listens():
+                try:
+                    ssh(self.folder, self.address, "true")
+                except LabError as error:  # it listens a moment before it lets anyone in
+                    reason = str(error)
+                else:
+                    return
+            time.sleep(0.2)
+        log = (self.home / "console.log").read_text(encoding="utf-8", errors="replace").split("\n")
+        told = " | ".join(line.strip() for line in log[-6:] if line.strip())
+        raise LabError(f"{self.name} did not start within {BOOT_S:.0f} s: {reason}; its console says: {told}")
+
+    def remove(self, space: Space | None) -> None:
+        """End its processes and remove its files; there may be any part of it or none."""
+        cgroups.kill(self.cgroup)
+        cgroups.remove(self.cgroup)
+        if space:
+            with contextlib.suppress(LabError):  # not mounted, where its start was broken off
+                space.run(["umount", str(self.home / "root")])
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _listens(self) -> bool:
+        try:
+            with socket.create_connection((self.address, 22), timeout=1) as connection:
+                return connection.recv(4) == b"SSH-"
+        except OSError:
+            return False
+
+    def _write_files(self) -> None:
+        upper = self.home / "upper"
+        # The modes of folders in the upper layer are those that the host sees.
+        for each in ("", "etc", "etc/ssh", "etc/systemd", "etc/systemd/network"):
+            (upper / each).mkdir(exist_ok=True)
+            (upper / each).chmod(0o755)
+        _write(upper / "etc/hostname", f"{self.name}\n")
+        others = "".join(f"{self.addresses.host(host_name(n))} {host_name(n)}\n" for n in range(1, MAX_HOSTS + 1))
+        _write(upper / "etc/hosts", f"127.0.0.1 localhost\n::1 localhost\n{others}")
+        network = (
+            f"[Match]\nName=host0\n[Network]\nAddress={self.address}/24\n"
+            f"Gateway={self.addresses.router}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+        )
+        _write(upper / "etc/systemd/network/10-lab.network", network)
+        public = private_key(self.folder).with_suffix(".pub").read_text(encoding="ascii")
+        _write(upper / "etc/ssh/authorized_keys", public)
+        make_key(upper / "etc/ssh/ssh_host_ed25519_key", self.name)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o644)

@@ -1,0 +1,139 @@
+"""The premises from nothing to up, from up to another number of hosts, and from anything back to nothing."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.console import Progress, say
+from lab import LabError, cgroups
+from lab.premises import access, network, space
+from lab.premises.addresses import MAX_HOSTS, Addresses, host_name
+from lab.premises.base import base_tree
+from lab.premises.host import Host
+from lab.premises.record import Record, cgroup_of, interface_of, load
+from lab.premises.remains import remains
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEFAULT_HOSTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Premises:
+    """Premises that are up."""
+
+    hosts: list[Host]
+    space: space.Space
+    addresses: Addresses
+
+    @property
+    def inventory(self) -> Path:
+        """The Ansible inventory."""
+        return access.inventory_of(self.space.folder)
+
+
+def bring_up(folder: Path, hosts: int | None = None) -> Premises:
+    """Make premises with this many hosts, or change those that are up to it; None keeps the number, or takes 2.
+
+    The caller holds the folder's lock. Raises LabError; what was made until then is found by `tear_down`.
+    """
+    if hosts is not None and not 1 <= hosts <= MAX_HOSTS:
+        raise LabError(f"{hosts} hosts: 1 to {MAX_HOSTS} are possible")
+    record = load(folder)
+    held = space.existing(record) if record and record.phase == "up" else None
+    if record is None or held is None:
+        if anything_of(folder):
+            say("a run that was killed, or a restart of the machine, left a lab behind: clearing it away")
+            tear_down(folder)
+        record, held = _begin(folder)
+    number = hosts or len(record.hosts) or DEFAULT_HOSTS
+    premises = _settle(record, held, [host_name(n) for n in range(1, number + 1)])
+    record.phase = "up"
+    record.save()
+    return premises
+
+
+def anything_of(folder: Path) -> bool:
+    """Say whether there is anything to tear down."""
+    return (folder / "premises").exists() or bool(remains(folder, patience_s=0))
+
+
+def _begin(folder: Path) -> tuple[Record, space.Space]:
+    base_tree()
+    record = Record(folder=folder)
+    record.save()
+    access.make_keys(folder)
+    cgroups.make(cgroup_of(folder))
+    held = space.create(record)
+    network.lay_out(record, held)
+    return record, held
+
+
+def _settle(record: Record, held: space.Space, wanted: list[str]) -> Premises:
+    """Remove the hosts that are too many or dead, start those that are missing, write the inventory."""
+    addresses = Addresses(record.network)
+    known = [Host(name, record.folder, addresses) for name in record.hosts]
+    kept = [host for host in known if host.name in wanted and host.running]
+    for host in known:
+        if host not in kept:
+            say(f"removing {host.name}")
+            host.remove(held)
+    record.hosts = [host.name for host in kept]
+    record.save()
+    new = [Host(name, record.folder, addresses) for name in wanted if name not in record.hosts]
+    if new:
+        _start(record, held, new)
+    hosts = [Host(name, record.folder, addresses) for name in wanted]
+    keys = {host.name: host.key for host in hosts}
+    access.write_access(record.folder, wanted, addresses, keys)
+    return Premises(hosts, held, addresses)
+
+
+def _start(record: Record, held: space.Space, new: list[Host]) -> None:
+    base = base_tree()
+    progress = Progress(f"{len(new)} host{'s' if len(new) > 1 else ''}")
+    for host in new:
+        progress.update(f"starting {host.name}")
+        record.hosts.append(host.name)
+        record.save()
+        host.start(base, held)
+    # The keys are pinned before the first connection is made.
+    everyone = [Host(name, record.folder, new[0].addresses) for name in record.hosts]
+    keys = {host.name: host.key for host in everyone}
+    access.write_access(record.folder, record.hosts, new[0].addresses, keys)
+    for host in new:
+        progress.update(f"waiting for {host.name}")
+        host.wait()
+    progress.done("up")
+
+
+def tear_down(folder: Path) -> None:
+    """Remove all of the premises, whatever a run that was killed at any point left of them, and check.
+
+    The caller holds the folder's lock. Raises LabError naming what is left.
+    """
+    record = load(folder)
+    if record:
+        record.phase = "stopping"
+        record.save()
+        access.hang_up(folder)
+        for process in (record.keeper, record.holder):
+            if process and not process.kill():
+                raise LabError(f"process {process.pid} does not end", remedy="run make lab-down again")
+    cgroups.kill(cgroup_of(folder))
+    cgroups.remove(cgroup_of(folder))
+    network.remove_interface(interface_of(folder))
+    left = remains(folder)
+    if left:
+        raise LabError(f"left behind: {', '.join(left)}", remedy="run make lab-down again")
+    # The record goes last: were this run killed, the next one would still know all.
+    premises = folder / "premises"
+    for path in premises.iterdir() if premises.is_dir() else ():
+        if record is None or path != record.file:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    shutil.rmtree(premises, ignore_errors=True)
+    if premises.exists():
+        raise LabError(f"left behind: {premises}", remedy="run make lab-down again")

@@ -1,0 +1,109 @@
+"""The networks of the lab, inside its namespaces: a bridge for the hosts, a router, and the world outside.
+
+    hosts -- premises (bridge) -- router -- wan ||| router -- outside
+                                    |
+                                 machine ||| this machine
+
+This machine itself gets one interface with one route, to the hosts; its own rules and settings stay as they are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.cache import exclusive
+from lab import lab_cache
+from lab.commands import run, succeeds
+from lab.premises.addresses import Addresses, free_network
+from lab.premises.record import interface_of
+from lab.premises.space import WAN
+
+if TYPE_CHECKING:
+    from lab.premises.record import Record
+    from lab.premises.space import Space
+
+BRIDGE = "premises"
+OUTWARD = "wan"
+"""The router's interface towards the world outside."""
+INWARD = "router"
+"""The interface of the world outside towards the router."""
+
+# Hosts may call out, nobody may call in, and this machine may call the hosts, as on any customer's premises.
+# What passes is counted by host; `gate` is empty until the link is cut or loses packets.
+_RULES = """
+table inet lab {
+  set sent { type ipv4_addr; flags dynamic; size 1024; }
+  set received { type ipv4_addr; flags dynamic; size 1024; }
+  set refused { type ipv4_addr; flags dynamic; size 1024; }
+  chain gate { }
+  chain outward { jump gate; update @sent { ip saddr counter }; accept; }
+  chain inward { jump gate; update @received { ip daddr counter }; accept; }
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    iifname "premises" oifname "premises" accept
+    iifname "machine" oifname "premises" accept
+    iifname "premises" oifname "machine" ct state established,related accept
+    iifname "premises" oifname "wan" jump outward
+    iifname "wan" oifname "premises" ct state established,related jump inward
+  }
+  chain translate {
+    type nat hook postrouting priority srcnat;
+    oifname "wan" masquerade
+  }
+}
+"""
+
+
+def lay_out(record: Record, space: Space) -> Addresses:
+    """Make the networks and choose their addresses, which are written down first.
+
+    Raises LabError where no range is free.
+    """
+    interface = interface_of(record.folder)
+    # Two labs of one machine must not choose the same range at the same time.
+    with exclusive(lab_cache() / "network.lock", "choosing addresses"):
+        record.network = free_network()
+        record.save()
+        addresses = Addresses(record.network)
+        peer = f"peer name machine netns {space.keeper}"
+        _ip(f"link add {interface} type veth {peer}\naddress add {addresses.machine}/30 dev {interface}\n"
+            f"link set {interface} up\nroute add {addresses.premises} via {addresses.router_inside} dev {interface}")
+    space.run(["ip", "netns", "add", WAN])
+    space.run(["ip", "-batch", "-"], stdin=_router(addresses))
+    space.run_outside(["ip", "-batch", "-"], stdin=_outside(addresses))
+    space.run(["nft", "-f", "-"], stdin=_RULES)
+    space.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
+    return addresses
+
+
+def _ip(lines: str) -> None:
+    run(["ip", "-batch", "-"], stdin=lines)
+
+
+def _router(addresses: Addresses) -> str:
+    return f"""
+link set lo up
+link add {BRIDGE} type bridge
+address add {addresses.router}/24 dev {BRIDGE}
+link set {BRIDGE} up
+address add {addresses.router_inside}/30 dev machine
+link set machine up
+link add {OUTWARD} type veth peer name {INWARD} netns {WAN}
+address add {addresses.router_outside}/24 dev {OUTWARD}
+link set {OUTWARD} up
+"""
+
+
+def _outside(addresses: Addresses) -> str:
+    return f"""
+link set lo up
+address add {addresses.outside}/24 dev {INWARD}
+link set {INWARD} up
+"""
+
+
+def remove_interface(name: str) -> None:
+    """Remove this machine's interface to a lab, if it is still there; its other end goes with it."""
+    if Path("/sys/class/net", name).exists():
+        succeeds(["ip", "link", "delete", name])

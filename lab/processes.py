@@ -1,0 +1,78 @@
+"""Processes by number and start time, so that a number which was given away again is never taken for ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+MARK = "LAB_OF"
+"""Environment variable that every lasting process of a lab carries: the lab's state folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process: its number, and when it started in clock ticks since the machine did."""
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> Process | None:
+        """Return the process that has this number now; None if there is none or it is a zombie."""
+        try:
+            # The second field, the name, may hold spaces and brackets: what follows its last bracket is fixed.
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] in {"Z", "X"} else cls(pid, int(fields[19]))
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return Process.of(self.pid) == self
+
+    def kill(self, *, patience_s: float = 10.0) -> bool:
+        """End it at once; return whether it is gone within `patience_s`."""
+        deadline = time.monotonic() + patience_s
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        while self.alive:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return True
+
+
+def children(pid: int) -> list[int]:
+    """Return the numbers of a process's children."""
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    except OSError:
+        return []
+    return [int(each) for each in text.split()]
+
+
+def all_pids() -> list[int]:
+    """Return the numbers of all processes that are seen from here."""
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+
+
+def marked(folder: Path) -> list[int]:
+    """Return the processes that carry the mark of the lab whose state folder this is."""
+    mark = f"{MARK}={folder}".encode()
+    found = []
+    for pid in all_pids():
+        with contextlib.suppress(OSError):
+            if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") and Process.of(pid):
+                found.append(pid)
+    return found
+
+
+def boot_id() -> str:
+    """Return what tells one start of the machine from the next: process numbers mean nothing across it."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

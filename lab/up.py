@@ -1,0 +1,44 @@
+"""`make lab`: bring the lab up, or change the number of its hosts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from engine.console import duration, say
+from lab import LabError, lock, state_folder
+from lab.machine import require
+from lab.premises.lifecycle import bring_up
+from lab.premises.record import load
+
+
+def up(hosts: int | None) -> None:
+    """Bring the premises up and say how they are reached."""
+    require()
+    folder, begun = state_folder(), time.monotonic()
+    with lock.exclusive(folder):
+        before = load(folder)
+        if before is None:
+            say("bringing the lab up: about half a minute, two minutes more for the first time")
+        premises = bring_up(folder, hosts)
+    names = ", ".join(f"{host.name} ({host.address})" for host in premises.hosts)
+    say(f"the lab is up: {names}; {duration(time.monotonic() - begun)}")
+    say(f"  ansible -i {premises.inventory} premises -m ping")
+    say("make lab-down removes it")
+
+
+def main() -> None:
+    """`python3 -m lab.up [--hosts N]`."""
+    parser = argparse.ArgumentParser(prog="make lab", description=__doc__)
+    parser.add_argument("--hosts", type=int, help="how many hosts (default: as many as are up, or 2)")
+    try:
+        up(parser.parse_args().hosts)
+    except LabError as error:
+        sys.exit(f"make lab: {error}")
+    except KeyboardInterrupt:
+        sys.exit("make lab: interrupted; run it again, or make lab-down to remove what is there")
+
+
+if __name__ == "__main__":
+    main()
