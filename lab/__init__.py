@@ -1,4 +1,4 @@
-"""The lab: a customer's premises on one Linux machine, real down to the kernel, and gone again by one command.
+"""The lab: a customer's premises on one Linux machine, real down to the kernel, gone by one command.
 
 Standard library only, like `engine` and `controller`: it runs before anything is installed.
 """

@@ -50,7 +50,7 @@ def kill(name: str) -> None:
 
 
 def remove(name: str, *, patience_s: float = 10.0) -> bool:
-    """Remove the group and those below it once they are empty; return whether it is gone within `patience_s`."""
+    """Remove the group and those below it once they are empty; False if that took too long."""
     group = hierarchy() / name
     deadline = time.monotonic() + patience_s
     while group.exists():

@@ -37,6 +37,8 @@ if __name__ == "__main__":
     try:
         main()
     except FileNotFoundError as error:
-        sys.exit(f"make lab-deps: {error.filename} is not here; install {', '.join(PACKAGES)} in your own way")
+        sys.exit(
+            f"make lab-deps: {error.filename} is not here; install {', '.join(PACKAGES)} in your own way"
+        )
     except KeyboardInterrupt:
         sys.exit("make lab-deps: interrupted; run it again")

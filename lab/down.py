@@ -23,7 +23,7 @@ def down() -> None:
         with contextlib.suppress(OSError):
             folder.parent.rmdir()
         if there:
-            say("the lab is down. Checked: no process, namespace, mount, interface, cgroup or file of it is left.")
+            say("the lab is down (checked): no process, namespace, mount, interface, cgroup or file is left")
             say(f"Kept: {lab_cache()}, so that the next start is quick; make clean removes that too.")
             return
     say("the lab is not up: nothing to remove")

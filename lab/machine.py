@@ -1,4 +1,4 @@
-"""What the lab needs of the machine: asked once, before anything is made, and the reason for tests to skip."""
+"""What the lab needs of the machine: asked before anything is made, and the reason for tests to skip."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def require() -> None:
     hierarchy()
     run(
         ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "true"],
-        remedy="this machine gives out no namespaces (a container without privileges?); use a virtual machine",
+        remedy="this machine gives out no namespaces (an unprivileged container?); use a virtual machine",
     )
 
 

@@ -24,7 +24,7 @@ class Process:
     def of(cls, pid: int) -> Process | None:
         """Return the process that has this number now; None if there is none or it is a zombie."""
         try:
-            # The second field, the name, may hold spaces and brackets: what follows its last bracket is fixed.
+            # The second field, the name, may hold spaces and brackets; what follows the last one is fixed.
             fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         except OSError:
             return None

@@ -1,4 +1,4 @@
-"""How the hosts are reached: a key pair of the lab's own, host keys known beforehand, an Ansible inventory."""
+"""How the hosts are reached: a key pair of the lab's own, pinned host keys, an Ansible inventory."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def make_key(path: Path, comment: str) -> None:
 
 
 def ssh_options(folder: Path) -> list[str]:
-    """Return the options of `ssh` that use the lab's key and refuse a host whose key is not the pinned one."""
+    """Return the options of `ssh` that refuse a host whose key is not the pinned one."""
     return [
         f"-oUserKnownHostsFile={known_hosts(folder)}",
         "-oGlobalKnownHostsFile=/dev/null",
@@ -69,7 +69,7 @@ def ssh(folder: Path, address: str, command: str, *, timeout_s: float = 30.0) ->
 
 
 def write_access(folder: Path, hosts: list[str], addresses: Addresses, host_keys: dict[str, str]) -> None:
-    """Write known_hosts and the inventory: the first host trains, the others serve; a single one does both."""
+    """Write known_hosts and the inventory: the first host trains, the others serve (a single one both)."""
     lines = [f"{addresses.host(name)} {host_keys[name]}\n" for name in hosts]
     _replace(known_hosts(folder), "".join(lines))
     _replace(inventory_of(folder), _inventory(folder, hosts, addresses))
@@ -82,7 +82,9 @@ def _inventory(folder: Path, hosts: list[str], addresses: Addresses) -> str:
         return f"    {name}:\n      hosts:\n{entries}"
 
     control = _control_folder(folder)
-    shared = f"    ansible_control_path_dir: '{control}'\n" if len(str(control)) <= _SOCKET_ROOM else ""
+    # Connections are shared in this lab's own folder: the next lab has the same addresses and other keys.
+    fits = len(str(control)) <= _SOCKET_ROOM
+    shared = f"ansible_control_path_dir: '{control}'" if fits else "ansible_ssh_args: '-oControlMaster=no'"
     return (
         "---\n# Written by make lab; make lab-down removes it.\n"
         "premises:\n  hosts:\n"
@@ -94,7 +96,8 @@ def _inventory(folder: Path, hosts: list[str], addresses: Addresses) -> str:
         f"    ansible_user: {USER}\n"
         "    ansible_python_interpreter: /usr/bin/python3\n"
         f"    ansible_ssh_private_key_file: '{private_key(folder)}'\n"
-        f"    ansible_ssh_common_args: '{' '.join(ssh_options(folder))}'\n" + shared
+        f"    ansible_ssh_common_args: '{' '.join(ssh_options(folder))}'\n"
+        f"    {shared}\n"
     )
 
 
@@ -103,7 +106,9 @@ def hang_up(folder: Path) -> None:
     control = _control_folder(folder)
     for socket in control.iterdir() if control.is_dir() else ():
         with contextlib.suppress(OSError):
-            succeeds(["ssh", "-F", "/dev/null", "-oControlPath=" + str(socket), "-O", "exit", "lab"], timeout_s=5)
+            succeeds(
+                ["ssh", "-F", "/dev/null", "-oControlPath=" + str(socket), "-O", "exit", "lab"], timeout_s=5
+            )
 
 
 def _replace(path: Path, text: str) -> None:

@@ -1,6 +1,6 @@
 """Which addresses the lab uses: 1,024 private ones that nothing on this machine uses already.
 
-The range falls into three networks: the premises, the link to the world outside, and the link to this machine.
+Three networks come out of the range: the premises, the link to the world outside, the link to this machine.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ def _read(text: str) -> ipaddress.IPv4Network:
     except ValueError as error:
         raise LabError(f"LAB_NETWORK={text}: {error}", remedy=f"write it as {_CANDIDATES[0]}") from None
     if not network.is_private or network.prefixlen != _PREFIX:
-        raise LabError(f"LAB_NETWORK={text}: not a private /{_PREFIX}", remedy=f"write it as {_CANDIDATES[0]}")
+        raise LabError(
+            f"LAB_NETWORK={text}: not a private /{_PREFIX}", remedy=f"write it as {_CANDIDATES[0]}"
+        )
     return network
 
 

@@ -56,7 +56,18 @@ truncate --size 0 /etc/machine-id
 """
 
 # Its own namespaces: a killed debootstrap leaves neither a mount nor a process behind.
-_ALONE = ("setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--")
+_ALONE = (
+    "setpriv",
+    "--pdeathsig",
+    "KILL",
+    "--",
+    "unshare",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--",
+)
 
 
 def recipe() -> str:
@@ -98,7 +109,11 @@ def _debootstrap(aside: Path, source: str, progress: Progress) -> None:
     command += [f"--include={','.join(_PACKAGES)}", _SUITE, str(aside), source]
     last: list[str] = []
     with subprocess.Popen(  # noqa: S603
-        [*_ALONE, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*_ALONE, *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         for line in process.stdout or ():
             last = [*last[-2:], line.strip().removeprefix("I: ")]

@@ -1,4 +1,4 @@
-"""One host: an overlay on the base tree, with a name, an address and a key of its own, booted by systemd-nspawn."""
+"""One host: an overlay on the base tree with its own name, address and key, booted by systemd-nspawn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 import socket
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import LabError, cgroups
@@ -17,6 +16,8 @@ from lab.premises.network import BRIDGE
 from lab.premises.record import cgroup_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lab.premises.space import Space
 
 BOOT_S = 120.0
@@ -111,7 +112,9 @@ class Host:
             (upper / each).mkdir(exist_ok=True)
             (upper / each).chmod(0o755)
         _write(upper / "etc/hostname", f"{self.name}\n")
-        others = "".join(f"{self.addresses.host(host_name(n))} {host_name(n)}\n" for n in range(1, MAX_HOSTS + 1))
+        others = "".join(
+            f"{self.addresses.host(host_name(n))} {host_name(n)}\n" for n in range(1, MAX_HOSTS + 1)
+        )
         _write(upper / "etc/hosts", f"127.0.0.1 localhost\n::1 localhost\n{others}")
         network = (
             f"[Match]\nName=host0\n[Network]\nAddress={self.address}/24\n"

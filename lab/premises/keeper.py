@@ -1,7 +1,7 @@
 """The first process of the lab's namespaces: it holds them open, and ending it ends everything in them.
 
-Run as a file, in namespaces that `unshare` made. It makes nothing before it has read `go`: by then it is
-written down, and where the run that started it was killed before that, it reads the end of its input and goes.
+Run as a file, in namespaces that `unshare` made. It does nothing before it has read `go`: by then it is
+written down. Where the run that started it was killed before that, it reads the end of its input and goes.
 """
 
 from __future__ import annotations

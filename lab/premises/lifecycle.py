@@ -36,7 +36,7 @@ class Premises:
 
 
 def bring_up(folder: Path, hosts: int | None = None) -> Premises:
-    """Make premises with this many hosts, or change those that are up to it; None keeps the number, or takes 2.
+    """Make premises with this many hosts, or change those that are up; None keeps the number, or takes 2.
 
     The caller holds the folder's lock. Raises LabError; what was made until then is found by `tear_down`.
     """
@@ -54,6 +54,16 @@ def bring_up(folder: Path, hosts: int | None = None) -> Premises:
     record.phase = "up"
     record.save()
     return premises
+
+
+def running(folder: Path) -> Premises:
+    """Return the premises that are up. Raises LabError where none are."""
+    record = load(folder)
+    held = space.existing(record) if record and record.phase == "up" else None
+    if record is None or held is None:
+        raise LabError("the lab is not up", remedy="make lab")
+    addresses = Addresses(record.network)
+    return Premises([Host(name, folder, addresses) for name in record.hosts], held, addresses)
 
 
 def anything_of(folder: Path) -> bool:
@@ -77,37 +87,35 @@ def _settle(record: Record, held: space.Space, wanted: list[str]) -> Premises:
     addresses = Addresses(record.network)
     known = [Host(name, record.folder, addresses) for name in record.hosts]
     kept = [host for host in known if host.name in wanted and host.running]
+    if kept != known:
+        access.hang_up(record.folder)  # a connection that is kept open would outlive its host
     for host in known:
         if host not in kept:
             say(f"removing {host.name}")
             host.remove(held)
     record.hosts = [host.name for host in kept]
     record.save()
-    new = [Host(name, record.folder, addresses) for name in wanted if name not in record.hosts]
-    if new:
-        _start(record, held, new)
     hosts = [Host(name, record.folder, addresses) for name in wanted]
-    keys = {host.name: host.key for host in hosts}
-    access.write_access(record.folder, wanted, addresses, keys)
+    if new := [host for host in hosts if host not in kept]:
+        _start(record, held, new)
+    # The keys are pinned before the first connection is made.
+    access.write_access(record.folder, wanted, addresses, {host.name: host.key for host in hosts})
+    progress = Progress(f"{len(hosts)} host{'s' if len(hosts) > 1 else ''}")
+    for host in hosts:
+        progress.update(f"waiting for {host.name}")
+        host.wait()
+    if new:
+        progress.done("up")
     return Premises(hosts, held, addresses)
 
 
 def _start(record: Record, held: space.Space, new: list[Host]) -> None:
     base = base_tree()
-    progress = Progress(f"{len(new)} host{'s' if len(new) > 1 else ''}")
     for host in new:
-        progress.update(f"starting {host.name}")
+        say(f"starting {host.name}")
         record.hosts.append(host.name)
         record.save()
         host.start(base, held)
-    # The keys are pinned before the first connection is made.
-    everyone = [Host(name, record.folder, new[0].addresses) for name in record.hosts]
-    keys = {host.name: host.key for host in everyone}
-    access.write_access(record.folder, record.hosts, new[0].addresses, keys)
-    for host in new:
-        progress.update(f"waiting for {host.name}")
-        host.wait()
-    progress.done("up")
 
 
 def tear_down(folder: Path) -> None:

@@ -4,7 +4,7 @@
                                     |
                                  machine ||| this machine
 
-This machine itself gets one interface with one route, to the hosts; its own rules and settings stay as they are.
+This machine itself gets one interface with one route, to the hosts; its rules and settings stay as they are.
 """
 
 from __future__ import annotations
@@ -66,19 +66,17 @@ def lay_out(record: Record, space: Space) -> Addresses:
         record.network = free_network()
         record.save()
         addresses = Addresses(record.network)
-        peer = f"peer name machine netns {space.keeper}"
-        _ip(f"link add {interface} type veth {peer}\naddress add {addresses.machine}/30 dev {interface}\n"
-            f"link set {interface} up\nroute add {addresses.premises} via {addresses.router_inside} dev {interface}")
+        peer = ["peer", "name", "machine", "netns", str(space.keeper)]
+        run(["ip", "link", "add", interface, "type", "veth", *peer])
+        run(["ip", "address", "add", f"{addresses.machine}/30", "dev", interface])
+        run(["ip", "link", "set", interface, "up"])
+        run(["ip", "route", "add", addresses.premises, "via", addresses.router_inside, "dev", interface])
     space.run(["ip", "netns", "add", WAN])
     space.run(["ip", "-batch", "-"], stdin=_router(addresses))
     space.run_outside(["ip", "-batch", "-"], stdin=_outside(addresses))
     space.run(["nft", "-f", "-"], stdin=_RULES)
     space.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
     return addresses
-
-
-def _ip(lines: str) -> None:
-    run(["ip", "-batch", "-"], stdin=lines)
 
 
 def _router(addresses: Addresses) -> str:

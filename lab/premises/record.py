@@ -1,7 +1,7 @@
 """What is written down about a running lab, always before the thing itself is made.
 
-Names that follow from the state folder alone (the cgroup, the interface on this machine) need no writing down:
-a teardown finds them even where no record was left.
+Names that follow from the state folder alone (the cgroup, the interface on this machine) need no writing
+down: a teardown finds them even where no record was left.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lab.processes import Process, boot_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Phase = Literal["starting", "up", "stopping"]
 
@@ -52,7 +54,8 @@ class Record:
 
 
 def load(folder: Path) -> Record | None:
-    """Read what was written down; None where nothing was. After a restart of the machine no process is ours."""
+    """Read what was written down; None where nothing was. After a restart of the machine no process is
+    ours."""
     try:
         told = json.loads((folder / "premises" / "record.json").read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 def remains(folder: Path, *, patience_s: float = 20.0) -> list[str]:
     """Name every process, namespace, mount, interface and cgroup of the lab that is there after `patience_s`.
 
-    Rules and further interfaces, mounts and processes live in the lab's namespaces, so they are gone with those.
-    The kernel takes namespaces and what is in them away a moment after the last process ended: hence the wait.
+    Rules and all other interfaces and mounts live in the lab's namespaces, so they are gone with those. The
+    kernel takes namespaces and what is in them away a moment after the last process ended: hence the wait.
     """
     deadline = time.monotonic() + patience_s
     while (left := list(_remains(folder))) and time.monotonic() < deadline:
@@ -47,5 +46,5 @@ def _held(namespaces: set[tuple[str, int]]) -> Iterator[str]:
     for pid in all_pids():
         for kind, inode in namespaces:
             with contextlib.suppress(OSError):
-                if os.stat(f"/proc/{pid}/ns/{kind}").st_ino == inode:
+                if Path(f"/proc/{pid}/ns/{kind}").stat().st_ino == inode:
                     yield f"{kind} namespace of process {pid}"

@@ -47,11 +47,11 @@ class Space:
 
     @property
     def wan_network(self) -> Path:
-        """The network beyond the router, as a file for `nsenter --net=`: for servers that stand in for a cloud."""
+        """The network beyond the router, as a file for `nsenter --net=`: for what stands in for a cloud."""
         return Path(f"/proc/{self.keeper}/root/run/netns/{WAN}")
 
     def spawn(self, command: Sequence[str], *, cgroup: str, log: Path) -> None:
-        """Start a lasting process in all of the namespaces, in a cgroup of its own, with its output in a file."""
+        """Start a lasting process in the namespaces, in a cgroup of its own, with its output in a file."""
         group = f"/sys/fs/cgroup/{cgroup}"
         script = 'mkdir -p "$0" && echo 0 > "$0/cgroup.procs" && exec "$@"'
         enter = ["nsenter", f"--target={self.keeper}", "--mount", "--net", "--pid", "--"]
@@ -80,8 +80,8 @@ def create(record: Record) -> Space:
             env=_environment(record.folder),
             cwd="/",
         )
-    assert starting.stdin
-    assert starting.stdout
+    if starting.stdin is None or starting.stdout is None:
+        raise AssertionError("unreachable: both are pipes")
     with starting, starting.stdin, starting.stdout:
         holder = int(starting.stdout.readline() or 0)
         keeper = _only_child(holder)
@@ -93,7 +93,7 @@ def create(record: Record) -> Space:
         if not keeper or starting.stdout.readline() != b"ready\n":
             told = (record.file.parent / "keeper.log").read_text(encoding="utf-8", errors="replace").strip()
             raise LabError(f"no namespaces could be made: {told[-300:] or 'unshare ended without a word'}")
-    record.namespaces = {kind: os.stat(f"/proc/{keeper}/ns/{kind}").st_ino for kind in _KINDS}
+    record.namespaces = {kind: Path(f"/proc/{keeper}/ns/{kind}").stat().st_ino for kind in _KINDS}
     record.save()
     space = Space(keeper, record.folder)
     # What tools keep in /run is the lab's own, and goes with it; a host is to see the same cgroups anywhere.

@@ -1,0 +1,121 @@
+"""The link between the premises and the world outside: cut, restored, slowed, and watched host by host."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lab import LabError
+from lab.premises.addresses import Addresses
+from lab.premises.network import INWARD, OUTWARD
+from lab.premises.record import load
+from lab.premises.space import WAN
+
+if TYPE_CHECKING:
+    from lab.premises.space import Space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What one host exchanged with the world outside: whole IP packets, and their bytes."""
+
+    sent: int = 0
+    sent_bytes: int = 0
+    received: int = 0
+    received_bytes: int = 0
+    refused: int = 0
+    """Packets on their way out that the router threw away, because the link was cut or loses some."""
+
+    def __sub__(self, before: Traffic) -> Traffic:
+        return Traffic(
+            sent=self.sent - before.sent,
+            sent_bytes=self.sent_bytes - before.sent_bytes,
+            received=self.received - before.received,
+            received_bytes=self.received_bytes - before.received_bytes,
+            refused=self.refused - before.refused,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wan:
+    """The link of premises that are up. Each call sets all of it: `slow` on a cut link lets packets pass."""
+
+    space: Space
+
+    def cut(self) -> None:
+        """Let nothing through in either direction, as a broken line does: packets vanish, nobody is told."""
+        self._gate('iifname "premises" update @refused { ip saddr counter } drop', 'iifname "wan" drop')
+
+    def restore(self) -> None:
+        """Let everything through, at full speed."""
+        self._unshape()
+        self._gate()
+
+    def slow(self, *, delay_ms: float = 0, rate_kbit: float = 0, loss_percent: float = 0) -> None:
+        """Slow the link down; what is not named is as it was when new.
+
+        Each holds for each direction: `delay_ms` is added (so twice that to a round trip), `rate_kbit` is
+        kilobits per second, `loss_percent` of the packets are lost. Raises LabError where the kernel cannot
+        delay packets (it has no netem).
+        """
+        if min(delay_ms, rate_kbit, loss_percent) < 0 or loss_percent > 100:
+            raise LabError("a delay and a rate are 0 or more, a loss is between 0 and 100 percent")
+        self._unshape()
+        if delay_ms:
+            rate = ["rate", f"{rate_kbit:g}kbit"] if rate_kbit else []
+            self._shape(["netem", "delay", f"{delay_ms:g}ms", *rate])
+        elif rate_kbit:
+            self._shape(["tbf", "rate", f"{rate_kbit:g}kbit", "burst", "16kb", "latency", "400ms"])
+        share = round(loss_percent * 100)
+        lost = f"numgen random mod 10000 < {share}"
+        refuse = f'iifname "premises" {lost} update @refused {{ ip saddr counter }} drop'
+        self._gate(*([refuse, f'iifname "wan" {lost} drop'] if share else []))
+
+    def capture(self) -> dict[str, Traffic]:
+        """Return what each host exchanged since the router started; subtract two captures for a span."""
+        record = load(self.space.folder)
+        if record is None:
+            raise LabError("the lab is not up", remedy="make lab")
+        sent, received, refused = (self._counters(name) for name in ("sent", "received", "refused"))
+        traffic = {}
+        for name in record.hosts:
+            address = Addresses(record.network).host(name)
+            out, back = sent.get(address, (0, 0)), received.get(address, (0, 0))
+            lost = refused.get(address, (0, 0))[0]
+            traffic[name] = Traffic(
+                sent=out[0], sent_bytes=out[1], received=back[0], received_bytes=back[1], refused=lost
+            )
+        return traffic
+
+    def _counters(self, name: str) -> dict[str, tuple[int, int]]:
+        told = json.loads(self.space.run(["nft", "--json", "list", "set", "inet", "lab", name]))
+        (entry,) = (each["set"] for each in told["nftables"] if "set" in each)
+        elements = [each["elem"] for each in entry.get("elem", [])]
+        return {each["val"]: (each["counter"]["packets"], each["counter"]["bytes"]) for each in elements}
+
+    def _gate(self, *rules: str) -> None:
+        """Replace what the gate refuses, in one transaction."""
+        lines = ["flush chain inet lab gate", *(f"add rule inet lab gate {rule}" for rule in rules)]
+        self.space.run(["nft", "-f", "-"], stdin="\n".join(lines) + "\n")
+
+    def _shape(self, discipline: list[str]) -> None:
+        try:
+            for where, interface in _ENDS:
+                self.space.run([*where, "tc", "qdisc", "replace", "dev", interface, "root", *discipline])
+        except LabError as error:
+            self._unshape()
+            if discipline[0] == "netem" and "kind is unknown" in str(error):
+                remedy = "load the module sch_netem, or slow by rate and loss alone"
+                raise LabError("this kernel cannot delay packets: it has no netem", remedy=remedy) from None
+            raise
+
+    def _unshape(self) -> None:
+        for where, interface in _ENDS:
+            shown = self.space.run([*where, "tc", "-json", "qdisc", "show", "dev", interface, "root"])
+            if any(each["kind"] in {"netem", "tbf"} for each in json.loads(shown or "[]")):
+                self.space.run([*where, "tc", "qdisc", "delete", "dev", interface, "root"])
+
+
+# Each end shapes what it sends: the router towards the world, the world towards the router.
+_ENDS: tuple[tuple[list[str], str], ...] = (([], OUTWARD), (["ip", "netns", "exec", WAN], INWARD))

@@ -1,0 +1,43 @@
+"""`python3 -m lab.wan`: cut, restore, slow and watch the link between the premises and the world outside."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from lab import LabError, state_folder
+from lab.machine import require
+from lab.premises.lifecycle import running
+from lab.premises.wan import Wan
+
+
+def main() -> None:
+    """`python3 -m lab.wan cut | restore | slow [--delay MS] [--rate KBIT] [--loss PERCENT] | show`."""
+    parser = argparse.ArgumentParser(prog="python3 -m lab.wan", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("cut", help="let nothing through")
+    commands.add_parser("restore", help="let everything through at full speed")
+    commands.add_parser("show", help="packets of each host since the lab started")
+    slow = commands.add_parser("slow", help="delay, throttle, lose packets; each direction")
+    slow.add_argument("--delay", type=float, default=0, metavar="MS", help="milliseconds (default: none)")
+    slow.add_argument(
+        "--rate", type=float, default=0, metavar="KBIT", help="kilobits per second (default: full)"
+    )
+    slow.add_argument("--loss", type=float, default=0, metavar="PERCENT", help="of the packets (default: 0)")
+    wanted = parser.parse_args()
+    try:
+        require()
+        wan = Wan(running(state_folder()).space)
+        if wanted.command == "slow":
+            wan.slow(delay_ms=wanted.delay, rate_kbit=wanted.rate, loss_percent=wanted.loss)
+        elif wanted.command == "show":
+            for host, traffic in wan.capture().items():
+                print(f"{host}: sent {traffic.sent}, received {traffic.received}, refused {traffic.refused}")
+        else:
+            {"cut": wan.cut, "restore": wan.restore}[wanted.command]()
+    except LabError as error:
+        sys.exit(f"lab.wan: {error}")
+
+
+if __name__ == "__main__":
+    main()
