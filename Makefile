@@ -4,10 +4,10 @@ STACK ?= s3-local
 VENV := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down env check test bench lock clean
+.PHONY: help up down env check test bench lab lab-down lab-deps lock clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 up: ## train, release and serve a real model on this machine, and ask it a question
 	@$(PYTHON) -m controller.up $(STACK)
@@ -35,6 +35,15 @@ test: ## everything: real engine, real services, real models
 bench: ## our server and training loop beside their peers
 	@$(PYTHON) -m controller.virtualenv bench
 	$(VENV)/python -m benchmarks
+
+lab: ## disposable hosts on this machine, as a customer's premises (root): make lab HOSTS=5
+	@$(PYTHON) -m lab.up $(if $(HOSTS),--hosts $(HOSTS))
+
+lab-down: ## remove the lab, and check that nothing of it is left
+	@$(PYTHON) -m lab.down
+
+lab-deps: ## install the Debian packages that the lab needs (root)
+	@$(PYTHON) -m lab.deps
 
 lock: ## pin every dependency with hashes again
 	@$(PYTHON) -m controller.virtualenv control

@@ -10,6 +10,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+pytest_plugins = ["lab.fixtures"]
+
 # What continuous integration really lacks; a skip's reason begins with one of these words.
 _ALLOWED_IN_CI = (
     "needs a GPU",  # the runners have none

@@ -20,7 +20,7 @@ def up(hosts: int | None) -> None:
     with lock.exclusive(folder):
         before = load(folder)
         if before is None:
-            say("bringing the lab up: about half a minute, two minutes more for the first time")
+            say("bringing the lab up: seconds, and about two minutes more for the first time")
         premises = bring_up(folder, hosts)
     names = ", ".join(f"{host.name} ({host.address})" for host in premises.hosts)
     say(f"the lab is up: {names}; {duration(time.monotonic() - begun)}")

@@ -43,6 +43,8 @@ INFRASTRUCTURE = ("pulumi", "ansible_runner", "ansible", "components", "stacks",
         ("ansible", ("pulumi", "components", "stacks", "torch")),
         ("controller", ("components", "stacks", *TORCH)),
         ("engine", ("components", "stacks", "controller", *TORCH)),
+        ("lab", ("components", "stacks", "controller", *TORCH)),
+        ("lab/premises", ("pulumi", "ansible", "ansible_runner")),
     ],
 )
 def test_nothing_imports_against_the_direction_of_dependency(folder: str, modules: tuple[str, ...]) -> None:
@@ -53,20 +55,20 @@ def test_nothing_imports_against_the_direction_of_dependency(folder: str, module
 def test_only_the_worker_calls_ansible_runner() -> None:
     callers = [
         str(file.relative_to(ROOT))
-        for folder in ("components", "stacks", "controller", "engine", "model", "tests")
+        for folder in ("components", "stacks", "controller", "engine", "lab", "model", "tests")
         for file in sorted((ROOT / folder).rglob("*.py"))
         if "ansible_runner" in {name.split(".")[0] for name in imports_of(file)}
     ]
     assert callers == ["components/premises/worker.py"]
 
 
-def test_engine_and_controller_need_the_standard_library_alone() -> None:
+def test_what_runs_before_anything_is_installed_needs_the_standard_library_alone() -> None:
     foreign = [
         f"{file.relative_to(ROOT)} imports {name}"
-        for folder in ("engine", "controller")
+        for folder in ("engine", "controller", "lab/premises")
         for file in sorted((ROOT / folder).rglob("*.py"))
         for name in sorted(imports_of(file))
-        if name.split(".")[0] not in {*sys.stdlib_module_names, "engine", "controller"}
+        if name.split(".")[0] not in {*sys.stdlib_module_names, "engine", "controller", "lab"}
     ]
     assert foreign == []
 

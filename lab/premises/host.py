@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import socket
 import time
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 BOOT_S = 120.0
 """How long a host may take until it can be logged in to, in seconds; about ten on an idle machine."""
+
+_FIRST_PROCESS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +76,16 @@ class Host:
         space.spawn(boot, cgroup=self.cgroup, log=self.home / "console.log")
 
     def wait(self) -> None:
-        """Wait until it can be logged in to. Raises LabError with the end of its console after 120 s."""
-        deadline = time.monotonic() + BOOT_S
-        reason = "no answer on port 22"
-        while time.monotonic() < deadline:
+        """Wait until it can be logged in to. Raises LabError with its last words when it ends or hangs."""
+        begun = time.monotonic()
+        reason = f"no answer on port 22 within {BOOT_S:.0f} s"
+        seen_alive = False
+        while time.monotonic() - begun < BOOT_S:
+            alive = self.running
+            if not alive and (seen_alive or time.monotonic() - begun > _FIRST_PROCESS_S):
+                reason = "it ended"
+                break
+            seen_alive = seen_alive or alive
             if self._listens():
                 try:
                     ssh(self.folder, self.address, "true")
@@ -84,10 +93,10 @@ class Host:
                     reason = str(error)
                 else:
                     return
-            time.sleep(0.2)
-        log = (self.home / "console.log").read_text(encoding="utf-8", errors="replace").split("\n")
-        told = " | ".join(line.strip() for line in log[-6:] if line.strip())
-        raise LabError(f"{self.name} did not start within {BOOT_S:.0f} s: {reason}; its console says: {told}")
+            time.sleep(0.1)
+        raise LabError(
+            f"{self.name} cannot be logged in to: {reason}; its console says: {self._last_words()}"
+        )
 
     def remove(self, space: Space | None) -> None:
         """End its processes and remove its files; there may be any part of it or none."""
@@ -97,6 +106,11 @@ class Host:
             with contextlib.suppress(LabError):  # not mounted, where its start was broken off
                 space.run(["umount", str(self.home / "root")])
         shutil.rmtree(self.home, ignore_errors=True)
+
+    def _last_words(self) -> str:
+        log = self.home / "console.log"
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        return " | ".join(line.strip() for line in text.splitlines()[-6:] if line.strip()) or "nothing"
 
     def _listens(self) -> bool:
         try:
@@ -112,6 +126,7 @@ class Host:
             (upper / each).mkdir(exist_ok=True)
             (upper / each).chmod(0o755)
         _write(upper / "etc/hostname", f"{self.name}\n")
+        _write(upper / "etc/machine-id", f"{uuid.uuid4().hex}\n")
         others = "".join(
             f"{self.addresses.host(host_name(n))} {host_name(n)}\n" for n in range(1, MAX_HOSTS + 1)
         )

@@ -86,7 +86,7 @@ def _settle(record: Record, held: space.Space, wanted: list[str]) -> Premises:
     """Remove the hosts that are too many or dead, start those that are missing, write the inventory."""
     addresses = Addresses(record.network)
     known = [Host(name, record.folder, addresses) for name in record.hosts]
-    kept = [host for host in known if host.name in wanted and host.running]
+    kept = [host for host in known if host.name in wanted and _answers(host)]
     if kept != known:
         access.hang_up(record.folder)  # a connection that is kept open would outlive its host
     for host in known:
@@ -100,13 +100,25 @@ def _settle(record: Record, held: space.Space, wanted: list[str]) -> Premises:
         _start(record, held, new)
     # The keys are pinned before the first connection is made.
     access.write_access(record.folder, wanted, addresses, {host.name: host.key for host in hosts})
-    progress = Progress(f"{len(hosts)} host{'s' if len(hosts) > 1 else ''}")
-    for host in hosts:
+    progress = Progress(f"{len(new)} host{'s' if len(new) > 1 else ''}")
+    for host in new:
         progress.update(f"waiting for {host.name}")
         host.wait()
     if new:
         progress.done("up")
     return Premises(hosts, held, addresses)
+
+
+def _answers(host: Host) -> bool:
+    """Whether a host that a former run started is up; one that is still starting gets the time to."""
+    if not host.running:
+        return False
+    try:
+        host.wait()
+    except LabError as error:
+        say(str(error))
+        return False
+    return True
 
 
 def _start(record: Record, held: space.Space, new: list[Host]) -> None:

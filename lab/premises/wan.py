@@ -68,7 +68,7 @@ class Wan:
         elif rate_kbit:
             self._shape(["tbf", "rate", f"{rate_kbit:g}kbit", "burst", "16kb", "latency", "400ms"])
         share = round(loss_percent * 100)
-        lost = f"numgen random mod 10000 < {share}"
+        lost = f"numgen random mod 10000 < {share}" if share < 10000 else ""
         refuse = f'iifname "premises" {lost} update @refused {{ ip saddr counter }} drop'
         self._gate(*([refuse, f'iifname "wan" {lost} drop'] if share else []))
 

@@ -1,0 +1,76 @@
+"""Ansible as a user calls it, and what the machine looks like beside a lab."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+class Ansible(Protocol):
+    def __call__(self, inventory: Path, *arguments: str) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture
+def ansible() -> Ansible:
+    """`ansible -i INVENTORY premises ...`, with the settings that the playbooks run with."""
+
+    def call(inventory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [Path(sys.executable).parent / "ansible", "-i", inventory, "premises", *arguments],
+            cwd=ROOT / "ansible",
+            env=os.environ | {"LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return call
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    """The command line of `make lab` and its kin, which run in the state folder that LAB_STATE names."""
+    return [sys.executable, "-m", f"lab.{name}", *arguments]
+
+
+def finish(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run such a command to its end."""
+    return subprocess.run(command(name, *arguments), cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def machine(mark: str) -> dict[str, object]:
+    """What a lab could leave on this machine, looked up without the lab's own code.
+
+    Interfaces, routes, mounts and cgroups are all of the machine's. Processes are those that mention `mark`,
+    part of the path of the lab's state folder, in their command line or environment.
+    """
+    told = {
+        "interfaces": sorted(path.name for path in Path("/sys/class/net").iterdir()),
+        "routes": Path("/proc/net/route").read_text(),
+        "mounts": sorted(
+            line.split(" ", 4)[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        ),
+        "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").rglob("scenario-lab-*")),
+        "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
+    }
+    return told | {"processes": [pid for pid in _processes() if _mentions(pid, mark)]}
+
+
+def _processes() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+
+
+def _mentions(pid: int, mark: str) -> bool:
+    try:
+        return any(
+            mark.encode() in Path(f"/proc/{pid}/{file}").read_bytes() for file in ("cmdline", "environ")
+        )
+    except OSError:
+        return False
