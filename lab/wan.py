@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from lab import LabError, state_folder
@@ -12,7 +13,7 @@ from lab.premises.wan import Wan
 
 
 def main() -> None:
-    """`python3 -m lab.wan cut | restore | slow [--delay MS] [--rate KBIT] [--loss PERCENT] | show`."""
+    """`python3 -m lab.wan cut | restore | slow [--delay MS] [--rate KBIT] [--loss PERCENT] | show | run`."""
     parser = argparse.ArgumentParser(prog="python3 -m lab.wan", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("cut", help="let nothing through")
@@ -24,11 +25,15 @@ def main() -> None:
         "--rate", type=float, default=0, metavar="KBIT", help="kilobits per second (default: full)"
     )
     slow.add_argument("--loss", type=float, default=0, metavar="PERCENT", help="of the packets (default: 0)")
+    inside = commands.add_parser("run", help="run a command outside the premises: a server, say")
+    inside.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
     wanted = parser.parse_args()
     try:
         require()
         wan = Wan(running(state_folder()).space)
-        if wanted.command == "slow":
+        if wanted.command == "run":
+            os.execvp("nsenter", ["nsenter", f"--net={wan.space.wan_network}", "--", *wanted.argv])  # noqa: S606, S607
+        elif wanted.command == "slow":
             wan.slow(delay_ms=wanted.delay, rate_kbit=wanted.rate, loss_percent=wanted.loss)
         elif wanted.command == "show":
             for host, traffic in wan.capture().items():

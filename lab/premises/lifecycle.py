@@ -14,6 +14,7 @@ from lab.premises.base import base_tree
 from lab.premises.host import Host
 from lab.premises.record import Record, cgroup_of, interface_of, load
 from lab.premises.remains import remains
+from lab.processes import Process, marked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,17 +139,19 @@ def tear_down(folder: Path) -> None:
     record = load(folder)
     if record:
         record.phase = "stopping"
+        if held := space.existing(record):
+            record.inhabitants = held.inhabitants()
         record.save()
         access.hang_up(folder)
-        for process in (record.keeper, record.holder):
-            if process and not process.kill():
-                raise LabError(f"process {process.pid} does not end", remedy="run make lab-down again")
+    _end_processes(record, folder)
     cgroups.kill(cgroup_of(folder))
     cgroups.remove(cgroup_of(folder))
     network.remove_interface(interface_of(folder))
     left = remains(folder)
     if left:
-        raise LabError(f"left behind: {', '.join(left)}", remedy="run make lab-down again")
+        raise LabError(
+            f"left behind: {', '.join(left)}", remedy="end what is named, and run make lab-down again"
+        )
     # The record goes last: were this run killed, the next one would still know all.
     premises = folder / "premises"
     for path in premises.iterdir() if premises.is_dir() else ():
@@ -157,3 +160,11 @@ def tear_down(folder: Path) -> None:
     shutil.rmtree(premises, ignore_errors=True)
     if premises.exists():
         raise LabError(f"left behind: {premises}", remedy="run make lab-down again")
+
+
+def _end_processes(record: Record | None, folder: Path) -> None:
+    """End the keeper, and with it all that lives in its namespaces; then what carries the lab's mark."""
+    known = [record.keeper, record.holder] if record else []
+    for process in (*known, *map(Process.of, marked(folder))):
+        if process and not process.kill():
+            raise LabError(f"process {process.pid} does not end", remedy="run make lab-down again")

@@ -31,8 +31,8 @@ class Record:
     """`unshare`, whose end ends the keeper."""
     keeper: Process | None = None
     """The first process of the lab's namespaces."""
-    namespaces: dict[str, int] = field(default_factory=dict)
-    """Kind to inode number, for the check after teardown."""
+    inhabitants: list[Process] = field(default_factory=list)
+    """Who was in the namespaces when the teardown began: a guest from outside would keep them."""
     network: str = ""
     """The range that the lab's addresses come from."""
     hosts: list[str] = field(default_factory=list)
@@ -54,16 +54,22 @@ class Record:
 
 
 def load(folder: Path) -> Record | None:
-    """Read what was written down; None where nothing was. After a restart of the machine no process is
-    ours."""
+    """Read what was written down; None where nothing was.
+
+    After a restart of the machine no process is ours. A file that makes no sense tells of a start that came to
+    nothing: its lab is cleared away by the marks of its processes.
+    """
     try:
         told = json.loads((folder / "premises" / "record.json").read_text(encoding="utf-8"))
+        same_boot = told["boot"] == boot_id()
+        for name in ("holder", "keeper"):
+            told[name] = Process(**told[name]) if told[name] and same_boot else None
+        told["inhabitants"] = [Process(**each) for each in told["inhabitants"] if same_boot]
+        return Record(**told | {"folder": folder})
     except FileNotFoundError:
         return None
-    same_boot = told["boot"] == boot_id()
-    for name in ("holder", "keeper"):
-        told[name] = Process(**told[name]) if told[name] and same_boot else None
-    return Record(**told | {"folder": folder})
+    except (ValueError, KeyError, TypeError):
+        return Record(folder=folder)
 
 
 def lab_id(folder: Path) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.cgroups import hierarchy
 from lab.premises.record import cgroup_of, interface_of, load
-from lab.processes import all_pids, marked
+from lab.processes import marked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def remains(folder: Path, *, patience_s: float = 20.0) -> list[str]:
+def remains(folder: Path, *, patience_s: float = 10.0) -> list[str]:
     """Name every process, namespace, mount, interface and cgroup of the lab that is there after `patience_s`.
 
     Rules and all other interfaces and mounts live in the lab's namespaces, so they are gone with those. The
@@ -30,8 +29,10 @@ def remains(folder: Path, *, patience_s: float = 20.0) -> list[str]:
 def _remains(folder: Path) -> Iterator[str]:
     yield from (f"process {pid}" for pid in marked(folder))
     record = load(folder)
-    if record and record.namespaces:
-        yield from _held(set(record.namespaces.items()))
+    if record:
+        yield from (
+            f"process {each.pid}, in the lab's namespaces" for each in record.inhabitants if each.alive
+        )
     for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
         point = Path(line.split()[4].replace("\\040", " "))
         if point.is_relative_to(folder):
@@ -40,11 +41,3 @@ def _remains(folder: Path) -> Iterator[str]:
         yield f"interface {interface_of(folder)}"
     if (group := hierarchy() / cgroup_of(folder)).exists():
         yield f"cgroup {group}"
-
-
-def _held(namespaces: set[tuple[str, int]]) -> Iterator[str]:
-    for pid in all_pids():
-        for kind, inode in namespaces:
-            with contextlib.suppress(OSError):
-                if Path(f"/proc/{pid}/ns/{kind}").stat().st_ino == inode:
-                    yield f"{kind} namespace of process {pid}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lab import LabError
 from lab.commands import run
-from lab.processes import MARK, Process, children
+from lab.processes import MARK, Process, all_pids, children
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +24,9 @@ WAN = "wan"
 """The namespace beyond the router: the world outside the premises."""
 
 _KEEPER = Path(__file__).with_name("keeper.py")
+_KINDS = ("mnt", "net", "pid")
 _DETACHED = ("setsid", "--fork")
 """Lasting processes are nobody's children, and outlive the run that starts them."""
-_KINDS = ("mnt", "net", "pid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,13 @@ class Space:
     def wan_network(self) -> Path:
         """The network beyond the router, as a file for `nsenter --net=`: for what stands in for a cloud."""
         return Path(f"/proc/{self.keeper}/root/run/netns/{WAN}")
+
+    def inhabitants(self) -> list[Process]:
+        """List the processes in any of the namespaces, as seen from this machine."""
+        places = [*(Path(f"/proc/{self.keeper}/ns/{kind}") for kind in _KINDS), self.wan_network]
+        # The numbers are compared while the namespaces exist: the kernel soon gives them to others.
+        numbers = {place.stat().st_ino for place in places if place.exists()}
+        return [process for pid in all_pids() if _namespaces(pid) & numbers and (process := Process.of(pid))]
 
     def spawn(self, command: Sequence[str], *, cgroup: str, log: Path) -> None:
         """Start a lasting process in the namespaces, in a cgroup of its own, with its output in a file."""
@@ -93,8 +100,6 @@ def create(record: Record) -> Space:
         if not keeper or starting.stdout.readline() != b"ready\n":
             told = (record.file.parent / "keeper.log").read_text(encoding="utf-8", errors="replace").strip()
             raise LabError(f"no namespaces could be made: {told[-300:] or 'unshare ended without a word'}")
-    record.namespaces = {kind: Path(f"/proc/{keeper}/ns/{kind}").stat().st_ino for kind in _KINDS}
-    record.save()
     space = Space(keeper, record.folder)
     # What tools keep in /run is the lab's own, and goes with it; a host is to see the same cgroups anywhere.
     space.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"])
@@ -107,6 +112,14 @@ def existing(record: Record) -> Space | None:
     if record.keeper and record.keeper.alive and record.holder and record.holder.alive:
         return Space(record.keeper.pid, record.folder)
     return None
+
+
+def _namespaces(pid: int) -> set[int]:
+    found = set()
+    for kind in _KINDS:
+        with contextlib.suppress(OSError):
+            found.add(Path(f"/proc/{pid}/ns/{kind}").stat().st_ino)
+    return found
 
 
 def _only_child(pid: int) -> int:

@@ -7,6 +7,7 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,59 @@ def test_a_start_that_is_killed_at_any_point_is_cleared_away_and_the_next_one_wo
         assert machine(lab_folder.parent.name) == before, f"killed after {moment:.3f} s"
         assert not lab_folder.exists()
     print(f"killed in {whole:.1f} s at: {sorted(seen)}")
+    assert finish("up").returncode == 0
+
+
+_KILLED_AT_STEP = """
+import os, signal, subprocess, sys
+
+at, steps = int(sys.argv.pop()), 0
+
+
+def counted(real):
+    def call(*arguments, **options):
+        global steps
+        steps += 1
+        if steps == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **options)
+
+    return call
+
+
+class Popen(subprocess.Popen):
+    __init__ = counted(subprocess.Popen.__init__)
+
+
+subprocess.Popen, os.fsync = Popen, counted(os.fsync)
+from lab.up import main
+
+main()
+print(steps)
+"""
+
+
+def killed_at_step(step: int) -> subprocess.CompletedProcess[str]:
+    """`make lab` that is killed before its n-th step: a program that it runs, or a record that it writes."""
+    line = [sys.executable, "-c", _KILLED_AT_STEP, str(step)]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120 + 30 * KILLS)
+def test_between_any_two_steps_of_the_start_a_kill_leaves_nothing(lab_folder: Path) -> None:
+    before = machine(lab_folder.parent.name)
+    whole = killed_at_step(0)
+    assert whole.returncode == 0, whole.stderr
+    steps = int(whole.stdout)
+    assert steps > 25
+    assert finish("down").returncode == 0
+    for step in sorted(random.sample(range(1, steps + 1), min(KILLS, steps))):
+        killed_at_step(step)
+        done = finish("down")
+        assert done.returncode == 0, f"killed before step {step} of {steps}: {done.stderr}"
+        assert machine(lab_folder.parent.name) == before, f"killed before step {step} of {steps}"
+        assert not lab_folder.exists()
     assert finish("up").returncode == 0
 
 

@@ -12,6 +12,7 @@ from lab import LabError, cgroups
 from lab.premises.access import known_hosts, ssh
 from lab.premises.lifecycle import running
 from lab.premises.record import load
+from lab.processes import Process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,6 +128,18 @@ def test_a_lab_that_lost_its_keeper_is_made_anew(premises: MakePremises, lab_fol
         running(lab_folder)
     (host, _) = premises(hosts=2).hosts
     assert on(host, "hostname") == "premises-1"
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"boot": 1, "keeper": 2}'])
+def test_a_lab_whose_record_was_damaged_is_cleared_away_all_the_same(
+    content: str, premises: MakePremises, lab_folder: Path
+) -> None:
+    before = premises(hosts=1)
+    (lab_folder / "premises" / "record.json").write_text(content)
+    after = premises(hosts=1)
+    assert after.space.keeper != before.space.keeper
+    assert Process.of(before.space.keeper) is None
+    assert on(after.hosts[0], "hostname") == "premises-1"
 
 
 @pytest.mark.parametrize("hosts", [0, 100])

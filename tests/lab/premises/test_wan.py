@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +16,10 @@ import pytest
 from lab import LabError
 from lab.premises.access import ssh
 from lab.premises.lifecycle import running
+from tests.lab.conftest import finish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from lab.premises.host import Host
     from lab.premises.wan import Wan
@@ -108,6 +109,24 @@ def test_a_connection_hangs_while_the_link_is_cut_and_goes_on_afterwards(
             assert fetching.poll() is None, "nobody told it"
             wan.restore()
             assert fetching.communicate(timeout=30)[0].strip() == "400000"
+
+
+def test_a_guest_that_outlives_the_lab_is_named_by_the_teardown(
+    wan: Wan, host: Host, lab_folder: Path, tmp_path: Path
+) -> None:
+    with a_server_outside(wan, tmp_path):
+        (guest,) = [each.pid for each in wan.space.inhabitants() if "http.server" in command_line(each.pid)]
+        done = finish("down")
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1] == (
+            f"make lab-down: left behind: process {guest}, in the lab's namespaces; "
+            "end what is named, and run make lab-down again"
+        )
+    assert finish("down").returncode == 0
+
+
+def command_line(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
 
 
 def test_a_link_that_loses_packets_says_how_many(wan: Wan, host: Host) -> None:
