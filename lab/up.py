@@ -24,6 +24,7 @@ def up(hosts: int | None) -> None:
         premises = bring_up(folder, hosts)
     names = ", ".join(f"{host.name} ({host.address})" for host in premises.hosts)
     say(f"the lab is up: {names}; {duration(time.monotonic() - begun)}")
+    say(f"  outside of the premises: {premises.addresses.outside} (python3 -m lab.wan --help)")
     say(f"  ansible -i {premises.inventory} premises -m ping")
     say("make lab-down removes it")
 

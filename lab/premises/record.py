@@ -56,8 +56,8 @@ class Record:
 def load(folder: Path) -> Record | None:
     """Read what was written down; None where nothing was.
 
-    After a restart of the machine no process is ours. A file that makes no sense tells of a start that came to
-    nothing: its lab is cleared away by the marks of its processes.
+    After a restart of the machine no process is ours. A file that makes no sense tells of a start that came
+    to nothing: its lab is cleared away by the marks of its processes.
     """
     try:
         told = json.loads((folder / "premises" / "record.json").read_text(encoding="utf-8"))
