@@ -51,6 +51,13 @@ def require() -> None:
     )
 
 
+def give_to_caller(*paths: Path) -> None:
+    """Make the person who called sudo the owner; without sudo nothing changes."""
+    user, group = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
+    for path in paths if user and group else ():
+        shutil.chown(path, int(user or 0), int(group or 0))
+
+
 def lacking() -> str:
     """Return why the lab cannot run here; empty where it can."""
     try:

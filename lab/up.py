@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 
 from engine.console import duration, say
-from lab import LabError, lock, state_folder
-from lab.machine import require
+from lab import LabError, lab_cache, lock, state_folder
+from lab.machine import give_to_caller, require
 from lab.premises.lifecycle import bring_up
 from lab.premises.record import load
+
+_SPECIAL = ":,\\\"'%"
+"""What means something else in the options of overlayfs and ssh."""
 
 
 def up(hosts: int | None) -> None:
     """Bring the premises up and say how they are reached."""
-    require()
     folder, begun = state_folder(), time.monotonic()
+    require()
+    for path, remedy in ((folder, "LAB_STATE"), (lab_cache(), "XDG_CACHE_HOME")):
+        if set(str(path)) & set(_SPECIAL):
+            raise LabError(f"{path}: a path with {' '.join(_SPECIAL)} will not do", remedy=f"set {remedy}")
+    if not folder.parent.exists():  # the other stacks' state comes to lie there too, and needs no root
+        folder.parent.mkdir(parents=True)
+        give_to_caller(folder.parent)
     with lock.exclusive(folder):
         before = load(folder)
         if before is None:
@@ -25,7 +35,7 @@ def up(hosts: int | None) -> None:
     names = ", ".join(f"{host.name} ({host.address})" for host in premises.hosts)
     say(f"the lab is up: {names}; {duration(time.monotonic() - begun)}")
     say(f"  outside of the premises: {premises.addresses.outside} (python3 -m lab.wan --help)")
-    say(f"  ansible -i {premises.inventory} premises -m ping")
+    say(f"  ansible -i {shlex.quote(str(premises.inventory))} premises -m ping")
     say("make lab-down removes it")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
+import json
+import shlex
 from typing import TYPE_CHECKING
 
 from lab.commands import run, succeeds
+from lab.machine import give_to_caller
 from lab.premises import USER
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def make_key(path: Path, comment: str) -> None:
 def ssh_options(folder: Path) -> list[str]:
     """Return the options of `ssh` that refuse a host whose key is not the pinned one."""
     return [
-        f"-oUserKnownHostsFile={known_hosts(folder)}",
+        f'-oUserKnownHostsFile="{known_hosts(folder)}"',  # quoted: ssh takes a blank for the next file
         "-oGlobalKnownHostsFile=/dev/null",
         "-oStrictHostKeyChecking=yes",
         "-oIdentitiesOnly=yes",
@@ -84,7 +84,11 @@ def _inventory(folder: Path, hosts: list[str], addresses: Addresses) -> str:
     control = _control_folder(folder)
     # Connections are shared in this lab's own folder: the next lab has the same addresses and other keys.
     fits = len(str(control)) <= _SOCKET_ROOM
-    shared = f"ansible_control_path_dir: '{control}'" if fits else "ansible_ssh_args: '-oControlMaster=no'"
+    shared = (
+        f"ansible_control_path_dir: {json.dumps(str(control))}"
+        if fits
+        else "ansible_ssh_args: -oControlMaster=no"
+    )
     return (
         "---\n# Written by make lab; make lab-down removes it.\n"
         "premises:\n  hosts:\n"
@@ -95,8 +99,8 @@ def _inventory(folder: Path, hosts: list[str], addresses: Addresses) -> str:
         + "  vars:\n"
         f"    ansible_user: {USER}\n"
         "    ansible_python_interpreter: /usr/bin/python3\n"
-        f"    ansible_ssh_private_key_file: '{private_key(folder)}'\n"
-        f"    ansible_ssh_common_args: '{' '.join(ssh_options(folder))}'\n"
+        f"    ansible_ssh_private_key_file: {json.dumps(str(private_key(folder)))}\n"
+        f"    ansible_ssh_common_args: {json.dumps(shlex.join(ssh_options(folder)))}\n"
         f"    {shared}\n"
     )
 
@@ -105,10 +109,7 @@ def hang_up(folder: Path) -> None:
     """End the connections that Ansible keeps open for its next run."""
     control = _control_folder(folder)
     for socket in control.iterdir() if control.is_dir() else ():
-        with contextlib.suppress(OSError):
-            succeeds(
-                ["ssh", "-F", "/dev/null", "-oControlPath=" + str(socket), "-O", "exit", "lab"], timeout_s=5
-            )
+        succeeds(["ssh", "-F", "/dev/null", f'-oControlPath="{socket}"', "-O", "exit", "lab"], timeout_s=5)
 
 
 def _replace(path: Path, text: str) -> None:
@@ -119,9 +120,5 @@ def _replace(path: Path, text: str) -> None:
 
 def _hand_over(folder: Path) -> None:
     """Give what a person uses to the person who called sudo, so that Ansible itself needs no root."""
-    user, group = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
-    if not user or not group:
-        return
-    mine = private_key(folder).parent
-    for path in (mine, *mine.iterdir(), inventory_of(folder)):
-        shutil.chown(path, int(user), int(group))
+    used = private_key(folder).parent
+    give_to_caller(used, *used.iterdir(), inventory_of(folder))

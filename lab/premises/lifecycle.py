@@ -39,7 +39,8 @@ class Premises:
 def bring_up(folder: Path, hosts: int | None = None) -> Premises:
     """Make premises with this many hosts, or change those that are up; None keeps the number, or takes 2.
 
-    The caller holds the folder's lock. Raises LabError; what was made until then is found by `tear_down`.
+    The caller holds the folder's lock. Raises LabError; then nothing is left, or, where a host does not
+    start, all that shows why.
     """
     if hosts is not None and not 1 <= hosts <= MAX_HOSTS:
         raise LabError(f"{hosts} hosts: 1 to {MAX_HOSTS} are possible")
@@ -49,7 +50,11 @@ def bring_up(folder: Path, hosts: int | None = None) -> Premises:
         if anything_of(folder):
             say("a run that was killed, or a restart of the machine, left a lab behind: clearing it away")
             tear_down(folder)
-        record, held = _begin(folder)
+        try:
+            record, held = _begin(folder)
+        except LabError:
+            tear_down(folder)
+            raise
     number = hosts or len(record.hosts) or DEFAULT_HOSTS
     premises = _settle(record, held, [host_name(n) for n in range(1, number + 1)])
     record.phase = "up"

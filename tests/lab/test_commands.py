@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.premises.access import private_key, ssh_options
 from lab.premises.record import load
 from tests.lab.conftest import ROOT, Ansible, command, finish, machine
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lab.fixtures import MakePremises
 
 KILLS = int(os.environ.get("KILLS", "5"))
 
@@ -50,6 +53,16 @@ def test_down_of_nothing_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
+def test_a_path_that_overlays_cannot_have_is_refused(
+    lab_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_STATE", str(tmp_path / "a,b"))
+    done = finish("up")
+    assert done.returncode == 1
+    assert re.fullmatch(r"make lab: /.*/a,b: a path with .* will not do; set LAB_STATE\n", done.stderr)
+
+
+@pytest.mark.slow
 def test_up_twice_says_that_it_is_up_and_down_leaves_the_machine_as_it_was(lab_folder: Path) -> None:
     before = machine(lab_folder.parent.name)
     first = finish("up")
@@ -79,6 +92,53 @@ def test_two_runs_at_once_make_one_lab(lab_folder: Path, ansible: Ansible) -> No
     assert sum("starting premises-1" in each for each in told) == 1
     done = ansible(lab_folder / "premises" / "inventory.yml", "-m", "ping")
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+def test_a_range_that_is_in_use_ends_the_start_in_one_line_and_leaves_nothing(
+    premises: MakePremises, lab_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = premises(hosts=1).addresses.network
+    second = lab_folder.parent / "second"
+    before = machine("second")
+    monkeypatch.setenv("LAB_STATE", str(second))
+    monkeypatch.setenv("LAB_NETWORK", taken)
+    done = finish("up")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"make lab: LAB_NETWORK={taken}: this machine uses ")
+    assert machine("second") == before
+    assert not (second / "premises").exists()
+
+
+@pytest.mark.slow
+def test_what_a_person_uses_belongs_to_who_called_sudo(
+    lab_folder: Path, ansible: Ansible, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = lab_folder.parent / "state of all" / "lab"
+    monkeypatch.setenv("LAB_STATE", str(state))
+    monkeypatch.setenv("SUDO_UID", "65534")
+    monkeypatch.setenv("SUDO_GID", "65534")
+    try:
+        done = finish("up", "--hosts", "1")
+        assert done.returncode == 0, done.stderr
+        premises = state / "premises"
+        for path in (state.parent, premises / "inventory.yml", private_key(state)):
+            assert path.stat().st_uid == 65534
+        lab_folder.parent.chmod(0o755)
+        caller = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--reset-env"]
+        options = ["-F/dev/null", "-i", str(private_key(state)), *ssh_options(state)]
+        address = re.search(r"premises-1 \(([0-9.]+)\)", done.stderr)
+        assert address
+        done = subprocess.run(
+            [*caller, "ssh", *options, f"modelops@{address[1]}", "hostname"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout == "premises-1\n", done.stderr
+        assert ansible(premises / "inventory.yml", "-m", "ping").returncode == 0, "blanks in the path or not"
+    finally:
+        assert finish("down").returncode == 0
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ def test_only_the_pinned_keys_are_known(tmp_path: Path) -> None:
         "10.9.4.102 ssh-ed25519 key-of-premises-2",
     ]
     options = str(told["premises"]["vars"]["ansible_ssh_common_args"])
-    assert f"-oUserKnownHostsFile={access.known_hosts(tmp_path)}" in options
+    assert f'-oUserKnownHostsFile="{access.known_hosts(tmp_path)}"' in options
     assert "-oStrictHostKeyChecking=yes" in options
 
 
