@@ -72,7 +72,8 @@ class Host:
         boot = ["systemd-nspawn", "--quiet", "--boot", f"--directory={root}", f"--machine={self.name}"]
         # Neither machined nor a scope is asked for: there may be no systemd here to ask.
         boot += ["--register=no", "--keep-unit", f"--network-bridge={BRIDGE}", "--link-journal=no"]
-        boot += ["--resolv-conf=off", "--timezone=off"]
+        # bpf: without it IPAddressDeny= and the like in a host's units are silently without effect.
+        boot += ["--resolv-conf=off", "--timezone=off", "--system-call-filter=bpf"]
         space.spawn(boot, cgroup=self.cgroup, log=self.home / "console.log")
 
     def wait(self) -> None:

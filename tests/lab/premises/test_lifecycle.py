@@ -50,6 +50,19 @@ def test_systemd_is_the_first_process_and_starts_a_unit(premises: MakePremises) 
     assert on(host, "systemctl is-system-running --wait") == "running"
 
 
+def test_a_unit_may_be_kept_from_the_network_by_systemd_and_by_nftables(premises: MakePremises) -> None:
+    (host,) = premises(hosts=1).hosts
+    router, machine = host.addresses.router, host.addresses.router_inside
+    unit = "sudo systemd-run --wait -q -p IPAddressDeny=any -p IPAddressAllow={}"
+    call = unit + " ping -c1 -W1 {} >/dev/null; echo $?"
+    assert on(host, call.format(router, router)) == "0"
+    assert on(host, call.format(machine, router)) == "1"
+    chain = "type filter hook output priority 0; ip daddr " + router + " drop;"
+    rules = "table inet own { chain output { " + chain + " }; }"
+    on(host, f"echo '{rules}' | sudo nft -f -")
+    assert on(host, f"ping -c1 -W1 {router} >/dev/null; echo $?") == "1"
+
+
 def test_hosts_know_each_other_by_name_and_keep_their_files_to_themselves(premises: MakePremises) -> None:
     first, second = premises().hosts
     assert on(first, f"hostname; getent hosts {second.name}").split() == [
