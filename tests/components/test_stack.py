@@ -106,6 +106,14 @@ def test_an_unreachable_host_is_one_error_line_by_name(project: Project) -> None
     assert "ansible/greet.yml: away cannot be reached: greeting : Make the folder" in errors_in(said)[0]
 
 
+def test_a_moved_folder_is_refused_because_what_runs_in_the_old_one_would_stay(project: Project) -> None:
+    project.up(**GREETING)
+    said = project.pulumi("preview", check=False, **GREETING, root="/elsewhere")
+    (error,) = errors_in(said)
+    assert "premises:root" in error
+    assert "make down" in error
+
+
 def test_a_destroyed_stack_leaves_nothing_and_a_vanished_host_has_a_way_out(project: Project) -> None:
     project.up(**GREETING)
     undo = project.path / "ansible" / "undo.yml"
