@@ -213,7 +213,7 @@ def test_the_server_certificate_is_trusted_by_the_stacks_authority_alone(project
     assert client_side.version() == "TLSv1.3"
 
 
-def test_after_a_kill_at_any_moment_cancel_and_up_lead_back(project: Project) -> None:
+def test_after_a_kill_at_any_moment_cancel_refresh_and_up_lead_back(project: Project) -> None:
     generator = random.Random("moments")
     for round_ in range(int(os.environ.get("KILLS", "4"))):
         shape: dict[str, Any] = {"parts": ["greeting", "serving"], "who": f"round {round_}"}
@@ -224,6 +224,7 @@ def test_after_a_kill_at_any_moment_cancel_and_up_lead_back(project: Project) ->
         end_orphans(project.environment["PULUMI_HOME"])  # Pulumi's own language host never ends by itself
 
         project.pulumi("cancel", "--yes", **shape)
+        project.pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates", **shape)
         project.up(**shape)
         assert project.unchanged(**shape)
         assert (project.premises / "greeting").read_text(encoding="utf-8") == f"hello round {round_}\n"
