@@ -17,8 +17,6 @@ import psutil
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.end_to_end.conftest import Clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
@@ -171,20 +169,3 @@ def spellings(secret: str) -> list[str]:
     """A secret as it is, and as encodings would show it."""
     raw = secret.encode()
     return [secret, base64.b64encode(raw).decode().rstrip("=")[:-1], raw.hex(), json.dumps(secret)[1:-1]]
-
-
-def test_make_down_leaves_no_process_and_no_file_but_the_states_history(small_clone: Clone) -> None:
-    before = files(small_clone)
-    small_clone.run("make", "up")
-    small_clone.run("make", "down")
-
-    tools = {".venv", "__pycache__"}
-    left = [path for path in files(small_clone) - before if not tools & set(path.parts)]
-    assert small_clone.processes() == []
-    assert [path for path in left if ".state" not in path.parts] == []
-    assert [path for path in left if "premises" in path.parts] == []
-
-
-def files(clone: Clone) -> set[Path]:
-    """All files of a clone."""
-    return {path for path in clone.path.rglob("*") if path.is_file()}
