@@ -2,6 +2,8 @@
 PYTHON ?= python3
 STACK ?= s3-local
 VENV := .venv/bin
+# Set in some images to save space; here it makes every process compile torch, Ansible and Pulumi anew: seconds each.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help up down env check test bench lab lab-down lab-deps lock clean

@@ -60,9 +60,20 @@ class PlaybookProvider(ResourceProvider):
 
     serialize_as_secret_always = False
 
-    def check(self, _olds: Properties, news: Properties) -> CheckResult:
-        """Replace the wish for a check by its result: what would change on which host."""
+    def check(self, olds: Properties, news: Properties) -> CheckResult:
+        """Replace the wish for a check by its result: what would change on which host.
+
+        Raises:
+            PremisesError: the folder on the hosts moved; what runs in the old one would be left behind.
+
+        """
         _settle_in()
+        if olds and news.get("teardown") and (old := _root(olds)) != (new := _root(news)):
+            message = (
+                f"premises:root was {old} and is now {new}: what is in the old folder would stay behind, "
+                "running; put it back, or remove the stack first (make down)"
+            )
+            raise PremisesError(message)
         if news.pop("preview_check", False):
             if _has_unknowns(news):
                 print("not asked the hosts: some values are known only during the update", file=sys.stderr)
@@ -191,6 +202,10 @@ def _settle_in() -> None:
     """
     sys.tracebacklimit = 0
     end_with_engine()
+
+
+def _root(props: Properties) -> str:
+    return str((props.get("variables") or {}).get("scenario_root") or "the hosts' default")
 
 
 def _has_unknowns(value: object) -> bool:

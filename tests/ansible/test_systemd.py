@@ -87,7 +87,9 @@ def unit(tmp_path: Path) -> Iterator[Systemd]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not has_user_manager(), reason="needs a systemd user manager: run in a login session")
+@pytest.mark.skipif(
+    not has_user_manager(), reason="needs systemd as the user's manager: run in a login session"
+)
 def test_a_unit_runs_comes_back_and_ends(unit: Systemd) -> None:
     def workers() -> list[int]:
         mine = (p for p in own_processes() if p.environment.get("SCENARIO_SERVICE") == str(unit.definition))

@@ -17,6 +17,8 @@ from ansible.module_utils.user_services import ServiceError, Supervised
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def definition(tmp_path: Path) -> Path:

@@ -106,6 +106,14 @@ def test_an_unreachable_host_is_one_error_line_by_name(project: Project) -> None
     assert "ansible/greet.yml: away cannot be reached: greeting : Make the folder" in errors_in(said)[0]
 
 
+def test_a_moved_folder_is_refused_because_what_runs_in_the_old_one_would_stay(project: Project) -> None:
+    project.up(**GREETING)
+    said = project.pulumi("preview", check=False, **GREETING, root="/elsewhere")
+    (error,) = errors_in(said)
+    assert "premises:root" in error
+    assert "make down" in error
+
+
 def test_a_destroyed_stack_leaves_nothing_and_a_vanished_host_has_a_way_out(project: Project) -> None:
     project.up(**GREETING)
     undo = project.path / "ansible" / "undo.yml"
@@ -205,7 +213,7 @@ def test_the_server_certificate_is_trusted_by_the_stacks_authority_alone(project
     assert client_side.version() == "TLSv1.3"
 
 
-def test_after_a_kill_at_any_moment_cancel_and_up_lead_back(project: Project) -> None:
+def test_after_a_kill_at_any_moment_cancel_refresh_and_up_lead_back(project: Project) -> None:
     generator = random.Random("moments")
     for round_ in range(int(os.environ.get("KILLS", "4"))):
         shape: dict[str, Any] = {"parts": ["greeting", "serving"], "who": f"round {round_}"}
@@ -216,6 +224,7 @@ def test_after_a_kill_at_any_moment_cancel_and_up_lead_back(project: Project) ->
         end_orphans(project.environment["PULUMI_HOME"])  # Pulumi's own language host never ends by itself
 
         project.pulumi("cancel", "--yes", **shape)
+        project.pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates", **shape)
         project.up(**shape)
         assert project.unchanged(**shape)
         assert (project.premises / "greeting").read_text(encoding="utf-8") == f"hello round {round_}\n"

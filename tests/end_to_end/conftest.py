@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -33,10 +34,11 @@ def free_port() -> int:
 
 @dataclass
 class Clone:
-    """A copy of the tree with a deployment of its own: own state, own port, own services."""
+    """A copy of the tree with a deployment of its own: own state, port, services; `said` by its `make up`."""
 
     path: Path
     port: int
+    said: str = ""
 
     def run(
         self, *command: str, check: bool = True, timeout: float = 1500
@@ -114,6 +116,10 @@ class Clone:
             http_client=openai.DefaultHttpxClient(verify=tls, timeout=60),
         )
 
+    def files(self) -> set[Path]:
+        """Every file in it."""
+        return {path for path in self.path.rglob("*") if path.is_file()}
+
     def processes(self) -> list[psutil.Process]:
         """Every process that names this clone in its command line or works inside it."""
         mine = []
@@ -143,27 +149,27 @@ def make_clone(directory: Path) -> Clone:
     return Clone(path=directory, port=free_port())
 
 
+@contextlib.contextmanager
+def brought_up(clone: Clone) -> Iterator[str]:
+    """`make up` now, whose output it gives; `make down` at the end, whatever happened in between, leaves no
+    process, and no file but the history of the state."""
+    before = clone.files()
+    try:
+        yield clone.run("make", "up").stdout
+    finally:
+        clone.run("make", "down")
+    left = [path for path in clone.files() - before if not {".venv", "__pycache__"} & set(path.parts)]
+    assert clone.processes() == []
+    assert [path for path in left if ".state" not in path.parts or "premises" in path.parts] == []
+
+
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     """`make up` exactly as the README says, but for the port: the real model, the default recipe."""
     clone = make_clone(tmp_path_factory.mktemp("s3-local"))
     clone.configure(serving={"port": clone.port})
-    try:
-        up = clone.run("make", "up")
-        (clone.path / "make-up.txt").write_text(up.stdout)
+    with brought_up(clone) as clone.said:
         yield clone
-    finally:
-        clone.run("make", "down")
-
-
-@pytest.fixture
-def small_clone(tmp_path: Path, tiny_foundation: Path) -> Iterator[Clone]:
-    """A clone configured for a tiny model, not yet brought up; whatever the test brings up is taken down."""
-    clone = small(make_clone(tmp_path), tiny_foundation)
-    try:
-        yield clone
-    finally:
-        clone.run("make", "down")
 
 
 def small(clone: Clone, foundation: Path) -> Clone:
@@ -189,8 +195,5 @@ def small(clone: Clone, foundation: Path) -> Clone:
 def small_deployment(tmp_path_factory: pytest.TempPathFactory, tiny_foundation: Path) -> Iterator[Clone]:
     """A small deployment that is up, for the rougher tests."""
     clone = small(make_clone(tmp_path_factory.mktemp("small")), tiny_foundation)
-    try:
-        clone.run("make", "up")
+    with brought_up(clone) as clone.said:
         yield clone
-    finally:
-        clone.run("make", "down")

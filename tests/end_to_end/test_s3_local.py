@@ -20,10 +20,8 @@ QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What 
 
 
 def test_make_up_ends_with_an_answer_over_https(deployment: Clone) -> None:
-    printed = (deployment.path / "make-up.txt").read_text()
-
-    assert "https://localhost" in printed
-    assert deployment.outputs()["release"] in printed
+    assert "https://localhost" in deployment.said
+    assert deployment.outputs()["release"] in deployment.said
 
 
 def test_the_release_beats_the_foundation_on_held_out_topics_by_the_gates_own_figures(

@@ -7,9 +7,10 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import openai
@@ -17,8 +18,6 @@ import psutil
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.end_to_end.conftest import Clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
@@ -101,6 +100,42 @@ def test_a_release_that_fails_its_gate_is_not_served_and_up_says_why(small_deplo
     assert_nothing_to_do(small_deployment)
 
 
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"recipe": {"rnak": 8}}, "recipe.rnak: extra inputs are not permitted"),
+        ({"serving": {"port": "many"}}, "serving.port: input should be a valid integer"),
+        ({"recipe": {"rank": 0}}, "recipe.rank: input should be greater than or equal to 1"),
+        ({"data": {"path": "/not/there"}}, "/not/there"),
+        ({"data": {"path": "EMPTY"}}, "EMPTY"),
+        ({"serving": {"port": "HELD"}}, "is in use by"),
+        ({"premises:inventory": "nowhere.yml"}, "nowhere.yml"),
+    ],
+    ids=["unknown key", "wrong type", "rank 0", "missing file", "empty data", "port in use", "no inventory"],
+)
+def test_a_bad_setting_is_one_clear_error_and_changes_nothing(
+    small_deployment: Clone, setting: dict[str, Any], says: str
+) -> None:
+    serving = ask(small_deployment)
+    file = small_deployment.path / "stacks" / "Pulumi.s3-local.yaml"
+    before = file.read_text()
+    empty = small_deployment.path / "empty"
+    empty.mkdir(exist_ok=True)
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        text = json.dumps(setting).replace("EMPTY", str(empty)).replace('"HELD"', str(held.getsockname()[1]))
+        small_deployment.configure(**json.loads(text))
+        try:
+            up = small_deployment.pulumi("up", "--yes", check=False)
+        finally:
+            file.write_text(before)
+
+    errors = [line for line in up.stdout.partition("Diagnostics:")[2].splitlines() if " error: " in line]
+    (error,) = [line for line in errors if line.strip() != "error: update failed"]
+    assert says.replace("EMPTY", str(empty)) in error
+    assert "Traceback" not in up.stdout
+    assert ask(small_deployment) == serving
+
+
 def test_a_killed_update_is_mended_by_make_up(small_deployment: Clone) -> None:
     chosen = random.Random(1)
     for seed in (21, 22, 23):
@@ -171,20 +206,3 @@ def spellings(secret: str) -> list[str]:
     """A secret as it is, and as encodings would show it."""
     raw = secret.encode()
     return [secret, base64.b64encode(raw).decode().rstrip("=")[:-1], raw.hex(), json.dumps(secret)[1:-1]]
-
-
-def test_make_down_leaves_no_process_and_no_file_but_the_states_history(small_clone: Clone) -> None:
-    before = files(small_clone)
-    small_clone.run("make", "up")
-    small_clone.run("make", "down")
-
-    tools = {".venv", "__pycache__"}
-    left = [path for path in files(small_clone) - before if not tools & set(path.parts)]
-    assert small_clone.processes() == []
-    assert [path for path in left if ".state" not in path.parts] == []
-    assert [path for path in left if "premises" in path.parts] == []
-
-
-def files(clone: Clone) -> set[Path]:
-    """All files of a clone."""
-    return {path for path in clone.path.rglob("*") if path.is_file()}

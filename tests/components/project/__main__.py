@@ -16,7 +16,7 @@ from components.premises.training_run import TrainingRun, TrainingRunArgs
 shape = json.loads(os.environ.get("SHAPE", "{}"))
 parts = shape.get("parts", ["greeting", "training", "serving"])
 inventory = read_inventory(Path(shape.get("inventory", "ansible/inventory.yml")), groups=("training",))
-common = {"scenario_root": str(Path("premises").absolute())}
+common = {"scenario_root": shape.get("root") or str(Path("premises").absolute())}
 before: list[pulumi.Resource] = []
 
 if "greeting" in parts:

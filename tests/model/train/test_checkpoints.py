@@ -27,6 +27,8 @@ from scenario_model.train.settings import TrainSettings
 Configure = Callable[..., Path]
 STEPS = 4
 
+pytestmark = pytest.mark.slow
+
 
 def plan_of(config: Path) -> Any:
     return make_plan(load_config(TrainSettings, config))
@@ -130,7 +132,6 @@ def test_nothing_in_a_run_is_a_pickle(stopped: Path) -> None:
             assert not path.read_bytes().startswith((b"\x80", b"PK")), path
 
 
-@pytest.mark.slow
 def test_a_full_disk_is_one_clear_message_and_the_rerun_goes_on(configure: Configure, warm: Any) -> None:
     config = configure(max_steps=STEPS)
     reference = configure(runs="reference", max_steps=STEPS)
@@ -154,7 +155,6 @@ def test_a_full_disk_is_one_clear_message_and_the_rerun_goes_on(configure: Confi
     assert results[0] == results[1]
 
 
-@pytest.mark.slow
 def test_a_second_process_at_the_same_run_waits_and_then_finds_it_done(
     configure: Configure, warm: Any
 ) -> None:

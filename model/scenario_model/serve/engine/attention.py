@@ -118,12 +118,12 @@ def attend(
     """Store this step's keys and values, then let each row look at its own sequence up to itself.
 
     query [1, heads, tokens, size], key and value [1, key-value heads, tokens, size];
-    the result is [1, tokens, heads, size]. Raises NotImplementedError for a kind of attention that this does
+    the result is [1, tokens, heads, size]. Raises TypeError for a kind of attention that this does
     not do (sliding window, soft cap, sinks).
     """
     unknown = [name for name in _CHANGES_THE_RESULT if others.get(name) is not None]
     if unknown:
-        raise NotImplementedError(f"attention with {', '.join(unknown)}")
+        raise TypeError(f"attention with {', '.join(unknown)}")
     return _attend(query, key, value, module.cached_keys, module.cached_values, scaling), None
 
 
