@@ -60,7 +60,7 @@ def _set_up(name: str) -> None:
         say("python: an earlier installation was interrupted: .venv is made anew")
         shutil.rmtree(VENV)
     _STAMP.unlink(missing_ok=True)
-    if not (VENV / "bin" / "python").exists():
+    if not all((VENV / "bin" / name).exists() for name in ("python", "pip")):  # uv makes some without pip
         _create()
     _UNFINISHED.touch()
     progress = Progress("python")

@@ -73,6 +73,7 @@ class Step:
     slots, positions: [tokens] of every row. decoding: how many rows, from the first, are single tokens.
     reach: slots [0, reach) and their first `span` positions hold all that the decoding rows look at.
     mask: [reach, 1, 1, span], what each slot may look at: 0, or -inf; in the cache's dtype.
+    in_order: the decoding rows are those of slots 0, 1, 2, and so on.
     """
 
     slots: torch.Tensor
@@ -81,6 +82,7 @@ class Step:
     reach: int
     span: int
     mask: torch.Tensor | None
+    in_order: bool
     segments: tuple[Segment, ...]
 
 
@@ -130,8 +132,7 @@ def attend(
 _CHANGES_THE_RESULT = ("sliding_window", "softcap", "s_aux", "position_bias")
 
 
-@torch.library.custom_op("scenario_model::attend", mutates_args=("keys", "values"))
-def _attend(
+def _compute(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -149,11 +150,11 @@ def _attend(
     for segment in step.segments:
         chunk = rows[:, :, segment.row : segment.row + segment.length]
         parts.append(_attend_segment(chunk, keys, values, scaling, segment))
-    return torch.cat(parts).unsqueeze(0).to(query.dtype)
+    seen = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return seen.unsqueeze(0).to(query.dtype)
 
 
-@_attend.register_fake
-def _(
+def _shape(
     query: torch.Tensor,
     key: torch.Tensor,  # noqa: ARG001
     value: torch.Tensor,  # noqa: ARG001
@@ -164,6 +165,17 @@ def _(
     return query.new_empty(1, query.shape[2], query.shape[1], query.shape[3])
 
 
+# Registered by hand: `torch.library.custom_op` takes longer for its checks than the attention itself.
+_library = torch.library.Library("scenario_model", "FRAGMENT")  # type: ignore[no-untyped-call]
+_library.define(  # type: ignore[no-untyped-call]
+    "attend(Tensor query, Tensor key, Tensor value, Tensor(a!) keys, Tensor(b!) values, float scaling)"
+    " -> Tensor"
+)
+_library.impl("attend", _compute, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+torch.library.register_fake("scenario_model::attend", _shape, lib=_library)
+_attend = torch.ops.scenario_model.attend.default
+
+
 def _attend_decoding(
     query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scaling: float, step: Step
 ) -> torch.Tensor:
@@ -172,12 +184,15 @@ def _attend_decoding(
     shared = keys.shape[1]
     slots = step.slots[:rows]
     # Heads that share keys become rows of one small matrix.
-    # Slots without a row compute nonsense that nobody reads.
-    grouped = query.new_zeros(step.reach, shared, heads // shared, size)
-    grouped[slots] = query.view(shared, heads // shared, rows, size).permute(2, 0, 1, 3)
+    grouped = query.view(shared, heads // shared, rows, size).permute(2, 0, 1, 3)
+    if not step.in_order:
+        # Slots without a row compute nonsense that nobody reads.
+        by_row = grouped
+        grouped = query.new_zeros(step.reach, shared, heads // shared, size)
+        grouped[slots] = by_row
     keys, values = keys[: step.reach, :, : step.span], values[: step.reach, :, : step.span]
     seen = scaled_dot_product_attention(grouped, keys, values, attn_mask=step.mask, scale=scaling)
-    return seen[slots].reshape(rows, heads, size)
+    return (seen if step.in_order else seen[slots]).reshape(rows, heads, size)
 
 
 def _attend_segment(

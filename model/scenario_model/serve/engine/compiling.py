@@ -80,8 +80,9 @@ def compile_layers(network: torch.nn.Module, calls: list[Call], folder: Path | N
             raise ArithmeticError(f"the compiled layer is {difference:.3g} from the plain one")
     for layer in layers:
         layer.forward = torch.compile(layer.forward, dynamic=True, fullgraph=True)
-    # A call unlike those above must not make everybody wait for the compiler.
-    torch.compiler.set_stance("eager_on_recompile")
+    # A call unlike those above must not make everybody wait for the compiler. Of the guards only those are
+    # looked at that tell the variants apart: layers do not change, and all guards take a fifth of a step.
+    torch.compiler.set_stance("eager_on_recompile", skip_guard_eval_unsafe=True)
 
 
 def _output(result: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:

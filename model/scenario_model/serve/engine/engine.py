@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -62,15 +63,8 @@ class Engine:
 
         Raises InputError when the model or the settings do not fit this machine.
         """
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
         self._settings = settings
-        self._model = Model(model_dir, settings)
-        self.tokenizer = self._model.tokenizer
-        self.max_context = self._model.context
         self._cache_folder = cache
-        if settings.compile == "on":
-            self._compile_now()
         self._scheduler = Scheduler(settings.max_sequences, settings.prefill_tokens)
         self._jobs: dict[Sequence, _Job] = {}
         self._cancelled: list[Sequence] = []
@@ -79,12 +73,18 @@ class Engine:
         self._deadline: float | None = None
         # Guards everything above; held for bookkeeping only, never during a step of the model.
         self._lock = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        loaded: Future[Model] = Future()
+        self._thread = threading.Thread(
+            target=self._live, args=(model_dir, loaded), name="engine", daemon=True
+        )
+        self._thread.start()
+        self._model = loaded.result()
+        self.tokenizer = self._model.tokenizer
+        self.max_context = self._model.context
 
     def start(self) -> None:
-        """Begin to work, in a thread of its own."""
+        """Begin to take requests."""
         self._state = "running"
-        self._thread.start()
         if self._settings.compile == "auto":
             threading.Thread(target=self._compile_meanwhile, name="compile", daemon=True).start()
 
@@ -138,7 +138,7 @@ class Engine:
     async def drain(self, seconds: float) -> None:
         """Take no new work, finish what was accepted; what is left after `seconds` ends there."""
         with self._lock:
-            if self._state == "running":
+            if self._state in {"new", "running"}:
                 self._state = "draining"
             self._deadline = time.monotonic() + seconds
             self._lock.notify_all()
@@ -156,13 +156,31 @@ class Engine:
         if started:
             self._thread.join()
 
-    def _compile_now(self) -> None:
+    def _live(self, model_dir: Path, loaded: Future[Model]) -> None:
+        """Load the model and work with it, all in one thread.
+
+        Each thread that computes has a team of helpers. Were there two teams, OpenMP would see more threads
+        than cores and let them sleep between any two operations, which costs a third of the speed and more.
+        """
+        try:
+            if self._settings.threads:
+                torch.set_num_threads(self._settings.threads)
+            model = Model(model_dir, self._settings)
+            if self._settings.compile == "on":
+                self._compile_now(model)
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            loaded.set_exception(error)
+            return
+        loaded.set_result(model)
+        self._work(model)
+
+    def _compile_now(self, model: Model) -> None:
         if not can_compile():
             raise InputError(
                 "no C++ compiler was found", where="engine.compile", remedy="install g++, or say auto"
             )
         try:
-            self._model.compile(self._cache_folder)
+            model.compile(self._cache_folder)
         except Exception as error:  # torch's compiler fails in many ways
             reason = str(error).splitlines()[0]
             raise InputError(
@@ -205,15 +223,13 @@ class Engine:
                 self._cancelled.append(sequence)
             self._lock.notify_all()
 
-    def _work(self) -> None:
+    def _work(self, model: Model) -> None:
         """Step until stopped or drained; whatever goes wrong ends every request with an error."""
-        if self._settings.threads:
-            torch.set_num_threads(self._settings.threads)
         try:
             while chunks := self._next_chunks():
                 started = time.monotonic()
                 samplers = [self._jobs[chunk.sequence].sampler for chunk in chunks if chunk.samples]
-                tokens = sample(self._model.step(chunks), samplers)
+                tokens = sample(model.step(chunks), samplers)
                 self._finish_step(chunks, tokens, time.monotonic() - started)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             _log.exception("a step of the model failed")

@@ -116,7 +116,8 @@ class Model:
             hidden = torch.arange(span, device=self.device) > last_seen[:, None]
             mask = torch.zeros(reach, 1, 1, span, dtype=self._cache_dtype, device=self.device)
             mask.masked_fill_(hidden[:, None, None], float("-inf"))
-        return Step(slots, positions, decoding, reach, span, mask, tuple(segments))
+        in_order = all(chunk.sequence.slot == row for row, chunk in enumerate(chunks[:decoding]))
+        return Step(slots, positions, decoding, reach, span, mask, in_order, tuple(segments))
 
 
 def _config(network: Any) -> Any:
