@@ -100,3 +100,8 @@ def test_a_check_of_a_host_where_nothing_is_foresees_all_and_makes_nothing(premi
         ran.changed
     )
     assert not premises.root.exists()
+
+
+def test_without_a_folder_of_its_own_it_goes_into_the_users_home(premises: Premises) -> None:
+    del premises.variables["scenario_root"]
+    assert premises.run("preflight.yml").changes() == 0
