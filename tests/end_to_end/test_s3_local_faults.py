@@ -103,7 +103,7 @@ def test_a_release_that_fails_its_gate_is_not_served_and_up_says_why(small_deplo
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ({"recipe": {"rnak": 8}}, "recipe.rnak: extra inputs are not permitted"),
+        ({"recipe": {"rnak": 8}}, "unknown key 'rnak'; did you mean 'rank'?"),
         ({"serving": {"port": "many"}}, "serving.port: input should be a valid integer"),
         ({"recipe": {"rank": 0}}, "recipe.rank: input should be greater than or equal to 1"),
         ({"data": {"path": "/not/there"}}, "/not/there"),
