@@ -144,7 +144,8 @@ def _message(result: dict[str, Any]) -> str:
 
 def _progress(result: dict[str, Any]) -> str:
     """Return what a retried task last said of its progress; nothing for one that only says that it failed."""
-    said = [line for line in str(result.get("progress") or "").splitlines() if line.strip()]
+    text = str(result.get("progress") or result.get("stdout") or "")
+    said = [line for line in text.splitlines() if line.strip()]
     return said[-1].strip() if said else ""
 
 
