@@ -23,8 +23,10 @@ _SUITE = "bookworm"
 _PACKAGES = (
     "ca-certificates",
     "dbus",
+    "dbus-user-session",
     "iproute2",
     "iputils-ping",
+    "libpam-systemd",  # without it no user has a service manager
     "nftables",
     "openssh-server",
     "python3",
