@@ -20,7 +20,7 @@ down: ## remove everything that make up deployed
 env: ## shell variables for plain pulumi: eval "$(make -s env)"
 	@$(PYTHON) -m controller.env $(STACK)
 
-check: ## style, types and the quick tests: seconds
+check: ## style, types and the quick tests: about two minutes
 	@$(PYTHON) -m controller.virtualenv dev
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
