@@ -6,7 +6,7 @@ VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down env check test bench lab lab-down lab-deps lock clean
+.PHONY: help up down env check style types playbooks quick test bench lab lab-down lab-deps lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -20,19 +20,28 @@ down: ## remove everything that make up deployed
 env: ## shell variables for plain pulumi: eval "$(make -s env)"
 	@$(PYTHON) -m controller.env $(STACK)
 
-check: ## style, types and the quick tests: about two minutes
+check: ## style, types and the quick tests: about a minute
 	@$(PYTHON) -m controller.virtualenv dev
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync quick playbooks types style
+
+style:
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
-	$(VENV)/mypy .
 	$(VENV)/yamllint --strict .
+
+types:
+	$(VENV)/mypy .
+
+playbooks:
 	cd ansible && ../$(VENV)/ansible-lint --offline --strict
+
+quick:
 	$(VENV)/pytest -m "not slow" -q
 
 test: ## everything: real engine, real services, real models
 	@$(PYTHON) -m controller.virtualenv dev
 	@$(PYTHON) -m engine > /dev/null
-	$(VENV)/pytest --durations=15 $(TESTS)
+	$(VENV)/pytest --durations=15 --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder $(TESTS)
 
 bench: ## our server and training loop beside their peers
 	@$(PYTHON) -m controller.virtualenv bench

@@ -20,6 +20,21 @@ _ALLOWED_IN_CI = (
 )
 
 
+# Whole deployments, then the rest as the dice fell: who begins the longest last keeps all the others waiting.
+_LONGEST_FIRST = ("tests/end_to_end/", "tests/lab/", "tests/ansible/", "tests/components/", "tests/model/train/")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests that take minutes begin first; workers take what comes next."""
+
+    def place(item: pytest.Item) -> int:
+        found = (i for i, folder in enumerate(_LONGEST_FIRST) if item.nodeid.startswith(folder))
+        return next(found, len(_LONGEST_FIRST))
+
+    items.sort(key=place)
+
+
 def _refuse_silent_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     if os.environ.get("CI") != "true" or not report.skipped or hasattr(report, "wasxfail"):
         return

@@ -167,6 +167,7 @@ def test_the_parent_itself_fails_with_a_reason_and_exit_code_1(tiny_foundation: 
     assert evaluation["new_domain"]["difference"] == 0
 
 
+@pytest.mark.slow
 def test_a_foundation_that_changed_since_is_refused(
     learnt: Path, tiny_foundation: Path, tmp_path: Path
 ) -> None:

@@ -168,6 +168,7 @@ MUTATORS: tuple[Callable[[Path, random.Random], str], ...] = (
 )
 
 
+@pytest.mark.slow
 def test_none_of_many_random_mutations_is_accepted(
     pristine_release: tuple[Path, str], key_pair: KeyPair, tmp_path: Path
 ) -> None:
@@ -188,6 +189,7 @@ def test_none_of_many_random_mutations_is_accepted(
     assert verify_release(pristine_release[0], key_pair.public).id == pristine_release[1]
 
 
+@pytest.mark.slow
 def test_every_single_bit_of_the_signature_file_counts(
     pristine_release: tuple[Path, str], key_pair: KeyPair, release_copy: Path
 ) -> None:

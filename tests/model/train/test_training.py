@@ -30,6 +30,7 @@ def run(config: Path) -> tuple[dict[str, object], Path]:
     return result, plan.folder.root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [{"method": "lora"}, {"method": "full", "learning_rate": 1e-3}])
 def test_the_loss_falls_and_the_trained_model_says_so_too(
     configure: Configure, recipe: dict[str, object]
@@ -40,6 +41,7 @@ def test_the_loss_falls_and_the_trained_model_says_so_too(
     assert min(losses) < losses[0] - 0.3
 
 
+@pytest.mark.slow
 def test_the_result_is_a_whole_checkpoint_that_transformers_loads(configure: Configure) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -52,6 +54,7 @@ def test_the_result_is_a_whole_checkpoint_that_transformers_loads(configure: Con
     assert not (folder / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_training_changes_the_layers_and_lora_leaves_the_embedding(
     configure: Configure, tiny_foundation: Path
 ) -> None:
@@ -64,6 +67,7 @@ def test_training_changes_the_layers_and_lora_leaves_the_embedding(
     assert {name for name in before if ".mlp." in name or ".self_attn." in name} == changed
 
 
+@pytest.mark.slow
 def test_the_same_configuration_never_trains_twice(configure: Configure) -> None:
     config = configure()
     result, _ = run(config)
@@ -71,6 +75,7 @@ def test_the_same_configuration_never_trains_twice(configure: Configure) -> None
     assert (again, changed) == (result, False)
 
 
+@pytest.mark.slow
 def test_two_runs_of_the_same_inputs_are_equal_bit_for_bit(configure: Configure) -> None:
     first, _ = run(configure(runs="one"))
     second, _ = run(configure(runs="two"))
@@ -82,6 +87,7 @@ def test_another_seed_is_another_run(configure: Configure) -> None:
     assert len(digests) == 2
 
 
+@pytest.mark.slow
 def test_bf16_stays_close_to_fp32(configure: Configure) -> None:
     losses = {}
     for dtype in ("bf16", "fp32"):
@@ -90,16 +96,19 @@ def test_bf16_stays_close_to_fp32(configure: Configure) -> None:
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=5e-3)
 
 
+@pytest.mark.slow
 def test_micro_batches_do_not_change_the_result(configure: Configure) -> None:
     losses = [run(configure(runs=f"m{size}", micro_batch=size))[0]["final_loss"] for size in (1, 4)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_recomputing_activations_does_not_change_the_result(configure: Configure) -> None:
     losses = [run(configure(runs=f"r{on}", recompute=on))[0]["final_loss"] for on in (True, False)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_before_anything_is_saved(configure: Configure) -> None:
     config = configure(method="full", learning_rate=1.0, clip_norm=1e30, max_steps=40, epochs=40)
     plan = make_plan(load_config(TrainSettings, config))
@@ -115,6 +124,7 @@ def test_a_loss_that_is_not_finite_stops_before_anything_is_saved(configure: Con
     assert not plan.folder.model.exists()
 
 
+@pytest.mark.slow
 def test_progress_names_speed_memory_and_time_left(configure: Configure) -> None:
     _, folder = run(configure())
     lines = [json.loads(line) for line in (folder / "progress.jsonl").read_text().splitlines()]
@@ -126,6 +136,7 @@ def test_progress_names_speed_memory_and_time_left(configure: Configure) -> None
     assert lines[-1]["seconds_left"] == 0
 
 
+@pytest.mark.slow
 def test_run_json_names_what_the_run_was_made_of(configure: Configure, tiny_foundation: Path) -> None:
     _, folder = run(configure())
     record = json.loads((folder / "run.json").read_text())
