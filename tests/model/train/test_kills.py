@@ -63,7 +63,10 @@ def trace(warm: Any, config: Path, log: Path, *inject: str) -> int:
             warm.wait()
             pytest.skip(f"strace may not trace here: {tracer.stderr.read() if tracer.stderr else ''}")
         time.sleep(0.01)
-    os.kill(child, signal.SIGCONT)
+    # Sent while strace is still attaching, the signal is lost: it is sent until the log shows it.
+    while tracer.poll() is None and "SIGCONT" not in log.read_text():
+        os.kill(child, signal.SIGCONT)
+        time.sleep(0.01)
     code: int = warm.wait()
     tracer.communicate(timeout=30)
     return code
