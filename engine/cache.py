@@ -1,4 +1,4 @@
-"""The user's cache folder: one finished engine per version and source, put there by a single rename."""
+"""The user's cache folder: what is slow to make, put there finished, by a single rename."""
 
 from __future__ import annotations
 
@@ -28,26 +28,30 @@ def kept(source: str) -> Path:
 
 
 @contextlib.contextmanager
-def workspace(source: str) -> Iterator[Path]:
-    """Hand out a folder to make an engine in; it survives an interruption so that the next run goes on."""
-    folder = cache_folder() / VERSION / f"{source}.unfinished"
+def workspace(target: Path) -> Iterator[Path]:
+    """Hand out a folder to make the target in; it survives an interruption so that the next run goes on."""
+    folder = _unfinished(target)
     folder.mkdir(parents=True, exist_ok=True)
     yield folder
 
 
-def keep(made: Path, source: str) -> Path:
-    """Turn a finished `bin` folder into the engine of that source: what has the name is complete.
+def keep(made: Path, target: Path) -> Path:
+    """Give a finished folder its name: what has the name is complete.
 
-    Files are flushed to disk before the rename, so that a power cut leaves no engine of zeros.
+    Files are flushed to disk before the rename, so that a power cut leaves no program of zeros.
     """
-    for path in made.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    target = kept(source)
+    for path in made.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
     shutil.rmtree(target, ignore_errors=True)
     made.rename(target)
-    shutil.rmtree(target.with_name(f"{source}.unfinished"), ignore_errors=True)
+    shutil.rmtree(_unfinished(target), ignore_errors=True)
     return target
+
+
+def _unfinished(target: Path) -> Path:
+    return target.with_name(f"{target.name}.unfinished")
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-from engine import VERSION, EngineError, version_of
+from engine import EngineError, version_of
 from engine.cache import cache_folder
 from engine.console import say
 from engine.fetch import fetch, reason
@@ -60,11 +60,9 @@ def _dotted(release: tuple[int, ...]) -> str:
 
 def _fetched(needed: tuple[int, ...]) -> Path:
     machine = _MACHINES.get(platform.machine().lower(), "")
-    remedy = f"install Go {_dotted(needed)} or newer (https://go.dev/dl), or Pulumi {VERSION} itself"
+    remedy = f"install Go {_dotted(needed)} or newer (https://go.dev/dl), or the program itself"
     if platform.system() != "Linux" or machine not in _HASHES:
-        raise EngineError(
-            f"building Pulumi {VERSION} needs Go {_dotted(needed)} or newer on PATH", remedy=remedy
-        )
+        raise EngineError(f"building needs Go {_dotted(needed)} or newer on PATH", remedy=remedy)
     target = cache_folder() / _RELEASE
     command = target / "bin" / "go"
     if command.exists():

@@ -28,7 +28,11 @@ PROGRAMS = {
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 """What the base tree's packages are verified with."""
 
-PACKAGES = sorted({*PROGRAMS.values(), "debian-archive-keyring"})
+COMPILER = ("gcc", "libc6-dev", "libseccomp-dev", "pkg-config")
+"""Packages that runc is built with where its release cannot be downloaded."""
+
+PACKAGES = sorted({*PROGRAMS.values(), "debian-archive-keyring", *COMPILER})
+"""What `make lab-deps` installs."""
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

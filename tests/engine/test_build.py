@@ -18,7 +18,7 @@ import pytest
 
 from engine import VERSION, EngineError
 from engine.__main__ import find_engine
-from engine.build import _environment
+from engine.compile import go_environment
 from engine.installed import intact
 from engine.toolchain import go_command
 
@@ -39,7 +39,7 @@ def test_without_go_and_without_a_module_proxy_the_remedy_is_named(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("GOPROXY", "off")
     with pytest.raises(
-        EngineError, match=r"no Go .* names no proxy; install Go 1\.25\.11 or newer .* or Pulumi"
+        EngineError, match=r"no Go .* names no proxy; install Go 1\.25\.11 or newer .* or the program itself"
     ):
         find_engine("build")
 
@@ -101,13 +101,13 @@ def test_without_go_the_official_one_is_fetched_and_works(
     monkeypatch.setenv("PATH", str(tmp_path))
     go = go_command(GO / "cli")
     version = subprocess.run(
-        [go, "version"], capture_output=True, text=True, check=True, env=_environment(go)
+        [go, "version"], capture_output=True, text=True, check=True, env=go_environment(go)
     ).stdout
     assert version.startswith("go version go1.26.8 linux/")
     (tmp_path / "main.go").write_text(
         'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("built") }\n'
     )
-    environment = _environment(go) | {"GOCACHE": str(tmp_path / "go-build")}
+    environment = go_environment(go) | {"GOCACHE": str(tmp_path / "go-build")}
     built = subprocess.run(
         [go, "run", "main.go"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
@@ -124,8 +124,8 @@ def test_checksums_are_verified_whatever_the_users_environment_says(monkeypatch:
         "GOINSECURE": "*",
     }.items():
         monkeypatch.setenv(name, value)
-    environment = _environment(Path("/usr/local/go/bin/go"))
-    assert environment["GOFLAGS"] == "-mod=readonly -trimpath"
+    environment = go_environment(Path("/usr/local/go/bin/go"))
+    assert environment["GOFLAGS"] == "-mod=readonly -trimpath -buildvcs=false"
     assert environment["GOTOOLCHAIN"] == "local", "no other Go is fetched behind the user's back"
     assert environment["PATH"].startswith("/usr/local/go/bin:")
     assert not {"GONOSUMDB", "GOINSECURE", "GONOSUMCHECK"} & set(environment)
@@ -161,7 +161,7 @@ def test_a_module_that_is_not_the_pinned_one_stops_the_build(tmp_path: Path) -> 
             "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python",
         ],
         cwd=module,
-        env=_environment(go),
+        env=go_environment(go),
         capture_output=True,
         text=True,
     )

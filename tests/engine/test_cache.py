@@ -36,10 +36,10 @@ def test_a_damaged_engine_in_the_cache_is_passed_over(
 
 
 def test_an_unfinished_engine_does_not_count(cache: Path, programs: Any) -> None:
-    with workspace("build") as folder:
+    with workspace(cache / "build") as folder:
         made = programs(folder / "bin")
         assert not (cache / "build").exists()
-        assert keep(made, "build") == cache / "build"
+        assert keep(made, cache / "build") == cache / "build"
     assert sorted(path.name for path in cache.iterdir()) == ["build"]
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import engine.download
+import engine.release
 from engine import VERSION, EngineError
 from engine.__main__ import find_engine
 from engine.download import download
@@ -135,8 +136,8 @@ def test_a_missing_release_is_one_clear_line(mirror: Mirror) -> None:
 
 
 def test_a_host_that_never_answers_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert engine.download._CONNECT_S <= 8
-    monkeypatch.setattr(engine.download, "_CONNECT_S", 0.5)
+    assert engine.release._CONNECT_S <= 8
+    monkeypatch.setattr(engine.release, "_CONNECT_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("ENGINE_MIRROR", f"http://127.0.0.1:{silent.getsockname()[1]}")
         begun = time.monotonic()

@@ -1,0 +1,178 @@
+"""Which programs there are: one table. A group is a release of one upstream project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Where a project publishes its programs; in every field `{version}` and `{arch}` stand for themselves.
+
+    `files` are the programs, in the group's order; or one archive, whose `members` are.
+    """
+
+    base: str
+    files: tuple[str, ...]
+    checksums: str
+    """The file with the SHA-256, where `{file}` stands for the file that it is about."""
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Programs of one version; `go/<name>/` is the Go module that pins what they are built from."""
+
+    version: str
+    programs: tuple[str, ...]
+    module: str = ""
+    """The upstream Go module, at that version; empty for what is our own."""
+    expected: str = "about a minute the first time"
+    tags: str = ""
+    linked: tuple[str, ...] = ()
+    cgo: bool = False
+    charts: str = ""
+    """A folder of the upstream module that the programs are installed from; it comes as `charts/`."""
+    minimum: tuple[int, ...] = ()
+    """The oldest release taken from PATH; empty where PATH is not asked."""
+    release: Release | None = None
+    """None where the project publishes no programs with checksums."""
+
+
+_GITHUB = "https://github.com"
+_K8S = "k8s.io/component-base/version"
+_KUBERNETES = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
+)
+
+GROUPS: dict[str, Group] = {
+    # Not from PATH: the six belong to one version, and a kubectl beside them is the user's own.
+    "kubernetes": Group(
+        version="1.36.3",
+        module="k8s.io/kubernetes",
+        programs=_KUBERNETES,
+        tags="selinux,notest,grpcnotrace",
+        linked=tuple(
+            f"{package}.{stamp}"
+            for package in (_K8S, "k8s.io/client-go/pkg/version")
+            for stamp in ("gitVersion=v{version}", "gitMajor=1", "gitMinor=36", "gitTreeState=archive")
+        ),
+        expected="about 8 minutes the first time on two cores",
+        release=Release(
+            base="https://dl.k8s.io/release/v{version}/bin/linux/{arch}",
+            files=_KUBERNETES,
+            checksums="{file}.sha256",
+        ),
+    ),
+    "etcd": Group(
+        version="3.6.6",
+        module="go.etcd.io/etcd/server/v3",
+        programs=("etcd",),
+        minimum=(3, 6),
+        release=Release(
+            base=f"{_GITHUB}/etcd-io/etcd/releases/download/v{{version}}",
+            files=("etcd-v{version}-linux-{arch}.tar.gz",),
+            checksums="SHA256SUMS",
+            members=("etcd-v{version}-linux-{arch}/etcd",),
+        ),
+    ),
+    # Without the snapshotters that need kernel modules or C libraries: the lab uses overlayfs.
+    "containerd": Group(
+        version="2.4.2",
+        module="github.com/containerd/containerd/v2",
+        programs=("containerd", "containerd-shim-runc-v2", "ctr"),
+        tags="urfave_cli_no_docs,osusergo,netgo,static_build,no_btrfs,no_devmapper,no_zfs",
+        linked=("github.com/containerd/containerd/v2/version.Version=v{version}",),
+        expected="about 2 minutes the first time",
+        minimum=(2, 1),
+        release=Release(
+            base=f"{_GITHUB}/containerd/containerd/releases/download/v{{version}}",
+            files=("containerd-{version}-linux-{arch}.tar.gz",),
+            checksums="{file}.sha256sum",
+            members=("bin/containerd", "bin/containerd-shim-runc-v2", "bin/ctr"),
+        ),
+    ),
+    # 1.1 fails on current kernels. libpathrs is a Rust library that few machines have.
+    "runc": Group(
+        version="1.5.2",
+        module="github.com/opencontainers/runc",
+        programs=("runc",),
+        tags="seccomp,libpathrs_none",
+        cgo=True,
+        minimum=(1, 2),
+        release=Release(
+            base=f"{_GITHUB}/opencontainers/runc/releases/download/v{{version}}",
+            files=("runc.{arch}",),
+            checksums="runc.sha256sum",
+        ),
+    ),
+    "cni": Group(
+        version="1.9.0",
+        module="github.com/containernetworking/plugins",
+        programs=("bridge", "host-local", "loopback", "portmap"),
+        linked=("github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion=v{version}",),
+        release=Release(
+            base=f"{_GITHUB}/containernetworking/plugins/releases/download/v{{version}}",
+            files=("cni-plugins-linux-{arch}-v{version}.tgz",),
+            checksums="{file}.sha256",
+            members=("bridge", "host-local", "loopback", "portmap"),
+        ),
+    ),
+    "coredns": Group(
+        version="1.15.0",
+        module="github.com/coredns/coredns",
+        programs=("coredns",),
+        tags="grpcnotrace",
+        expected="about 3 minutes the first time",
+        release=Release(
+            base=f"{_GITHUB}/coredns/coredns/releases/download/v{{version}}",
+            files=("coredns_{version}_linux_{arch}.tgz",),
+            checksums="{file}.sha256",
+            members=("coredns",),
+        ),
+    ),
+    "jobset": Group(
+        version="0.11.0",
+        module="sigs.k8s.io/jobset",
+        programs=("manager",),
+        linked=("sigs.k8s.io/jobset/pkg/version.GitVersion=v{version}",),
+        charts="charts/jobset",
+        expected="about 2 minutes the first time",
+    ),
+    "kueue": Group(
+        version="0.19.0",
+        module="sigs.k8s.io/kueue",
+        programs=("manager",),
+        linked=("sigs.k8s.io/kueue/pkg/version.GitVersion=v{version}",),
+        charts="charts/kueue",
+        expected="about 5 minutes the first time",
+    ),
+    "kwok": Group(
+        version="0.8.0",
+        module="sigs.k8s.io/kwok",
+        programs=("kwok",),
+        linked=("sigs.k8s.io/kwok/pkg/consts.Version={version}",),
+        expected="about 3 minutes the first time",
+        minimum=(0, 8),
+    ),
+    "helm": Group(
+        version="4.3.1",
+        module="helm.sh/helm/v4",
+        programs=("helm",),
+        linked=("helm.sh/helm/v4/internal/version.version=v{version}",),
+        expected="about 2 minutes the first time",
+        minimum=(4,),
+        release=Release(
+            base="https://get.helm.sh",
+            files=("helm-v{version}-linux-{arch}.tar.gz",),
+            checksums="{file}.sha256sum",
+            members=("linux-{arch}/helm",),
+        ),
+    ),
+    "pause": Group(version="1", programs=("pause",), expected="a few seconds"),
+}
