@@ -93,7 +93,8 @@ def _kubectl(own: OwnCluster) -> Kubectl:
 
 def _begin(folder: Path, premises: Premises) -> Record:
     """Make everything that there is one of: programs, namespaces, links, certificates; then start."""
-    network.require_bridges()
+    if reason := network.lacking():
+        raise LabError(reason)
     side = cloud_of(folder)
     _require_visible(folder, lab_cache())
     archives = {name: image(name) for name in addons.IMAGES}

@@ -13,7 +13,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import LabError
 from lab.commands import run
 from lab.kubernetes import PODS
 from lab.premises.addresses import Addresses
@@ -44,13 +43,14 @@ table inet lab {{
 """
 
 
-def require_bridges() -> None:
-    """Raise LabError where packets between pods would not meet the rules of Services.
+def lacking() -> str:
+    """Return why packets between pods would not meet the rules of Services here; empty where they would.
 
     Loading the module changes how all of this machine's bridges work: that is left to its owner.
     """
-    if not Path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists():
-        raise LabError("the kernel's br_netfilter is not loaded", remedy="modprobe br_netfilter")
+    if Path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists():
+        return ""
+    return "the kernel's br_netfilter is not loaded; modprobe br_netfilter"
 
 
 def attach(record: Record, space: Space, premises: PremisesSpace) -> Addresses:
