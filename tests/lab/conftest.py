@@ -59,6 +59,7 @@ def machine(mark: str) -> dict[str, object]:
     part of the path of the lab's state folder, in their command line or environment.
     """
     subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True)
+    rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True)
     told = {
         "interfaces": sorted(path.name for path in Path("/sys/class/net").iterdir()),
         "routes": Path("/proc/net/route").read_text(),
@@ -67,9 +68,7 @@ def machine(mark: str) -> dict[str, object]:
         ),
         "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").rglob("scenario-lab-*")),
         "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
-        "rules": subprocess.run(
-            ["nft", "list", "ruleset"], capture_output=True, text=True, check=True
-        ).stdout,
+        "rules": rules.stdout,
         "strays": sorted(str(path) for path in map(Path, _STRAYS) if path.exists()),
     }
     return told | {"processes": [pid for pid in _processes() if _mentions(pid, mark)]}

@@ -60,9 +60,8 @@ def test_two_pods_of_a_job_set_find_each_other_by_name_and_all_reduce(cluster: C
     with queued(cluster, "pair", cpu="1"):
         cluster.kubectl.apply([job_set("pair", 2, pod_spec(ALL_REDUCE, JOBSET="pair"))])
         until(lambda: set(phases(cluster, "pair")) <= {"Succeeded", "Failed"} and pods_of(cluster, "pair"))
-        told = [
-            cluster.kubectl("logs", each["metadata"]["name"]).strip() for each in pods_of(cluster, "pair")
-        ]
+        named = [each["metadata"]["name"] for each in pods_of(cluster, "pair")]
+        told = [cluster.kubectl("logs", name).strip() for name in named]
         assert told == ["sum [3.0] of 2"] * 2
         (workload,) = [
             each for each in cluster.kubectl.get("workloads")["items"] if each["spec"]["queueName"] == "pair"
