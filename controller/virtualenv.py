@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import sys
 from controller import ROOT, ControllerError
 from engine.cache import exclusive
 from engine.console import Progress, say
+from engine.registry import uv_environment
 
 SETS = ("control", "dev", "bench")
 VENV = ROOT / ".venv"
@@ -91,32 +91,11 @@ def _create() -> None:
 def _run(command: list[str]) -> None:
     """Run an installer; its own words are shown only when it fails."""
     done = subprocess.run(  # noqa: S603
-        command, env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command, env=uv_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if done.returncode:
         words = (done.stderr.strip() or done.stdout.strip())[-2000:]
         raise ControllerError(f"{' '.join(command[1:5])} … failed: {words}")
-
-
-def _environment() -> dict[str, str]:
-    """Give uv the registry that pip is configured for: uv does not read pip's files."""
-    environment = {**os.environ, "UV_NO_PROGRESS": "1"}
-    environment.pop("VIRTUAL_ENV", None)
-    if "UV_DEFAULT_INDEX" not in environment and (index := _pip_index()):
-        environment["UV_DEFAULT_INDEX"] = index
-    return environment
-
-
-def _pip_index() -> str:
-    if "PIP_INDEX_URL" in os.environ:
-        return os.environ["PIP_INDEX_URL"]
-    asked = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "get", "global.index-url"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return asked.stdout.strip() if asked.returncode == 0 else ""
 
 
 def main() -> None:

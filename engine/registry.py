@@ -1,0 +1,28 @@
+"""Which Python package registry: uv is told what pip is configured for, as it does not read pip's files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+
+def uv_environment() -> dict[str, str]:
+    """Return the environment to run uv in, whatever virtual environment is active."""
+    environment = {**os.environ, "UV_NO_PROGRESS": "1"}
+    environment.pop("VIRTUAL_ENV", None)
+    if "UV_DEFAULT_INDEX" not in environment and (index := _pip_index()):
+        environment["UV_DEFAULT_INDEX"] = index
+    return environment
+
+
+def _pip_index() -> str:
+    if "PIP_INDEX_URL" in os.environ:
+        return os.environ["PIP_INDEX_URL"]
+    asked = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "get", "global.index-url"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip() if asked.returncode == 0 else ""

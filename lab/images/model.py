@@ -1,0 +1,110 @@
+"""The model package's image: what `model/Containerfile` says, made without a container engine, for CPUs.
+
+Base, packages and package are three layers. User, environment and entry point are the Containerfile's; its
+RUN lines are done here by uv, from the same lock, for the Python of the lab's Debian tree.
+`docs/decisions/0042-lab-images.md` says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+from engine.console import say
+from engine.registry import uv_environment
+from lab import LabError, lab_cache
+from lab.images.archive import write_archive
+from lab.images.containerfile import config_of
+from lab.images.cpu_only import left_out, stand_in
+from lab.premises.base import base_tree, recipe
+
+_ROOT = Path(__file__).resolve().parents[2]
+_PACKAGE = _ROOT / "model"
+_CONTAINERFILE = _PACKAGE / "Containerfile"
+_LOCK = _ROOT / "requirements" / "model.lock"
+_UV_LOCK = _ROOT / "requirements" / "uv.lock"
+_PLACE = "opt/scenario-model"
+_LABELS = {"org.opencontainers.image.title": "scenario-model", "scenario-lab.accelerator": "none: CPU only"}
+
+
+class ModelImage:
+    """The recipe of the image; there is one, so its name is not asked."""
+
+    def reference(self, _name: str) -> str:
+        """Return the image's whole name, with the package's version."""
+        project = tomllib.loads((_PACKAGE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        return f"localhost/scenario-model:{project['version']}"
+
+    def digest(self, _name: str) -> str:
+        """Return what tells its content from another: package, locks, base, and how it is made."""
+        files = [_CONTAINERFILE, _LOCK, _UV_LOCK, _PACKAGE / "pyproject.toml"]
+        files += sorted(Path(__file__).parent.glob("*.py"))
+        files += sorted(path for path in (_PACKAGE / "scenario_model").rglob("*") if _is_source(path))
+        total = hashlib.sha256(recipe().encode())
+        for path in files:
+            total.update(
+                f"{path.relative_to(_ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
+            )
+        return total.hexdigest()
+
+    def make(self, name: str, target: Path) -> None:
+        """Write the archive, 1.7 GB. Raises LabError where the base or the packages cannot be had."""
+        base = base_tree()
+        say("making the model package's image, CPU only: a minute or two")
+        with tempfile.TemporaryDirectory(dir=target.parent) as aside:
+            packages, package = Path(aside) / "packages", Path(aside) / "package"
+            lock = Path(aside) / "lock"
+            lock.write_text(without_gpu(_LOCK.read_text(encoding="utf-8")), encoding="utf-8")
+            into = _Python(base)
+            into.install(packages, "--require-hashes", "--requirement", str(lock))
+            stand_in(packages)
+            source = shutil.copytree(_PACKAGE, Path(aside) / "source", ignore=shutil.ignore_patterns("build"))
+            into.install(package, str(source))
+            layers = [{"": base}, {_PLACE: packages}, {_PLACE: package}]
+            write_archive(target, self.reference(name), layers, config_of(_CONTAINERFILE, _LABELS))
+
+
+class _Python:
+    """Installs packages for the Python of a tree, with uv on this machine."""
+
+    def __init__(self, tree: Path) -> None:
+        found = next(tree.glob("usr/bin/python3.[0-9]*"), None)
+        if found is None:
+            raise LabError(f"{tree} has no Python", remedy="remove it; the next run makes it anew")
+        self._version = found.name.removeprefix("python")
+        self._uv = lab_cache() / "images" / "uv"
+        if not (self._uv / "bin" / "uv").exists():
+            _run([sys.executable, "-m", "venv", "--clear", str(self._uv)])
+            pip = [str(self._uv / "bin" / "pip"), "--disable-pip-version-check", "install", "--quiet"]
+            _run([*pip, "--require-hashes", "--requirement", str(_UV_LOCK)])
+
+    def install(self, target: Path, *what: str) -> None:
+        """Install into a folder, without dependencies: the lock names them all."""
+        chosen = ["--python", sys.executable, "--python-version", self._version, "--link-mode", "copy"]
+        command = [str(self._uv / "bin" / "uv"), "--quiet", "pip", "install", *chosen, "--no-deps"]
+        _run([*command, "--target", str(target), *what])
+
+
+def without_gpu(lock: str) -> str:
+    """Return a lock without the packages that are of use with a GPU alone."""
+    blocks = re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE)
+    return "".join(block for block in blocks if not left_out(block.partition("==")[0].strip()))
+
+
+def _is_source(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(  # noqa: S603
+        command, env=uv_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        words = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        raise LabError(f"`{Path(command[0]).name} {command[1]}` failed: {' | '.join(words[-3:])}")

@@ -1,0 +1,55 @@
+"""Images of a single static program: a recipe each."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.binaries import programs
+from lab.binaries.groups import GROUPS
+from lab.images.archive import Config, write_archive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """An image that holds one program of a group of the same name, at its root."""
+
+    program: str
+    user: str = ""
+
+    def reference(self, name: str) -> str:
+        """Return the image's whole name."""
+        return f"localhost/scenario-lab/{name}:{GROUPS[name].version}"
+
+    def digest(self, name: str) -> str:
+        """Return what tells its content from another."""
+        with (programs(name) / self.program).open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.sha256(f"{content} {self}".encode()).hexdigest()
+
+    def make(self, name: str, target: Path) -> None:
+        """Write the archive. The program's own `/tmp` is for what it writes."""
+        with tempfile.TemporaryDirectory() as aside:
+            temporary = Path(aside) / "tmp"
+            temporary.mkdir()
+            temporary.chmod(0o1777)
+            binary = shutil.copyfile(programs(name) / self.program, Path(aside) / self.program)
+            layer = {self.program: binary, "tmp": temporary}
+            write_archive(
+                target,
+                self.reference(name),
+                [layer],
+                Config(entrypoint=[f"/{self.program}"], user=self.user),
+            )
+
+
+# Numbers, not names: the kubelet can tell only from a number that it is not root.
+RECIPES = {
+    "coredns": Recipe(program="coredns"),  # listens on port 53: its pod drops what root may do beyond that
+    "jobset": Recipe(program="manager", user="65532:65532"),
+    "kueue": Recipe(program="manager", user="65532:65532"),
+    "pause": Recipe(program="pause", user="65535:65535"),
+}
