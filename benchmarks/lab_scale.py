@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab import LabError, state_folder
+from lab.images import reference
 from lab.kubernetes.fake_nodes import GPUS, LABEL, TOLERATION, set_number
-from lab.kubernetes.layout import image_name
 from lab.kubernetes.lifecycle import running
 from lab.machine import require
 from lab.processes import all_pids
@@ -113,7 +113,7 @@ def job_set(name: str, pods: int, spec: dict[str, Any]) -> dict[str, Any]:
 def _gang(pods: int) -> dict[str, Any]:
     container = {
         "name": "worker",
-        "image": image_name("pause"),
+        "image": reference("pause"),
         "resources": {"limits": {_GPU: str(GPUS)}},
     }
     return job_set(_NAME, pods, {"restartPolicy": "Never", "containers": [container]})

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from lab import LabError
 from lab.commands import run
+from lab.images import reference
 from lab.kubernetes import coredns
 from lab.kubernetes.cluster import binaries
-from lab.kubernetes.layout import image_name
 
 if TYPE_CHECKING:
     from lab.kubernetes.kubectl import Kubectl
@@ -64,7 +64,7 @@ def _release(layout: Layout, kubectl: Kubectl, name: str, values: dict[str, Any]
 
 
 def _jobset_values() -> dict[str, Any]:
-    repository, _, tag = image_name("jobset").rpartition(":")
+    repository, _, tag = reference("jobset").rpartition(":")
     return {
         "image": {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"},
         "controller": {"resources": _SMALL, "leaderElection": {"enable": False}},
@@ -72,7 +72,7 @@ def _jobset_values() -> dict[str, Any]:
 
 
 def _kueue_values() -> dict[str, Any]:
-    repository, _, tag = image_name("kueue").rpartition(":")
+    repository, _, tag = reference("kueue").rpartition(":")
     manager = {
         "image": {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"},
         "resources": _SMALL,
@@ -99,7 +99,7 @@ _JOB_SET: dict[str, Any] = {
                         "template": {
                             "spec": {
                                 "restartPolicy": "Never",
-                                "containers": [{"name": "probe", "image": image_name("pause")}],
+                                "containers": [{"name": "probe", "image": reference("pause")}],
                             }
                         }
                     }

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from lab import LabError, cgroups
 from lab.binaries import programs
+from lab.kubernetes.kubectl import Kubectl
 
 if TYPE_CHECKING:
-    from lab.kubernetes.kubectl import Kubectl
     from lab.kubernetes.layout import Layout, Program
     from lab.premises.addresses import Addresses
     from lab.space import Space
@@ -44,6 +44,11 @@ class OwnCluster:
     layout: Layout
     space: Space
     addresses: Addresses
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """kubectl, as its administrator."""
+        return Kubectl(self.layout.kubectl, self.layout.kubeconfig)
 
     def start(self, program: Program) -> None:
         """Start a program in the cloud, in cgroups of its own."""

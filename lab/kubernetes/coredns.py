@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lab.images import reference
 from lab.kubernetes import DNS_SERVICE, DOMAIN
-from lab.kubernetes.layout import image_name
 
 # A refused name is asked for again at once: peers of a job set come up one after the other.
 _COREFILE = f"""
@@ -67,7 +67,7 @@ def objects() -> list[dict[str, Any]]:
 def _pod() -> dict[str, Any]:
     container = {
         "name": "coredns",
-        "image": image_name("coredns"),
+        "image": reference("coredns"),
         "imagePullPolicy": "IfNotPresent",
         "args": ["-conf", "/etc/coredns/Corefile"],
         "volumeMounts": [{"name": "config", "mountPath": "/etc/coredns", "readOnly": True}],

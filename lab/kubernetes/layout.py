@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.binaries.groups import GROUPS
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -45,6 +43,11 @@ class Layout:
         """The configuration of a program."""
         return self.home / "config" / name
 
+    @property
+    def kubectl(self) -> Path:
+        """A kubectl of the cluster's version that a person may run, whoever owns the cache."""
+        return self.home / "bin" / "kubectl"
+
     def log(self, name: str) -> Path:
         """What a program wrote."""
         return self.home / "logs" / f"{name}.log"
@@ -55,13 +58,8 @@ class Layout:
 
     def make_folders(self) -> None:
         """Make the folders that the rest is written into. Keys are readable to root alone."""
-        for name in ("config", "logs", "data", "pki"):
+        for name in ("bin", "config", "logs", "data", "pki"):
             (self.home / name).mkdir(mode=0o700 if name in {"pki", "config"} else 0o755)
-
-
-def image_name(group: str) -> str:
-    """Name the image of a group of programs."""
-    return f"localhost/scenario-lab/{group}:{GROUPS[group].version}"
 
 
 @dataclass(frozen=True, slots=True)

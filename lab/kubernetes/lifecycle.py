@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
+import shutil
 from typing import TYPE_CHECKING
 
-from engine.console import Progress, say
+from engine.console import say
 from lab import LabError, cgroups, lab_cache, space
-from lab.images import image
-from lab.kubernetes import addons, control_plane, fake_nodes, given, network, node, pki
+from lab.images import image, reference
+from lab.kubernetes import addons, control_plane, given, network, node, pki
 from lab.kubernetes.cluster import Cluster, OwnCluster, binaries
-from lab.kubernetes.kubectl import Kubectl
-from lab.kubernetes.layout import Layout, Program, image_name
+from lab.kubernetes.layout import Layout
+from lab.kubernetes.start import first_start, mend
 from lab.machine import give_to_caller
 from lab.premises.addresses import Addresses
 from lab.record import Record
@@ -24,9 +23,7 @@ if TYPE_CHECKING:
 
     from lab.premises.lifecycle import Premises
 
-GROUPS = ("kubernetes", "etcd", "containerd", "runc", "cni", "helm", "jobset", "kueue")
-_START_S = 120.0
-"""How long the control plane or the node may take to answer, in seconds; a few on an idle machine."""
+_GROUPS = ("kubernetes", "etcd", "containerd", "runc", "cni", "helm", "jobset", "kueue")
 
 
 def bring_up(folder: Path, premises: Premises) -> Cluster:
@@ -51,7 +48,7 @@ def bring_up(folder: Path, premises: Premises) -> Cluster:
             tear_down(folder)
         record = _begin(side.folder, premises)
     else:
-        _mend(_own(record))
+        mend(_own(record))
     return running(folder)
 
 
@@ -64,7 +61,7 @@ def running(folder: Path) -> Cluster:
     if record is None or record.phase != "up" or space.existing(record) is None:
         raise LabError("the lab's cluster is not up", remedy="make lab")
     own = _own(record)
-    return Cluster(_kubectl(own), own)
+    return Cluster(own.kubectl, own)
 
 
 def tear_down(folder: Path) -> None:
@@ -87,10 +84,6 @@ def _own(record: Record) -> OwnCluster:
     return OwnCluster(Layout(record.side), held, Addresses(record.network))
 
 
-def _kubectl(own: OwnCluster) -> Kubectl:
-    return Kubectl(binaries("kubernetes") / "kubectl", own.layout.kubeconfig)
-
-
 def _begin(folder: Path, premises: Premises) -> Record:
     """Make everything that there is one of: programs, namespaces, links, certificates; then start."""
     if reason := network.lacking():
@@ -98,7 +91,7 @@ def _begin(folder: Path, premises: Premises) -> Record:
     side = cloud_of(folder)
     _require_visible(folder, lab_cache())
     archives = {name: image(name) for name in addons.IMAGES}
-    for group in GROUPS:
+    for group in _GROUPS:
         binaries(group)
     record = Record(side=side, network=premises.addresses.network)
     record.save()
@@ -106,20 +99,25 @@ def _begin(folder: Path, premises: Premises) -> Record:
     held = space.create(record)
     for hidden in node.HIDDEN:
         held.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", hidden])
-    addresses = network.attach(record, held, premises.space)
-    layout = Layout(side)
-    layout.make_folders()
-    pki.make_certificates(layout, addresses)
-    pki.write_kubeconfigs(layout, addresses)
-    control_plane.write_token_webhook(layout)
-    sandbox = image_name("pause")
-    node.write_configs(layout, runc=binaries("runc") / "runc", cni=binaries("cni"), sandbox=sandbox)
-    own = OwnCluster(layout, held, addresses)
-    _first_start(own, archives)
-    give_to_caller(side.home, layout.kubeconfig)
+    own = OwnCluster(Layout(side), held, network.attach(record, held, premises.space))
+    _write_files(own)
+    first_start(own, archives)
+    give_to_caller(side.home, own.layout.kubeconfig)
     record.phase = "up"
     record.save()
     return record
+
+
+def _write_files(own: OwnCluster) -> None:
+    layout = own.layout
+    layout.make_folders()
+    shutil.copyfile(binaries("kubernetes") / "kubectl", layout.kubectl)
+    layout.kubectl.chmod(0o755)
+    pki.make_certificates(layout, own.addresses)
+    pki.write_kubeconfigs(layout, own.addresses)
+    control_plane.write_token_webhook(layout)
+    runc, cni = binaries("runc") / "runc", binaries("cni")
+    node.write_configs(layout, runc=runc, cni=cni, sandbox=reference("pause"))
 
 
 def _require_visible(*paths: Path) -> None:
@@ -130,82 +128,3 @@ def _require_visible(*paths: Path) -> None:
                     f"{path}: what is below {hidden} is not seen in the cloud",
                     remedy="set LAB_STATE or XDG_CACHE_HOME to another folder",
                 )
-
-
-def _programs(own: OwnCluster) -> tuple[list[Program], list[Program]]:
-    """List what starts at once, and what waits for the API server."""
-    layout, addresses = own.layout, own.addresses
-    first = [
-        control_plane.etcd(layout),
-        node.containerd(layout),
-        control_plane.api_server(layout, addresses),
-    ]
-    then = [
-        control_plane.controller_manager(layout),
-        control_plane.scheduler(layout),
-        node.kubelet(layout, addresses),
-        node.kube_proxy(layout),
-    ]
-    return first, then
-
-
-def _first_start(own: OwnCluster, archives: dict[str, Path]) -> None:
-    progress, kubectl = Progress("cluster"), _kubectl(own)
-    first, then = _programs(own)
-    say("starting the cluster: etcd, Kubernetes, containerd; CoreDNS, JobSet, Kueue")
-    for program in first:
-        own.start(program)
-    with ThreadPoolExecutor(1) as pool:
-        importing = pool.submit(_import_images, own, archives)
-        _wait_for(own, first, "the API server", progress, "get", "--raw", "/readyz")
-        for program in then:
-            own.start(program)
-        progress.update("installing")
-        addons.install(own.layout, kubectl)
-        importing.result()
-    progress.update("waiting for JobSet and Kueue")
-    addons.wait_until_ready(kubectl)
-    progress.done("up")
-
-
-def _mend(own: OwnCluster) -> None:
-    """Start what has ended since: as a service manager would."""
-    first, then = _programs(own)
-    kwok = [fake_nodes.kwok(own.layout)] if fake_nodes.wanted(own.layout) else []
-    ended = [each for each in (*first, *then, *kwok) if own.process(each) is None]
-    for program in ended:
-        say(f"starting {program.name}, which had ended")
-        own.start(program)
-    if ended:
-        _wait_for(own, first, "the API server", Progress("cluster"), "get", "--raw", "/readyz")
-        addons.wait_until_ready(_kubectl(own))
-
-
-def _wait_for(own: OwnCluster, alive: list[Program], what: str, progress: Progress, *asked: str) -> None:
-    deadline = time.monotonic() + _START_S
-    kubectl = _kubectl(own)
-    while not kubectl.succeeds(*asked, "--request-timeout=2s"):
-        progress.update(f"waiting for {what}")
-        for program in alive:
-            own.require_alive(program)
-        if time.monotonic() > deadline:
-            words = " || ".join(f"{each.name}: {own.last_words(each)}" for each in alive)
-            raise LabError(f"{what} does not answer within {_START_S:.0f} s: {words}")
-        time.sleep(0.2)
-
-
-def _import_images(own: OwnCluster, archives: dict[str, Path]) -> None:
-    """Hand the images to containerd once it listens."""
-    ctr = [str(binaries("containerd") / "ctr"), f"--address={node.SOCKET}", "--namespace=k8s.io"]
-    deadline = time.monotonic() + _START_S
-    while True:
-        try:
-            own.space.run([*ctr, "version"])
-            break
-        except LabError:
-            own.require_alive(node.containerd(own.layout))
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-    for archive in archives.values():
-        own.space.run([*ctr, "image", "import", str(archive)], timeout_s=300)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.kubernetes.layout import image_name
+from lab.images import reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ def pod_spec(code: str, *, cpu: str = "10m", **environment: str) -> dict[str, An
         "containers": [
             {
                 "name": "python",
-                "image": image_name("pause"),
+                "image": reference("pause"),
                 "imagePullPolicy": "IfNotPresent",
                 "command": [f"{sys.prefix}/bin/python", "-u", "-c", code],
                 "env": [{"name": name, "value": value} for name, value in environment.items()],
