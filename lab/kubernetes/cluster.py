@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 from lab import LabError, cgroups
 from lab.binaries import programs
 from lab.kubernetes.kubectl import Kubectl
+from lab.kubernetes.node import SOCKET
 
 if TYPE_CHECKING:
     from lab.kubernetes.layout import Layout, Program
     from lab.premises.addresses import Addresses
     from lab.space import Space
+
+
+_IMPORT_S = 600.0
 
 
 @cache
@@ -49,6 +53,15 @@ class OwnCluster:
     def kubectl(self) -> Kubectl:
         """kubectl, as its administrator."""
         return Kubectl(self.layout.kubectl, self.layout.kubeconfig)
+
+    def ctr(self, *arguments: str) -> str:
+        """Run containerd's own command, about the images and containers of pods."""
+        command = [str(binaries("containerd") / "ctr"), f"--address={SOCKET}", "--namespace=k8s.io"]
+        return self.space.run([*command, *arguments], timeout_s=_IMPORT_S)
+
+    def load(self, archive: Path) -> None:
+        """Give the node the images of an archive, as `docker save` writes them. Raises LabError."""
+        self.ctr("image", "import", str(archive))
 
     def start(self, program: Program) -> None:
         """Start a program in the cloud, in cgroups of its own."""

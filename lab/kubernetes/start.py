@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from engine.console import Progress, say
 from lab import LabError
 from lab.kubernetes import addons, control_plane, fake_nodes, node
-from lab.kubernetes.cluster import OwnCluster, binaries
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lab.kubernetes.cluster import OwnCluster
     from lab.kubernetes.layout import Program
 
 _START_S = 120.0
@@ -85,11 +85,10 @@ def _wait_for(own: OwnCluster, alive: list[Program], what: str, progress: Progre
 
 def _import_images(own: OwnCluster, archives: dict[str, Path]) -> None:
     """Hand the images to containerd once it listens."""
-    ctr = [str(binaries("containerd") / "ctr"), f"--address={node.SOCKET}", "--namespace=k8s.io"]
     deadline = time.monotonic() + _START_S
     while True:
         try:
-            own.space.run([*ctr, "version"])
+            own.ctr("version")
             break
         except LabError:
             own.require_alive(node.containerd(own.layout))
@@ -97,4 +96,4 @@ def _import_images(own: OwnCluster, archives: dict[str, Path]) -> None:
                 raise
             time.sleep(0.2)
     for archive in archives.values():
-        own.space.run([*ctr, "image", "import", str(archive)], timeout_s=300)
+        own.load(archive)
