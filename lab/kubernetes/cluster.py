@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 
 _IMPORT_S = 600.0
+_SEEN_S = 5.0
+"""How long a program that was started may take to be seen; one that ends before is not."""
 
 
 @cache
@@ -68,6 +71,9 @@ class OwnCluster:
         groups = [each / self._cgroup(program) for each in cgroups.hierarchies()]
         command = [str(binaries(program.group) / program.name), *program.arguments]
         self.space.spawn(command, cgroups=groups, log=self.layout.log(program.name))
+        deadline = time.monotonic() + _SEEN_S
+        while self.process(program) is None and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def process(self, program: Program) -> int | None:
         """Return the number of its process; None where it does not run."""

@@ -49,7 +49,7 @@ def api_server(layout: Layout, addresses: Addresses) -> Program:
         "proxy-client-cert-file": layout.certificate("front-proxy-client"),
         "proxy-client-key-file": layout.key("front-proxy-client"),
         "requestheader-client-ca-file": layout.certificate("front-proxy-ca"),
-        "service-account-key-file": layout.key("service-account"),
+        "service-account-key-file": layout.key("service-account").with_suffix(".pub"),
         "service-account-signing-key-file": layout.key("service-account"),
         "tls-cert-file": layout.certificate("apiserver"),
         "tls-private-key-file": layout.key("apiserver"),

@@ -75,7 +75,9 @@ def make_certificates(layout: Layout, addresses: Addresses) -> None:
         list(pool.map(lambda name: _make_authority(layout, name), _AUTHORITIES))
         list(pool.map(lambda identity: _issue(layout, identity), _identities(addresses)))
     signing = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    run([*signing, "-out", str(layout.key("service-account"))])
+    key = layout.key("service-account")
+    run([*signing, "-out", str(key)])
+    run(["openssl", "pkey", "-in", str(key), "-pubout", "-out", str(key.with_suffix(".pub"))])
 
 
 def _make_authority(layout: Layout, name: str) -> None:
