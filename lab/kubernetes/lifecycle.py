@@ -89,7 +89,7 @@ def _begin(folder: Path, premises: Premises) -> Record:
     if reason := network.lacking():
         raise LabError(reason)
     side = cloud_of(folder)
-    _require_visible(folder, lab_cache())
+    require_visible(folder, lab_cache())
     archives = {name: image(name) for name in addons.IMAGES}
     for group in _GROUPS:
         binaries(group)
@@ -120,7 +120,8 @@ def _write_files(own: OwnCluster) -> None:
     node.write_configs(layout, runc=runc, cni=cni, sandbox=reference("pause"))
 
 
-def _require_visible(*paths: Path) -> None:
+def require_visible(*paths: Path) -> None:
+    """Raise LabError where one of the folders lies below what is hidden from the cloud."""
     for path in paths:
         for hidden in node.HIDDEN:
             if path.is_relative_to(hidden):
