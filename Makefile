@@ -47,7 +47,7 @@ bench: ## our server and training loop beside their peers
 	@$(PYTHON) -m controller.virtualenv bench
 	$(VENV)/python -m benchmarks
 
-lab: ## disposable hosts on this machine, as a customer's premises (root): make lab HOSTS=5
+lab: ## a customer's premises and a public cloud on this machine (root): make lab HOSTS=5
 	@$(PYTHON) -m lab.up $(if $(HOSTS),--hosts $(HOSTS))
 
 lab-down: ## remove the lab, and check that nothing of it is left

@@ -1,7 +1,8 @@
-"""One cgroup (version 2) for a lab, with one below it for each host.
+"""One cgroup for each side of a lab, with those of its hosts or programs below it.
 
-Where the machine runs on version 1 or on both, the unified hierarchy beside them is used; its groups then
-tell processes apart but have no controllers, so memory limits inside a host are without effect.
+Version 2 tells processes apart and ends them, on any machine. Where the machine has its controllers on
+version 1, that version's group is without them: limits inside a host are then without effect, and what
+needs controllers (a kubelet) gets groups of the same name in each hierarchy of version 1 as well.
 """
 
 from __future__ import annotations
@@ -15,23 +16,59 @@ from lab import LabError
 
 def hierarchy() -> Path:
     """Return where version 2 is mounted. Raises LabError where it is not."""
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
-        before, _, after = line.partition(" - ")
-        if after.split()[0] == "cgroup2":
-            return Path(before.split()[4])
+    for path, version in _mounted().items():
+        if version == "cgroup2":
+            return path
     raise LabError(
         "this machine has no cgroup version 2 mounted",
         remedy="mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified",
     )
 
 
-def make(name: str) -> None:
-    """Make a group below the root, and hand the controllers there are on to those below it."""
-    group = hierarchy() / name
-    group.mkdir(exist_ok=True)
+def hierarchies() -> list[Path]:
+    """Return where each hierarchy is mounted: version 2, and those of version 1 where there are any."""
+    return list(_mounted())
+
+
+def _mounted() -> dict[Path, str]:
+    """Tell the mount point and kind of each hierarchy, once, and only where its root is to be seen."""
+    found: dict[str, tuple[Path, str]] = {}
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        before, _, after = line.partition(" - ")
+        kind, (device, root, point) = after.split()[0], before.split()[2:5]
+        if kind in {"cgroup", "cgroup2"} and root == "/":
+            found.setdefault(device, (Path(point), kind))
+    return dict(found.values())
+
+
+def make(name: str, *, in_all: bool = False) -> None:
+    """Make a group below the root, and hand the controllers there are on to those below it.
+
+    `in_all` makes it in the hierarchies of version 1 too.
+    """
+    for each in hierarchies() if in_all else [hierarchy()]:
+        group = each / name
+        group.mkdir(exist_ok=True)
+        if each == hierarchy():
+            _hand_on(group)
+        elif (group / "cpuset.cpus").exists():  # no process may enter one that names no processors
+            for file in ("cpuset.cpus", "cpuset.mems"):
+                (group / file).write_text((each / file).read_text(encoding="ascii"), encoding="ascii")
+            (group / "cgroup.clone_children").write_text("1", encoding="ascii")
+
+
+def _hand_on(group: Path) -> None:
     for controller in (group / "cgroup.controllers").read_text(encoding="ascii").split():
         with contextlib.suppress(OSError):  # some controllers (cpu with real-time tasks) may refuse
             (group / "cgroup.subtree_control").write_text(f"+{controller}", encoding="ascii")
+
+
+def processes(name: str) -> list[int]:
+    """Return the numbers of the processes in the group itself, not in those below it."""
+    try:
+        return [int(pid) for pid in (hierarchy() / name / "cgroup.procs").read_text(encoding="ascii").split()]
+    except OSError:
+        return []
 
 
 def populated(name: str) -> bool:
@@ -49,18 +86,23 @@ def kill(name: str) -> None:
         (group / "cgroup.kill").write_text("1", encoding="ascii")
 
 
+def remains(name: str) -> list[Path]:
+    """List the groups of this name that there are."""
+    return [each / name for each in hierarchies() if (each / name).exists()]
+
+
 def remove(name: str, *, patience_s: float = 10.0) -> bool:
-    """Remove the group and those below it once they are empty; False if that took too long."""
-    group = hierarchy() / name
+    """Remove the groups of this name, and below, once they are empty; False if that took too long."""
     deadline = time.monotonic() + patience_s
-    while group.exists():
-        # The walk is bottom up; a group whose last process is still on its way out refuses for a moment.
-        for each in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
+    while groups := remains(name):
+        for group in groups:
+            # The walk is bottom up; a group whose last process is still on its way out refuses for a moment.
+            for each in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
+                with contextlib.suppress(OSError):
+                    each.rmdir()
             with contextlib.suppress(OSError):
-                each.rmdir()
-        with contextlib.suppress(OSError):
-            group.rmdir()
+                group.rmdir()
         if time.monotonic() > deadline:
-            return not group.exists()
+            return not remains(name)
         time.sleep(0.02)
     return True

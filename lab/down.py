@@ -7,8 +7,8 @@ import sys
 
 from engine.console import say
 from lab import LabError, lab_cache, lock, state_folder
+from lab.both import tear_down
 from lab.machine import require
-from lab.premises.lifecycle import anything_of, tear_down
 
 
 def down() -> None:
@@ -17,8 +17,7 @@ def down() -> None:
     if folder.exists():
         require()
         with lock.exclusive(folder):
-            there = anything_of(folder)
-            tear_down(folder)
+            there = tear_down(folder)
             folder.rmdir()
         with contextlib.suppress(OSError):
             folder.parent.rmdir()

@@ -18,12 +18,13 @@ PROGRAMS = {
     "ip": "iproute2",
     "tc": "iproute2",
     "nft": "nftables",
+    "openssl": "openssl",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "debootstrap": "debootstrap",
     "systemd-nspawn": "systemd-container",
 }
-"""Each program that the premises call, and the Debian package that has it."""
+"""Each program that the lab calls, and the Debian package that has it."""
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 """What the base tree's packages are verified with."""

@@ -1,24 +1,29 @@
-"""`make lab`: bring the lab up, or change the number of its hosts."""
+"""`make lab`: bring both sides of the lab up, or change the number of its hosts."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from engine.console import duration, say
 from lab import LabError, lab_cache, lock, state_folder
+from lab.both import Lab, bring_up
 from lab.machine import give_to_caller, require
-from lab.premises.lifecycle import bring_up
 from lab.premises.record import load
+
+if TYPE_CHECKING:
+    from lab.kubernetes.kubectl import Kubectl
 
 _SPECIAL = ":,\\\"'%"
 """What means something else in the options of overlayfs and ssh."""
 
 
 def up(hosts: int | None) -> None:
-    """Bring the premises up and say how they are reached."""
+    """Bring both up and say how they are reached."""
     folder, begun = state_folder(), time.monotonic()
     require()
     for path, remedy in ((folder, "LAB_STATE"), (lab_cache(), "XDG_CACHE_HOME")):
@@ -30,13 +35,27 @@ def up(hosts: int | None) -> None:
     with lock.exclusive(folder):
         before = load(folder)
         if before is None:
-            say("bringing the lab up: seconds, and about two minutes more for the first time")
-        premises = bring_up(folder, hosts)
+            say("bringing the lab up: about a minute; half an hour the first time, to make what it runs")
+        lab = bring_up(folder, hosts)
+    _tell(lab, duration(time.monotonic() - begun))
+
+
+def _tell(lab: Lab, took: str) -> None:
+    premises = lab.premises
     names = ", ".join(f"{host.name} ({host.address})" for host in premises.hosts)
-    say(f"the lab is up: {names}; {duration(time.monotonic() - begun)}")
+    say(f"the lab is up: {names}; {took}")
     say(f"  outside of the premises: {premises.addresses.outside} (python3 -m lab.wan --help)")
     say(f"  ansible -i {shlex.quote(str(premises.inventory))} premises -m ping")
+    if lab.cluster:
+        _tell_kubectl(lab.cluster.kubectl, premises.addresses.cloud if lab.cluster.own else "")
     say("make lab-down removes it")
+
+
+def _tell_kubectl(kubectl: Kubectl, address: str) -> None:
+    if address:
+        say(f"  the cloud, as the premises see it: {address}")
+    path = "" if shutil.which("kubectl") else f" PATH=$PATH:{shlex.quote(str(kubectl.program.parent))}"
+    say(f"  export KUBECONFIG={shlex.quote(str(kubectl.kubeconfig))}{path}; kubectl get nodes")
 
 
 def main() -> None:

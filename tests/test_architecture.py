@@ -44,7 +44,8 @@ INFRASTRUCTURE = ("pulumi", "ansible_runner", "ansible", "components", "stacks",
         ("controller", ("components", "stacks", *TORCH)),
         ("engine", ("components", "stacks", "controller", *TORCH)),
         ("lab", ("components", "stacks", "controller", *TORCH)),
-        ("lab/premises", ("pulumi", "ansible", "ansible_runner")),
+        ("lab/premises", ("pulumi", "ansible", "ansible_runner", "lab.kubernetes")),
+        ("lab/kubernetes", ("pulumi", "ansible", "ansible_runner")),
     ],
 )
 def test_nothing_imports_against_the_direction_of_dependency(folder: str, modules: tuple[str, ...]) -> None:
@@ -65,7 +66,7 @@ def test_only_the_worker_calls_ansible_runner() -> None:
 def test_what_runs_before_anything_is_installed_needs_the_standard_library_alone() -> None:
     foreign = [
         f"{file.relative_to(ROOT)} imports {name}"
-        for folder in ("engine", "controller", "lab/binaries", "lab/images", "lab/premises")
+        for folder in ("engine", "controller", "lab/binaries", "lab/images", "lab/kubernetes", "lab/premises")
         for file in sorted((ROOT / folder).rglob("*.py"))
         for name in sorted(imports_of(file))
         if name.split(".")[0] not in {*sys.stdlib_module_names, "engine", "controller", "lab"}

@@ -1,6 +1,7 @@
 """Which addresses the lab uses: 1,024 private ones that nothing on this machine uses already.
 
-Three networks come out of the range: the premises, the link to the world outside, the link to this machine.
+Four networks come out of the range: the premises, the link to the world outside, the links to this machine,
+and the link to the cloud.
 """
 
 from __future__ import annotations
@@ -63,6 +64,31 @@ class Addresses:
     def machine(self) -> str:
         """This machine, as the hosts see it when it calls."""
         return self._at(2, 2)
+
+    @property
+    def cloud_network(self) -> str:
+        """The network behind the world outside, in which the cloud is."""
+        return f"{self._at(3, 0)}/24"
+
+    @property
+    def outside_inward(self) -> str:
+        """The world outside, as the cloud sees it."""
+        return self._at(3, 1)
+
+    @property
+    def cloud(self) -> str:
+        """The cloud, as the premises see it: all that it offers them has this address."""
+        return self._at(3, 2)
+
+    @property
+    def cloud_inside(self) -> str:
+        """The cloud, as this machine sees it, on a link of its own."""
+        return self._at(2, 5)
+
+    @property
+    def machine_of_cloud(self) -> str:
+        """This machine, as the cloud sees it when it calls."""
+        return self._at(2, 6)
 
 
 def host_name(number: int) -> str:

@@ -8,18 +8,17 @@ import socket
 import time
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import LabError, cgroups
 from lab.premises.access import make_key, private_key, ssh
 from lab.premises.addresses import MAX_HOSTS, Addresses, host_name
 from lab.premises.network import BRIDGE
-from lab.premises.record import cgroup_of
+from lab.side import premises_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lab.premises.space import Space
+    from lab.space import Space
 
 BOOT_S = 120.0
 """How long a host may take until it can be logged in to, in seconds; about ten on an idle machine."""
@@ -48,7 +47,7 @@ class Host:
     @property
     def cgroup(self) -> str:
         """Its cgroup, below the root of the hierarchy."""
-        return f"{cgroup_of(self.folder)}/{self.name}"
+        return f"{premises_of(self.folder).cgroup}/{self.name}"
 
     @property
     def key(self) -> str:
@@ -74,7 +73,8 @@ class Host:
         boot += ["--register=no", "--keep-unit", f"--network-bridge={BRIDGE}", "--link-journal=no"]
         # bpf: without it IPAddressDeny= and the like in a host's units are silently without effect.
         boot += ["--resolv-conf=off", "--timezone=off", "--system-call-filter=bpf"]
-        space.spawn(boot, cgroup=self.cgroup, log=self.home / "console.log")
+        group = Path("/sys/fs/cgroup", self.cgroup)
+        space.spawn(boot, cgroups=[group], log=self.home / "console.log")
 
     def wait(self) -> None:
         """Wait until it can be logged in to. Raises LabError with its last words when it ends or hangs."""

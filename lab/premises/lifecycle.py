@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,9 +11,9 @@ from lab.premises import access, network, space
 from lab.premises.addresses import MAX_HOSTS, Addresses, host_name
 from lab.premises.base import base_tree
 from lab.premises.host import Host
-from lab.premises.record import Record, cgroup_of, interface_of, load
-from lab.premises.remains import remains
-from lab.processes import Process, marked
+from lab.premises.record import PremisesRecord, load
+from lab.side import premises_of
+from lab.teardown import anything_of, take_away
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +26,7 @@ class Premises:
     """Premises that are up."""
 
     hosts: list[Host]
-    space: space.Space
+    space: space.PremisesSpace
     addresses: Addresses
 
     @property
@@ -47,7 +46,7 @@ def bring_up(folder: Path, hosts: int | None = None) -> Premises:
     record = load(folder)
     held = space.existing(record) if record and record.phase == "up" else None
     if record is None or held is None:
-        if anything_of(folder):
+        if anything_of(premises_of(folder)):
             say("a run that was killed, or a restart of the machine, left a lab behind: clearing it away")
             tear_down(folder)
         try:
@@ -72,23 +71,18 @@ def running(folder: Path) -> Premises:
     return Premises([Host(name, folder, addresses) for name in record.hosts], held, addresses)
 
 
-def anything_of(folder: Path) -> bool:
-    """Say whether there is anything to tear down."""
-    return (folder / "premises").exists() or bool(remains(folder, patience_s=0))
-
-
-def _begin(folder: Path) -> tuple[Record, space.Space]:
+def _begin(folder: Path) -> tuple[PremisesRecord, space.PremisesSpace]:
     base_tree()
-    record = Record(folder=folder)
+    record = PremisesRecord(side=premises_of(folder))
     record.save()
     access.make_keys(folder)
-    cgroups.make(cgroup_of(folder))
+    cgroups.make(record.side.cgroup)
     held = space.create(record)
     network.lay_out(record, held)
     return record, held
 
 
-def _settle(record: Record, held: space.Space, wanted: list[str]) -> Premises:
+def _settle(record: PremisesRecord, held: space.PremisesSpace, wanted: list[str]) -> Premises:
     """Remove the hosts that are too many or dead, start those that are missing, write the inventory."""
     addresses = Addresses(record.network)
     known = [Host(name, record.folder, addresses) for name in record.hosts]
@@ -127,7 +121,7 @@ def _answers(host: Host) -> bool:
     return True
 
 
-def _start(record: Record, held: space.Space, new: list[Host]) -> None:
+def _start(record: PremisesRecord, held: space.PremisesSpace, new: list[Host]) -> None:
     base = base_tree()
     for host in new:
         say(f"starting {host.name}")
@@ -143,33 +137,7 @@ def tear_down(folder: Path) -> None:
     """
     record = load(folder)
     if record:
-        record.phase = "stopping"
-        if held := space.existing(record):
-            record.inhabitants = held.inhabitants()
-        record.save()
+        held = space.existing(record)
+        record.stop(held.inhabitants() if held else [])
         access.hang_up(folder)
-    _end_processes(record, folder)
-    cgroups.kill(cgroup_of(folder))
-    cgroups.remove(cgroup_of(folder))
-    network.remove_interface(interface_of(folder))
-    left = remains(folder)
-    if left:
-        raise LabError(
-            f"left behind: {', '.join(left)}", remedy="end what is named, and run make lab-down again"
-        )
-    # The record goes last: were this run killed, the next one would still know all.
-    premises = folder / "premises"
-    for path in premises.iterdir() if premises.is_dir() else ():
-        if record is None or path != record.file:
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    shutil.rmtree(premises, ignore_errors=True)
-    if premises.exists():
-        raise LabError(f"left behind: {premises}", remedy="run make lab-down again")
-
-
-def _end_processes(record: Record | None, folder: Path) -> None:
-    """End the keeper, and with it all that lives in its namespaces; then what carries the lab's mark."""
-    known = [record.keeper, record.holder] if record else []
-    for process in (*known, *map(Process.of, marked(folder))):
-        if process and not process.kill():
-            raise LabError(f"process {process.pid} does not end", remedy="run make lab-down again")
+    take_away(record, premises_of(folder))

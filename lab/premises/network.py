@@ -9,19 +9,17 @@ This machine itself gets one interface with one route, to the hosts; its rules a
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cache import exclusive
 from lab import lab_cache
-from lab.commands import run, succeeds
+from lab.commands import run
 from lab.premises.addresses import Addresses, free_network
-from lab.premises.record import interface_of
 from lab.premises.space import WAN
 
 if TYPE_CHECKING:
-    from lab.premises.record import Record
-    from lab.premises.space import Space
+    from lab.premises.space import PremisesSpace
+    from lab.record import Record
 
 BRIDGE = "premises"
 OUTWARD = "wan"
@@ -55,12 +53,12 @@ table inet lab {
 """
 
 
-def lay_out(record: Record, space: Space) -> Addresses:
+def lay_out(record: Record, space: PremisesSpace) -> Addresses:
     """Make the networks and choose their addresses, which are written down first.
 
     Raises LabError where no range is free.
     """
-    interface = interface_of(record.folder)
+    interface = record.side.interface
     # Two labs of one machine must not choose the same range at the same time.
     with exclusive(lab_cache() / "network.lock", "choosing addresses"):
         record.network = free_network()
@@ -99,9 +97,3 @@ link set lo up
 address add {addresses.outside}/24 dev {INWARD}
 link set {INWARD} up
 """
-
-
-def remove_interface(name: str) -> None:
-    """Remove this machine's interface to a lab, if it is still there; its other end goes with it."""
-    if Path("/sys/class/net", name).exists():
-        succeeds(["ip", "link", "delete", name])

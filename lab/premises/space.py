@@ -1,136 +1,51 @@
-"""The lab's namespaces: made, entered, and found again from their record."""
+"""The namespaces of the premises: those of the hosts and their router, and a network beyond the router."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import LabError
-from lab.commands import run
-from lab.processes import MARK, Process, all_pids, children
+from lab import space
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lab.premises.record import Record
+    from lab.premises.record import PremisesRecord
+    from lab.record import Record
 
 WAN = "wan"
 """The namespace beyond the router: the world outside the premises."""
 
-_KEEPER = Path(__file__).with_name("keeper.py")
-_KINDS = ("mnt", "net", "pid")
-_DETACHED = ("setsid", "--fork")
-"""Lasting processes are nobody's children, and outlive the run that starts them."""
-
 
 @dataclass(frozen=True, slots=True)
-class Space:
+class PremisesSpace(space.Space):
     """Namespaces of mounts, processes and the router's network, by the process that holds them."""
 
-    keeper: int
-    folder: Path
-
-    def run(self, command: Sequence[str], *, stdin: str = "", timeout_s: float = 60.0) -> str:
-        """Run a short command in the namespaces, at the router; return its output."""
-        enter = ["nsenter", f"--target={self.keeper}", "--mount", "--net", "--pid", "--"]
-        return run([*enter, *command], stdin=stdin, timeout_s=timeout_s)
-
     def run_outside(self, command: Sequence[str], *, stdin: str = "", timeout_s: float = 60.0) -> str:
-        """The same in the network beyond the router."""
+        """Run a short command in the network beyond the router; return its output."""
         return self.run(["ip", "netns", "exec", WAN, *command], stdin=stdin, timeout_s=timeout_s)
 
     @property
     def wan_network(self) -> Path:
-        """The network beyond the router, as a file for `nsenter --net=`: for what stands in for a cloud."""
+        """The network beyond the router, as a file for `nsenter --net=`: for what stands outside."""
         return Path(f"/proc/{self.keeper}/root/run/netns/{WAN}")
 
-    def inhabitants(self) -> list[Process]:
-        """List the processes in any of the namespaces, as seen from this machine."""
-        places = [*(Path(f"/proc/{self.keeper}/ns/{kind}") for kind in _KINDS), self.wan_network]
-        # The numbers are compared while the namespaces exist: the kernel soon gives them to others.
-        numbers = {place.stat().st_ino for place in places if place.exists()}
-        return [process for pid in all_pids() if _namespaces(pid) & numbers and (process := Process.of(pid))]
-
-    def spawn(self, command: Sequence[str], *, cgroup: str, log: Path) -> None:
-        """Start a lasting process in the namespaces, in a cgroup of its own, with its output in a file."""
-        group = f"/sys/fs/cgroup/{cgroup}"
-        script = 'mkdir -p "$0" && echo 0 > "$0/cgroup.procs" && exec "$@"'
-        enter = ["nsenter", f"--target={self.keeper}", "--mount", "--net", "--pid", "--"]
-        with log.open("ab") as output:
-            subprocess.run(  # noqa: S603
-                [*_DETACHED, *enter, "sh", "-c", script, group, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=_environment(self.folder),
-                cwd="/",
-                check=True,
-            )
+    @property
+    def other_networks(self) -> list[Path]:
+        """The network beyond the router."""
+        return [self.wan_network]
 
 
-def create(record: Record) -> Space:
-    """Make the namespaces and write down who holds them. Raises LabError where the machine gives none."""
-    flags = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    held = [*_DETACHED, "sh", "-c", 'echo $$ && exec "$@"', "sh", "unshare", *flags, "--"]
-    with (record.file.parent / "keeper.log").open("ab") as log:
-        starting = subprocess.Popen(  # noqa: S603
-            [*held, sys.executable, "-I", str(_KEEPER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env=_environment(record.folder),
-            cwd="/",
-        )
-    if starting.stdin is None or starting.stdout is None:
-        raise AssertionError("unreachable: both are pipes")
-    with starting, starting.stdin, starting.stdout:
-        holder = int(starting.stdout.readline() or 0)
-        keeper = _only_child(holder)
-        record.holder, record.keeper = Process.of(holder), Process.of(keeper)
-        record.save()
-        with contextlib.suppress(BrokenPipeError):
-            starting.stdin.write(b"go\n")
-            starting.stdin.flush()
-        if not keeper or starting.stdout.readline() != b"ready\n":
-            told = (record.file.parent / "keeper.log").read_text(encoding="utf-8", errors="replace").strip()
-            raise LabError(f"no namespaces could be made: {told[-300:] or 'unshare ended without a word'}")
-    space = Space(keeper, record.folder)
-    # What tools keep in /run is the lab's own, and goes with it; a host is to see the same cgroups anywhere.
-    space.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"])
-    space.run(["mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"])
-    return space
+def create(record: PremisesRecord) -> PremisesSpace:
+    """Make the namespaces. Raises LabError where the machine gives none."""
+    made = space.create(record)
+    # A host is to see the same cgroups on any machine.
+    made.run(["mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"])
+    return PremisesSpace(made.keeper, made.side)
 
 
-def existing(record: Record) -> Space | None:
+def existing(record: Record | None) -> PremisesSpace | None:
     """Return the namespaces that a record tells of, if they are still held."""
-    if record.keeper and record.keeper.alive and record.holder and record.holder.alive:
-        return Space(record.keeper.pid, record.folder)
-    return None
-
-
-def _namespaces(pid: int) -> set[int]:
-    found = set()
-    for kind in _KINDS:
-        with contextlib.suppress(OSError):
-            found.add(Path(f"/proc/{pid}/ns/{kind}").stat().st_ino)
-    return found
-
-
-def _only_child(pid: int) -> int:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and Process.of(pid):
-        if found := children(pid):
-            return found[0]
-        time.sleep(0.005)
-    return 0
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Give lasting processes little, and the mark by which a teardown finds what it did not expect."""
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", MARK: str(folder)}
+    found = space.existing(record)
+    return PremisesSpace(found.keeper, found.side) if found else None

@@ -13,7 +13,7 @@ from lab.premises.record import load
 from lab.premises.space import WAN
 
 if TYPE_CHECKING:
-    from lab.premises.space import Space
+    from lab.premises.space import PremisesSpace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Traffic:
 class Wan:
     """The link of premises that are up. Each call sets all of it: `slow` on a cut link lets packets pass."""
 
-    space: Space
+    space: PremisesSpace
 
     def cut(self) -> None:
         """Let nothing through in either direction, as a broken line does: packets vanish, nobody is told."""

@@ -12,6 +12,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+_STRAYS = (
+    *("/etc/cni", "/opt/cni", "/opt/containerd", "/opt/nri", "/run/containerd", "/run/netns", "/run/runc"),
+    *("/var/lib/cni", "/var/lib/containerd", "/var/lib/kubelet", "/var/log/containers", "/var/log/pods"),
+    *("/usr/libexec/kubernetes", "/etc/kubernetes", "/run/flannel", "/run/nri"),
+)
+"""Where programs of a cluster leave files when nobody keeps them from it."""
+
 
 class Ansible(Protocol):
     def __call__(self, inventory: Path, *arguments: str) -> subprocess.CompletedProcess[str]: ...
@@ -51,6 +58,8 @@ def machine(mark: str) -> dict[str, object]:
     Interfaces, routes, mounts and cgroups are all of the machine's. Processes are those that mention `mark`,
     part of the path of the lab's state folder, in their command line or environment.
     """
+    subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True)
+    rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True)
     told = {
         "interfaces": sorted(path.name for path in Path("/sys/class/net").iterdir()),
         "routes": Path("/proc/net/route").read_text(),
@@ -59,6 +68,8 @@ def machine(mark: str) -> dict[str, object]:
         ),
         "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").rglob("scenario-lab-*")),
         "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
+        "rules": rules.stdout,
+        "strays": sorted(str(path) for path in map(Path, _STRAYS) if path.exists()),
     }
     return told | {"processes": [pid for pid in _processes() if _mentions(pid, mark)]}
 

@@ -1,0 +1,52 @@
+"""Both sides of the lab together: the premises, and the cloud outside of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lab import LabError
+from lab.kubernetes import lifecycle as cloud
+from lab.premises import lifecycle as premises
+from lab.premises.record import load
+from lab.premises.space import existing
+from lab.side import cloud_of, premises_of
+from lab.teardown import anything_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.kubernetes.cluster import Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A lab that is up."""
+
+    premises: premises.Premises
+    cluster: Cluster | None
+    """None where the lab was asked for premises alone."""
+
+
+def bring_up(folder: Path, hosts: int | None = None) -> Lab:
+    """Make both sides, or change those that are up. `$LAB_CLOUD=none` leaves the cloud as it is, or out.
+
+    The caller holds the folder's lock. Raises LabError.
+    """
+    asked = os.environ.get("LAB_CLOUD", "")
+    if asked not in {"", "none"}:
+        raise LabError(f"LAB_CLOUD={asked}: not known", remedy='set it to "none", or leave it empty')
+    record = load(folder)
+    if (record is None or record.phase != "up" or existing(record) is None) and anything_of(cloud_of(folder)):
+        cloud.tear_down(folder)  # its link ended in premises that are gone
+    made = premises.bring_up(folder, hosts)
+    return Lab(made, None if asked == "none" else cloud.bring_up(folder, made))
+
+
+def tear_down(folder: Path) -> bool:
+    """Remove both, the cloud first, and check; return whether there was anything. Raises LabError."""
+    there = [side for side in (cloud_of(folder), premises_of(folder)) if anything_of(side)]
+    cloud.tear_down(folder)
+    premises.tear_down(folder)
+    return bool(there)

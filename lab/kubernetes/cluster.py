@@ -1,0 +1,101 @@
+"""A Kubernetes cluster that is up: the lab's own, or one that was given."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab import LabError, cgroups
+from lab.binaries import programs
+from lab.kubernetes.kubectl import Kubectl
+from lab.kubernetes.node import SOCKET
+
+if TYPE_CHECKING:
+    from lab.kubernetes.layout import Layout, Program
+    from lab.premises.addresses import Addresses
+    from lab.space import Space
+
+
+_IMPORT_S = 600.0
+_SEEN_S = 5.0
+"""How long a program that was started may take to be seen; one that ends before is not."""
+
+
+@cache
+def binaries(group: str) -> Path:
+    """Return the folder of a group of programs, made and told of once."""
+    return programs(group)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What a person, a test or a stack needs to use it."""
+
+    kubectl: Kubectl
+    own: OwnCluster | None = None
+    """None where the cluster was given: the lab then runs none of its parts."""
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The file that kubectl and Pulumi take."""
+        return self.kubectl.kubeconfig
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCluster:
+    """The lab's own cluster from the inside: its namespaces and programs."""
+
+    layout: Layout
+    space: Space
+    addresses: Addresses
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """kubectl, as its administrator."""
+        return Kubectl(self.layout.kubectl, self.layout.kubeconfig)
+
+    def ctr(self, *arguments: str) -> str:
+        """Run containerd's own command, about the images and containers of pods."""
+        command = [str(binaries("containerd") / "ctr"), f"--address={SOCKET}", "--namespace=k8s.io"]
+        return self.space.run([*command, *arguments], timeout_s=_IMPORT_S)
+
+    def load(self, archive: Path) -> None:
+        """Give the node the images of an archive, as `docker save` writes them. Raises LabError."""
+        self.ctr("image", "import", str(archive))
+
+    def start(self, program: Program) -> None:
+        """Start a program in the cloud, in cgroups of its own."""
+        groups = [each / self._cgroup(program) for each in cgroups.hierarchies()]
+        command = [str(binaries(program.group) / program.name), *program.arguments]
+        self.space.spawn(command, cgroups=groups, log=self.layout.log(program.name))
+        deadline = time.monotonic() + _SEEN_S
+        while self.process(program) is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def process(self, program: Program) -> int | None:
+        """Return the number of its process; None where it does not run."""
+        for pid in cgroups.processes(self._cgroup(program)):
+            try:
+                name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+            except OSError:
+                continue
+            if name == program.name[:15]:  # as much of it as the kernel keeps
+                return pid
+        return None
+
+    def require_alive(self, program: Program) -> None:
+        """Raise LabError with the program's last words where it ended."""
+        if self.process(program) is None:
+            raise LabError(f"{program.name} ended: {self.last_words(program)}", remedy="run make lab again")
+
+    def last_words(self, program: Program) -> str:
+        """Return the end of what a program wrote."""
+        log = self.layout.log(program.name)
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        return " | ".join(line.strip()[:300] for line in text.splitlines()[-3:]) or "without a word"
+
+    def _cgroup(self, program: Program) -> str:
+        return f"{self.layout.side.cgroup}/{program.name}"

@@ -1,0 +1,176 @@
+"""Nodes that exist in the API only, with eight GPUs each, in any number: for scheduling at scale.
+
+KWOK answers for their kubelets: they are ready, and what is bound to them runs until it is deleted. A taint
+keeps all pods away that do not tolerate it, so that nothing real ends up where nothing runs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from lab import LabError
+from lab.kubernetes.kubectl import as_list
+from lab.kubernetes.layout import Layout, Program
+
+if TYPE_CHECKING:
+    from lab.kubernetes.cluster import Cluster
+
+LABEL = "scenario-lab/fake"
+TAINT = {"key": LABEL, "value": "true", "effect": "NoSchedule"}
+TOLERATION = {"key": LABEL, "operator": "Exists", "effect": "NoSchedule"}
+GPUS = 8
+MAX_NODES = 5000
+"""What Kubernetes itself is made for."""
+
+_CAPACITY = {"cpu": "192", "memory": "2Ti", "pods": "110", "nvidia.com/gpu": str(GPUS)}
+_CHUNK = 250
+_READY_S = 300
+# EKS tells by these labels which nodes are near each other in the network, the last one meaning nearest.
+_LAYERS = {"topology.k8s.aws/network-node-layer-1": 256, "topology.k8s.aws/network-node-layer-2": 64}
+_LAYERS |= {"topology.k8s.aws/network-node-layer-3": 16}
+
+
+def set_number(cluster: Cluster, number: int) -> None:
+    """Add or remove fake nodes until there are this many, and wait until all are ready.
+
+    Raises LabError where the cluster is not the lab's own, or the number is not possible.
+    """
+    if cluster.own is None:
+        raise LabError("this cluster was given to the lab, which adds no nodes to it")
+    if not 0 <= number <= MAX_NODES:
+        raise LabError(f"{number} nodes: 0 to {MAX_NODES} are possible")
+    kubectl, own = cluster.kubectl, cluster.own
+    wanted = {_name(each) for each in range(1, number + 1)}
+    there = {each["metadata"]["name"] for each in kubectl.get("nodes", "-l", LABEL)["items"]}
+    if wanted:
+        _write_stages(own.layout)
+        if own.process(kwok(own.layout)) is None:
+            own.start(kwok(own.layout))
+    for names in _chunks(sorted(there - wanted)):
+        kubectl("delete", "nodes", "--wait=false", *names, timeout_s=120)
+    for names in _chunks(sorted(wanted - there)):
+        kubectl("create", "-f", "-", stdin=as_list([_node(each) for each in names]), timeout_s=120)
+    if wanted:
+        wait = ["wait", "--for=condition=Ready", "nodes", "-l", LABEL, f"--timeout={_READY_S}s"]
+        kubectl(*wait, timeout_s=_READY_S + 10)
+
+
+def kwok(layout: Layout) -> Program:
+    """What answers for the kubelets of fake nodes."""
+    return Program(
+        "kwok",
+        "kwok",
+        (
+            f"--kubeconfig={layout.credentials('kwok')}",
+            f"--config={layout.config('kwok.json')}",
+            f"--manage-nodes-with-label-selector={LABEL}",
+            "--cidr=100.66.0.0/16",
+            "--node-lease-duration-seconds=40",
+        ),
+    )
+
+
+def wanted(layout: Layout) -> bool:
+    """Say whether fake nodes were asked for since the cluster started."""
+    return layout.config("kwok.json").exists()
+
+
+def _name(number: int) -> str:
+    return f"fake-{number:04d}"
+
+
+def _chunks(names: list[str]) -> list[list[str]]:
+    return [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
+
+
+def _node(name: str) -> dict[str, Any]:
+    number = int(name.rpartition("-")[2]) - 1
+    labels = {LABEL: "true", "kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}
+    labels |= {label: f"nn-{size}-{number // size}" for label, size in _LAYERS.items()}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"taints": [TAINT]},
+        "status": {"capacity": _CAPACITY, "allocatable": _CAPACITY},
+    }
+
+
+def _write_stages(layout: Layout) -> None:
+    options = {
+        "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+        "kind": "KwokConfiguration",
+        "options": {
+            "nodeLeaseParallelism": 16,
+            "nodePlayStageParallelism": 16,
+            "podPlayStageParallelism": 16,
+            "podsOnNodeSyncParallelism": 1,
+        },
+    }
+    documents = [options, *_STAGES]
+    layout.config("kwok.json").write_text(
+        "\n---\n".join(json.dumps(each) for each in documents), encoding="utf-8"
+    )
+
+
+def _stage(name: str, kind: str, when: list[dict[str, Any]], then: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "kwok.x-k8s.io/v1alpha1",
+        "kind": "Stage",
+        "metadata": {"name": name},
+        "spec": {
+            "resourceRef": {"apiGroup": "v1", "kind": kind},
+            "selector": {"matchExpressions": when},
+            "next": then,
+        },
+    }
+
+
+_READY = '.status.conditions.[] | select( .type == "Ready" ) | .status'
+_DELETED = ".metadata.deletionTimestamp"
+_NODE_STATUS = """
+{{ $now := Now | Quote }}
+conditions:
+- {type: Ready, status: "True", reason: FakeNode, message: "", lastHeartbeatTime: {{ $now }},
+   lastTransitionTime: {{ $now }}}
+addresses:
+- {type: Hostname, address: {{ .metadata.name | Quote }}}
+nodeInfo: {architecture: amd64, operatingSystem: linux, kubeletVersion: fake, kubeProxyVersion: "",
+  containerRuntimeVersion: "fake://", bootID: "", kernelVersion: "", machineID: "", osImage: "",
+  systemUUID: ""}
+phase: Running
+"""
+_POD_STATUS = """
+{{ $now := Now | Quote }}
+conditions:
+- {type: Initialized, status: "True", lastTransitionTime: {{ $now }}}
+- {type: ContainersReady, status: "True", lastTransitionTime: {{ $now }}}
+- {type: Ready, status: "True", lastTransitionTime: {{ $now }}}
+containerStatuses:
+{{ range .spec.containers }}
+- {name: {{ .name | Quote }}, image: {{ .image | Quote }}, imageID: "", ready: true, restartCount: 0,
+   state: {running: {startedAt: {{ $now }}}}}
+{{ end }}
+phase: Running
+startTime: {{ $now }}
+"""
+# Pods run until they are deleted: a gang that ended at once would show nothing of what it waits for.
+_STAGES = [
+    _stage(
+        "node-ready",
+        "Node",
+        [{"key": _READY, "operator": "NotIn", "values": ["True"]}],
+        {"statusTemplate": _NODE_STATUS},
+    ),
+    _stage(
+        "pod-running",
+        "Pod",
+        [
+            {"key": ".status.phase", "operator": "In", "values": ["Pending"]},
+            {"key": _DELETED, "operator": "DoesNotExist"},
+        ],
+        {"statusTemplate": _POD_STATUS},
+    ),
+    _stage("pod-gone", "Pod", [{"key": _DELETED, "operator": "Exists"}], {"delete": True}),
+]

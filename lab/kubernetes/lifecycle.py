@@ -1,0 +1,131 @@
+"""The cloud from nothing to a cluster that schedules, from half alive to whole, and back to nothing."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from engine.console import say
+from lab import LabError, cgroups, lab_cache, space
+from lab.images import image, reference
+from lab.kubernetes import addons, control_plane, given, network, node, pki
+from lab.kubernetes.cluster import Cluster, OwnCluster, binaries
+from lab.kubernetes.layout import Layout
+from lab.kubernetes.start import first_start, mend
+from lab.machine import give_to_caller
+from lab.premises.addresses import Addresses
+from lab.record import Record
+from lab.side import cloud_of
+from lab.teardown import anything_of, take_away
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.premises.lifecycle import Premises
+
+_GROUPS = ("kubernetes", "etcd", "containerd", "runc", "cni", "helm", "jobset", "kueue")
+
+
+def bring_up(folder: Path, premises: Premises) -> Cluster:
+    """Make the cluster outside of these premises; where it is up already, start what has ended.
+
+    `$LAB_KUBECONFIG` names another cluster, which is taken as it is. The caller holds the folder's lock.
+    Raises LabError; what was started is then left for a look, and cleared away by the next run.
+    """
+    side = cloud_of(folder)
+    if given.named():
+        if given.kept(side) is None and anything_of(side):
+            raise LabError(
+                "LAB_KUBECONFIG is set, and a cluster of the lab's own is up", remedy="make lab-down first"
+            )
+        return given.take(side)
+    if given.kept(side):
+        tear_down(folder)
+    record = Record.load(side)
+    if record is None or record.phase != "up" or space.existing(record) is None:
+        if anything_of(side):
+            say("a run that was killed, or a restart of the machine, left a cluster behind: clearing it away")
+            tear_down(folder)
+        record = _begin(side.folder, premises)
+    else:
+        mend(_own(record))
+    return running(folder)
+
+
+def running(folder: Path) -> Cluster:
+    """Return the cluster that is up. Raises LabError where there is none."""
+    side = cloud_of(folder)
+    if found := given.kept(side):
+        return found
+    record = Record.load(side)
+    if record is None or record.phase != "up" or space.existing(record) is None:
+        raise LabError("the lab's cluster is not up", remedy="make lab")
+    own = _own(record)
+    return Cluster(own.kubectl, own)
+
+
+def tear_down(folder: Path) -> None:
+    """Remove the cluster, whatever a killed run left of it, and check. The caller holds the folder's lock.
+
+    A cluster that was given stays as it is. Raises LabError naming what is left.
+    """
+    side = cloud_of(folder)
+    record = Record.load(side)
+    if record:
+        held = space.existing(record)
+        record.stop(held.inhabitants() if held else [])
+    take_away(record, side)
+
+
+def _own(record: Record) -> OwnCluster:
+    held = space.existing(record)
+    if held is None:
+        raise LabError("the cluster's namespaces are gone", remedy="make lab")
+    return OwnCluster(Layout(record.side), held, Addresses(record.network))
+
+
+def _begin(folder: Path, premises: Premises) -> Record:
+    """Make everything that there is one of: programs, namespaces, links, certificates; then start."""
+    if reason := network.lacking():
+        raise LabError(reason)
+    side = cloud_of(folder)
+    require_visible(folder, lab_cache())
+    archives = {name: image(name) for name in addons.IMAGES}
+    for group in _GROUPS:
+        binaries(group)
+    record = Record(side=side, network=premises.addresses.network)
+    record.save()
+    cgroups.make(side.cgroup, in_all=True)
+    held = space.create(record)
+    for hidden in node.HIDDEN:
+        held.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", hidden])
+    own = OwnCluster(Layout(side), held, network.attach(record, held, premises.space))
+    _write_files(own)
+    first_start(own, archives)
+    give_to_caller(side.home, own.layout.kubeconfig)
+    record.phase = "up"
+    record.save()
+    return record
+
+
+def _write_files(own: OwnCluster) -> None:
+    layout = own.layout
+    layout.make_folders()
+    shutil.copyfile(binaries("kubernetes") / "kubectl", layout.kubectl)
+    layout.kubectl.chmod(0o755)
+    pki.make_certificates(layout, own.addresses)
+    pki.write_kubeconfigs(layout, own.addresses)
+    control_plane.write_token_webhook(layout)
+    runc, cni = binaries("runc") / "runc", binaries("cni")
+    node.write_configs(layout, runc=runc, cni=cni, sandbox=reference("pause"))
+
+
+def require_visible(*paths: Path) -> None:
+    """Raise LabError where one of the folders lies below what is hidden from the cloud."""
+    for path in paths:
+        for hidden in node.HIDDEN:
+            if path.is_relative_to(hidden):
+                raise LabError(
+                    f"{path}: what is below {hidden} is not seen in the cloud",
+                    remedy="set LAB_STATE or XDG_CACHE_HOME to another folder",
+                )

@@ -1,0 +1,146 @@
+"""The one node that runs pods: containerd, runc, kubelet, kube-proxy and the network of its pods."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from lab.kubernetes import DNS_SERVICE, DOMAIN, NODE, PODS
+from lab.kubernetes.layout import Layout, Program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.premises.addresses import Addresses
+
+SOCKET = "/run/containerd/containerd.sock"
+"""In the cloud's own /run, which no one else sees."""
+_POD_ADDRESSES = "100.64.0.0/24"
+
+HIDDEN = ("/var/lib", "/var/log")
+"""Where the kubelet writes come what may: the cloud sees folders of its own there."""
+
+
+def containerd(layout: Layout) -> Program:
+    """What runs containers."""
+    return Program("containerd", "containerd", (f"--config={layout.config('containerd.toml')}",))
+
+
+def kubelet(layout: Layout, addresses: Addresses) -> Program:
+    """What runs pods."""
+    return Program(
+        "kubelet",
+        "kubernetes",
+        (
+            f"--config={layout.config('kubelet.json')}",
+            f"--kubeconfig={layout.credentials('kubelet')}",
+            f"--root-dir={layout.data('kubelet')}",
+            f"--hostname-override={NODE}",
+            f"--node-ip={addresses.cloud}",
+        ),
+    )
+
+
+def kube_proxy(layout: Layout) -> Program:
+    """What makes Services of pods."""
+    return Program("kube-proxy", "kubernetes", (f"--config={layout.config('kube-proxy.json')}",))
+
+
+def write_configs(layout: Layout, *, runc: Path, cni: Path, sandbox: str) -> None:
+    """Write the configuration of all three; `sandbox` names the image that holds a pod's namespaces."""
+    layout.config("containerd.toml").write_text(_containerd(layout, runc, cni, sandbox), encoding="utf-8")
+    _write(layout.config("kubelet.json"), _kubelet(layout))
+    _write(layout.config("kube-proxy.json"), _kube_proxy(layout))
+    layout.config("cni").mkdir()
+    _write(layout.config("cni") / "10-lab.conflist", _pod_network())
+
+
+def _write(path: Path, told: dict[str, object]) -> None:
+    path.write_text(json.dumps(told, indent=1), encoding="utf-8")
+
+
+def _containerd(layout: Layout, runc: Path, cni: Path, sandbox: str) -> str:
+    """All that it writes is below its root or in the cloud's own /run; the kernel gets no profile."""
+    runtime = "[plugins.'io.containerd.cri.v1.runtime'"
+    return f"""version = 3
+root = '{layout.data("containerd")}'
+state = '/run/containerd'
+[grpc]
+address = '{SOCKET}'
+[plugins.'io.containerd.internal.v1.opt']
+path = '{layout.data("containerd")}/opt'
+[plugins.'io.containerd.nri.v1.nri']
+disable = true
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+sandbox = '{sandbox}'
+{runtime}]
+disable_apparmor = true
+restrict_oom_score_adj = true
+{runtime}.cni]
+bin_dirs = ['{cni}']
+conf_dir = '{layout.config("cni")}'
+{runtime}.containerd.runtimes.runc]
+runtime_type = 'io.containerd.runc.v2'
+{runtime}.containerd.runtimes.runc.options]
+BinaryName = '{runc}'
+SystemdCgroup = false
+"""
+
+
+def _kubelet(layout: Layout) -> dict[str, object]:
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": str(layout.certificate("ca"))},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": str(layout.certificate("kubelet")),
+        "tlsPrivateKeyFile": str(layout.key("kubelet")),
+        "containerRuntimeEndpoint": f"unix://{SOCKET}",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{layout.side.cgroup}",
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "localStorageCapacityIsolation": False,
+        "oomScoreAdj": 0,
+        "clusterDNS": [DNS_SERVICE],
+        "clusterDomain": DOMAIN,
+        "resolvConf": "",
+        "podLogsDir": str(layout.data("pod-logs")),
+        "volumePluginDir": str(layout.data("volume-plugins")),
+        # How full this machine's disk is is not the lab's affair, and images cannot be fetched again.
+        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "imageGCHighThresholdPercent": 100,
+        # Webhooks of JobSet and Kueue start with certificates that come into being after their pods.
+        "syncFrequency": "2s",
+    }
+
+
+def _kube_proxy(layout: Layout) -> dict[str, object]:
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "clientConnection": {"kubeconfig": str(layout.credentials("kube-proxy"))},
+        "mode": "nftables",
+        "clusterCIDR": PODS,
+        "hostnameOverride": NODE,
+        "nodePortAddresses": ["0.0.0.0/0"],  # on both links
+        "conntrack": {"maxPerCore": 0, "min": 0},  # the machine's own limits stay as they are
+        "oomScoreAdj": 0,
+    }
+
+
+def _pod_network() -> dict[str, object]:
+    bridge = {
+        "type": "bridge",
+        "bridge": "cni0",
+        "isGateway": True,
+        "isDefaultGateway": True,
+        "hairpinMode": True,
+        "ipam": {"type": "host-local", "ranges": [[{"subnet": _POD_ADDRESSES}]]},
+    }
+    ports = {"type": "portmap", "backend": "nftables", "capabilities": {"portMappings": True}}
+    return {"cniVersion": "1.0.0", "name": "lab", "plugins": [bridge, ports]}

@@ -1,0 +1,65 @@
+"""A cluster whose start was killed leaves nothing, and the next start works."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.fixtures import a_folder
+from lab.kubernetes import network
+from lab.record import Record
+from lab.side import cloud_of
+from tests.lab.conftest import ROOT, command, finish, machine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lab.both import Lab
+
+pytestmark = pytest.mark.slow
+
+KILLS = int(os.environ.get("CLUSTER_KILLS", "3"))
+START_S = 40.0
+"""About as long as a start takes; later kills would hit a lab that is up."""
+
+
+@pytest.fixture
+def folder(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder for a second lab with a cluster, beside that of the session."""
+    assert not network.lacking()
+    with a_folder() as folder:
+        monkeypatch.setenv("LAB_STATE", str(folder))
+        yield folder
+
+
+@pytest.mark.timeout(120 + 90 * KILLS)
+def test_a_start_that_is_killed_at_any_point_leaves_nothing_and_the_next_one_works(folder: Path) -> None:
+    before = machine(folder.parent.name)
+    seen = []
+    for turn in range(KILLS):
+        moment = START_S * (turn + random.random()) / KILLS
+        kill_after(moment)
+        record = Record.load(cloud_of(folder))
+        seen.append(f"{moment:.1f} s: {record.phase if record else 'no cluster yet'}")
+        done = finish("down")
+        assert done.returncode == 0, f"killed after {moment:.3f} s: {done.stderr}"
+        assert machine(folder.parent.name) == before, f"killed after {moment:.3f} s"
+        assert not folder.exists()
+    print("killed at", seen)
+    done = finish("up", "--hosts", "1")
+    assert done.returncode == 0, done.stderr
+    assert finish("down").returncode == 0
+    assert machine(folder.parent.name) == before
+
+
+def kill_after(seconds: float) -> None:
+    with subprocess.Popen(command("up", "--hosts", "1"), cwd=ROOT, stderr=subprocess.DEVNULL) as run:
+        time.sleep(seconds)
+        run.send_signal(signal.SIGKILL)
