@@ -6,9 +6,12 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from xdist.remote import Producer
 
 pytest_plugins = ["lab.fixtures"]
 
@@ -35,6 +38,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next(found, len(_LONGEST_FIRST))
 
     items.sort(key=place)
+
+
+# Folders whose tests share what is dear: one cluster, one AWS. Each goes to one worker, other modules to any.
+_TOGETHER = ("tests/lab/kubernetes/", "tests/lab/aws/")
+
+
+class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # it comes without types
+    def _split_scope(self, nodeid: str) -> str:
+        module: str = super()._split_scope(nodeid)
+        return next((folder for folder in _TOGETHER if nodeid.startswith(folder)), module)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Give the workers whole modules."""
+    return _ByModule(config, log)
 
 
 def _refuse_silent_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
