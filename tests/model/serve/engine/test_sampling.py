@@ -72,7 +72,7 @@ def test_a_row_that_is_not_finite_is_an_error(bad: float) -> None:
 def test_a_draft_is_followed_as_far_as_it_says_what_would_have_been_picked(temperature: float) -> None:
     logits = _logits(5)
     alone = Sampler(temperature, 0.9, 3)
-    one, two, three, four, five = (_sample(row, [alone])[0] for row in logits.split(1))
+    one, two, three, four, five = (_sample(row, [alone])[0] for row in logits[:, None])
     for draft, expected in {
         (one, two, three, four): [one, two, three, four, five],
         (one, two, 49 - three, four): [one, two, three],
@@ -84,7 +84,7 @@ def test_a_draft_is_followed_as_far_as_it_says_what_would_have_been_picked(tempe
 def test_what_was_picked_after_a_wrong_guess_costs_no_number_of_the_random_source() -> None:
     logits = _logits(4)
     plain, drafting = Sampler(1.0, 0.9, 8), Sampler(1.0, 0.9, 8)
-    first, second = (_sample(row, [plain])[0] for row in logits[:2].split(1))
+    first, second = (_sample(row, [plain])[0] for row in logits[:2, None])
     assert sample(logits[:3], [drafting], [(first, 49 - second)]) == [[first, second]]
     assert plain.draw() == drafting.draw()
 
