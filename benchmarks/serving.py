@@ -5,6 +5,9 @@ that is not asked is stopped (SIGSTOP) meanwhile, so that whatever else the mach
 client program asks both. Ours does TLS, checks an API key and has verified a signed release; the peer does
 neither. A round gives one ratio for every number of clients; the spread over the rounds is shown.
 
+Ours guesses tokens by prompt lookup where few answers are made at once (`--lookup off`: it does not). What
+that gains depends on the prompts (`benchmarks.lookup`), so how often it was right stands beside each ratio.
+
     python -m benchmarks.serving --foundation DIR [--rounds 5] [--json FILE] [--markdown FILE]
 """
 
@@ -28,7 +31,7 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 
 from benchmarks.machine import matmul_speed, read_bandwidth
-from benchmarks.servers import Answer, Server, ours, transformers_serve
+from benchmarks.servers import Answer, Guessed, Server, ours, transformers_serve
 
 # The slots and the context of our cache; the peer's holds as many tokens.
 _SLOTS, _CONTEXT = 16, 1024
@@ -42,9 +45,12 @@ class Measured:
     ours: list[float] = field(default_factory=list)
     peer: list[float] = field(default_factory=list)
     agreement: list[float] = field(default_factory=list)
+    tokens: int = 0
+    guessed: list[Guessed] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
         """Medians, and the ratio with its spread."""
+        drafted, accepted = (sum(counts) for counts in zip(*self.guessed, strict=True))
         ratios = [mine / theirs for mine, theirs in zip(self.ours, self.peer, strict=True)]
         return {
             "clients": self.clients,
@@ -55,6 +61,9 @@ class Measured:
             "ratio_highest": round(max(ratios), 2),
             "rounds": len(ratios),
             "same_until": round(statistics.mean(self.agreement), 3),
+            "drafted_tokens": drafted,
+            "drafts_right": round(accepted / max(drafted, 1), 3),
+            "tokens_guessed": round(accepted / self.tokens, 3),
         }
 
 
@@ -69,6 +78,17 @@ def prompts(tokenizer: Tokenizer, count: int, length: int) -> list[str]:
         if len(found) == count:
             return found
     raise ValueError(f"there are only {len(found)} topics that begin with {length} tokens")
+
+
+def guessed_by(server: Server) -> Guessed:
+    """Read our server's counters."""
+
+    async def read() -> Guessed:
+        async with server.client() as client:
+            return await server.guessed(client)
+
+    with server.awake():
+        return asyncio.run(read())
 
 
 async def ask_all(server: Server, texts: list[str], tokens: int) -> tuple[float, list[Answer]]:
@@ -103,6 +123,7 @@ def measure(
         for result in results:
             texts = prompts(tokenizer, result.clients, options.prompt_tokens)
             speeds, answers = {}, {}
+            before = guessed_by(servers[0])
             for server in servers if number % 2 else servers[::-1]:
                 with server.awake():
                     seconds, answers[server.name] = asyncio.run(ask_all(server, texts, options.tokens))
@@ -111,6 +132,8 @@ def measure(
             if number < 0:
                 continue
             mine, theirs = (answers[server.name] for server in servers)
+            result.guessed.append(guessed_by(servers[0]).since(before))
+            result.tokens += result.clients * options.tokens
             result.ours.append(speeds[servers[0].name])
             result.peer.append(speeds[servers[1].name])
             result.agreement += [same_until(tokenizer, *pair) for pair in zip(mine, theirs, strict=True)]
@@ -140,13 +163,14 @@ def ceilings(foundation: Path, weights: str) -> dict[str, float]:
 
 def report(results: list[dict[str, Any]], machine: dict[str, Any], memory: dict[str, int]) -> str:
     """The figures as Markdown."""
-    lines = [
-        "| clients | ours, tokens/s | transformers serve, tokens/s | ratio (spread) | same text until |",
-        "|---|---|---|---|---|",
-    ]
+    columns = ["clients", "ours, tokens/s", "transformers serve, tokens/s", "ratio (spread)"]
+    columns += ["guesses right", "tokens guessed", "same text until"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     lines += [
         f"| {r['clients']} | {r['ours_tokens_per_s']} | {r['peer_tokens_per_s']} "
-        f"| {r['ratio']:.2f} ({r['ratio_lowest']:.2f} to {r['ratio_highest']:.2f}) | {r['same_until']:.0%} |"
+        f"| {r['ratio']:.2f} ({r['ratio_lowest']:.2f} to {r['ratio_highest']:.2f}) "
+        f"| {r['drafts_right']:.0%} of {r['drafted_tokens']} | {r['tokens_guessed']:.0%} "
+        f"| {r['same_until']:.0%} |"
         for r in results
     ]
     resident = ", ".join(f"{name} {size / 2**30:.1f} GiB" for name, size in memory.items())
@@ -166,6 +190,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=48, help="length of every answer")
     parser.add_argument("--weights", default="int8", choices=["int8", "bf16", "fp32"])
     parser.add_argument("--compile", default="on", choices=["on", "off"])
+    parser.add_argument("--lookup", default="auto", choices=["auto", "off"])
     parser.add_argument("--peer-dtype", default="bfloat16")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--markdown", type=Path, help="also write the table here")
@@ -174,8 +199,8 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(str(foundation / "tokenizer.json"))
     machine: dict[str, Any] = {"cores": os.cpu_count(), "torch": torch.__version__}
     machine |= ceilings(foundation, options.weights)
-    engine = {"weights": options.weights, "compile": options.compile, "max_sequences": _SLOTS}
-    engine["max_context"] = _CONTEXT
+    engine = {"weights": options.weights, "compile": options.compile, "lookup": options.lookup}
+    engine |= {"max_sequences": _SLOTS, "max_context": _CONTEXT}
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         mine = stack.enter_context(ours(foundation, work, engine))

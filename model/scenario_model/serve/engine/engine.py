@@ -50,6 +50,7 @@ class Engine:
         Raises InputError when the model or the settings do not fit this machine.
         """
         self._settings = settings
+        self.lookup = settings.lookup == "auto"  # for the requests to come; may be changed at any time
         self._cache_folder = cache
         self._scheduler = Scheduler(settings.max_sequences, settings.prefill_tokens)
         self._jobs: dict[Sequence, Job] = {}
@@ -81,7 +82,7 @@ class Engine:
         Raises QueueFull, EngineStopped, EngineFailed; InputError when prompt and answer exceed the context.
         """
         self._check(request)
-        lookup = Lookup() if self._settings.lookup == "auto" else None
+        lookup = Lookup() if self.lookup else None
         sequence = Sequence(len(request.prompt), request.max_tokens, list(request.prompt), lookup=lookup)
         generation = QueuedGeneration(len(request.prompt), lambda: self._cancel(sequence))
         job = Job(
