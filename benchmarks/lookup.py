@@ -121,12 +121,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--foundation", type=Path, required=True, help="an imported foundation model")
+    parser.add_argument("--weights", default="int8", choices=["int8", "bf16", "fp32"])
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--prompts", type=int, default=10, help="of every kind, at most 20")
     parser.add_argument("--tokens", type=int, default=128, help="length of an answer, at most")
     options = parser.parse_args()
-    settings = EngineSettings(compile="on", max_sequences=16, max_context=1024)
+    settings = EngineSettings(weights=options.weights, compile="on", max_sequences=16, max_context=1024)
     with tempfile.TemporaryDirectory() as cache:
         engine = Engine(options.foundation.resolve(), settings, Path(cache) / "compiled")
         engine.start()

@@ -3,7 +3,8 @@
 Greedy. Both servers run on this machine, started once; measurements alternate between them, and the one
 that is not asked is stopped (SIGSTOP) meanwhile, so that whatever else the machine does meets both alike. One
 client program asks both. Ours does TLS, checks an API key and has verified a signed release; the peer does
-neither. A round gives one ratio for every number of clients; the spread over the rounds is shown.
+neither. A round gives one ratio for every number of clients; the spread over the rounds is shown. Every round
+has other prompts, until all were used.
 
 Ours guesses tokens by prompt lookup where few answers are made at once (`--lookup off`: it does not). What
 that gains depends on the prompts (`benchmarks.lookup`), so how often it was right stands beside each ratio.
@@ -67,7 +68,7 @@ class Measured:
         }
 
 
-def prompts(tokenizer: Tokenizer, count: int, length: int) -> list[str]:
+def prompts(tokenizer: Tokenizer, length: int) -> list[str]:
     """Texts of `length` tokens each, out of Python's language reference; tokenised again, the same tokens."""
     found = []
     for topic in sorted(pydoc_data.topics.topics):
@@ -75,9 +76,9 @@ def prompts(tokenizer: Tokenizer, count: int, length: int) -> list[str]:
         text = tokenizer.decode(ids)
         if len(ids) == length and tokenizer.encode(text).ids == ids:
             found.append(text)
-        if len(found) == count:
-            return found
-    raise ValueError(f"there are only {len(found)} topics that begin with {length} tokens")
+    if not found:
+        raise ValueError(f"there is no topic that begins with {length} tokens")
+    return found
 
 
 def guessed_by(server: Server) -> Guessed:
@@ -91,12 +92,21 @@ def guessed_by(server: Server) -> Guessed:
         return asyncio.run(read())
 
 
-async def ask_all(server: Server, texts: list[str], tokens: int) -> tuple[float, list[Answer]]:
-    """Send all prompts at once, a client each. Returns seconds until the last has ended, and the answers."""
-    async with server.client() as client:
+async def ask_all(server: Server, texts: list[str], clients: int, tokens: int) -> tuple[float, list[Answer]]:
+    """Share the prompts out; every client asks one after the other.
+
+    Returns seconds until the last answer has ended, and the answers in the order of the prompts.
+    """
+    answers: dict[int, Answer] = {}
+    async with server.client() as connections:
+
+        async def ask(first: int) -> None:
+            for number in range(first, len(texts), clients):
+                answers[number] = await server.complete(connections, texts[number], tokens)
+
         began = time.perf_counter()
-        answers = await asyncio.gather(*(server.complete(client, text, tokens) for text in texts))
-        return time.perf_counter() - began, answers
+        await asyncio.gather(*map(ask, range(clients)))
+        return time.perf_counter() - began, [answers[number] for number in range(len(texts))]
 
 
 def check(server: Server, answers: list[Answer], prompt_tokens: int, tokens: int) -> None:
@@ -119,21 +129,25 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Alternate between the servers; the one that goes first changes every round."""
     results = [Measured(clients) for clients in options.clients]
+    known = prompts(tokenizer, options.prompt_tokens)
     for number in range(-1, options.rounds):  # the first, not counted, warms both up
         for result in results:
-            texts = prompts(tokenizer, result.clients, options.prompt_tokens)
+            count = result.clients * options.each
+            texts = [known[at % len(known)] for at in range((number + 1) * count, (number + 2) * count)]
             speeds, answers = {}, {}
             before = guessed_by(servers[0])
             for server in servers if number % 2 else servers[::-1]:
                 with server.awake():
-                    seconds, answers[server.name] = asyncio.run(ask_all(server, texts, options.tokens))
+                    seconds, answers[server.name] = asyncio.run(
+                        ask_all(server, texts, result.clients, options.tokens)
+                    )
                 check(server, answers[server.name], options.prompt_tokens, options.tokens)
-                speeds[server.name] = result.clients * options.tokens / seconds
+                speeds[server.name] = count * options.tokens / seconds
             if number < 0:
                 continue
             mine, theirs = (answers[server.name] for server in servers)
             result.guessed.append(guessed_by(servers[0]).since(before))
-            result.tokens += result.clients * options.tokens
+            result.tokens += count * options.tokens
             result.ours.append(speeds[servers[0].name])
             result.peer.append(speeds[servers[1].name])
             result.agreement += [same_until(tokenizer, *pair) for pair in zip(mine, theirs, strict=True)]
@@ -186,6 +200,7 @@ def main() -> None:
     parser.add_argument("--foundation", type=Path, required=True, help="an imported foundation model")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--each", type=int, default=4, help="prompts of a client, one after the other")
     parser.add_argument("--prompt-tokens", type=int, default=40)
     parser.add_argument("--tokens", type=int, default=48, help="length of every answer")
     parser.add_argument("--weights", default="int8", choices=["int8", "bf16", "fp32"])
