@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=48, help="length of every answer")
     parser.add_argument("--weights", default="int8", choices=["int8", "bf16", "fp32"])
     parser.add_argument("--compile", default="on", choices=["on", "off"])
-    parser.add_argument("--lookup", default="auto", choices=["auto", "off"])
+    parser.add_argument("--lookup", default="auto", choices=["auto", "on", "off"])
     parser.add_argument("--peer-dtype", default="bfloat16")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--markdown", type=Path, help="also write the table here")

@@ -50,7 +50,6 @@ class Engine:
         Raises InputError when the model or the settings do not fit this machine.
         """
         self._settings = settings
-        self.lookup = settings.lookup == "auto"  # for the requests to come; may be changed at any time
         self._cache_folder = cache
         self._scheduler = Scheduler(settings.max_sequences, settings.prefill_tokens)
         self._jobs: dict[Sequence, Job] = {}
@@ -66,6 +65,8 @@ class Engine:
         )
         self._thread.start()
         self._model = loaded.result()
+        # Whether requests to come are answered with drafts; may be changed at any time.
+        self.lookup = settings.lookup == "on" or (settings.lookup == "auto" and self._model.weights == "int8")
         self.tokenizer = self._model.tokenizer
         self.max_context = self._model.context
 

@@ -45,8 +45,9 @@ class EngineSettings:
     max_context: tokens of prompt plus answer that a slot holds.
     max_waiting: requests that may wait for a slot before `QueueFull`.
     prefill_tokens: prompt tokens taken in one step; bounds how long a long prompt holds up the others.
-    lookup: `auto` guesses what follows from what stands earlier in prompt and answer, and checks several
-    guesses in one step where that is likely to save time; answers are the same.
+    lookup: guess what follows from what stands earlier in prompt and answer, and check several guesses in one
+    step where that is likely to save time. `auto`: with int8 weights, where answers stay the same to the last
+    bit; `on`: with any, where answers may differ by rounding.
     """
 
     weights: Literal["auto", "int8", "bf16", "fp32"] = "auto"
@@ -56,7 +57,7 @@ class EngineSettings:
     max_context: Annotated[int, Range(2)] = 2048
     max_waiting: Annotated[int, Range(0)] = 64
     prefill_tokens: Annotated[int, Range(1)] = 256
-    lookup: Literal["auto", "off"] = "auto"
+    lookup: Literal["auto", "on", "off"] = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,7 @@ class Model:
             weights = "int8" if self.device.type == "cpu" else "bf16"
         if weights == "int8" and self.device.type != "cpu":
             raise InputError("int8 is for CPUs", where="engine.weights", remedy="say bf16, or auto")
+        self.weights = weights
         self._network = _load(directory, _DTYPES[weights]).to(self.device)
         self.tokenizer = load_tokenizer(directory)
         self.decoder: Tokenizer = self.tokenizer.backend_tokenizer

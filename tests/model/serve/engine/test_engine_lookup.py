@@ -58,7 +58,7 @@ def test_answers_are_the_same_with_drafts_and_without(
 ) -> None:
     requests = _requests(6, temperature)
     plain = start(laconic_checkpoint, lookup="off", max_sequences=slots, prefill_tokens=16)
-    drafting = start(laconic_checkpoint, max_sequences=slots, prefill_tokens=16)
+    drafting = start(laconic_checkpoint, lookup="on", max_sequences=slots, prefill_tokens=16)
     assert _ask_all(drafting, requests) == _ask_all(plain, requests)
     without, having = plain.statistics(), drafting.statistics()
     assert (
@@ -73,7 +73,7 @@ def test_answers_are_the_same_with_drafts_and_without(
 def test_every_step_of_one_stream_saved_is_a_guess_that_was_right(
     start: Start, laconic_checkpoint: Path
 ) -> None:
-    engine = start(laconic_checkpoint, max_sequences=1, max_context=200)
+    engine = start(laconic_checkpoint, lookup="on", max_sequences=1, max_context=200)
     # To the very end of the context: no draft may reach beyond it.
     request = GenerationRequest(prompt=(5, 6), max_tokens=198, temperature=0, ignore_eos=True)
     assert _ask_all(engine, [request])[0][1:] == (198, "length")
@@ -84,8 +84,8 @@ def test_every_step_of_one_stream_saved_is_a_guess_that_was_right(
 def test_a_stop_string_anywhere_ends_the_answer_as_it_would_without_drafts(
     start: Start, laconic_checkpoint: Path
 ) -> None:
-    engine = start(laconic_checkpoint, max_sequences=1)
-    plain = start(laconic_checkpoint, max_sequences=1, lookup="off")
+    engine = start(laconic_checkpoint, lookup="on", max_sequences=1)
+    plain = start(laconic_checkpoint, lookup="off", max_sequences=1)
     (request,) = _requests(1, 0)
     ((whole, *_),) = _ask_all(plain, [request])
     stopping = [
@@ -107,7 +107,7 @@ def test_a_stop_string_anywhere_ends_the_answer_as_it_would_without_drafts(
 def test_an_end_token_ends_the_answer_as_it_would_without_drafts(
     start: Start, laconic_checkpoint: Path
 ) -> None:
-    engines = [start(laconic_checkpoint, max_sequences=1, lookup=lookup) for lookup in ("auto", "off")]
+    engines = [start(laconic_checkpoint, max_sequences=1, lookup=lookup) for lookup in ("on", "off")]
     request = GenerationRequest(prompt=(5, 6), max_tokens=120, temperature=0.7, top_p=0.9, seed=4)
     reasons = set()
     for word in range(500, 500 + 14 * 300, 300):
@@ -122,7 +122,7 @@ def test_an_end_token_ends_the_answer_as_it_would_without_drafts(
 def test_who_leaves_in_the_middle_disturbs_nobody(start: Start, laconic_checkpoint: Path) -> None:
     requests = _requests(4, 0)
     plain = start(laconic_checkpoint, lookup="off", max_sequences=4)
-    engine = start(laconic_checkpoint, max_sequences=4)
+    engine = start(laconic_checkpoint, lookup="on", max_sequences=4)
 
     async def leave_after(request: GenerationRequest, tokens: int) -> None:
         generation = await engine.submit(request)
@@ -143,6 +143,17 @@ def test_who_leaves_in_the_middle_disturbs_nobody(start: Start, laconic_checkpoi
     statistics = engine.statistics()
     assert (statistics.running, statistics.waiting, statistics.cache_tokens_used) == (0, 0, 0)
     assert statistics.tokens_accepted_total > 0
+
+
+@pytest.mark.parametrize(("weights", "drafts"), [("int8", True), ("bf16", False)])
+def test_auto_drafts_where_answers_stay_the_same_to_the_last_bit(
+    start: Start, laconic_checkpoint: Path, weights: str, drafts: bool
+) -> None:
+    if weights == "int8" and torch.cuda.is_available():
+        weights, drafts = "auto", False
+    engine = start(laconic_checkpoint, weights=weights, max_sequences=1)
+    _ask_all(engine, _requests(1, 0))
+    assert (engine.statistics().tokens_drafted_total > 0) is drafts
 
 
 def _generating(model: Model, slot: int, prompt: list[int], newest: int) -> Sequence:
