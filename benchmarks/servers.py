@@ -16,9 +16,10 @@ import time
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from scenario_model.digests import tree_digest
 from scenario_model.release import channel, keys
@@ -39,6 +40,17 @@ class Answer:
     text: str
     prompt_tokens: int
     tokens: int
+
+
+class Guessed(NamedTuple):
+    """Tokens that a server guessed in drafts (prompt lookup), and how many of them were right."""
+
+    drafted: int
+    accepted: int
+
+    def since(self, before: Guessed) -> Guessed:
+        """What came after an earlier count."""
+        return Guessed(self.drafted - before.drafted, self.accepted - before.accepted)
 
 
 @dataclass(slots=True)
@@ -75,6 +87,16 @@ class Server:
         said = response.json()
         usage = said["usage"]
         return Answer(said["choices"][0]["text"], usage["prompt_tokens"], usage["completion_tokens"])
+
+    async def guessed(self, client: httpx.AsyncClient) -> Guessed:
+        """What our server's `/metrics` says of drafts so far."""
+        text = (await client.get("/metrics")).raise_for_status().text
+        samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+        counted = {sample.name: int(sample.value) for sample in samples if "spec_decode" in sample.name}
+        return Guessed(
+            counted["vllm:spec_decode_num_draft_tokens_total"],
+            counted["vllm:spec_decode_num_accepted_tokens_total"],
+        )
 
     def resident_bytes(self) -> int:
         """Memory of the process that is in RAM."""

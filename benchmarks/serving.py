@@ -3,7 +3,11 @@
 Greedy. Both servers run on this machine, started once; measurements alternate between them, and the one
 that is not asked is stopped (SIGSTOP) meanwhile, so that whatever else the machine does meets both alike. One
 client program asks both. Ours does TLS, checks an API key and has verified a signed release; the peer does
-neither. A round gives one ratio for every number of clients; the spread over the rounds is shown.
+neither. A round gives one ratio for every number of clients; the spread over the rounds is shown. Every round
+has other prompts, until all were used.
+
+Ours guesses tokens by prompt lookup where few answers are made at once (`--lookup off`: it does not). What
+that gains depends on the prompts (`benchmarks.lookup`), so how often it was right stands beside each ratio.
 
     python -m benchmarks.serving --foundation DIR [--rounds 5] [--json FILE] [--markdown FILE]
 """
@@ -28,7 +32,7 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 
 from benchmarks.machine import matmul_speed, read_bandwidth
-from benchmarks.servers import Answer, Server, ours, transformers_serve
+from benchmarks.servers import Answer, Guessed, Server, ours, transformers_serve
 
 # The slots and the context of our cache; the peer's holds as many tokens.
 _SLOTS, _CONTEXT = 16, 1024
@@ -42,9 +46,12 @@ class Measured:
     ours: list[float] = field(default_factory=list)
     peer: list[float] = field(default_factory=list)
     agreement: list[float] = field(default_factory=list)
+    tokens: int = 0
+    guessed: list[Guessed] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
         """Medians, and the ratio with its spread."""
+        drafted, accepted = (sum(counts) for counts in zip(*self.guessed, strict=True))
         ratios = [mine / theirs for mine, theirs in zip(self.ours, self.peer, strict=True)]
         return {
             "clients": self.clients,
@@ -55,10 +62,13 @@ class Measured:
             "ratio_highest": round(max(ratios), 2),
             "rounds": len(ratios),
             "same_until": round(statistics.mean(self.agreement), 3),
+            "drafted_tokens": drafted,
+            "drafts_right": round(accepted / max(drafted, 1), 3),
+            "tokens_guessed": round(accepted / self.tokens, 3),
         }
 
 
-def prompts(tokenizer: Tokenizer, count: int, length: int) -> list[str]:
+def prompts(tokenizer: Tokenizer, length: int) -> list[str]:
     """Texts of `length` tokens each, out of Python's language reference; tokenised again, the same tokens."""
     found = []
     for topic in sorted(pydoc_data.topics.topics):
@@ -66,17 +76,37 @@ def prompts(tokenizer: Tokenizer, count: int, length: int) -> list[str]:
         text = tokenizer.decode(ids)
         if len(ids) == length and tokenizer.encode(text).ids == ids:
             found.append(text)
-        if len(found) == count:
-            return found
-    raise ValueError(f"there are only {len(found)} topics that begin with {length} tokens")
+    if not found:
+        raise ValueError(f"there is no topic that begins with {length} tokens")
+    return found
 
 
-async def ask_all(server: Server, texts: list[str], tokens: int) -> tuple[float, list[Answer]]:
-    """Send all prompts at once, a client each. Returns seconds until the last has ended, and the answers."""
-    async with server.client() as client:
+def guessed_by(server: Server) -> Guessed:
+    """Read our server's counters."""
+
+    async def read() -> Guessed:
+        async with server.client() as client:
+            return await server.guessed(client)
+
+    with server.awake():
+        return asyncio.run(read())
+
+
+async def ask_all(server: Server, texts: list[str], clients: int, tokens: int) -> tuple[float, list[Answer]]:
+    """Share the prompts out; every client asks one after the other.
+
+    Returns seconds until the last answer has ended, and the answers in the order of the prompts.
+    """
+    answers: dict[int, Answer] = {}
+    async with server.client() as connections:
+
+        async def ask(first: int) -> None:
+            for number in range(first, len(texts), clients):
+                answers[number] = await server.complete(connections, texts[number], tokens)
+
         began = time.perf_counter()
-        answers = await asyncio.gather(*(server.complete(client, text, tokens) for text in texts))
-        return time.perf_counter() - began, answers
+        await asyncio.gather(*map(ask, range(clients)))
+        return time.perf_counter() - began, [answers[number] for number in range(len(texts))]
 
 
 def check(server: Server, answers: list[Answer], prompt_tokens: int, tokens: int) -> None:
@@ -99,18 +129,25 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Alternate between the servers; the one that goes first changes every round."""
     results = [Measured(clients) for clients in options.clients]
+    known = prompts(tokenizer, options.prompt_tokens)
     for number in range(-1, options.rounds):  # the first, not counted, warms both up
         for result in results:
-            texts = prompts(tokenizer, result.clients, options.prompt_tokens)
+            count = result.clients * options.each
+            texts = [known[at % len(known)] for at in range((number + 1) * count, (number + 2) * count)]
             speeds, answers = {}, {}
+            before = guessed_by(servers[0])
             for server in servers if number % 2 else servers[::-1]:
                 with server.awake():
-                    seconds, answers[server.name] = asyncio.run(ask_all(server, texts, options.tokens))
+                    seconds, answers[server.name] = asyncio.run(
+                        ask_all(server, texts, result.clients, options.tokens)
+                    )
                 check(server, answers[server.name], options.prompt_tokens, options.tokens)
-                speeds[server.name] = result.clients * options.tokens / seconds
+                speeds[server.name] = count * options.tokens / seconds
             if number < 0:
                 continue
             mine, theirs = (answers[server.name] for server in servers)
+            result.guessed.append(guessed_by(servers[0]).since(before))
+            result.tokens += count * options.tokens
             result.ours.append(speeds[servers[0].name])
             result.peer.append(speeds[servers[1].name])
             result.agreement += [same_until(tokenizer, *pair) for pair in zip(mine, theirs, strict=True)]
@@ -140,13 +177,14 @@ def ceilings(foundation: Path, weights: str) -> dict[str, float]:
 
 def report(results: list[dict[str, Any]], machine: dict[str, Any], memory: dict[str, int]) -> str:
     """The figures as Markdown."""
-    lines = [
-        "| clients | ours, tokens/s | transformers serve, tokens/s | ratio (spread) | same text until |",
-        "|---|---|---|---|---|",
-    ]
+    columns = ["clients", "ours, tokens/s", "transformers serve, tokens/s", "ratio (spread)"]
+    columns += ["guesses right", "tokens guessed", "same text until"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     lines += [
         f"| {r['clients']} | {r['ours_tokens_per_s']} | {r['peer_tokens_per_s']} "
-        f"| {r['ratio']:.2f} ({r['ratio_lowest']:.2f} to {r['ratio_highest']:.2f}) | {r['same_until']:.0%} |"
+        f"| {r['ratio']:.2f} ({r['ratio_lowest']:.2f} to {r['ratio_highest']:.2f}) "
+        f"| {r['drafts_right']:.0%} of {r['drafted_tokens']} | {r['tokens_guessed']:.0%} "
+        f"| {r['same_until']:.0%} |"
         for r in results
     ]
     resident = ", ".join(f"{name} {size / 2**30:.1f} GiB" for name, size in memory.items())
@@ -162,10 +200,12 @@ def main() -> None:
     parser.add_argument("--foundation", type=Path, required=True, help="an imported foundation model")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--each", type=int, default=4, help="prompts of a client, one after the other")
     parser.add_argument("--prompt-tokens", type=int, default=40)
     parser.add_argument("--tokens", type=int, default=48, help="length of every answer")
     parser.add_argument("--weights", default="int8", choices=["int8", "bf16", "fp32"])
     parser.add_argument("--compile", default="on", choices=["on", "off"])
+    parser.add_argument("--lookup", default="auto", choices=["auto", "on", "off"])
     parser.add_argument("--peer-dtype", default="bfloat16")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--markdown", type=Path, help="also write the table here")
@@ -174,8 +214,8 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(str(foundation / "tokenizer.json"))
     machine: dict[str, Any] = {"cores": os.cpu_count(), "torch": torch.__version__}
     machine |= ceilings(foundation, options.weights)
-    engine = {"weights": options.weights, "compile": options.compile, "max_sequences": _SLOTS}
-    engine["max_context"] = _CONTEXT
+    engine = {"weights": options.weights, "compile": options.compile, "lookup": options.lookup}
+    engine |= {"max_sequences": _SLOTS, "max_context": _CONTEXT}
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         mine = stack.enter_context(ours(foundation, work, engine))

@@ -151,6 +151,7 @@ class Engine(_Section):
     max_context: Annotated[int, Field(ge=2)] | None = None
     max_waiting: NotNegative | None = None
     prefill_tokens: Positive | None = None
+    lookup: Literal["auto", "on", "off"] | None = None
 
 
 class Serving(_Section):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,12 +63,12 @@ _TOKENS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
 
 class Metrics:
-    """Counters and histograms of one server; the engine's gauges are read when somebody asks."""
+    """Counters and histograms of one server; the engine's own are read when somebody asks."""
 
     def __init__(self, service: Service) -> None:
         self._registry = CollectorRegistry()
         self._label_values = (service.name, service.release)
-        self._registry.register(_EngineGauges(service))
+        self._registry.register(_EngineMetrics(service))
         self.prompt_tokens = self._counter("vllm:prompt_tokens", "Prompt tokens processed.")
         self.generation_tokens = self._counter("vllm:generation_tokens", "Tokens generated.")
         self.first_token = self._histogram(
@@ -138,24 +138,28 @@ class Metrics:
         return histogram.labels(*self._label_values)
 
 
-class _EngineGauges:
+class _EngineMetrics:
     """Asks the engine at the moment of the scrape."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         service = self._service
         labels = (service.name, service.release)
-        values = {
+        gauges = {
             "scenario_model_ready": ("1 if the server answers requests.", float(service.not_ready() is None))
         }
+        counters: dict[str, tuple[str, float]] = {}
         if service.engine is not None:
-            values |= _gauges(service.engine.statistics(), service.engine.max_context)
-        for name, (documentation, value) in values.items():
-            family = GaugeMetricFamily(name, documentation, labels=_LABELS)
-            family.add_metric(labels, value)
-            yield family
+            now = service.engine.statistics()
+            gauges |= _gauges(now, service.engine.max_context)
+            counters = _counters(now)
+        for kind, values in ((GaugeMetricFamily, gauges), (CounterMetricFamily, counters)):
+            for name, (documentation, value) in values.items():
+                family = kind(name, documentation, labels=_LABELS)
+                family.add_metric(labels, value)
+                yield family
 
 
 def _gauges(now: EngineStatistics, max_context: int) -> dict[str, tuple[str, float]]:
@@ -168,4 +172,15 @@ def _gauges(now: EngineStatistics, max_context: int) -> dict[str, tuple[str, flo
             now.cache_tokens_used / capacity if capacity else 0.0,
         ),
         "scenario_model_engine_step_seconds": ("Duration of the last step.", now.last_step_seconds),
+    }
+
+
+def _counters(now: EngineStatistics) -> dict[str, tuple[str, float]]:
+    return {
+        "vllm:spec_decode_num_drafts": ("Drafts that were checked (engine.lookup).", now.drafts_total),
+        "vllm:spec_decode_num_draft_tokens": ("Tokens in these drafts.", now.tokens_drafted_total),
+        "vllm:spec_decode_num_accepted_tokens": (
+            "Of these, tokens that were right.",
+            now.tokens_accepted_total,
+        ),
     }

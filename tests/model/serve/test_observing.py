@@ -113,6 +113,9 @@ async def test_metrics_have_the_names_that_vllm_dashboards_ask_for(
         "vllm:request_success_total": 1,
         "vllm:request_prompt_tokens_count": 1,
         "vllm:request_generation_tokens_sum": 6,
+        "vllm:spec_decode_num_drafts_total": 2,
+        "vllm:spec_decode_num_draft_tokens_total": 7,
+        "vllm:spec_decode_num_accepted_tokens_total": 5,
         "scenario_model_ready": 1,
     }.items():
         assert samples[name].value == value, name

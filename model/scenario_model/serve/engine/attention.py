@@ -1,7 +1,8 @@
 """Attention over a fixed key/value cache, as an attention function that Hugging Face models call.
 
-A step's tokens are one row [1, tokens]: first one token of every sequence that generates, then the prompt
-chunks. The linear layers see them all at once; only here are they told apart.
+A step's tokens are one row [1, tokens]: first one token of every sequence that generates, then those of the
+sequences that come with a draft, then the prompt chunks. The linear layers see them all at once; only here
+are they told apart.
 """
 
 from __future__ import annotations
@@ -67,6 +68,20 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """The newest token of `slot` and guesses after it: rows [row, row + length) of the step.
+
+    They look at the slot's first `span` positions. mask: [length, 1, 1, span], what each of them may look at.
+    """
+
+    slot: int
+    row: int
+    length: int
+    span: int
+    mask: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """Where a step's rows belong.
 
@@ -83,6 +98,7 @@ class Step:
     span: int
     mask: torch.Tensor | None
     in_order: bool
+    drafts: tuple[Draft, ...]
     segments: tuple[Segment, ...]
 
 
@@ -147,6 +163,9 @@ def _compute(
     parts = []
     if step.decoding:
         parts.append(_attend_decoding(rows[0, :, : step.decoding], keys, values, scaling, step))
+    for draft in step.drafts:
+        guesses = rows[0, :, draft.row : draft.row + draft.length]
+        parts.append(_attend_draft(guesses, keys, values, scaling, draft))
     for segment in step.segments:
         chunk = rows[:, :, segment.row : segment.row + segment.length]
         parts.append(_attend_segment(chunk, keys, values, scaling, segment))
@@ -181,18 +200,38 @@ def _attend_decoding(
 ) -> torch.Tensor:
     """One token for each of `step.decoding` slots: [heads, rows, size] -> [rows, heads, size]."""
     heads, rows, size = query.shape
-    shared = keys.shape[1]
     slots = step.slots[:rows]
-    # Heads that share keys become rows of one small matrix.
-    grouped = query.view(shared, heads // shared, rows, size).permute(2, 0, 1, 3)
+    grouped = _grouped(query, keys.shape[1])
     if not step.in_order:
         # Slots without a row compute nonsense that nobody reads.
         by_row = grouped
-        grouped = query.new_zeros(step.reach, shared, heads // shared, size)
+        grouped = query.new_zeros(step.reach, *by_row.shape[1:])
         grouped[slots] = by_row
     keys, values = keys[: step.reach, :, : step.span], values[: step.reach, :, : step.span]
     seen = scaled_dot_product_attention(grouped, keys, values, attn_mask=step.mask, scale=scaling)
     return (seen if step.in_order else seen[slots]).reshape(rows, heads, size)
+
+
+def _attend_draft(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scaling: float, draft: Draft
+) -> torch.Tensor:
+    """A token and guesses after it: [heads, length, size] -> [length, heads, size].
+
+    Computed as if each had a slot of its own, all with the same keys: so a row rounds as it would without.
+    """
+    heads, length, size = query.shape
+    keys = keys[draft.slot, None, :, : draft.span].expand(length, -1, -1, -1)
+    values = values[draft.slot, None, :, : draft.span].expand(length, -1, -1, -1)
+    seen = scaled_dot_product_attention(
+        _grouped(query, keys.shape[1]), keys, values, attn_mask=draft.mask, scale=scaling
+    )
+    return seen.reshape(length, heads, size)
+
+
+def _grouped(query: torch.Tensor, shared: int) -> torch.Tensor:
+    """Make heads that share keys one small matrix: [heads, rows, size] -> [rows, shared, -1, size]."""
+    heads, rows, size = query.shape
+    return query.view(shared, heads // shared, rows, size).permute(2, 0, 1, 3)
 
 
 def _attend_segment(

@@ -7,17 +7,26 @@ in a folder, so that the next start finds it.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
+import threading
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from scenario_model.errors import InputError
 from scenario_model.serve.engine.attention import Step, computing, current_step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+# The nice value of the thread that compiles while requests are served.
+_GIVING_WAY = 10
 
 # How far the compiled layer may be from the plain one, relative to the largest output: it rounds elsewhere.
 _TOLERANCE = 0.02
@@ -34,6 +43,34 @@ class Call(NamedTuple):
 def can_compile() -> bool:
     """Say whether there is a C++ compiler: the one that CXX names, or a usual one on the PATH."""
     return any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++") if name)
+
+
+def compile_now(compile_model: Callable[[Path | None], None], folder: Path | None) -> None:
+    """Compile before anything is served. Raises InputError when that cannot be done here."""
+    if not can_compile():
+        raise InputError(
+            "no C++ compiler was found", where="engine.compile", remedy="install g++, or say auto"
+        )
+    try:
+        compile_model(folder)
+    except Exception as error:  # torch's compiler fails in many ways
+        reason = str(error).splitlines()[0]
+        raise InputError(f"compiling failed ({reason})", where="engine.compile", remedy="say off") from error
+
+
+def compile_meanwhile(compile_model: Callable[[Path | None], None], folder: Path | None) -> None:
+    """Compile while requests are served already, giving way to them; if it fails, all stays as it is."""
+    if not can_compile():
+        _log.info("the model's layers are not compiled: no C++ compiler was found")
+        return
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _GIVING_WAY)
+    started = time.monotonic()
+    try:
+        compile_model(folder)
+    except Exception:  # noqa: BLE001 - torch's compiler fails in many ways, and none may end the service
+        _log.warning("the model's layers could not be compiled and run as they are", exc_info=True)
+    else:
+        _log.info("the model's layers were compiled in %.1f s", time.monotonic() - started)
 
 
 @contextlib.contextmanager

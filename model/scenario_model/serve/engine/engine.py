@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from scenario_model.errors import InputError
-from scenario_model.serve.engine.compiling import can_compile
+from scenario_model.serve.engine.compiling import compile_meanwhile, compile_now
 from scenario_model.serve.engine.generation import QueuedGeneration, deliver
 from scenario_model.serve.engine.interface import (
     Delta,
@@ -26,6 +24,8 @@ from scenario_model.serve.engine.interface import (
     GenerationRequest,
     QueueFull,
 )
+from scenario_model.serve.engine.job import Job
+from scenario_model.serve.engine.lookup import Lookup
 from scenario_model.serve.engine.model import Model
 from scenario_model.serve.engine.pace import Pace
 from scenario_model.serve.engine.sampling import Sampler, sample
@@ -38,21 +38,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# The nice value of the thread that compiles.
-_GIVING_WAY = 10
-
 _State = Literal["new", "running", "draining", "stopped", "failed"]
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """One request on its way through the engine."""
-
-    request: GenerationRequest
-    sequence: Sequence
-    sampler: Sampler
-    text: TextStream
-    generation: QueuedGeneration
 
 
 class Engine:
@@ -66,7 +52,7 @@ class Engine:
         self._settings = settings
         self._cache_folder = cache
         self._scheduler = Scheduler(settings.max_sequences, settings.prefill_tokens)
-        self._jobs: dict[Sequence, _Job] = {}
+        self._jobs: dict[Sequence, Job] = {}
         self._cancelled: list[Sequence] = []
         self._pace = Pace(settings.max_sequences)
         self._state: _State = "new"
@@ -79,6 +65,8 @@ class Engine:
         )
         self._thread.start()
         self._model = loaded.result()
+        # Whether requests to come are answered with drafts; may be changed at any time.
+        self.lookup = settings.lookup == "on" or (settings.lookup == "auto" and self._model.weights == "int8")
         self.tokenizer = self._model.tokenizer
         self.max_context = self._model.context
 
@@ -86,7 +74,8 @@ class Engine:
         """Begin to take requests."""
         self._state = "running"
         if self._settings.compile == "auto":
-            threading.Thread(target=self._compile_meanwhile, name="compile", daemon=True).start()
+            compiling = (self._model.compile, self._cache_folder)
+            threading.Thread(target=compile_meanwhile, args=compiling, name="compile", daemon=True).start()
 
     async def submit(self, request: GenerationRequest) -> QueuedGeneration:
         """Take a request in.
@@ -94,9 +83,10 @@ class Engine:
         Raises QueueFull, EngineStopped, EngineFailed; InputError when prompt and answer exceed the context.
         """
         self._check(request)
-        sequence = Sequence(len(request.prompt), request.max_tokens, list(request.prompt))
+        lookup = Lookup() if self.lookup else None
+        sequence = Sequence(len(request.prompt), request.max_tokens, list(request.prompt), lookup=lookup)
         generation = QueuedGeneration(len(request.prompt), lambda: self._cancel(sequence))
-        job = _Job(
+        job = Job(
             request=request,
             sequence=sequence,
             sampler=Sampler(request.temperature, request.top_p, request.seed),
@@ -129,6 +119,9 @@ class Engine:
                 tokens_generated_total=pace.generated_tokens,
                 steps_total=pace.steps,
                 step_seconds_total=pace.step_seconds,
+                drafts_total=pace.drafts,
+                tokens_drafted_total=pace.drafted_tokens,
+                tokens_accepted_total=pace.accepted_tokens,
                 last_step_seconds=pace.last_step_seconds,
                 seconds_since_step=time.monotonic() - pace.last_step_at,
                 cache_bytes=self._model.cache_bytes,
@@ -167,39 +160,12 @@ class Engine:
                 torch.set_num_threads(self._settings.threads)
             model = Model(model_dir, self._settings)
             if self._settings.compile == "on":
-                self._compile_now(model)
+                compile_now(model.compile, self._cache_folder)
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
             loaded.set_exception(error)
             return
         loaded.set_result(model)
         self._work(model)
-
-    def _compile_now(self, model: Model) -> None:
-        if not can_compile():
-            raise InputError(
-                "no C++ compiler was found", where="engine.compile", remedy="install g++, or say auto"
-            )
-        try:
-            model.compile(self._cache_folder)
-        except Exception as error:  # torch's compiler fails in many ways
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"compiling failed ({reason})", where="engine.compile", remedy="say off"
-            ) from error
-
-    def _compile_meanwhile(self) -> None:
-        """Compile while requests are served already, giving way to them; if it fails, all stays as it is."""
-        if not can_compile():
-            _log.info("the model's layers are not compiled: no C++ compiler was found")
-            return
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _GIVING_WAY)
-        started = time.monotonic()
-        try:
-            self._model.compile(self._cache_folder)
-        except Exception:  # noqa: BLE001 - torch's compiler fails in many ways, and none may end the service
-            _log.warning("the model's layers could not be compiled and run as they are", exc_info=True)
-        else:
-            _log.info("the model's layers were compiled in %.1f s", time.monotonic() - started)
 
     def _check(self, request: GenerationRequest) -> None:
         if not request.prompt or request.max_tokens < 1:
@@ -228,8 +194,9 @@ class Engine:
         try:
             while chunks := self._next_chunks():
                 started = time.monotonic()
-                samplers = [self._jobs[chunk.sequence].sampler for chunk in chunks if chunk.samples]
-                tokens = sample(model.step(chunks), samplers)
+                sampling = [chunk for chunk in chunks if chunk.samples]
+                samplers = [self._jobs[chunk.sequence].sampler for chunk in sampling]
+                tokens = sample(model.step(chunks), samplers, [chunk.draft for chunk in sampling])
                 self._finish_step(chunks, tokens, time.monotonic() - started)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             _log.exception("a step of the model failed")
@@ -253,36 +220,22 @@ class Engine:
                     return []
                 self._lock.wait()
 
-    def _finish_step(self, chunks: list[Chunk], tokens: list[int], seconds: float) -> None:
+    def _finish_step(self, chunks: list[Chunk], answers: list[list[int]], seconds: float) -> None:
         """Note what the step did, and tell those who asked."""
         news: list[tuple[QueuedGeneration, Delta | BaseException]] = []
         with self._lock:
             self._scheduler.computed(chunks)
-            self._pace.note(sum(c.length for c in chunks if not c.sequence.generated), len(tokens), seconds)
-            for chunk, token in zip((c for c in chunks if c.samples), tokens, strict=True):
+            self._pace.note(sum(c.length for c in chunks if not c.sequence.generated), seconds)
+            for chunk, tokens in zip((c for c in chunks if c.samples), answers, strict=True):
                 job = self._jobs[chunk.sequence]
-                piece = self._extend(job, token)
+                before = job.sequence.generated
+                piece = job.take(chunk, tokens, self._model.end_tokens)
+                self._pace.note_tokens(job.sequence.generated - before, len(chunk.draft), len(tokens) - 1)
                 news.append((job.generation, piece))
                 if not isinstance(piece, Delta) or piece.finish_reason:
-                    self._pace.note_end(job.sequence.generated)
+                    self._pace.note_end(job.steps)
                     self._forget(job.sequence)
         deliver(news)
-
-    def _extend(self, job: _Job, token: int) -> Delta | EngineFailed:
-        """Add a token to an answer; the answer ends at an end token, a stop string or its length."""
-        job.sequence.tokens.append(token)
-        if token in self._model.end_tokens and not job.request.ignore_eos:
-            return Delta(job.text.finish(), 1, "stop")
-        try:
-            text = job.text.push(token)
-        except Exception:  # noqa: BLE001 - the tokenizer may not cost the others their answers
-            _log.exception("a token could not be decoded")
-            return EngineFailed("the tokenizer could not decode the answer")
-        if job.text.stopped:
-            return Delta(text, 1, "stop")
-        if job.sequence.generated >= job.request.max_tokens:
-            return Delta(text + job.text.finish(), 1, "length")
-        return Delta(text, 1, None)
 
     def _forget(self, sequence: Sequence) -> None:
         self._scheduler.remove(sequence)
@@ -291,7 +244,7 @@ class Engine:
     def _overdue(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
-    def _ending(self, job: _Job) -> Delta | BaseException:
+    def _ending(self, job: Job) -> Delta | BaseException:
         """How a request that is unfinished when the engine stops comes to its end."""
         if not self._overdue():
             return EngineStopped("the engine was stopped")
@@ -299,7 +252,7 @@ class Engine:
             return Delta(job.text.finish(), 0, "length")
         return Drained("the server was shut down before the answer began", remedy="ask again")
 
-    def _end(self, state: _State, how: Callable[[_Job], Delta | BaseException]) -> None:
+    def _end(self, state: _State, how: Callable[[Job], Delta | BaseException]) -> None:
         with self._lock:
             self._state = state
             news = [(job.generation, how(job)) for job in self._jobs.values()]

@@ -45,6 +45,9 @@ class EngineSettings:
     max_context: tokens of prompt plus answer that a slot holds.
     max_waiting: requests that may wait for a slot before `QueueFull`.
     prefill_tokens: prompt tokens taken in one step; bounds how long a long prompt holds up the others.
+    lookup: guess what follows from what stands earlier in prompt and answer, and check several guesses in one
+    step where that is likely to save time. `auto`: with int8 weights, where answers stay the same to the last
+    bit; `on`: with any, where answers may differ by rounding.
     """
 
     weights: Literal["auto", "int8", "bf16", "fp32"] = "auto"
@@ -54,6 +57,7 @@ class EngineSettings:
     max_context: Annotated[int, Range(2)] = 2048
     max_waiting: Annotated[int, Range(0)] = 64
     prefill_tokens: Annotated[int, Range(1)] = 256
+    lookup: Literal["auto", "on", "off"] = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +107,10 @@ class Generation(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatistics:
-    """A snapshot. Times are in seconds; `*_total` only ever grow."""
+    """A snapshot. Times are in seconds; `*_total` only ever grow.
+
+    drafts: how often tokens were guessed; tokens_drafted: how many; tokens_accepted: how many were right.
+    """
 
     state: Literal["new", "running", "draining", "stopped", "failed"]
     running: int
@@ -111,6 +118,9 @@ class EngineStatistics:
     slots: int
     tokens_prompt_total: int
     tokens_generated_total: int
+    drafts_total: int
+    tokens_drafted_total: int
+    tokens_accepted_total: int
     steps_total: int
     step_seconds_total: float
     last_step_seconds: float

@@ -9,7 +9,15 @@ import torch
 from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from scenario_model.errors import InputError
-from scenario_model.serve.engine.attention import NAME, KeyValueCache, Segment, Step, attend, computing
+from scenario_model.serve.engine.attention import (
+    NAME,
+    Draft,
+    KeyValueCache,
+    Segment,
+    Step,
+    attend,
+    computing,
+)
 from scenario_model.serve.engine.compiling import compile_layers, recording
 from scenario_model.serve.engine.int8 import quantise_linears
 from scenario_model.serve.engine.memory import refuse_if_too_big
@@ -46,6 +54,7 @@ class Model:
             weights = "int8" if self.device.type == "cpu" else "bf16"
         if weights == "int8" and self.device.type != "cpu":
             raise InputError("int8 is for CPUs", where="engine.weights", remedy="say bf16, or auto")
+        self.weights = weights
         self._network = _load(directory, _DTYPES[weights]).to(self.device)
         self.tokenizer = load_tokenizer(directory)
         self.decoder: Tokenizer = self.tokenizer.backend_tokenizer
@@ -71,13 +80,21 @@ class Model:
 
     @torch.inference_mode()
     def step(self, chunks: Sequence[Chunk]) -> torch.Tensor:
-        """Compute the chunks; return logits [rows, vocabulary], one row per chunk that samples."""
-        tokens = list(chain.from_iterable(c.sequence.tokens[c.start : c.start + c.length] for c in chunks))
+        """Compute the chunks; return logits [rows, vocabulary] of those that sample.
+
+        A chunk with a draft has a row for the token before it and one for each token of it, others have one.
+        """
+        tokens = list(chain.from_iterable(c.tokens for c in chunks))
         positions = list(chain.from_iterable(range(c.start, c.start + c.length) for c in chunks))
         slots = list(chain.from_iterable([c.sequence.slot] * c.length for c in chunks))
         ids = torch.tensor([tokens, positions, slots], device=self.device)
         ends = accumulate(chunk.length for chunk in chunks)
-        last = [end - 1 for end, chunk in zip(ends, chunks, strict=True) if chunk.samples]
+        last = [
+            row
+            for end, chunk in zip(ends, chunks, strict=True)
+            if chunk.samples
+            for row in range(end - 1 - len(chunk.draft), end)
+        ]
         with computing(self._lay_out(chunks, ids[2], ids[1])):
             output = self._network(
                 input_ids=ids[None, 0],
@@ -101,23 +118,31 @@ class Model:
         return needed
 
     def _lay_out(self, chunks: Sequence[Chunk], slots: torch.Tensor, positions: torch.Tensor) -> Step:
-        decoding = sum(1 for chunk in chunks if chunk.sequence.generated)
-        segments, row, reach, span, mask = [], decoding, 0, 0, None
+        decoding = sum(1 for chunk in chunks if chunk.sequence.generated and not chunk.draft)
+        drafts, segments, row, reach, span, mask = [], [], decoding, 0, 0, None
         for chunk in chunks[decoding:]:
-            segments.append(Segment(chunk.sequence.slot, row, chunk.start, chunk.length))
-            row += chunk.length
+            slot, length = chunk.sequence.slot, chunk.length
+            if chunk.draft:
+                mine = positions[row : row + length]
+                drafts.append(Draft(slot, row, length, *self._sight(mine, chunk.start + length)))
+            else:
+                segments.append(Segment(slot, row, chunk.start, length))
+            row += length
         if decoding:
             reach = 1 + max(chunk.sequence.slot for chunk in chunks[:decoding])
-            longest = 1 + max(chunk.start for chunk in chunks[:decoding])
-            span = min(-(-longest // _SPAN_STEP) * _SPAN_STEP, self.context)
             # A slot without a row sees its first place, so that nothing divides by zero.
             last_seen = torch.zeros(reach, dtype=torch.long, device=self.device)
             last_seen[slots[:decoding]] = positions[:decoding]
-            hidden = torch.arange(span, device=self.device) > last_seen[:, None]
-            mask = torch.zeros(reach, 1, 1, span, dtype=self._cache_dtype, device=self.device)
-            mask.masked_fill_(hidden[:, None, None], float("-inf"))
+            span, mask = self._sight(last_seen, 1 + max(chunk.start for chunk in chunks[:decoding]))
         in_order = all(chunk.sequence.slot == row for row, chunk in enumerate(chunks[:decoding]))
-        return Step(slots, positions, decoding, reach, span, mask, in_order, tuple(segments))
+        return Step(slots, positions, decoding, reach, span, mask, in_order, tuple(drafts), tuple(segments))
+
+    def _sight(self, last_seen: torch.Tensor, longest: int) -> tuple[int, torch.Tensor]:
+        """Span of positions, and mask [rows, 1, 1, span], for rows that see up to `last_seen` [rows]."""
+        span = min(-(-longest // _SPAN_STEP) * _SPAN_STEP, self.context)
+        hidden = torch.arange(span, device=self.device) > last_seen[:, None]
+        mask = torch.zeros(len(last_seen), 1, 1, span, dtype=self._cache_dtype, device=self.device)
+        return span, mask.masked_fill_(hidden[:, None, None], float("-inf"))
 
 
 def _config(network: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The next token of every row: greedy, or drawn with temperature and top-p from the row's own source."""
+"""The next tokens of every answer: greedy, or drawn with temperature and top-p from its own source."""
 
 from __future__ import annotations
 
@@ -30,21 +30,31 @@ class Sampler:
         return float(torch.rand((), generator=self._generator, dtype=torch.float64))
 
 
-def sample(logits: torch.Tensor, samplers: list[Sampler]) -> list[int]:
-    """Pick a token for every row of `logits` [rows, vocabulary]; rows do not influence each other.
+def sample(logits: torch.Tensor, samplers: list[Sampler], drafts: list[tuple[int, ...]]) -> list[list[int]]:
+    """Pick the next tokens of every answer from `logits` [rows, vocabulary]; answers leave each other alone.
 
+    An answer has one row more than its draft has tokens. Tokens are picked in order, each as it would be
+    without the draft, until one is not what the draft says: the rows after it have seen a wrong token.
     Raises FloatingPointError when a row is not finite: a broken model must not speak.
     """
     best, greedy = logits.max(dim=-1)
     # argmax of a row with NaN is the NaN's place: one look at the maxima finds every bad row.
     if not bool(torch.isfinite(best).all()):
         raise FloatingPointError("the model's output is not finite")
-    tokens: list[int] = greedy.tolist()
-    for row, sampler in enumerate(samplers):
-        if sampler.temperature > 0:
-            # Less than the best, so that a small temperature cannot overflow.
-            tokens[row] = _draw((logits[row] - best[row]).double() / sampler.temperature, sampler)
-    return tokens
+    picked: list[int] = greedy.tolist()
+    answers, first = [], 0
+    for sampler, draft in zip(samplers, drafts, strict=True):
+        end = first
+        for row, guess in enumerate((*draft, None), first):
+            if sampler.temperature > 0:
+                # Less than the best, so that a small temperature cannot overflow.
+                picked[row] = _draw((logits[row] - best[row]).double() / sampler.temperature, sampler)
+            end = row + 1
+            if picked[row] != guess:
+                break
+        answers.append(picked[first:end])
+        first += 1 + len(draft)
+    return answers
 
 
 def _draw(scaled: torch.Tensor, sampler: Sampler) -> int:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from scenario_model.serve.engine.lookup import Lookup
+
 
 @dataclass(slots=True, eq=False)
 class Sequence:
@@ -17,6 +19,7 @@ class Sequence:
 
     cached: how many of `tokens` have their keys and values in the cache.
     A sequence that generates has exactly one token that is not cached yet: the newest.
+    lookup: where drafts come from; None: no drafts.
     """
 
     prompt_length: int
@@ -24,6 +27,7 @@ class Sequence:
     tokens: list[int]
     slot: int = -1
     cached: int = 0
+    lookup: Lookup | None = None
 
     @property
     def generated(self) -> int:
@@ -33,20 +37,33 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Tokens [start, start + length) of a sequence. `samples`: the last of them yields the next token."""
+    """Tokens [start, start + length) of a sequence. `samples`: the last of them yields the next token.
+
+    draft: guesses at what follows the sequence's tokens, counted in `length`; the token before them and each
+    of them yields a next token.
+    """
 
     sequence: Sequence
     start: int
     length: int
     samples: bool
+    draft: tuple[int, ...] = ()
+
+    @property
+    def tokens(self) -> list[int]:
+        """The tokens to compute."""
+        known = self.sequence.tokens[self.start : self.start + self.length - len(self.draft)]
+        return known + list(self.draft)
 
 
 @dataclass(slots=True)
 class Scheduler:
     """Continuous batching over a fixed number of slots, given out first come, first served.
 
-    Each step takes one token of every sequence that generates, and up to `prefill_tokens` prompt tokens of
-    those that do not yet, in fair shares. The lowest free slot is given out first: used slots stay together.
+    Each step takes one token of every sequence that generates, for some with a draft of what may follow, and
+    up to `prefill_tokens` prompt tokens of those that do not generate yet, in fair shares. Chunks come in
+    this order: single tokens, drafts, prompts. The lowest free slot is given out first: used slots stay
+    together.
     """
 
     slots: int
@@ -68,8 +85,9 @@ class Scheduler:
             sequence = self.waiting.popleft()
             sequence.slot = heapq.heappop(self._free)
             self.running.append(sequence)
-        decoding = [Chunk(s, s.cached, 1, samples=True) for s in self.running if s.generated]
-        decoding.sort(key=lambda chunk: chunk.sequence.slot)
+        generating = [s for s in self.running if s.generated]
+        decoding = [_decode(sequence, len(generating)) for sequence in generating]
+        decoding.sort(key=lambda chunk: (len(chunk.draft) > 0, chunk.sequence.slot))
         return decoding + self._fill([s for s in self.running if not s.generated])
 
     def _fill(self, sequences: list[Sequence]) -> list[Chunk]:
@@ -85,9 +103,12 @@ class Scheduler:
         return chunks
 
     def computed(self, chunks: Iterable[Chunk]) -> None:
-        """Note that the keys and values of these chunks are in the cache."""
+        """Note that the keys and values of these chunks are in the cache; drafts are still to be judged."""
         for chunk in chunks:
-            chunk.sequence.cached = chunk.start + chunk.length
+            sequence = chunk.sequence
+            sequence.cached = chunk.start + chunk.length - len(chunk.draft)
+            if sequence.lookup is not None:
+                sequence.lookup.read(sequence.tokens, sequence.cached)
 
     def remove(self, sequence: Sequence) -> None:
         """Take a sequence out, wherever it is; its slot is free at once. Doing it twice does nothing."""
@@ -97,3 +118,12 @@ class Scheduler:
             sequence.slot = -1
         elif sequence in self.waiting:
             self.waiting.remove(sequence)
+
+
+def _decode(sequence: Sequence, generating: int) -> Chunk:
+    """The newest token of a sequence, with a draft if one is likely to pay."""
+    draft: tuple[int, ...] = ()
+    if sequence.lookup is not None:
+        at_most = sequence.max_tokens - sequence.generated - 1
+        draft = sequence.lookup.draft(sequence.tokens, at_most, generating)
+    return Chunk(sequence, sequence.cached, 1 + len(draft), samples=True, draft=draft)

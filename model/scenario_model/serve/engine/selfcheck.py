@@ -22,10 +22,10 @@ def _prompt(vocabulary: int) -> list[int]:
 
 @torch.inference_mode()
 def plain_logits(network: Any) -> torch.Tensor:
-    """Return what the network itself says [2, vocabulary] after a short prompt, and after one token more."""
+    """Return what the network itself says [3, vocabulary] after a short prompt and two more tokens."""
     ids = torch.tensor([_prompt(network.config.get_text_config().vocab_size)], device=network.device)
     network.set_attn_implementation("sdpa")
-    logits: torch.Tensor = network(input_ids=ids, use_cache=False).logits[0, -2:]
+    logits: torch.Tensor = network(input_ids=ids, use_cache=False).logits[0, -3:]
     network.set_attn_implementation(NAME)
     return logits
 
@@ -38,21 +38,24 @@ def check_step(
     *,
     tolerance: float,
 ) -> None:
-    """Compute the same in two chunks and a generated token, in `slot`, and compare.
+    """Compute the same in two chunks, a generated token, and that token with a draft; compare. All in `slot`.
 
     Raises InputError if an output is not finite, or differs from `plain` by more than `tolerance`, in nats of
     Kullback-Leibler divergence.
     """
     tokens = _prompt(plain.shape[-1])
-    sequence = Sequence(_TOKENS - 1, 1, tokens[:-1], slot=slot)
+    end = _TOKENS - 2
+    sequence = Sequence(end, 2, tokens[:end], slot=slot)
     try:
         step([Chunk(sequence, 0, 9, samples=False)])
-        prompt = step([Chunk(sequence, 9, _TOKENS - 10, samples=True)])
-        sequence.tokens.append(tokens[-1])
-        generated = step([Chunk(sequence, _TOKENS - 1, 1, samples=True)])
+        prompt = step([Chunk(sequence, 9, end - 9, samples=True)])
+        sequence.tokens.append(tokens[end])
+        generated = step([Chunk(sequence, end, 1, samples=True)])
+        drafted = step([Chunk(sequence, end, 2, samples=True, draft=(tokens[end + 1],))])
     except TypeError as error:
         raise InputError(f"this kind of model cannot be served here: {error}", where=where) from error
-    got, expected = (rows.double().log_softmax(-1) for rows in (torch.cat([prompt, generated]), plain))
+    got = torch.cat([prompt, generated, drafted]).double().log_softmax(-1)
+    expected = plain[[0, 1, 1, 2]].double().log_softmax(-1)
     if not bool(torch.isfinite(expected).all() and torch.isfinite(got).all()):
         raise InputError("the model's output is not finite", where=where, remedy="its weights are damaged")
     divergence = float((expected.exp() * (expected - got)).sum(-1).max())

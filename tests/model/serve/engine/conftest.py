@@ -51,6 +51,26 @@ def lively_checkpoint(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="session")
+def laconic_checkpoint(lively_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model with few words, hardly more than a dozen, so that its answers repeat themselves."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    out = tmp_path_factory.mktemp("laconic") / "llama"
+    out.mkdir()
+    for file in lively_checkpoint.iterdir():
+        (out / file.name).symlink_to(file)
+    weights = load_file(lively_checkpoint / "model.safetensors")
+    words = torch.arange(500, 500 + 14 * 300, 300)
+    few = torch.zeros_like(weights["lm_head.weight"])
+    few[words] = weights["lm_head.weight"][words] * 12
+    weights["lm_head.weight"] = few
+    (out / "model.safetensors").unlink()
+    save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
+    return out
+
+
+@pytest.fixture(scope="session")
 def greedy(lively_checkpoint: Path) -> Reference:
     """What `generate` of Hugging Face answers: (prompt, new tokens) -> the new token ids."""
     import torch
@@ -75,14 +95,14 @@ def greedy(lively_checkpoint: Path) -> Reference:
 
 @pytest.fixture
 def start(lively_checkpoint: Path) -> Iterator[Callable[..., Engine]]:
-    """Start an engine on the small model, with these settings; it is stopped after the test."""
+    """Start an engine on a small model, with these settings; it is stopped after the test."""
     from scenario_model.serve.engine import Engine, EngineSettings
 
     engines = []
 
-    def start_engine(**settings: object) -> Engine:
+    def start_engine(checkpoint: Path = lively_checkpoint, **settings: object) -> Engine:
         settings = {"weights": "fp32", "compile": "off", "max_context": 512, "threads": 1} | settings
-        engine = Engine(lively_checkpoint, EngineSettings(**settings))  # type: ignore[arg-type]
+        engine = Engine(checkpoint, EngineSettings(**settings))  # type: ignore[arg-type]
         engine.start()
         engines.append(engine)
         return engine

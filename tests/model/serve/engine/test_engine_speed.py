@@ -53,9 +53,9 @@ def test_int8_stays_close_to_float32(foundation: Path) -> None:
 
 
 @pytest.mark.skipif(not can_compile(), reason="needs a C++ compiler: install g++")
-def test_compiled_layers_answer_as_plain_ones_do(lively_checkpoint: Path, tmp_path: Path) -> None:
+def test_compiled_layers_answer_as_plain_ones_do(laconic_checkpoint: Path, tmp_path: Path) -> None:
     requests = [
-        GenerationRequest(prompt=tuple(range(5, 5 + length)), max_tokens=12, temperature=0, ignore_eos=True)
+        GenerationRequest(prompt=tuple(range(5, 5 + length)), max_tokens=40, temperature=0, ignore_eos=True)
         for length in (1, 30, 80)
     ]
 
@@ -68,11 +68,12 @@ def test_compiled_layers_answer_as_plain_ones_do(lively_checkpoint: Path, tmp_pa
 
     answers = []
     for compiling in ("off", "on"):
-        settings = EngineSettings(weights="fp32", compile=compiling, max_context=128, threads=1)
-        engine = Engine(lively_checkpoint, settings, cache=tmp_path / "cache")
+        settings = EngineSettings(weights="fp32", compile=compiling, lookup="on", max_context=128, threads=1)
+        engine = Engine(laconic_checkpoint, settings, cache=tmp_path / "cache")
         engine.start()
         try:
             answers.append(asyncio.run(ask(engine)))
+            assert engine.statistics().tokens_accepted_total > 0
         finally:
             engine.stop()
             torch.compiler.set_stance("default")
