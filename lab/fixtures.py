@@ -1,7 +1,8 @@
-"""pytest fixtures for tests that need premises: `premises(hosts=2)` and `wan`.
+"""pytest fixtures for tests that need a lab: `premises(hosts=2)`, `wan`, `aws`.
 
-Each test has a lab of its own, which takes seconds, and whose teardown check is part of the test. On a
-machine that cannot give one the test is skipped with the reason.
+Each test has premises of its own, which take seconds, and whose teardown check is part of the test; the AWS API
+is one for the whole run, emptied before each test. On a machine that cannot give one the test is skipped with
+the reason.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from lab import lock
+from lab.aws import lifecycle
 from lab.machine import lacking
 from lab.premises.lifecycle import Premises, bring_up, tear_down
 from lab.premises.wan import Wan
@@ -59,3 +62,24 @@ def premises(lab_folder: Path) -> MakePremises:
 def wan(premises: MakePremises) -> Wan:
     """The link between the test's premises and the world outside: cut, restore, slow, capture."""
     return Wan(premises().space)
+
+
+@pytest.fixture(scope="session")
+def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lifecycle.Aws]:
+    """The lab's AWS API, up for the whole run; needs neither root nor namespaces."""
+    folder = tmp_path_factory.mktemp("lab-aws")
+    with lock.exclusive(folder):
+        yield lifecycle.bring_up(folder)
+        lifecycle.take_down(folder)
+
+
+@pytest.fixture
+def aws(aws_server: lifecycle.Aws, monkeypatch: pytest.MonkeyPatch) -> lifecycle.Aws:
+    """An empty AWS API, to which boto3 speaks in this test, and the programs that it starts too."""
+    request = urllib.request.Request(f"{aws_server.endpoint}/moto-api/reset", method="POST")  # noqa: S310
+    urllib.request.urlopen(request, timeout=30).close()  # noqa: S310 the lab's own
+    for name, value in aws_server.environment.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return aws_server
