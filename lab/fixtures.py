@@ -1,8 +1,8 @@
 """pytest fixtures for tests that need a lab: `premises(hosts=2)`, `wan`, `aws`.
 
-Each test has premises of its own, which take seconds, and whose teardown check is part of the test; the AWS API
-is one for the whole run, emptied before each test. On a machine that cannot give one the test is skipped with
-the reason.
+Each test has premises of its own, which take seconds, and whose teardown check is part of the test; the AWS
+API is one for the whole run, emptied before each test. On a machine that cannot give one the test is skipped
+with the reason.
 """
 
 from __future__ import annotations

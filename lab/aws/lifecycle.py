@@ -1,6 +1,7 @@
-"""The AWS side of the lab from nothing to up, and back: a moto server and the token webhook, both written down.
+"""The AWS side of the lab from nothing to up, and back: a moto server and the token webhook, written down.
 
-Standard library only. They carry the lab's mark, so a teardown also finds what a killed start did not write down.
+Standard library only. Both carry the lab's mark, so a teardown also finds what a killed start did not write
+down.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Aws:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables with which boto3, the AWS CLI and Pulumi's provider speak to the lab and nobody else."""
+        """The variables by which boto3, the AWS CLI and Pulumi's provider speak to the lab alone."""
         return CREDENTIALS | {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_REGION": REGION,
@@ -82,7 +83,7 @@ def running(folder: Path) -> Aws | None:
 
 
 def take_down(folder: Path) -> None:
-    """End both and remove their files, whatever a killed run left. Raises LabError naming what does not end."""
+    """End both and remove their files, whatever a killed run left. Raises LabError naming what stays."""
     for process in (*_recorded(folder).values(), *_strays(folder)):
         if not process.kill():
             raise LabError(f"process {process.pid} does not end", remedy="run make lab-down again")

@@ -29,9 +29,13 @@ class PlacementGroups(EC2Response):
     def create_placement_group(self) -> ActionResult:
         name, strategy = self._get_param("GroupName"), self._get_param("Strategy", "cluster")
         if name in self._held:
-            raise EC2ClientError("InvalidPlacementGroup.Duplicate", f"The placement group '{name}' already exists")
+            raise EC2ClientError(
+                "InvalidPlacementGroup.Duplicate", f"The placement group '{name}' already exists"
+            )
         if strategy not in _STRATEGIES:
-            raise EC2ClientError("InvalidParameterValue", f"The strategy '{strategy}' is none of {_STRATEGIES}")
+            raise EC2ClientError(
+                "InvalidParameterValue", f"The strategy '{strategy}' is none of {_STRATEGIES}"
+            )
         number = f"pg-{uuid.uuid4().hex[:17]}"
         place = f"arn:aws:ec2:{self.region}:{self.current_account}"
         self._held[name] = {

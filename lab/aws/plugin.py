@@ -1,4 +1,4 @@
-"""Which AWS provider plugin Pulumi takes here: the real one where it is installed, else the lab's stand-in."""
+"""Which AWS provider plugin Pulumi takes here: the real one where it is installed, else the stand-in."""
 
 from __future__ import annotations
 

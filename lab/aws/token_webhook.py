@@ -1,8 +1,8 @@
 """Answers Kubernetes when it asks whose a token of `aws eks get-token` is: kube-apiserver's token webhook.
 
-Such a token is a presigned `sts:GetCallerIdentity`. It is put to the lab's STS, as EKS puts it to AWS's; who comes
-back may do what the access entries of the lab's EKS clusters give to them. moto checks no signature, so a token
-proves nothing against somebody who forges one: this is for a lab.
+Such a token is a presigned `sts:GetCallerIdentity`. It is put to the lab's STS, as EKS puts it to AWS's; who
+comes back may do what the access entries of the lab's EKS clusters give to them. moto checks no signature, so a
+token proves nothing against somebody who forges one: this is for a lab.
 
 `python -m lab.aws.token_webhook --endpoint URL --address A --url-file FILE --config FILE`
 """
@@ -32,8 +32,8 @@ _STS_ACTION = ("GetCallerIdentity", "2011-06-15")
 _CLUSTER_ADMIN = "AmazonEKSClusterAdminPolicy"
 
 
-class NotAccepted(Exception):
-    """A token that says nothing, or of somebody without an access entry; the reason, for the API server's log."""
+class NotAcceptedError(Exception):
+    """A token that says nothing, or of somebody without an access entry; why, for the API server's log."""
 
 
 class Directory:
@@ -50,7 +50,7 @@ class Directory:
         )
 
     def review(self, token: str) -> dict[str, Any]:
-        """Return the user as Kubernetes wants it. Raises NotAccepted."""
+        """Return the user as Kubernetes wants it. Raises NotAcceptedError."""
         arn = _principal(self._caller(_presigned(token)))
         user = ""
         groups: set[str] = set()
@@ -59,7 +59,7 @@ class Directory:
                 name, more = self._entry(cluster, arn)
                 user, groups = user or name, groups | more
         if not user:
-            raise NotAccepted(f"{arn} has an access entry in no EKS cluster of the lab")
+            raise NotAcceptedError(f"{arn} has an access entry in no EKS cluster of the lab")
         return {"username": user, "uid": arn, "groups": sorted(groups), "extra": {"arn": [arn]}}
 
     def _entry(self, cluster: str, arn: str) -> tuple[str, set[str]]:
@@ -73,7 +73,7 @@ class Directory:
     def _caller(self, query: dict[str, str]) -> str:
         """Put the presigned question to the lab's STS, as a POST: moto reads who asks only from a header."""
         key = query.get("X-Amz-Credential", "")
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310 the lab's own http
             self._endpoint,
             data=urllib.parse.urlencode({"Action": _STS_ACTION[0], "Version": _STS_ACTION[1]}).encode(),
             headers={
@@ -85,25 +85,25 @@ class Directory:
             with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 the lab's own http
                 text = answer.read().decode()
         except OSError as error:
-            raise NotAccepted(f"the lab's STS does not answer: {error}") from None
+            raise NotAcceptedError(f"the lab's STS does not answer: {error}") from None
         found = re.search(r"<Arn>([^<]+)</Arn>", text)
         if not found:
-            raise NotAccepted("the lab's STS does not know who it is")
+            raise NotAcceptedError("the lab's STS does not know who it is")
         return found[1]
 
 
 def _presigned(token: str) -> dict[str, str]:
     """Return the parameters of the presigned URL in a token; nothing of it says where the question is put."""
     if not token.startswith(_PREFIX):
-        raise NotAccepted(f"not a token of aws eks get-token: it does not begin with {_PREFIX}")
+        raise NotAcceptedError(f"not a token of aws eks get-token: it does not begin with {_PREFIX}")
     coded = token.removeprefix(_PREFIX)
     try:
         url = base64.urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode("ascii")
         query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query, strict_parsing=True))
     except (binascii.Error, ValueError):
-        raise NotAccepted("not a token of aws eks get-token: no URL in it") from None
+        raise NotAcceptedError("not a token of aws eks get-token: no URL in it") from None
     if query.get("Action") != _STS_ACTION[0] or "x-k8s-aws-id" not in query.get("X-Amz-SignedHeaders", ""):
-        raise NotAccepted("the token is no question to STS about who asks, for a cluster")
+        raise NotAcceptedError("the token is no question to STS about who asks, for a cluster")
     return query
 
 
@@ -114,7 +114,7 @@ def _principal(arn: str) -> str:
 
 
 def _groups(policy: str, scope: dict[str, Any]) -> set[str]:
-    """Return the groups that stand for an access policy: bind what is not the administrator's to a ClusterRole."""
+    """Return the groups that stand for an access policy; those but the administrator's want a binding."""
     if scope["type"] != "cluster":
         return {f"lab:{policy}:{namespace}" for namespace in scope["namespaces"]}
     return {"system:masters"} if policy == _CLUSTER_ADMIN else {f"lab:{policy}"}
@@ -125,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
 
     directory: ClassVar[Directory]
 
-    def do_POST(self) -> None:  # noqa: N802 the name that http.server calls
+    def do_POST(self) -> None:
         """Review the token in the request."""
         try:
             length = min(int(self.headers.get("Content-Length", 0)), _MAX_BYTES)
@@ -136,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         try:
             status: dict[str, Any] = {"authenticated": True, "user": self.directory.review(token)}
-        except NotAccepted as error:
+        except NotAcceptedError as error:
             status = {"authenticated": False, "error": str(error)}
         told = json.dumps(
             {"apiVersion": review.get("apiVersion"), "kind": "TokenReview", "status": status}
@@ -166,7 +166,9 @@ def write_config(file: Path, url: str) -> None:
 
 def main() -> None:
     """Serve until killed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--endpoint", required=True, help="the lab's AWS API")
     parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)

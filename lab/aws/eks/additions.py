@@ -90,7 +90,9 @@ class Additions(Operations):
     def associate_access_policy(self) -> ActionResult:
         asked = self.arguments("AssociateAccessPolicy")
         cluster, entry = self._entry(asked)
-        made = self.new_access_policy(cluster, entry["principalArn"], asked["policyArn"], asked["accessScope"])
+        made = self.new_access_policy(
+            cluster, entry["principalArn"], asked["policyArn"], asked["accessScope"]
+        )
         told = {"clusterName": cluster.name, "principalArn": entry["principalArn"]}
         return ActionResult(told | {"associatedAccessPolicy": made})
 

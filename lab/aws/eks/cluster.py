@@ -49,7 +49,7 @@ def beside(cluster: Cluster) -> Beside:
 
 
 def put_kubernetes_behind(cluster: Cluster, kubeconfig: Path) -> None:
-    """Give the cluster the endpoint and the certificate authority of the lab's Kubernetes, if that is there."""
+    """Give the cluster the endpoint and certificate authority of the lab's Kubernetes, if that is there."""
     if not kubeconfig.is_file():
         return
     told = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
@@ -74,7 +74,7 @@ def check_subnets(backend: EKSBackend, subnets: Iterable[str]) -> str:
     vpcs = sorted({known[subnet] for subnet in subnets})
     if len(vpcs) != 1:
         raise InvalidParameterException(message=f"Subnets must be in one VPC; these are in {vpcs}")
-    return vpcs[0]
+    return str(vpcs[0])
 
 
 def check_security_groups(backend: EKSBackend, groups: Iterable[str]) -> None:

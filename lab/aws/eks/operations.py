@@ -30,7 +30,7 @@ _DEFAULTS = {
 CLUSTER_ADMIN = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 
 
-class NotHere(EKSError):
+class NotHereError(EKSError):
     """An operation that neither moto nor the lab has."""
 
     TYPE = "NotImplementedByTheLab"
@@ -141,9 +141,7 @@ class Operations(EKSResponse):
         """Delete it with its security group."""
         found = self.cluster(self._get_param("name"))
         done = super().delete_cluster()
-        clusters.remove_security_group(
-            self.eks_backend, found.resources_vpc_config["clusterSecurityGroupId"]
-        )
+        clusters.remove_security_group(self.eks_backend, found.resources_vpc_config["clusterSecurityGroupId"])
         return done
 
     def create_nodegroup(self) -> ActionResult:
@@ -156,7 +154,9 @@ class Operations(EKSResponse):
         asked = self.arguments("UpdateNodegroupVersion")
         group = self.cluster(asked["clusterName"]).nodegroups.get(asked["nodegroupName"])
         if group is None:
-            raise ResourceNotFoundException(message=f"No node group found for name: {asked['nodegroupName']}.")
+            raise ResourceNotFoundException(
+                message=f"No node group found for name: {asked['nodegroupName']}."
+            )
         for name, member in (("version", "version"), ("releaseVersion", "release_version")):
             setattr(group, member, asked.get(name, getattr(group, member)))
         if "launchTemplate" in asked:
@@ -167,7 +167,7 @@ class Operations(EKSResponse):
         """Answer by name what is not here: moto's own 404 looks like something that is gone."""
         action = self._get_action()
         if action is None or not hasattr(self, xform_name(action)):
-            raise NotHere(message=f"the lab's EKS has no {action or 'such operation'}")
+            raise NotHereError(message=f"the lab's EKS has no {action or 'such operation'}")
         return super().call_action()
 
     def done(self, kind: str) -> ActionResult:

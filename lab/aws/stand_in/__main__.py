@@ -1,4 +1,4 @@
-"""`python -m lab.aws.stand_in [ENGINE]`: the plugin's process; prints the port that it serves on, as plugins do."""
+"""`python -m lab.aws.stand_in [ENGINE]`: the plugin's process; prints its port, as plugins do."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 from botocore.session import get_session
 
-from lab.aws.stand_in import Gone, Refused, conversion, sdk
+from lab.aws.stand_in import GoneError, RefusedError, conversion, sdk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,12 +67,12 @@ class Adapter(ABC):
         return name
 
     def call(self, aws: Cloud, operation: str, **members: Any) -> Properties:
-        """Call an operation. Raises Gone where the API says that there is no such thing."""
+        """Call an operation. Raises GoneError where the API says that there is no such thing."""
         try:
             answer: Properties = getattr(aws.client(self.service), xform_name(operation))(**members)
         except ClientError as error:
             if gone(error):
-                raise Gone(error.response["Error"]["Message"]) from error
+                raise GoneError(error.response["Error"]["Message"]) from error
             raise
         return answer
 
@@ -85,18 +85,20 @@ class Adapter(ABC):
 
     @abstractmethod
     def read(self, aws: Cloud, identity: str) -> Properties:
-        """Return its live properties, `tags` being all of them. Raises Gone."""
+        """Return its live properties, `tags` being all of them. Raises GoneError."""
 
     def update(self, aws: Cloud, identity: str, inputs: Properties, changed: set[str]) -> None:
         """Change the properties that changed, of those in `updates`."""
 
-    def retag(self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]) -> None:
+    def retag(
+        self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]
+    ) -> None:
         """Set tags and take away those that are gone."""
-        raise Refused(f"{self.token}: the stand-in cannot change tags of this type")
+        raise RefusedError(f"{self.token}: the stand-in cannot change tags of this type")
 
     @abstractmethod
     def delete(self, aws: Cloud, identity: str, state: Properties) -> None:
-        """Delete it. Raises Gone where it is not there."""
+        """Delete it. Raises GoneError where it is not there."""
 
     def outputs(self, answer: Mapping[str, Any]) -> Properties:
         """Return the properties that an answer of the API holds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -12,7 +13,7 @@ import boto3
 from botocore.config import Config
 
 from lab.aws import ACCOUNT, CREDENTIALS, REGION
-from lab.aws.stand_in import Refused, sdk
+from lab.aws.stand_in import RefusedError, sdk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,7 +49,7 @@ class Cloud:
         )
 
     def client(self, service: str) -> Any:
-        """Return boto3's client of a service. Raises Refused where no endpoint of the lab is named for it."""
+        """Return boto3's client of a service. Raises RefusedError where no endpoint is named for it."""
         with self._lock:
             if service not in self._clients:
                 self._clients[service] = self._session.client(
@@ -67,11 +68,13 @@ class Cloud:
 
     def _endpoint(self, service: str) -> str:
         names = (service, _ALIASES.get(service, service))
-        listed = [entry[name] for entry in self._settings.get("endpoints") or [] for name in names if name in entry]
+        listed = [
+            entry[name] for entry in self._settings.get("endpoints") or [] for name in names if name in entry
+        ]
         url = next(iter(listed), os.environ.get("AWS_ENDPOINT_URL", ""))
         host = urllib.parse.urlsplit(url).hostname or ""
         if not host or host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".aws", ".api.aws")):
-            raise Refused(
+            raise RefusedError(
                 f"no endpoint of a lab for {service}: the stand-in never calls AWS itself; bring the lab up and "
                 "set aws:endpoints or AWS_ENDPOINT_URL, or install the real provider plugin"
             )
@@ -86,10 +89,8 @@ def settings(given: Mapping[str, Any]) -> dict[str, Any]:
         if name in _OWN:
             continue
         if isinstance(value, str) and kinds.get(name, str) is not str:
-            try:
-                value = json.loads(value)  # noqa: PLW2901
-            except ValueError:
-                pass
+            with contextlib.suppress(ValueError):  # what it is instead is told as a fault
+                value = json.loads(value)
         made[name] = value
     return made
 

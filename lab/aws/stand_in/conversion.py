@@ -31,7 +31,9 @@ class Request:
     names: Names
     faults: list[sdk.Fault] = field(default_factory=list)
 
-    def structure(self, shape: StructureShape, properties: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    def structure(
+        self, shape: StructureShape, properties: Mapping[str, Any], path: str = ""
+    ) -> dict[str, Any]:
         """Return the members for properties; a property without a member is a fault."""
         made = {}
         for name, value in properties.items():
@@ -118,13 +120,17 @@ def _find(members: Mapping[str, Any], name: str) -> str | None:
     """Return the member that a property means: another case, or one of several."""
     folded = {member.lower(): member for member in members}
     wanted = name.lower()
-    return next((folded[each] for each in (wanted, f"{wanted}s", wanted.removesuffix("s")) if each in folded), None)
+    return next(
+        (folded[each] for each in (wanted, f"{wanted}s", wanted.removesuffix("s")) if each in folded), None
+    )
 
 
 def tag_map(tags: list[dict[str, str]]) -> dict[str, str]:
     """Return tags as Pulumi has them, from a list of keys and values in any of AWS's spellings."""
     return {
-        tag.get("Key") or tag.get("key") or tag["TagKey"]: tag.get("Value", tag.get("value", tag.get("TagValue", "")))
+        tag.get("Key") or tag.get("key") or tag["TagKey"]: tag.get(
+            "Value", tag.get("value", tag.get("TagValue", ""))
+        )
         for tag in tags
         if not (tag.get("Key") or "").startswith("aws:")
     }

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 def same(one: Any, other: Any) -> bool:
     """Say whether two values mean the same: lists have no order, JSON has no spaces."""
     if isinstance(one, list) and isinstance(other, list):
-        one, other = (sorted(each, key=lambda item: json.dumps(item, sort_keys=True)) for each in (one, other))
+        one, other = (
+            sorted(each, key=lambda item: json.dumps(item, sort_keys=True)) for each in (one, other)
+        )
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
@@ -45,7 +47,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") 
 def as_written(written: Any, live: Any) -> Any:
     """Return what a live value makes of the one that was written: only what was written can have drifted.
 
-    A member that the API does not tell of stays. Where both mean the same, the written one stays, so that no difference is seen in spaces or order.
+    A member that the API does not tell of stays. Where both mean the same, the written one stays, so that no
+    difference is seen in spaces or order.
     """
     if isinstance(written, dict) and isinstance(live, dict):
         return {key: as_written(value, live.get(key, value)) for key, value in written.items()}
@@ -54,3 +57,21 @@ def as_written(written: Any, live: Any) -> Any:
             return written
         return [as_written(*each) for each in zip(written, live, strict=True)]
     return written if same(written, live) else live
+
+
+def drifted(name: str, written: Any, live: Mapping[str, Any]) -> Any:
+    """Return an input as it is now; of tags and labels, those that nobody wrote count too."""
+    if name not in live:
+        return written
+    return live[name] if name in {"tags", "labels"} else as_written(written, live[name])
+
+
+def top(path: str) -> str:
+    """Return the property that a path begins with."""
+    return path.partition(".")[0]
+
+
+def covers(properties: frozenset[str], path: str) -> bool:
+    """Say whether a path or what holds it is among the properties."""
+    parts = path.split(".")
+    return any(".".join(parts[:length]) in properties for length in range(1, len(parts) + 1))

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 Kind = Literal["identity", "trust", "resource", "lifecycle"]
 """Attached to somebody; who may assume a role; attached to something; ECR's rules for images."""
 
-_STATEMENT = {
-    "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition",
-}  # fmt: skip
+_STATEMENT = {"Sid", "Effect", "Condition"} | {
+    f"{no}{name}" for no in ("", "Not") for name in ("Principal", "Action", "Resource")
+}
 _VERSIONS = ("2012-10-17", "2008-10-17")
 
 
@@ -62,6 +62,12 @@ def _statement_faults(statement: dict[str, Any], kind: Kind) -> Iterator[str]:
         yield from _exactly_one(statement, "Principal", "NotPrincipal")
     if kind == "trust" and {"Resource", "NotResource"} & set(statement):
         yield "Resource is not for a policy that says who may assume a role"
+    yield from _form_faults(statement)
+    if not isinstance(statement.get("Condition", {}), dict):
+        yield "Condition is no object"
+
+
+def _form_faults(statement: dict[str, Any]) -> Iterator[str]:
     for key in ("Action", "NotAction"):
         for action in _each(statement.get(key)):
             if not isinstance(action, str) or (action != "*" and ":" not in action):
@@ -70,8 +76,6 @@ def _statement_faults(statement: dict[str, Any], kind: Kind) -> Iterator[str]:
         for resource in _each(statement.get(key)):
             if not isinstance(resource, str) or not resource.startswith(("arn:", "*", "${")):
                 yield f"{key} {resource!r} is no ARN"
-    if not isinstance(statement.get("Condition", {}), dict):
-        yield "Condition is no object"
 
 
 def _exactly_one(statement: dict[str, Any], *keys: str) -> Iterator[str]:

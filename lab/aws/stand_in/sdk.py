@@ -122,7 +122,7 @@ def _object_faults(kind: type, value: Any, path: str) -> Iterator[Fault]:
         if name in known:
             yield from faults(known[name], each, where)
         else:
-            pythonic = {python: wire for python, wire in input_type_py_to_pulumi_names(kind).items()}
+            pythonic = input_type_py_to_pulumi_names(kind)
             close = difflib.get_close_matches(name, [*known, *pythonic], n=1, cutoff=0.6)
             yield where, "there is no such property" + (f"; did you mean `{close[0]}`?" if close else "")
     for name in sorted(_required(kind) - set(value)):

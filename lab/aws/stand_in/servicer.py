@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
-import grpc
-from botocore.exceptions import BotoCoreError, ClientError
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from lab.aws.stand_in import Gone, Refused, sdk
+from lab.aws.stand_in import GoneError, RefusedError, sdk
 from lab.aws.stand_in.adapter import Adapter, registry
 from lab.aws.stand_in.checks import faults_of
 from lab.aws.stand_in.cloud import Cloud, setting_faults, settings
-from lab.aws.stand_in.differences import as_written, differences
+from lab.aws.stand_in.differences import covers, differences, drifted, top
+from lab.aws.stand_in.errors import told
 from lab.aws.stand_in.values import DEFAULTS, UNKNOWN, defaults, has_unknown, plain, secret_names, struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lab.aws.stand_in.voice import Voice
 
 Properties = dict[str, Any]
 _KINDS = {"add": "ADD", "delete": "DELETE", "update": "UPDATE"}
-
-
-def _told(method: Callable[..., Any]) -> Callable[..., Any]:
-    """End in one line for the user, whatever goes wrong with a request."""
-
-    @functools.wraps(method)
-    def told(self: StandIn, request: Any, context: grpc.ServicerContext) -> Any:
-        try:
-            return method(self, request, context)
-        except ClientError as error:
-            said = error.response["Error"]
-            message = f"{error.operation_name}: {said.get('Code')}: {' '.join(said.get('Message', '').split())[:600]}"
-        except (Refused, BotoCoreError, Gone) as error:
-            message = f"{type(error).__name__}: {error}" if isinstance(error, BotoCoreError) else str(error)
-        context.abort(grpc.StatusCode.UNKNOWN, message)
-        raise AssertionError("unreachable: abort raises")
-
-    return told
 
 
 class StandIn(provider_pb2_grpc.ResourceProviderServicer):
@@ -58,20 +37,20 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
     @property
     def _aws(self) -> Cloud:
         if self._cloud is None:
-            raise Refused("the provider's settings are not known before the update")
+            raise RefusedError("the provider's settings are not known before the update")
         return self._cloud
 
-    def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def Handshake(self, request: Any, context: Any) -> Any:
         """Say what of the protocol is spoken."""
         if request.engine_address:
             self._voice.listen_at(request.engine_address)
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True)
 
-    def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:
         """Answer with the version of the SDK: it is what the types are of."""
         return plugin_pb2.PluginInfo(version=self._version)
 
-    def CheckConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def CheckConfig(self, request: Any, context: Any) -> Any:
         """Check the provider's own settings."""
         failures = [
             provider_pb2.CheckFailure(property=path, reason=reason)
@@ -79,13 +58,13 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         ]
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
-    def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def DiffConfig(self, request: Any, context: Any) -> Any:
         """No setting of the provider takes new resources."""
         changed = plain(request.olds) != plain(request.news)
         kind = provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
         return provider_pb2.DiffResponse(changes=kind)
 
-    def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def Configure(self, request: Any, context: Any) -> Any:
         """Take the settings, and say what this is."""
         given = plain(request.args)
         if not has_unknown(given):
@@ -94,17 +73,24 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         self._voice.introduce()
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
-    @_told
-    def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
+    @told
+    def Invoke(self, request: Any, context: Any) -> Any:
         """Look nothing up but who we are: the rest belongs to configuration here."""
         if request.tok == "aws:index/getCallerIdentity:getCallerIdentity":
             who = self._aws.client("sts").get_caller_identity()
-            found = {"accountId": who["Account"], "arn": who["Arn"], "userId": who["UserId"], "id": who["Account"]}
+            found = {
+                "accountId": who["Account"],
+                "arn": who["Arn"],
+                "userId": who["UserId"],
+                "id": who["Account"],
+            }
             return provider_pb2.InvokeResponse(**{"return": struct(found)})
-        raise Refused(f"the stand-in for the AWS provider plugin does not cover the function {request.tok}")
+        raise RefusedError(
+            f"the stand-in for the AWS provider plugin does not cover the function {request.tok}"
+        )
 
-    @_told
-    def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
+    @told
+    def Check(self, request: Any, context: Any) -> Any:
         """Check every property, and name what has no name."""
         token = request.type or request.urn.split("::")[2].rpartition("$")[2]
         inputs = plain(request.news)
@@ -131,31 +117,38 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         inputs[name] = before or adapter.named(f"{stem}-{secrets.token_hex(4)[:7]}")
         return [name]
 
-    @_told
-    def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802
+    @told
+    def Diff(self, request: Any, context: Any) -> Any:
         """Say what differs, and whether that takes a new resource."""
         adapter = self._adapter(request)
         old, new = plain(request.old_inputs), plain(request.news)
         found = dict(differences(old, new))
-        if "tags" not in {_top(path) for path in found} and self._tags_differ(adapter, plain(request.olds), new):
+        if "tags" not in {top(path) for path in found} and self._tags_differ(
+            adapter, plain(request.olds), new
+        ):
             found["tagsAll"] = "update"
-        replaced = sorted(path for path in found if _covers(adapter.replaces, path))
+        replaced = sorted(path for path in found if covers(adapter.replaces, path))
         for path in found:
-            known = path in replaced or _top(path) in {"tags", "tagsAll"} or _covers(adapter.updates, path)
+            known = path in replaced or top(path) in {"tags", "tagsAll"} or covers(adapter.updates, path)
             if not known:
-                raise Refused(f"{adapter.token}: the stand-in cannot change `{path}` of an existing resource")
+                raise RefusedError(
+                    f"{adapter.token}: the stand-in cannot change `{path}` of an existing resource"
+                )
         alone = adapter.collides or ({adapter.autoname} - {"", *defaults(request.news)})
         collides = bool(alone) and all(old.get(name) == new.get(name) for name in alone)
         response = provider_pb2.DiffResponse
         return response(
             changes=response.DIFF_SOME if found else response.DIFF_NONE,
-            diffs=sorted({_top(path) for path in found}),
+            diffs=sorted({top(path) for path in found}),
             replaces=replaced,
             deleteBeforeReplace=bool(replaced) and collides,
             hasDetailedDiff=True,
             detailedDiff={
                 path: provider_pb2.PropertyDiff(
-                    kind=_KINDS[kind] + ("_REPLACE" if path in replaced else ""), inputDiff=path != "tagsAll"
+                    kind=getattr(
+                        provider_pb2.PropertyDiff, _KINDS[kind] + ("_REPLACE" if path in replaced else "")
+                    ),
+                    inputDiff=path != "tagsAll",
                 )
                 for path, kind in found.items()
             },
@@ -171,8 +164,8 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         own = inputs.get("tags") or {}
         return UNKNOWN if own == UNKNOWN else {**self._aws.default_tags, **own}
 
-    @_told
-    def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
+    @told
+    def Create(self, request: Any, context: Any) -> Any:
         """Create it, or in a preview say what will be known then."""
         adapter, inputs = self._adapter(request), plain(request.properties)
         hidden = self._hidden(request.properties)
@@ -185,24 +178,28 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
             adapter.complete(self._at(inputs), identity, inputs)
             outputs = self._outputs(adapter, identity, inputs)
         except Exception:
-            adapter.delete(self._at(inputs), identity, inputs)
+            # The engine does not know of it yet, so nobody else would; the first error is the one to tell.
+            with contextlib.suppress(Exception):
+                adapter.delete(self._at(inputs), identity, inputs)
             raise
         return provider_pb2.CreateResponse(id=identity, properties=struct(outputs, hidden))
 
-    @_told
-    def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
+    @told
+    def Read(self, request: Any, context: Any) -> Any:
         """Say what it is like now; nothing where it is gone."""
         adapter, written = self._adapter(request), plain(request.inputs)
         state = plain(request.properties)
         try:
             live = adapter.read(self._at(written or state), request.id)
-        except Gone:
+        except GoneError:
             return provider_pb2.ReadResponse()
         outputs = self._with_tags(adapter, live)
         known = written or {
-            name: outputs[name] for name in sdk.members(sdk.resource_type(adapter.token).arguments) if name in outputs
+            name: outputs[name]
+            for name in sdk.members(sdk.resource_type(adapter.token).arguments)
+            if name in outputs
         }
-        inputs = {name: _drifted(name, value, outputs) for name, value in known.items()}
+        inputs = {name: drifted(name, value, outputs) for name, value in known.items()}
         if adapter.tagged and outputs["tags"] and "tags" not in inputs:
             inputs["tags"] = outputs["tags"]
         hidden = self._hidden(request.inputs, request.properties)
@@ -212,8 +209,8 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
             inputs=struct(inputs | {DEFAULTS: defaults(request.inputs)}, hidden & set(inputs)),
         )
 
-    @_told
-    def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
+    @told
+    def Update(self, request: Any, context: Any) -> Any:
         """Change what differs, or in a preview say what it will be."""
         adapter, new, state = self._adapter(request), plain(request.news), plain(request.olds)
         hidden = self._hidden(request.news)
@@ -221,7 +218,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
             later = {**state, **new} | ({"tagsAll": self._tags(new)} if adapter.tagged else {})
             return provider_pb2.UpdateResponse(properties=struct(later, hidden))
         aws = self._at(new)
-        changed = {_top(path) for path, _ in differences(plain(request.old_inputs), new)} - {"tags"}
+        changed = {top(path) for path, _ in differences(plain(request.old_inputs), new)} - {"tags"}
         if changed:
             adapter.update(aws, request.id, new, changed)
         if adapter.tagged:
@@ -231,24 +228,24 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         outputs = self._outputs(adapter, request.id, new)
         return provider_pb2.UpdateResponse(properties=struct(outputs, hidden))
 
-    @_told
-    def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
+    @told
+    def Delete(self, request: Any, context: Any) -> Any:
         """Delete it; that it is gone already is as good."""
         state = plain(request.properties)
-        try:
+        with contextlib.suppress(GoneError):
             self._adapter(request).delete(self._at(state), request.id, state)
-        except Gone:
-            pass
         return empty_pb2.Empty()
 
-    def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def Cancel(self, request: Any, context: Any) -> Any:
         """Nothing runs for long here."""
         return empty_pb2.Empty()
 
     def _adapter(self, request: Any) -> Adapter:
         token = request.type or request.urn.split("::")[2].rpartition("$")[2]
         if token not in self._adapters:
-            raise Refused(f"the stand-in for the AWS provider plugin does not cover the resource type {token}")
+            raise RefusedError(
+                f"the stand-in for the AWS provider plugin does not cover the resource type {token}"
+            )
         return self._adapters[token]
 
     def _at(self, inputs: Properties) -> Cloud:
@@ -263,26 +260,9 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         if not adapter.tagged:
             return live
         everything = live.get("tags") or {}
-        defaults = self._aws.default_tags
-        own = {key: value for key, value in everything.items() if defaults.get(key) != value}
+        given = self._aws.default_tags
+        own = {key: value for key, value in everything.items() if given.get(key) != value}
         return live | {"tags": own, "tagsAll": everything, "region": live.get("region", self._aws.region)}
 
     def _hidden(self, *messages: Any) -> set[str]:
         return secret_names(*messages) | ({"tagsAll"} if self._secret_defaults else set())
-
-
-def _drifted(name: str, written: Any, live: Properties) -> Any:
-    """Return an input as it is now; of tags and labels, those that nobody wrote count too."""
-    if name not in live:
-        return written
-    return live[name] if name in {"tags", "labels"} else as_written(written, live[name])
-
-
-def _top(path: str) -> str:
-    return path.partition(".")[0]
-
-
-def _covers(properties: frozenset[str], path: str) -> bool:
-    """Say whether a path or what holds it is among the properties."""
-    parts = path.split(".")
-    return any(".".join(parts[:length]) in properties for length in range(1, len(parts) + 1))

@@ -8,7 +8,8 @@ import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
 INTRODUCTION = (
-    "this is the lab's stand-in for the AWS provider plugin: resources are made in a moto server, and no AWS is called"
+    "this is the lab's stand-in for the AWS provider plugin: "
+    "resources are made in a moto server, and no AWS is called"
 )
 
 

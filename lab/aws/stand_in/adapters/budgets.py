@@ -23,7 +23,7 @@ class Budget(Adapter):
             *("costFilters", "costTypes", "notifications", "timePeriodStart", "timePeriodEnd"),
         }
     )
-    names = {"name": "BudgetName", "notifications": None, "tags": "no tags"}  # noqa: RUF012
+    names = {"name": "BudgetName", "notifications": None, "tags": "no tags"}
     autoname = "name"
     tagged = False
 

@@ -21,14 +21,14 @@ class LaunchTemplate(Ec2):
     token, creates, kind = "aws:ec2/launchTemplate:LaunchTemplate", "CreateLaunchTemplate", "launch-template"
     holds, identity, deletes = "LaunchTemplate", "LaunchTemplateId", "DeleteLaunchTemplate"
     describes = ("DescribeLaunchTemplates", "LaunchTemplateIds", "LaunchTemplates")
-    names = {  # noqa: RUF012
+    names = {
         "vpcSecurityGroupIds": "SecurityGroupIds",
         "securityGroupNames": "SecurityGroups",
         "blockDeviceMappings.ebs": "Ebs",
         "networkInterfaces.securityGroups": "Groups",
         "networkInterfaces.ipv4Addresses": None,
     }
-    reads = {"name": "LaunchTemplateName", "latestVersion": "LatestVersionNumber"}  # noqa: RUF012
+    reads = {"name": "LaunchTemplateName", "latestVersion": "LatestVersionNumber"}
     replaces = frozenset({"name"})
     updates = frozenset(
         {
@@ -70,19 +70,24 @@ class LaunchTemplate(Ec2):
         names = {name: member for name, member in self.names.items() if member}
         state = sdk.resource_type(self.token).state
         found = conversion.properties(state, latest["LaunchTemplateData"], names | {"tags": None})
-        return found | {"latestVersion": item["LatestVersionNumber"], "defaultVersion": item["DefaultVersionNumber"]}
+        return found | {
+            "latestVersion": item["LatestVersionNumber"],
+            "defaultVersion": item["DefaultVersionNumber"],
+        }
 
 
 class PlacementGroup(Ec2):
     token, creates, kind = "aws:ec2/placementGroup:PlacementGroup", "CreatePlacementGroup", "placement-group"
     holds, identity, deletes = "PlacementGroup", "GroupName", "DeletePlacementGroup"
     describes = ("DescribePlacementGroups", "GroupNames", "PlacementGroups")
-    names = {"name": "GroupName"}  # noqa: RUF012
-    reads = {"name": "GroupName", "placementGroupId": "GroupId", "arn": "GroupArn"}  # noqa: RUF012
+    names = {"name": "GroupName"}
+    reads = {"name": "GroupName", "placementGroupId": "GroupId", "arn": "GroupArn"}
     replaces = frozenset({"name", "strategy", "partitionCount", "spreadLevel"})
     autoname = "name"
 
-    def retag(self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]) -> None:
+    def retag(
+        self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]
+    ) -> None:
         super().retag(aws, live["placementGroupId"], live, new, gone)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lab.aws.stand_in import Gone
+from lab.aws.stand_in import GoneError
 from lab.aws.stand_in.adapter import Adapter, Properties
 from lab.aws.stand_in.conversion import tag_list
 
@@ -35,11 +35,11 @@ class Ec2(Adapter):
         return str((answer[self.holds] if self.holds else answer)[self.identity])
 
     def describe(self, aws: Cloud, identity: str) -> Properties:
-        """Return EC2's description. Raises Gone, also where EC2 still tells of a deleted one."""
+        """Return EC2's description. Raises GoneError, also where EC2 still tells of a deleted one."""
         operation, asked, told = self.describes
         found = self.call(aws, operation, **{asked: [identity]})[told]
         if not found or str(found[0].get("State")).lower() in {"deleted", "deleting"}:
-            raise Gone(identity)
+            raise GoneError(identity)
         described: Properties = found[0]
         return described
 
@@ -62,7 +62,9 @@ class Ec2(Adapter):
         """Return the properties that EC2's description does not hold as they are."""
         return {}
 
-    def retag(self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]) -> None:
+    def retag(
+        self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]
+    ) -> None:
         """Set tags and take away those that are gone."""
         if gone:
             self.call(aws, "DeleteTags", Resources=[identity], Tags=[{"Key": key} for key in gone])

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 class Repository(Adapter):
     token, service, creates = "aws:ecr/repository:Repository", "ecr", "CreateRepository"
-    names = {"name": "repositoryName", "forceDelete": None}  # noqa: RUF012
-    reads = {  # noqa: RUF012
+    names = {"name": "repositoryName", "forceDelete": None}
+    reads = {
         "name": "repositoryName",
         "arn": "repositoryArn",
         "repositoryUrl": "repositoryUri",
@@ -44,7 +44,9 @@ class Repository(Adapter):
                 aws, "PutImageScanningConfiguration", repositoryName=identity, imageScanningConfiguration=scan
             )
 
-    def retag(self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]) -> None:
+    def retag(
+        self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]
+    ) -> None:
         if gone:
             self.call(aws, "UntagResource", resourceArn=live["arn"], tagKeys=gone)
         self.call(aws, "TagResource", resourceArn=live["arn"], tags=tag_list(new))
@@ -81,15 +83,15 @@ class _OfRepository(Adapter):
 
 class LifecyclePolicy(_OfRepository):
     token, creates = "aws:ecr/lifecyclePolicy:LifecyclePolicy", "PutLifecyclePolicy"
-    names = {"repository": "repositoryName", "policy": "lifecyclePolicyText"}  # noqa: RUF012
-    documents = {"policy": "lifecycle"}  # noqa: RUF012
+    names = {"repository": "repositoryName", "policy": "lifecyclePolicyText"}
+    documents = {"policy": "lifecycle"}
     reading, text, deletes = "GetLifecyclePolicy", "lifecyclePolicyText", "DeleteLifecyclePolicy"
 
 
 class RepositoryPolicy(_OfRepository):
     token, creates = "aws:ecr/repositoryPolicy:RepositoryPolicy", "SetRepositoryPolicy"
-    names = {"repository": "repositoryName", "policy": "policyText"}  # noqa: RUF012
-    documents = {"policy": "resource"}  # noqa: RUF012
+    names = {"repository": "repositoryName", "policy": "policyText"}
+    documents = {"policy": "resource"}
     reading, text, deletes = "GetRepositoryPolicy", "policyText", "DeleteRepositoryPolicy"
 
 

@@ -20,7 +20,9 @@ class Eks(Adapter):
         """Create it; return EKS's answer."""
         return self.call(aws, self.creates, **self.members(inputs), **({"tags": tags} if tags else {}))
 
-    def retag(self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]) -> None:
+    def retag(
+        self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]
+    ) -> None:
         """Set tags and take away those that are gone."""
         if gone:
             self.call(aws, "UntagResource", resourceArn=live["arn"], tagKeys=gone)
@@ -30,12 +32,12 @@ class Eks(Adapter):
 
 class Cluster(Eks):
     token, creates = "aws:eks/cluster:Cluster", "CreateCluster"
-    names = {  # noqa: RUF012
+    names = {
         "vpcConfig": "resourcesVpcConfig",
         "enabledClusterLogTypes": None,
         "forceUpdateVersion": None,
     }
-    reads = {"vpcConfig": "resourcesVpcConfig", "clusterId": None}  # noqa: RUF012
+    reads = {"vpcConfig": "resourcesVpcConfig", "clusterId": None}
     replaces = frozenset(
         {
             *("name", "roleArn", "kubernetesNetworkConfig", "encryptionConfig", "bootstrapSelfManagedAddons"),
@@ -54,8 +56,7 @@ class Cluster(Eks):
         return super().members(inputs) | _logging(inputs.get("enabledClusterLogTypes") or [])
 
     def create(self, aws: Cloud, inputs: Properties, tags: dict[str, str]) -> str:
-        self.call(aws, "ListClusters")  # a lab that is down is said before a role that is missing
-        _require_role(self, aws, inputs["roleArn"])
+        _require_role(aws, inputs["roleArn"])
         return str(self.make(aws, inputs, tags)["cluster"]["name"])
 
     def update(self, aws: Cloud, identity: str, inputs: Properties, changed: set[str]) -> None:
@@ -102,20 +103,20 @@ def _logging(wanted: list[str]) -> Properties:
     return {"logging": {"clusterLogging": groups}}
 
 
-def _require_role(adapter: Adapter, aws: Cloud, arn: str) -> None:
+def _require_role(aws: Cloud, arn: str) -> None:
     """Refuse a role that does not exist, which moto would take."""
     aws.client("iam").get_role(RoleName=arn.rpartition("/")[2])
 
 
 class NodeGroup(Eks):
     token, creates = "aws:eks/nodeGroup:NodeGroup", "CreateNodegroup"
-    names = {  # noqa: RUF012
+    names = {
         "nodeRoleArn": "nodeRole",
         "subnetIds": "subnets",
         "forceUpdateVersion": None,
         "remoteAccess.sourceSecurityGroupIds": "sourceSecurityGroups",
     }
-    reads = {  # noqa: RUF012
+    reads = {
         "nodeRoleArn": "nodeRole",
         "subnetIds": "subnets",
         "arn": "nodegroupArn",
@@ -135,7 +136,7 @@ class NodeGroup(Eks):
     autoname = "nodeGroupName"
 
     def create(self, aws: Cloud, inputs: Properties, tags: dict[str, str]) -> str:
-        _require_role(self, aws, inputs["nodeRoleArn"])
+        _require_role(aws, inputs["nodeRoleArn"])
         template = inputs.get("launchTemplate") or {}
         if template.get("id"):
             self.call_ec2(aws, template["id"])
@@ -156,7 +157,9 @@ class NodeGroup(Eks):
         who = {"clusterName": cluster, "nodegroupName": name}
         members = self.members(inputs)
         live = self.call(aws, "DescribeNodegroup", **who)["nodegroup"]
-        told = {key: members[key] for key in ("scalingConfig", "updateConfig") if key in changed & set(members)}
+        told: Properties = {
+            key: members[key] for key in ("scalingConfig", "updateConfig") if key in changed & set(members)
+        }
         if "labels" in changed:
             wanted, there = members.get("labels", {}), live.get("labels") or {}
             told["labels"] = {"addOrUpdateLabels": wanted, "removeLabels": sorted(set(there) - set(wanted))}
@@ -181,12 +184,12 @@ class NodeGroup(Eks):
 
 class Addon(Eks):
     token, creates = "aws:eks/addon:Addon", "CreateAddon"
-    names = {  # noqa: RUF012
+    names = {
         "resolveConflictsOnCreate": "resolveConflicts",
         "resolveConflictsOnUpdate": None,
         "preserve": None,
     }
-    reads = {"arn": "addonArn"}  # noqa: RUF012
+    reads = {"arn": "addonArn"}
     replaces = frozenset({"clusterName", "addonName"})
     updates = frozenset(
         {

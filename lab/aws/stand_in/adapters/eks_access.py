@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.aws.stand_in import Gone
+from lab.aws.stand_in import GoneError
 from lab.aws.stand_in.adapter import Adapter
 from lab.aws.stand_in.adapters.eks import Eks
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 class AccessEntry(Eks):
     token, creates = "aws:eks/accessEntry:AccessEntry", "CreateAccessEntry"
-    names = {"userName": "username"}  # noqa: RUF012
-    reads = {"userName": "username", "arn": "accessEntryArn"}  # noqa: RUF012
+    names = {"userName": "username"}
+    reads = {"userName": "username", "arn": "accessEntryArn"}
     replaces = frozenset({"clusterName", "principalArn", "type"})
     updates = frozenset({"kubernetesGroups", "userName"})
     collides = frozenset({"clusterName", "principalArn"})
@@ -33,7 +33,10 @@ class AccessEntry(Eks):
     def update(self, aws: Cloud, identity: str, inputs: Properties, changed: set[str]) -> None:
         cluster, _, arn = identity.partition(":")
         members = self.members(inputs)
-        told = {"kubernetesGroups": members.get("kubernetesGroups", []), "username": members.get("username", arn)}
+        told = {
+            "kubernetesGroups": members.get("kubernetesGroups", []),
+            "username": members.get("username", arn),
+        }
         self.call(aws, "UpdateAccessEntry", clusterName=cluster, principalArn=arn, **told)
 
     def delete(self, aws: Cloud, identity: str, state: Properties) -> None:
@@ -57,18 +60,16 @@ class AccessPolicyAssociation(Adapter):
         for each in told["associatedAccessPolicies"]:
             if each["policyArn"] == policy:
                 return {"clusterName": cluster, "principalArn": arn} | self.outputs(each)
-        raise Gone(identity)
+        raise GoneError(identity)
 
     def delete(self, aws: Cloud, identity: str, state: Properties) -> None:
         cluster, arn, policy = identity.split("#")
-        self.call(
-            aws, "DisassociateAccessPolicy", clusterName=cluster, principalArn=arn, policyArn=policy
-        )
+        self.call(aws, "DisassociateAccessPolicy", clusterName=cluster, principalArn=arn, policyArn=policy)
 
 
 class PodIdentityAssociation(Eks):
     token, creates = "aws:eks/podIdentityAssociation:PodIdentityAssociation", "CreatePodIdentityAssociation"
-    documents = {"policy": "identity"}  # noqa: RUF012
+    documents = {"policy": "identity"}
     replaces = frozenset({"clusterName", "namespace", "serviceAccount"})
     updates = frozenset({"roleArn", "targetRoleArn", "disableSessionTags", "policy"})
     collides = replaces

@@ -15,9 +15,9 @@ class VpcEndpoint(Ec2):
     token, creates, kind = "aws:ec2/vpcEndpoint:VpcEndpoint", "CreateVpcEndpoint", "vpc-endpoint"
     holds, identity, deletes = "VpcEndpoint", "VpcEndpointId", "DeleteVpcEndpoints"
     describes = ("DescribeVpcEndpoints", "VpcEndpointIds", "VpcEndpoints")
-    names = {"policy": "PolicyDocument", "autoAccept": None}  # noqa: RUF012
-    reads = {"policy": "PolicyDocument", "securityGroupIds": None}  # noqa: RUF012
-    documents = {"policy": "resource"}  # noqa: RUF012
+    names = {"policy": "PolicyDocument", "autoAccept": None}
+    reads = {"policy": "PolicyDocument", "securityGroupIds": None}
+    documents = {"policy": "resource"}
     replaces = frozenset({"vpcId", "serviceName", "vpcEndpointType"})
     updates = frozenset({"policy", "privateDnsEnabled", "routeTableIds", "securityGroupIds", "subnetIds"})
 

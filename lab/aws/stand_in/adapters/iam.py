@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from lab.aws.stand_in import Gone
+from lab.aws.stand_in import GoneError
 from lab.aws.stand_in.adapter import Adapter
 from lab.aws.stand_in.conversion import tag_list, tag_map
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 class Role(Adapter):
     token, service, creates = "aws:iam/role:Role", "iam", "CreateRole"
-    names = {  # noqa: RUF012
+    names = {
         "name": "RoleName",
         "assumeRolePolicy": "AssumeRolePolicyDocument",
         "forceDetachPolicies": None,
     }
-    reads = {"name": "RoleName", "uniqueId": "RoleId", "permissionsBoundary": None}  # noqa: RUF012
-    documents = {"assumeRolePolicy": "trust"}  # noqa: RUF012
+    reads = {"name": "RoleName", "uniqueId": "RoleId", "permissionsBoundary": None}
+    documents = {"assumeRolePolicy": "trust"}
     replaces = frozenset({"name", "path"})
     updates = frozenset(
         {
@@ -33,7 +33,9 @@ class Role(Adapter):
     autoname = "name"
 
     def create(self, aws: Cloud, inputs: Properties, tags: dict[str, str]) -> str:
-        return str(self.call(aws, self.creates, **self.members(inputs), Tags=tag_list(tags))["Role"]["RoleName"])
+        return str(
+            self.call(aws, self.creates, **self.members(inputs), Tags=tag_list(tags))["Role"]["RoleName"]
+        )
 
     def read(self, aws: Cloud, identity: str) -> Properties:
         role = self.call(aws, "GetRole", RoleName=identity)["Role"]
@@ -58,7 +60,9 @@ class Role(Adapter):
         elif "permissionsBoundary" in changed:
             self.call(aws, "DeleteRolePermissionsBoundary", RoleName=identity)
 
-    def retag(self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]) -> None:
+    def retag(
+        self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]
+    ) -> None:
         if gone:
             self.call(aws, "UntagRole", RoleName=identity, TagKeys=gone)
         self.call(aws, "TagRole", RoleName=identity, Tags=tag_list(new))
@@ -72,13 +76,13 @@ class Role(Adapter):
 
 class Policy(Adapter):
     token, service, creates = "aws:iam/policy:Policy", "iam", "CreatePolicy"
-    names = {  # noqa: RUF012
+    names = {
         "name": "PolicyName",
         "policy": "PolicyDocument",
         "delayAfterPolicyCreationInMs": None,
     }
-    reads = {"name": "PolicyName", "policy": None}  # noqa: RUF012
-    documents = {"policy": "identity"}  # noqa: RUF012
+    reads = {"name": "PolicyName", "policy": None}
+    documents = {"policy": "identity"}
     replaces = frozenset({"name", "path", "description"})
     updates = frozenset({"policy"})
     autoname = "name"
@@ -97,12 +101,12 @@ class Policy(Adapter):
         """Make a version the default and delete the one before: AWS keeps five at most."""
         before = self.call(aws, "GetPolicy", PolicyArn=identity)["Policy"]["DefaultVersionId"]
         document = inputs["policy"]
-        self.call(
-            aws, "CreatePolicyVersion", PolicyArn=identity, PolicyDocument=document, SetAsDefault=True
-        )
+        self.call(aws, "CreatePolicyVersion", PolicyArn=identity, PolicyDocument=document, SetAsDefault=True)
         self.call(aws, "DeletePolicyVersion", PolicyArn=identity, VersionId=before)
 
-    def retag(self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]) -> None:
+    def retag(
+        self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]
+    ) -> None:
         if gone:
             self.call(aws, "UntagPolicy", PolicyArn=identity, TagKeys=gone)
         self.call(aws, "TagPolicy", PolicyArn=identity, Tags=tag_list(new))
@@ -113,8 +117,8 @@ class Policy(Adapter):
 
 class RolePolicy(Adapter):
     token, service, creates = "aws:iam/rolePolicy:RolePolicy", "iam", "PutRolePolicy"
-    names = {"name": "PolicyName", "policy": "PolicyDocument", "role": "RoleName"}  # noqa: RUF012
-    documents = {"policy": "identity"}  # noqa: RUF012
+    names = {"name": "PolicyName", "policy": "PolicyDocument", "role": "RoleName"}
+    documents = {"policy": "identity"}
     replaces = frozenset({"name", "role"})
     updates = frozenset({"policy"})
     autoname = "name"
@@ -139,7 +143,7 @@ class RolePolicy(Adapter):
 class RolePolicyAttachment(Adapter):
     token = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
     service, creates = "iam", "AttachRolePolicy"
-    names = {"role": "RoleName"}  # noqa: RUF012
+    names = {"role": "RoleName"}
     replaces = frozenset({"role", "policyArn"})
     collides = replaces
 
@@ -151,7 +155,7 @@ class RolePolicyAttachment(Adapter):
         role, _, policy = identity.partition("/")
         held = self.call(aws, "ListAttachedRolePolicies", RoleName=role)["AttachedPolicies"]
         if policy not in {each["PolicyArn"] for each in held}:
-            raise Gone(identity)
+            raise GoneError(identity)
         return {"role": role, "policyArn": policy}
 
     def delete(self, aws: Cloud, identity: str, state: Properties) -> None:

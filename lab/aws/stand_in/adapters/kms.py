@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.aws.stand_in import Gone
+from lab.aws.stand_in import GoneError
 from lab.aws.stand_in.adapter import Adapter
 from lab.aws.stand_in.conversion import tag_list, tag_map
 
@@ -17,15 +17,15 @@ _DELETION_DAYS = 30
 
 class Key(Adapter):
     token, service, creates = "aws:kms/key:Key", "kms", "CreateKey"
-    names = {  # noqa: RUF012
+    names = {
         "customerMasterKeySpec": "KeySpec",
         "enableKeyRotation": None,
         "isEnabled": None,
         "deletionWindowInDays": None,
         "rotationPeriodInDays": None,
     }
-    reads = {"isEnabled": "Enabled", "customerMasterKeySpec": "KeySpec"}  # noqa: RUF012
-    documents = {"policy": "resource"}  # noqa: RUF012
+    reads = {"isEnabled": "Enabled", "customerMasterKeySpec": "KeySpec"}
+    documents = {"policy": "resource"}
     replaces = frozenset({"keyUsage", "customerMasterKeySpec", "multiRegion", "customKeyStoreId"})
     updates = frozenset(
         {
@@ -53,23 +53,23 @@ class Key(Adapter):
             wanted = inputs.get("isEnabled", True)
             self.call(aws, "EnableKey" if wanted else "DisableKey", KeyId=identity)
         if "description" in changed:
-            self.call(
-                aws, "UpdateKeyDescription", KeyId=identity, Description=inputs.get("description", "")
-            )
+            self.call(aws, "UpdateKeyDescription", KeyId=identity, Description=inputs.get("description", ""))
         if "policy" in changed and inputs.get("policy"):
             self.call(aws, "PutKeyPolicy", KeyId=identity, PolicyName="default", Policy=inputs["policy"])
 
     def read(self, aws: Cloud, identity: str) -> Properties:
         key = self.call(aws, "DescribeKey", KeyId=identity)["KeyMetadata"]
         if key["KeyState"] == "PendingDeletion":
-            raise Gone(identity)
+            raise GoneError(identity)
         return self.outputs(key) | {
             "enableKeyRotation": self.call(aws, "GetKeyRotationStatus", KeyId=identity)["KeyRotationEnabled"],
             "policy": self.call(aws, "GetKeyPolicy", KeyId=identity, PolicyName="default")["Policy"],
             "tags": tag_map(self.call(aws, "ListResourceTags", KeyId=identity)["Tags"]),
         }
 
-    def retag(self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]) -> None:
+    def retag(
+        self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]
+    ) -> None:
         if gone:
             self.call(aws, "UntagResource", KeyId=identity, TagKeys=gone)
         self.call(aws, "TagResource", KeyId=identity, Tags=tag_list(new, "TagKey", "TagValue"))
@@ -81,8 +81,8 @@ class Key(Adapter):
 
 class Alias(Adapter):
     token, service, creates = "aws:kms/alias:Alias", "kms", "CreateAlias"
-    names = {"name": "AliasName"}  # noqa: RUF012
-    reads = {"name": "AliasName", "arn": "AliasArn"}  # noqa: RUF012
+    names = {"name": "AliasName"}
+    reads = {"name": "AliasName", "arn": "AliasArn"}
     replaces = frozenset({"name"})
     updates = frozenset({"targetKeyId"})
     autoname = "name"
@@ -100,7 +100,7 @@ class Alias(Adapter):
                 if alias["AliasName"] == identity:
                     key = self.call(aws, "DescribeKey", KeyId=alias["TargetKeyId"])["KeyMetadata"]
                     return self.outputs(alias) | {"targetKeyArn": key["Arn"]}
-        raise Gone(identity)
+        raise GoneError(identity)
 
     def update(self, aws: Cloud, identity: str, inputs: Properties, changed: set[str]) -> None:
         self.call(aws, "UpdateAlias", AliasName=identity, TargetKeyId=inputs["targetKeyId"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.aws.stand_in import Gone
+from lab.aws.stand_in import GoneError
 from lab.aws.stand_in.adapter import Adapter
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 class LogGroup(Adapter):
     token, service, creates = "aws:cloudwatch/logGroup:LogGroup", "logs", "CreateLogGroup"
-    names = {"name": "logGroupName", "retentionInDays": None, "skipDestroy": None}  # noqa: RUF012
-    reads = {"name": "logGroupName"}  # noqa: RUF012
+    names = {"name": "logGroupName", "retentionInDays": None, "skipDestroy": None}
+    reads = {"name": "logGroupName"}
     replaces = frozenset({"name", "logGroupClass"})
     updates = frozenset({"retentionInDays", "kmsKeyId", "skipDestroy"})
     autoname = "name"
@@ -43,12 +43,14 @@ class LogGroup(Adapter):
         groups = self.call(aws, "DescribeLogGroups", logGroupNamePrefix=identity)["logGroups"]
         found = next((each for each in groups if each["logGroupName"] == identity), None)
         if found is None:
-            raise Gone(identity)
+            raise GoneError(identity)
         arn = found["arn"].removesuffix(":*")
         tags = self.call(aws, "ListTagsForResource", resourceArn=arn)["tags"]
         return self.outputs(found) | {"arn": arn, "tags": tags}
 
-    def retag(self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]) -> None:
+    def retag(
+        self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]
+    ) -> None:
         if gone:
             self.call(aws, "UntagResource", resourceArn=live["arn"], tagKeys=gone)
         self.call(aws, "TagResource", resourceArn=live["arn"], tags=new)

@@ -15,12 +15,12 @@ class Vpc(Ec2):
     token, creates, kind = "aws:ec2/vpc:Vpc", "CreateVpc", "vpc"
     holds, identity, deletes = "Vpc", "VpcId", "DeleteVpc"
     describes = ("DescribeVpcs", "VpcIds", "Vpcs")
-    names = {  # noqa: RUF012
+    names = {
         "assignGeneratedIpv6CidrBlock": "AmazonProvidedIpv6CidrBlock",
         "enableDnsHostnames": None,
         "enableDnsSupport": None,
     }
-    reads = {"ipv6CidrBlock": None}  # noqa: RUF012
+    reads = {"ipv6CidrBlock": None}
     replaces = frozenset({"cidrBlock", "instanceTenancy", "assignGeneratedIpv6CidrBlock"})
     updates = frozenset({"enableDnsHostnames", "enableDnsSupport"})
 
@@ -39,14 +39,17 @@ class Vpc(Ec2):
         for name in self.updates:
             answer = self.call(aws, "DescribeVpcAttribute", VpcId=identity, Attribute=name)
             found[name] = answer[name[0].upper() + name[1:]]["Value"]
-        tables = self.call(
-            aws, "DescribeRouteTables", Filters=filters(vpc_id=identity, association_main="true")
-        )["RouteTables"] or [{}]
+        tables = self.call(aws, "DescribeRouteTables", Filters=filters(vpc_id=identity))["RouteTables"]
         groups = self.call(
             aws, "DescribeSecurityGroups", Filters=filters(vpc_id=identity, group_name="default")
         )["SecurityGroups"] or [{}]
         main = next(
-            (each["RouteTableId"] for each in tables for link in each.get("Associations", []) if link.get("Main")),
+            (
+                each["RouteTableId"]
+                for each in tables
+                for link in each.get("Associations", [])
+                if link.get("Main")
+            ),
             None,
         )
         return found | {
@@ -60,7 +63,7 @@ class Subnet(Ec2):
     token, creates, kind = "aws:ec2/subnet:Subnet", "CreateSubnet", "subnet"
     holds, identity, deletes = "Subnet", "SubnetId", "DeleteSubnet"
     describes = ("DescribeSubnets", "SubnetIds", "Subnets")
-    names = {"mapPublicIpOnLaunch": None, "assignIpv6AddressOnCreation": None}  # noqa: RUF012
+    names = {"mapPublicIpOnLaunch": None, "assignIpv6AddressOnCreation": None}
     replaces = frozenset({"vpcId", "cidrBlock", "availabilityZone", "availabilityZoneId", "ipv6CidrBlock"})
     updates = frozenset({"mapPublicIpOnLaunch", "assignIpv6AddressOnCreation"})
     collides = frozenset({"vpcId", "cidrBlock"})
@@ -75,10 +78,14 @@ class Subnet(Ec2):
 
 
 class InternetGateway(Ec2):
-    token, creates, kind = "aws:ec2/internetGateway:InternetGateway", "CreateInternetGateway", "internet-gateway"
+    token, creates, kind = (
+        "aws:ec2/internetGateway:InternetGateway",
+        "CreateInternetGateway",
+        "internet-gateway",
+    )
     holds, identity, deletes = "InternetGateway", "InternetGatewayId", "DeleteInternetGateway"
     describes = ("DescribeInternetGateways", "InternetGatewayIds", "InternetGateways")
-    names = {"vpcId": None}  # noqa: RUF012
+    names = {"vpcId": None}
     updates = frozenset({"vpcId"})
 
     def complete(self, aws: Cloud, identity: str, inputs: Properties) -> None:
@@ -105,11 +112,11 @@ class NatGateway(Ec2):
     token, creates, kind = "aws:ec2/natGateway:NatGateway", "CreateNatGateway", "natgateway"
     holds, identity, deletes = "NatGateway", "NatGatewayId", "DeleteNatGateway"
     describes = ("DescribeNatGateways", "NatGatewayIds", "NatGateways")
-    names = {"privateIp": "PrivateIpAddress"}  # noqa: RUF012
+    names = {"privateIp": "PrivateIpAddress"}
     replaces = frozenset({"subnetId", "allocationId", "connectivityType", "privateIp"})
 
     def derived(self, aws: Cloud, identity: str, item: Properties) -> Properties:
-        address = next(iter(item.get("NatGatewayAddresses", [])), {})
+        address: Properties = next(iter(item.get("NatGatewayAddresses", [])), {})
         return {
             "allocationId": address.get("AllocationId"),
             "publicIp": address.get("PublicIp"),
@@ -122,7 +129,7 @@ class Eip(Ec2):
     token, creates, kind = "aws:ec2/eip:Eip", "AllocateAddress", "elastic-ip"
     holds, identity, deletes = "", "AllocationId", "ReleaseAddress"
     describes = ("DescribeAddresses", "AllocationIds", "Addresses")
-    reads = {"privateIp": "PrivateIpAddress"}  # noqa: RUF012
+    reads = {"privateIp": "PrivateIpAddress"}
     replaces = frozenset({"domain", "networkBorderGroup", "publicIpv4Pool", "address"})
 
 

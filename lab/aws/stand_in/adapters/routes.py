@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lab.aws.stand_in import Gone
+from lab.aws.stand_in import GoneError
 from lab.aws.stand_in.adapter import Adapter
 from lab.aws.stand_in.adapters.ec2 import Ec2, filters
 
@@ -42,8 +42,8 @@ class RouteTable(Ec2):
     token, creates, kind = "aws:ec2/routeTable:RouteTable", "CreateRouteTable", "route-table"
     holds, identity, deletes = "RouteTable", "RouteTableId", "DeleteRouteTable"
     describes = ("DescribeRouteTables", "RouteTableIds", "RouteTables")
-    names = {"routes": None}  # noqa: RUF012
-    reads = {"routes": None}  # noqa: RUF012
+    names = {"routes": None}
+    reads = {"routes": None}
     replaces = frozenset({"vpcId"})
     updates = frozenset({"routes"})
 
@@ -59,7 +59,9 @@ class RouteTable(Ec2):
         self.complete(aws, identity, inputs)
 
     def derived(self, aws: Cloud, identity: str, item: Properties) -> Properties:
-        return {"routes": [_renamed(each, _INLINE | _TARGETS) for each in filter(_added, item.get("Routes", []))]}
+        return {
+            "routes": [_renamed(each, _INLINE | _TARGETS) for each in filter(_added, item.get("Routes", []))]
+        }
 
 
 class RouteTableAssociation(Adapter):
@@ -77,7 +79,7 @@ class RouteTableAssociation(Adapter):
             for link in table["Associations"]:
                 if link["RouteTableAssociationId"] == identity:
                     return self.outputs(link)
-        raise Gone(identity)
+        raise GoneError(identity)
 
     def delete(self, aws: Cloud, identity: str, state: Properties) -> None:
         self.call(aws, "DisassociateRouteTable", AssociationId=identity)
@@ -85,7 +87,7 @@ class RouteTableAssociation(Adapter):
 
 class Route(Adapter):
     token, service, creates = "aws:ec2/route:Route", "ec2", "CreateRoute"
-    names = {"egressOnlyGatewayId": "EgressOnlyInternetGatewayId"}  # noqa: RUF012
+    names = {"egressOnlyGatewayId": "EgressOnlyInternetGatewayId"}
     replaces = frozenset({"routeTableId", *_DESTINATIONS})
     updates = frozenset(_TARGETS)
     collides = replaces
@@ -103,7 +105,7 @@ class Route(Adapter):
             if destination in (route.get(member) for member in _DESTINATIONS.values()):
                 told = {"routeTableId": table, "state": route.get("State"), "origin": route.get("Origin")}
                 return told | _renamed(route, _DESTINATIONS | _TARGETS)
-        raise Gone(identity)
+        raise GoneError(identity)
 
     def update(self, aws: Cloud, identity: str, inputs: Properties, changed: set[str]) -> None:
         self.call(aws, "ReplaceRoute", **self.members(inputs))

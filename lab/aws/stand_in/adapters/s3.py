@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 class Bucket(Adapter):
     token, service, creates = "aws:s3/bucket:Bucket", "s3", "CreateBucket"
-    names = {"objectLockEnabled": "ObjectLockEnabledForBucket", "forceDestroy": None}  # noqa: RUF012
+    names = {"objectLockEnabled": "ObjectLockEnabledForBucket", "forceDestroy": None}
     replaces = frozenset({"bucket", "objectLockEnabled"})
     updates = frozenset({"forceDestroy"})
     autoname, lower = "bucket", True
@@ -47,7 +47,9 @@ class Bucket(Adapter):
                 return {}
             raise
 
-    def retag(self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]) -> None:
+    def retag(
+        self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]
+    ) -> None:
         if new:
             self.call(aws, "PutBucketTagging", Bucket=identity, Tagging={"TagSet": tag_list(new)})
         else:

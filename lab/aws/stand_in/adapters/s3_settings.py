@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lab.aws.stand_in import Gone
+from lab.aws.stand_in import GoneError
 from lab.aws.stand_in.adapter import Adapter
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class _Setting(Adapter):
     deletes: ClassVar[str]
     replaces = frozenset({"bucket", "expectedBucketOwner"})
     collides = frozenset({"bucket"})
-    names = {"skipDestroy": None}  # noqa: RUF012
+    names = {"skipDestroy": None}
 
     def request(self, inputs: Properties) -> tuple[Properties, list[sdk.Fault]]:
         """Put the properties inside of the member that S3 wants them in."""
@@ -55,7 +55,7 @@ class BucketVersioning(_Setting):
     def read(self, aws: Cloud, identity: str) -> Properties:
         answer = self.call(aws, self.gets, Bucket=identity)
         if "Status" not in answer:
-            raise Gone(identity)
+            raise GoneError(identity)
         found = {"status": answer["Status"]}
         if answer.get("MFADelete"):
             found["mfaDelete"] = answer["MFADelete"]
@@ -67,16 +67,14 @@ class BucketVersioning(_Setting):
 
 
 class BucketServerSideEncryptionConfiguration(_Setting):
-    token = (
-        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"  # noqa: S105
-    )
+    token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
     creates, gets, deletes = "PutBucketEncryption", "GetBucketEncryption", "DeleteBucketEncryption"
     inside = "ServerSideEncryptionConfiguration"
     updates = frozenset({"rules"})
 
 
 class BucketPublicAccessBlock(_Setting):
-    token = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"  # noqa: S105
+    token = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
     creates, gets, deletes = "PutPublicAccessBlock", "GetPublicAccessBlock", "DeletePublicAccessBlock"
     inside = "PublicAccessBlockConfiguration"
     updates = frozenset(
@@ -85,14 +83,14 @@ class BucketPublicAccessBlock(_Setting):
 
 
 class BucketPolicy(_Setting):
-    token = "aws:s3/bucketPolicy:BucketPolicy"  # noqa: S105
+    token = "aws:s3/bucketPolicy:BucketPolicy"
     creates, gets, deletes = "PutBucketPolicy", "GetBucketPolicy", "DeleteBucketPolicy"
-    documents = {"policy": "resource"}  # noqa: RUF012
+    documents = {"policy": "resource"}
     updates = frozenset({"policy"})
 
 
 class BucketLifecycleConfiguration(_Setting):
-    token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"  # noqa: S105
+    token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
     creates, deletes = "PutBucketLifecycleConfiguration", "DeleteBucketLifecycle"
     gets = "GetBucketLifecycleConfiguration"
     inside = "LifecycleConfiguration"
@@ -100,11 +98,11 @@ class BucketLifecycleConfiguration(_Setting):
 
 
 class BucketOwnershipControls(_Setting):
-    token = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"  # noqa: S105
+    token = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
     creates, deletes = "PutBucketOwnershipControls", "DeleteBucketOwnershipControls"
     gets = "GetBucketOwnershipControls"
     inside = "OwnershipControls"
-    names = {"OwnershipControls.rule": "Rules"}  # noqa: RUF012
+    names = {"OwnershipControls.rule": "Rules"}
     updates = frozenset({"rule"})
 
 

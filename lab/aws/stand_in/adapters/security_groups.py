@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.aws.stand_in import Gone
+from lab.aws.stand_in import GoneError
 from lab.aws.stand_in.adapters.ec2 import Ec2, filters
 
 if TYPE_CHECKING:
@@ -45,7 +45,10 @@ def _rule(permission: Properties, group: str) -> Properties:
     }
     sources = ("IpRanges", "Ipv6Ranges", "PrefixListIds", "UserIdGroupPairs")
     words = {
-        each["Description"] for name in sources for each in permission.get(name, []) if each.get("Description")
+        each["Description"]
+        for name in sources
+        for each in permission.get(name, [])
+        if each.get("Description")
     }
     return told | ({"description": words.pop()} if words else {})
 
@@ -54,13 +57,13 @@ class SecurityGroup(Ec2):
     token, creates, kind = "aws:ec2/securityGroup:SecurityGroup", "CreateSecurityGroup", "security-group"
     holds, identity, deletes = "", "GroupId", "DeleteSecurityGroup"
     describes = ("DescribeSecurityGroups", "GroupIds", "SecurityGroups")
-    names = {  # noqa: RUF012
+    names = {
         "name": "GroupName",
         "ingress": None,
         "egress": None,
         "revokeRulesOnDelete": None,
     }
-    reads = {"name": "GroupName", "ingress": None, "egress": None}  # noqa: RUF012
+    reads = {"name": "GroupName", "ingress": None, "egress": None}
     replaces = frozenset({"name", "description", "vpcId"})
     updates = frozenset({"ingress", "egress", "revokeRulesOnDelete"})
     autoname = "name"
@@ -92,7 +95,7 @@ class DefaultSecurityGroup(SecurityGroup):
     """The group that every VPC has: it is taken over, and stays when the resource is deleted."""
 
     token = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
-    names = {  # noqa: RUF012
+    names = {
         "vpcId": None,
         "ingress": None,
         "egress": None,
@@ -105,7 +108,7 @@ class DefaultSecurityGroup(SecurityGroup):
         wanted = filters(group_name="default", vpc_id=inputs["vpcId"])
         found = self.call(aws, "DescribeSecurityGroups", Filters=wanted)["SecurityGroups"]
         if not found:
-            raise Gone(f"the VPC {inputs['vpcId']} has no default security group")
+            raise GoneError(f"the VPC {inputs['vpcId']} has no default security group")
         identity = str(found[0]["GroupId"])
         self.retag(aws, identity, {}, tags, [])
         return identity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.aws.stand_in import Gone
+from lab.aws.stand_in import GoneError
 from lab.aws.stand_in.adapters.ec2 import Ec2
 from lab.aws.stand_in.conversion import tag_list
 
@@ -18,7 +18,7 @@ class _Rule(Ec2):
     describes = ("DescribeSecurityGroupRules", "SecurityGroupRuleIds", "SecurityGroupRules")
     deletes = ""
     direction = ""
-    names = {  # noqa: RUF012
+    names = {
         "securityGroupId": "GroupId",
         "cidrIpv4": None,
         "cidrIpv6": None,
@@ -26,7 +26,7 @@ class _Rule(Ec2):
         "referencedSecurityGroupId": None,
         "description": None,
     }
-    reads = {"securityGroupId": "GroupId", "referencedSecurityGroupId": None}  # noqa: RUF012
+    reads = {"securityGroupId": "GroupId", "referencedSecurityGroupId": None}
     replaces = frozenset({"securityGroupId"})
     updates = frozenset(
         {
@@ -82,10 +82,8 @@ class _Rule(Ec2):
     def delete(self, aws: Cloud, identity: str, state: Properties) -> None:
         group = state.get("securityGroupId")
         if not group:
-            raise Gone(identity)
-        self.call(
-            aws, f"RevokeSecurityGroup{self.direction}", GroupId=group, SecurityGroupRuleIds=[identity]
-        )
+            raise GoneError(identity)
+        self.call(aws, f"RevokeSecurityGroup{self.direction}", GroupId=group, SecurityGroupRuleIds=[identity])
 
 
 class SecurityGroupIngressRule(_Rule):

@@ -69,10 +69,10 @@ else:
         service_account="trainer",
         role_arn=nodes.arn,
     )
-    bucket = aws.s3.Bucket("releases", force_destroy=True, tags={"owner": pulumi.Output.secret("planted-9c1e")})
-    aws.s3.BucketVersioning(
-        "releases", bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}
+    bucket = aws.s3.Bucket(
+        "releases", force_destroy=True, tags={"owner": pulumi.Output.secret("planted-9c1e")}
     )
+    aws.s3.BucketVersioning("releases", bucket=bucket.bucket, versioning_configuration={"status": "Enabled"})
     aws.s3.BucketPublicAccessBlock("releases", bucket=bucket.bucket, block_public_acls=True)
     aws.s3.BucketServerSideEncryptionConfiguration(
         "releases",
