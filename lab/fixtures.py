@@ -69,7 +69,8 @@ def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lifecycle.A
     """The lab's AWS API, up for the whole run; needs neither root nor namespaces."""
     folder = tmp_path_factory.mktemp("lab-aws")
     with lock.exclusive(folder):
-        yield lifecycle.bring_up(folder)
+        # A test run that is killed takes it along.
+        yield lifecycle.bring_up(folder, within=("setpriv", "--pdeathsig", "KILL", "--"))
         lifecycle.take_down(folder)
 
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SERVER, _WEBHOOK = "lab.aws.server", "lab.aws.token_webhook"
-_PATIENCE_S = 60.0
+_PATIENCE_S = 240.0
+"""Seconds: it takes three of a processor, which a loaded machine may not give soon."""
 _PROC = Path("/proc")
 
 

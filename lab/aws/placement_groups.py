@@ -60,6 +60,26 @@ class PlacementGroups(EC2Response):
         tags = self.ec2_backend.describe_tags(filters={"resource-id": [group["GroupId"]]})
         return group | {"Tags": [{"Key": tag["key"], "Value": tag["value"]} for tag in tags]}
 
+    def create_tags(self) -> ActionResult:
+        return self._taken() or super().create_tags()
+
+    def delete_tags(self) -> ActionResult:
+        return self._taken() or super().delete_tags()
+
+    def _taken(self) -> ActionResult | None:
+        """Change the tags of a placement group, whose ID moto takes for no resource."""
+        numbers = self._get_param("Resources", [])
+        if not numbers or not set(numbers) <= {group["GroupId"] for group in self._held.values()}:
+            return None
+        tags = {tag["Key"]: tag.get("Value") for tag in self._get_param("Tags", [])}
+        change = (
+            self.ec2_backend.create_tags
+            if self._get_action() == "CreateTags"
+            else self.ec2_backend.delete_tags
+        )
+        change(numbers, tags)
+        return EmptyResult()
+
     def describe_placement_groups(self) -> ActionResult:
         names = self._get_param("GroupNames") or list(self._held)
         numbers = self._get_param("GroupIds") or []

@@ -1,8 +1,8 @@
 """Answers Kubernetes when it asks whose a token of `aws eks get-token` is: kube-apiserver's token webhook.
 
 Such a token is a presigned `sts:GetCallerIdentity`. It is put to the lab's STS, as EKS puts it to AWS's; who
-comes back may do what the access entries of the lab's EKS clusters give to them. moto checks no signature, so a
-token proves nothing against somebody who forges one: this is for a lab.
+comes back may do what the access entries of the lab's EKS clusters give to them. moto checks no signature, so
+a token proves nothing against somebody who forges one: this is for a lab.
 
 `python -m lab.aws.token_webhook --endpoint URL --address A --url-file FILE --config FILE`
 """
@@ -152,7 +152,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def write_config(file: Path, url: str) -> None:
-    """Write the file for kube-apiserver's `--authentication-token-webhook-config-file` (with `-version=v1`)."""
+    """Write the file for kube-apiserver's `--authentication-token-webhook-config-file`, version v1."""
     told = {
         "apiVersion": "v1",
         "kind": "Config",

@@ -75,7 +75,7 @@ class Cloud:
         host = urllib.parse.urlsplit(url).hostname or ""
         if not host or host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".aws", ".api.aws")):
             raise RefusedError(
-                f"no endpoint of a lab for {service}: the stand-in never calls AWS itself; bring the lab up and "
+                f"no endpoint of a lab for {service}: the stand-in never calls AWS; bring the lab up and "
                 "set aws:endpoints or AWS_ENDPOINT_URL, or install the real provider plugin"
             )
         return url

@@ -256,7 +256,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         return {**live, **{name: value for name, value in inputs.items() if value is not None}}
 
     def _with_tags(self, adapter: Adapter, live: Properties) -> Properties:
-        """Split the live tags into those of the resource and all: the provider's own are not written on it."""
+        """Split the live tags into the resource's and all: the provider's own are not written on it."""
         if not adapter.tagged:
             return live
         everything = live.get("tags") or {}

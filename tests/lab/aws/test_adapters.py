@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 
 from lab.aws import plugin
@@ -277,7 +276,11 @@ LIVES: dict[str, Life] = {
         {"labels": {"pool": "gpu"}, "taints": []},
     ),
     "eks/addon:Addon": Life(
-        lambda w: {"clusterName": w.cluster().id, "addonName": "coredns", "addonVersion": "v1.11.4-eksbuild.2"},
+        lambda w: {
+            "clusterName": w.cluster().id,
+            "addonName": "coredns",
+            "addonVersion": "v1.11.4-eksbuild.2",
+        },
         {"addonVersion": "v1.12.1-eksbuild.2"},
     ),
     "eks/accessEntry:AccessEntry": Life(
@@ -328,8 +331,10 @@ LIVES["ecr/lifecyclePolicy:LifecyclePolicy"].change = {"policy": expire(60)}
 
 
 @pytest.fixture
-def driver(aws: Aws) -> Driver:
-    return Driver(plugin.provider_arguments(aws.endpoint) | {"defaultTags": {"tags": {"project": "lab"}}})
+def driver(aws_server: Aws) -> Driver:
+    """The API is not emptied for each: each test here looks that it left nothing."""
+    where = plugin.provider_arguments(aws_server.endpoint)
+    return Driver(where | {"defaultTags": {"tags": {"project": "lab"}}})
 
 
 def test_every_type_that_is_covered_is_lived_through_here() -> None:
@@ -361,8 +366,8 @@ def test_a_resource_lives_without_a_difference_but_the_one_that_was_written(
     driver.delete(Resource(resource.type, resource.name, {}, driver_state(resource), resource.id))
     for needed in reversed(world.made):
         driver.delete(needed)
-    vpcs = boto3.client("ec2").describe_vpcs()["Vpcs"]
-    assert [vpc for vpc in vpcs if not vpc["IsDefault"]] == []
+    for other in world.made:
+        assert not driver.refresh(other), f"{other.type} is still there"
 
 
 def driver_state(resource: Resource) -> Any:

@@ -23,7 +23,7 @@ class Budget(Adapter):
             *("costFilters", "costTypes", "notifications", "timePeriodStart", "timePeriodEnd"),
         }
     )
-    names = {"name": "BudgetName", "notifications": None, "tags": "no tags"}
+    names = {"budget.name": "BudgetName", "budget.notifications": None}
     autoname = "name"
     tagged = False
 
@@ -32,7 +32,8 @@ class Budget(Adapter):
         inner = dict(inputs)
         amount = {"amount": inner.pop("limitAmount", None), "unit": inner.pop("limitUnit", None)}
         period = {"start": inner.pop("timePeriodStart", None), "end": inner.pop("timePeriodEnd", None)}
-        inner.pop("accountId", None)
+        for name in ("accountId", "region"):
+            inner.pop(name, None)
         inner |= {"budgetLimit": amount} if amount["amount"] else {}
         inner["costFilters"] = {each["name"]: each["values"] for each in inner.get("costFilters") or []}
         members, faults = super().request({"budget": inner})

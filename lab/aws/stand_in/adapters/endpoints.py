@@ -22,6 +22,7 @@ class VpcEndpoint(Ec2):
     updates = frozenset({"policy", "privateDnsEnabled", "routeTableIds", "securityGroupIds", "subnetIds"})
 
     def create(self, aws: Cloud, inputs: Properties, tags: dict[str, str]) -> str:
+        inputs = {"vpcEndpointType": "Gateway", **inputs}  # AWS's default, which moto does not know
         if subnets := inputs.get("subnetIds"):  # moto would take any
             self.call(aws, "DescribeSubnets", SubnetIds=subnets)
         if groups := inputs.get("securityGroupIds"):
