@@ -7,6 +7,7 @@ import sys
 
 from engine.console import say
 from lab import LabError, lab_cache, lock, state_folder
+from lab.aws import lifecycle as aws
 from lab.machine import require
 from lab.premises.lifecycle import anything_of, tear_down
 
@@ -17,7 +18,8 @@ def down() -> None:
     if folder.exists():
         require()
         with lock.exclusive(folder):
-            there = anything_of(folder)
+            there = anything_of(folder) or (folder / "aws").exists()
+            aws.take_down(folder)
             tear_down(folder)
             folder.rmdir()
         with contextlib.suppress(OSError):

@@ -9,6 +9,7 @@ import time
 
 from engine.console import duration, say
 from lab import LabError, lab_cache, lock, state_folder
+from lab.aws import lifecycle as aws
 from lab.machine import give_to_caller, require
 from lab.premises.lifecycle import bring_up
 from lab.premises.record import load
@@ -32,10 +33,12 @@ def up(hosts: int | None) -> None:
         if before is None:
             say("bringing the lab up: seconds, and about two minutes more for the first time")
         premises = bring_up(folder, hosts)
+        api = aws.bring_up(folder)
     names = ", ".join(f"{host.name} ({host.address})" for host in premises.hosts)
     say(f"the lab is up: {names}; {duration(time.monotonic() - begun)}")
     say(f"  outside of the premises: {premises.addresses.outside} (python3 -m lab.wan --help)")
     say(f"  ansible -i {shlex.quote(str(premises.inventory))} premises -m ping")
+    say(f"  export AWS_ENDPOINT_URL={api.endpoint} (a moto server: python3 -m lab.aws.env)")
     say("make lab-down removes it")
 
 

@@ -37,6 +37,8 @@ class Aws:
     endpoint: str
     token_webhook: Path
     """For kube-apiserver's `--authentication-token-webhook-config-file`."""
+    kubeconfig: Path
+    """Where EKS looks for the Kubernetes behind its clusters, each time that one is described."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -50,36 +52,60 @@ class Aws:
 
 
 def bring_up(folder: Path, *, address: str = "127.0.0.1", within: Sequence[str] = ()) -> Aws:
-    """Start what is not up yet; the caller holds the lab's lock.
+    """Start what is not up yet, and wait for it; the caller holds the lab's lock.
 
-    `address` is where both listen, a port of it that is free; `within` is a command to start them through,
-    such as nsenter. Raises LabError with their last words; then nothing is left.
+    Raises LabError with the last words of what did not start; then nothing is left.
     """
-    there = running(folder)
-    if there:
-        return there
+    begin(folder, address=address, within=within)
+    return finish(folder)
+
+
+def begin(folder: Path, *, address: str = "127.0.0.1", within: Sequence[str] = ()) -> None:
+    """Start both without waiting, so that what else a lab is made of can start meanwhile.
+
+    `address` is where they listen, each on a port that is free; `within` is a command to start them through,
+    such as nsenter.
+    """
+    if running(folder):
+        return
     take_down(folder)
     (folder / "aws").mkdir(parents=True)
     interpreter = str(python())
-
-    def start(module: str, *told: str) -> None:
+    for module, told in (
+        (_SERVER, ["--kubeconfig", str(_kubeconfig(folder))]),
+        (_WEBHOOK, ["--endpoint-file", str(_url(folder, _SERVER)), "--config", str(_webhook(folder))]),
+    ):
         where = ["--address", address, "--url-file", str(_url(folder, module))]
         _start(folder, module, [*within, interpreter, "-m", module, *where, *told])
 
+
+def finish(folder: Path) -> Aws:
+    """Wait until both say where they listen. Raises LabError; then nothing is left of them."""
+    deadline = time.monotonic() + _PATIENCE_S
     try:
-        start(_SERVER, "--kubeconfig", str(_kubeconfig(folder)))
-        start(_WEBHOOK, "--endpoint", _read(_url(folder, _SERVER)), "--config", str(_webhook(folder)))
+        for module, process in _recorded(folder).items():
+            while not _url(folder, module).exists():
+                if not process.alive or time.monotonic() > deadline:
+                    log = _log(folder, module).read_text(encoding="utf-8", errors="replace")
+                    raise LabError(f"{module} did not start: {log.strip()[-500:] or 'it said nothing'}")
+                time.sleep(0.02)
     except BaseException:
         take_down(folder)
         raise
-    return Aws(_read(_url(folder, _SERVER)), _webhook(folder))
+    if there := running(folder):
+        return there
+    raise LabError("the AWS API is not up", remedy="make lab")
 
 
 def running(folder: Path) -> Aws | None:
     """Return the AWS API that is up; None unless both of its processes are."""
     recorded = _recorded(folder)
-    if all(name in recorded and recorded[name].alive for name in (_SERVER, _WEBHOOK)):
-        return Aws(_read(_url(folder, _SERVER)), _webhook(folder))
+    if all(
+        name in recorded and recorded[name].alive and _url(folder, name).exists()
+        for name in (_SERVER, _WEBHOOK)
+    ):
+        endpoint = _url(folder, _SERVER).read_text(encoding="ascii").strip()
+        return Aws(endpoint, _webhook(folder), _kubeconfig(folder))
     return None
 
 
@@ -94,9 +120,8 @@ def take_down(folder: Path) -> None:
 
 
 def _start(folder: Path, module: str, command: list[str]) -> None:
-    """Start a lasting process, write it down, and wait until it says where it listens."""
-    log = folder / "aws" / f"{module}.log"
-    with log.open("ab") as output:
+    """Start a lasting process and write it down; one that a kill kept from that is found by its mark."""
+    with _log(folder, module).open("ab") as output:
         process = subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.DEVNULL,
@@ -106,16 +131,9 @@ def _start(folder: Path, module: str, command: list[str]) -> None:
             env=_environment(folder),
             start_new_session=True,
         )
-    recorded = _recorded(folder)
-    if started := Process.of(process.pid):
-        recorded[module] = started
-    _write(folder, recorded)
-    deadline = time.monotonic() + _PATIENCE_S
-    while not _url(folder, module).exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            words = log.read_text(encoding="utf-8", errors="replace").strip()[-500:]
-            raise LabError(f"{module} did not start: {words or 'it said nothing'}")
-        time.sleep(0.02)
+    # Without a start time it has ended already, and `finish` tells its last words.
+    started = Process.of(process.pid) or Process(process.pid, 0)
+    _write(folder, _recorded(folder) | {module: started})
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -166,5 +184,5 @@ def _url(folder: Path, module: str) -> Path:
     return folder / "aws" / f"{module}.url"
 
 
-def _read(file: Path) -> str:
-    return file.read_text(encoding="ascii").strip()
+def _log(folder: Path, module: str) -> Path:
+    return folder / "aws" / f"{module}.log"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,3 +14,10 @@ def announce(file: Path, address: str, port: int) -> None:
     aside = file.with_suffix(".new")
     aside.write_text(f"http://{address}:{port}\n", encoding="ascii")
     aside.rename(file)
+
+
+def announced(file: Path) -> str:
+    """Return the URL, waiting for it; who started both ends this wait too."""
+    while not file.exists():
+        time.sleep(0.02)
+    return file.read_text(encoding="ascii").strip()

@@ -4,7 +4,7 @@ Such a token is a presigned `sts:GetCallerIdentity`. It is put to the lab's STS,
 comes back may do what the access entries of the lab's EKS clusters give to them. moto checks no signature, so
 a token proves nothing against somebody who forges one: this is for a lab.
 
-`python -m lab.aws.token_webhook --endpoint URL --address A --url-file FILE --config FILE`
+`python -m lab.aws.token_webhook --endpoint-file FILE --address A --url-file FILE --config FILE`
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 import boto3
 
 from lab.aws import CREDENTIALS, REGION
-from lab.aws.listening import announce
+from lab.aws.listening import announce, announced
 
 _PREFIX = "k8s-aws-v1."
 _MAX_BYTES = 64 * 1024
@@ -169,13 +169,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--endpoint", required=True, help="the lab's AWS API")
+    parser.add_argument("--endpoint-file", type=Path, required=True, help="where the AWS API's URL is")
     parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--url-file", type=Path, required=True, help="where to write the URL")
     parser.add_argument("--config", type=Path, required=True, help="where to write kube-apiserver's file")
     arguments = parser.parse_args()
-    Handler.directory = Directory(arguments.endpoint)
+    Handler.directory = Directory(announced(arguments.endpoint_file))
     server = ThreadingHTTPServer((arguments.address, arguments.port), Handler)
     write_config(arguments.config, f"http://{arguments.address}:{server.server_port}/")
     announce(arguments.url_file, arguments.address, server.server_port)

