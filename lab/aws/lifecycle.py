@@ -114,6 +114,8 @@ def take_down(folder: Path) -> None:
     for process in (*_recorded(folder).values(), *_strays(folder)):
         if not process.kill():
             raise LabError(f"process {process.pid} does not end", remedy="run make lab-down again")
+        with contextlib.suppress(ChildProcessError):  # it may be a child of this very run
+            os.waitpid(process.pid, os.WNOHANG)
     shutil.rmtree(folder / "aws", ignore_errors=True)
     if (folder / "aws").exists():
         raise LabError(f"left behind: {folder / 'aws'}", remedy="run make lab-down again")
@@ -131,6 +133,7 @@ def _start(folder: Path, module: str, command: list[str]) -> None:
             env=_environment(folder),
             start_new_session=True,
         )
+    process.returncode = 0  # it outlives this run, so that nobody waits for it here
     # Without a start time it has ended already, and `finish` tells its last words.
     started = Process.of(process.pid) or Process(process.pid, 0)
     _write(folder, _recorded(folder) | {module: started})

@@ -29,8 +29,8 @@ def driver() -> Driver:
     [
         ({"rolArn": ROLE_ARN}, "`rolArn`: there is no such property; did you mean `roleArn`?"),
         (
-            {"vpcConfig": {"subnetIds": ["a"], "endpointPublicAcces": True}},
-            "`vpcConfig.endpointPublicAcces`: there is no such property; did you mean `endpointPublicAccess`?",
+            {"vpcConfig": {"subnetIds": ["a"], "securityGroupId": ["b"]}},
+            "`vpcConfig.securityGroupId`: there is no such property; did you mean `securityGroupIds`?",
         ),
         (
             {"vpcConfig": {"subnet_ids": ["a"], "subnetIds": ["a"]}},

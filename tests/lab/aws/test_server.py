@@ -1,8 +1,9 @@
-"""What boto3 sees of the lab's AWS beyond moto: EKS with a Kubernetes behind it, and its missing operations."""
+"""What boto3 sees of the lab's AWS beyond moto: a Kubernetes behind EKS, and what moto lacks of it."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +22,21 @@ ROLE = "arn:aws:iam::123456789012:role/dev"
 
 
 @pytest.fixture
-def cluster(aws: Aws) -> Any:
-    """boto3's client of EKS, which has a cluster `c`."""
+def cluster(aws_api: Aws) -> Iterator[Any]:
+    """boto3's client of EKS, which has a cluster `c`; gone afterwards, with its network."""
     ec2, eks = boto3.client("ec2"), boto3.client("eks")
     vpc = ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.8.1.0/24")["Subnet"]["SubnetId"]
     eks.create_cluster(name="c", roleArn=ROLE, resourcesVpcConfig={"subnetIds": [subnet]})
-    return eks
+    yield eks
+    with contextlib.suppress(eks.exceptions.ResourceNotFoundException):
+        eks.delete_cluster(name="c")
+    ec2.delete_subnet(SubnetId=subnet)
+    ec2.delete_vpc(VpcId=vpc)
 
 
 @pytest.fixture
-def kubernetes(aws: Aws) -> Iterator[None]:
+def kubernetes(aws_api: Aws) -> Iterator[None]:
     """A kubeconfig where the lab's Kubernetes would leave it."""
     told = {
         "current-context": "lab",
@@ -47,11 +52,11 @@ def kubernetes(aws: Aws) -> Iterator[None]:
             },
         ],
     }
-    aws.kubeconfig.parent.mkdir()
-    aws.kubeconfig.write_text(json.dumps(told))
+    aws_api.kubeconfig.parent.mkdir()
+    aws_api.kubeconfig.write_text(json.dumps(told))
     yield
-    aws.kubeconfig.unlink()
-    aws.kubeconfig.parent.rmdir()
+    aws_api.kubeconfig.unlink()
+    aws_api.kubeconfig.parent.rmdir()
 
 
 def test_the_labs_kubernetes_stands_behind_a_cluster(cluster: Any, kubernetes: None) -> None:
@@ -69,7 +74,7 @@ def test_a_cluster_knows_its_network_and_keeps_what_an_update_does_not_name(clus
     assert after == before | {"endpointPrivateAccess": True}
     cluster.delete_cluster(name="c")
     groups = boto3.client("ec2").describe_security_groups()["SecurityGroups"]
-    assert {group["GroupName"] for group in groups} == {"default"}
+    assert before["clusterSecurityGroupId"] not in {group["GroupId"] for group in groups}
 
 
 def test_an_operation_that_is_not_there_is_refused_by_name_and_does_not_look_gone(cluster: Any) -> None:
