@@ -10,6 +10,7 @@ import sys
 import threading
 import types
 import typing
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -42,7 +43,8 @@ class ResourceType:
 def resource_type(token: str) -> ResourceType:
     """Return the SDK's classes for a type token such as `aws:eks/cluster:Cluster`."""
     _, module, name = token.split(":")
-    with _importing:
+    with _importing, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of other types in the same package
         package = importlib.import_module(f"pulumi_aws.{module.partition('/')[0]}")
         home = sys.modules[getattr(package, name).__module__]
         # Not always called <Name>Args: that may be the class of a property of another resource.
