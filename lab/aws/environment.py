@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -16,19 +16,33 @@ from lab import LabError, lab_cache
 
 ROOT = Path(__file__).resolve().parents[2]
 _LOCK = ROOT / "requirements" / "lab.lock"
-_NEEDED = ("moto", "boto3", "flask", "yaml")
+_NEEDED = ("moto", "boto3", "flask")
+"""Packages that tell: all else comes with them."""
 
 
 def python() -> Path:
-    """Return a Python that has moto. Raises LabError where no package registry can be reached."""
-    if all(importlib.util.find_spec(name) for name in _NEEDED):
+    """Return a Python that has the locked release of moto, with what its server needs.
+
+    Raises LabError where there is none and no package registry can be reached.
+    """
+    locked = _LOCK.read_text(encoding="utf-8")
+    wanted = {name: locked.partition(f"\n{name}==")[2].split()[0] for name in _NEEDED}
+    if all(_version_here(name) == version for name, version in wanted.items()):
         return Path(sys.executable)
-    beside = ROOT / ".venv" / "bin" / "python"
-    if beside.exists() and all(
-        any(beside.parents[1].glob(f"lib/python3*/site-packages/{name}")) for name in _NEEDED
+    beside = ROOT / ".venv"
+    if all(
+        any(beside.glob(f"lib/python3*/site-packages/{name}-{version}.dist-info"))
+        for name, version in wanted.items()
     ):
-        return beside
+        return beside / "bin" / "python"
     return _cached()
+
+
+def _version_here(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _cached() -> Path:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from lab import LabError
 from lab.aws import CREDENTIALS, REGION
 from lab.aws.environment import ROOT, python
+from lab.aws.plugin import write_stand_in
 from lab.processes import MARK, Process, boot_id, marked
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def begin(folder: Path, *, address: str = "127.0.0.1", within: Sequence[str] = (
     if running(folder):
         return
     take_down(folder)
-    (folder / "aws").mkdir(parents=True)
+    write_stand_in(folder)
     interpreter = str(python())
     for module, told in (
         (_SERVER, ["--kubeconfig", str(_kubeconfig(folder))]),

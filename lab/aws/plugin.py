@@ -38,15 +38,20 @@ def _is_stand_in(program: Path) -> bool:
 
 
 def stand_in(folder: Path) -> Path | None:
-    """Return the folder to put first on PATH, made below `folder`; None where the real plugin is installed.
+    """Return the folder to put on PATH, below `folder`; None where the real plugin is installed."""
+    return None if real_plugin() else write_stand_in(folder)
 
-    The Python first on PATH runs the stand-in, as it does the Pulumi program: both need its packages.
+
+def write_stand_in(folder: Path) -> Path:
+    """Make the stand-in's program below `folder` if it is not there yet; return the folder that it is in.
+
+    The Python first on PATH runs it, as it does the Pulumi program: both need the same packages.
     """
-    if real_plugin():
-        return None
     programs = folder / "aws" / "bin"
-    programs.mkdir(parents=True, exist_ok=True)
     program = programs / NAME
+    if program.exists():  # made by root, for a user who may not write here
+        return programs
+    programs.mkdir(parents=True)
     program.write_text(
         "#!/bin/sh\n"
         f"# The lab's stand-in for Pulumi's AWS provider plugin, from {ROOT}\n"

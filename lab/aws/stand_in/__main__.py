@@ -7,11 +7,17 @@ import importlib.metadata
 import sys
 from concurrent import futures
 
-import grpc
-from pulumi.runtime.proto import provider_pb2_grpc
+try:
+    import grpc
+    from pulumi.runtime.proto import provider_pb2_grpc
 
-from lab.aws.stand_in.servicer import StandIn
-from lab.aws.stand_in.voice import Voice
+    from lab.aws.stand_in.servicer import StandIn
+    from lab.aws.stand_in.voice import Voice
+except ImportError as error:
+    sys.exit(
+        f"the lab's stand-in for the AWS provider plugin: {error.name} is not in {sys.executable}; "
+        "put .venv/bin first on PATH, or install requirements/control.lock"
+    )
 
 _THREADS = 16
 _LARGEST = 400 * 1024 * 1024
