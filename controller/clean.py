@@ -14,7 +14,7 @@ from engine.console import say
 
 def main() -> None:
     """Remove `.venv`, `.state` and the user's cache of this project, unless a stack is still up."""
-    if any((STATE / "lab" / side).exists() for side in ("premises", "kubernetes")):
+    if any((STATE / "lab" / side).exists() for side in ("premises", "kubernetes", "aws")):
         sys.exit("make clean: the lab is still up; run make lab-down first")
     deployed = (
         sorted(path.name for path in STATE.iterdir() if (path / "premises").is_dir())

@@ -10,7 +10,7 @@ from controller.virtualenv import VENV
 from engine.console import say
 
 # dev first: the others are subsets of it and have to agree with it, version for version.
-_SETS = ("dev", "control", "model", "bench", "foundation", "uv")
+_SETS = ("dev", "control", "lab", "model", "bench", "foundation", "uv")
 
 
 def main() -> None:
@@ -20,7 +20,9 @@ def main() -> None:
         flags = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url"]
         flags += ["--python-version", "3.11", "--quiet", "--upgrade"]
         flags += ["--no-deps"] if name == "foundation" else []
-        flags += ["--constraint", "requirements/dev.lock"] if name in {"control", "model", "bench"} else []
+        flags += (
+            ["--constraint", "requirements/dev.lock"] if name in {"control", "lab", "model", "bench"} else []
+        )
         say(f"{source} -> {lock}")
         command = [str(VENV / "bin" / "uv"), "pip", "compile", *flags, "--output-file", lock, source]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False)  # noqa: S603

@@ -1,4 +1,4 @@
-"""Both sides of the lab together: the premises, and the cloud outside of them."""
+"""Both sides of the lab together: the premises, and the cloud outside of them: Kubernetes and AWS."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab import LabError
+from lab.aws import lifecycle as aws
 from lab.kubernetes import lifecycle as cloud
 from lab.premises import lifecycle as premises
 from lab.premises.record import load
@@ -26,7 +27,8 @@ class Lab:
 
     premises: premises.Premises
     cluster: Cluster | None
-    """None where the lab was asked for premises alone."""
+    aws: aws.Aws | None
+    """None, both, where the lab was asked for premises alone."""
 
 
 def bring_up(folder: Path, hosts: int | None = None) -> Lab:
@@ -40,13 +42,19 @@ def bring_up(folder: Path, hosts: int | None = None) -> Lab:
     record = load(folder)
     if (record is None or record.phase != "up" or existing(record) is None) and anything_of(cloud_of(folder)):
         cloud.tear_down(folder)  # its link ended in premises that are gone
+    if asked == "none":
+        return Lab(premises.bring_up(folder, hosts), None, None)
+    aws.begin(folder)
     made = premises.bring_up(folder, hosts)
-    return Lab(made, None if asked == "none" else cloud.bring_up(folder, made))
+    return Lab(made, cloud.bring_up(folder, made), aws.finish(folder))
 
 
 def tear_down(folder: Path) -> bool:
     """Remove both, the cloud first, and check; return whether there was anything. Raises LabError."""
-    there = [side for side in (cloud_of(folder), premises_of(folder)) if anything_of(side)]
+    there = (folder / "aws").exists() or any(
+        anything_of(side) for side in (cloud_of(folder), premises_of(folder))
+    )
+    aws.take_down(folder)
     cloud.tear_down(folder)
     premises.tear_down(folder)
-    return bool(there)
+    return there

@@ -1,8 +1,8 @@
-"""pytest fixtures for tests that need a lab: `premises(hosts=2)` and `wan`, `lab` and `cluster`.
+"""pytest fixtures for tests that need a lab: `premises(hosts=2)` and `wan`, `lab` and `cluster`, `aws`.
 
-Premises take seconds: each test has its own, whose teardown check is part of the test. A cluster takes
-longer: `lab`, premises with a cluster, is one for the whole session, checked at its end. On a machine that
-cannot give what a test needs the test is skipped with the reason.
+Premises take seconds: each test has its own, whose teardown check is part of the test. What takes longer is
+one for the whole session, checked at its end: `lab`, premises with a cluster, and the AWS API, emptied before
+each test. On a machine that cannot give what a test needs the test is skipped with the reason.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import contextlib
 import os
 import shutil
 import tempfile
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from lab import both, lock
+from lab.aws import lifecycle
 from lab.kubernetes import network
 from lab.machine import lacking
 from lab.premises.lifecycle import Premises, bring_up
@@ -92,3 +94,31 @@ def cluster(lab: Lab) -> Cluster:
     if lab.cluster is None:
         pytest.skip("needs a cluster, and LAB_CLOUD is set to none")
     return lab.cluster
+
+
+@pytest.fixture(scope="session")
+def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lifecycle.Aws]:
+    """The lab's AWS API, up for the whole run; needs neither root nor namespaces."""
+    folder = tmp_path_factory.mktemp("lab-aws")
+    with lock.exclusive(folder):
+        # A test run that is killed takes it along.
+        yield lifecycle.bring_up(folder, within=("setpriv", "--pdeathsig", "KILL", "--"))
+        lifecycle.take_down(folder)
+
+
+@pytest.fixture
+def aws_api(aws_server: lifecycle.Aws, monkeypatch: pytest.MonkeyPatch) -> lifecycle.Aws:
+    """The AWS API, to which boto3 speaks in this test, as do the programs that it starts."""
+    for name, value in aws_server.environment.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return aws_server
+
+
+@pytest.fixture
+def aws(aws_api: lifecycle.Aws) -> lifecycle.Aws:
+    """The same, emptied before the test: two seconds."""
+    request = urllib.request.Request(f"{aws_api.endpoint}/moto-api/reset", method="POST")  # noqa: S310
+    urllib.request.urlopen(request, timeout=120).close()  # noqa: S310 the lab's own
+    return aws_api

@@ -48,6 +48,8 @@ def _tell(lab: Lab, took: str) -> None:
     say(f"  ansible -i {shlex.quote(str(premises.inventory))} premises -m ping")
     if lab.cluster:
         _tell_kubectl(lab.cluster.kubectl, premises.addresses.cloud if lab.cluster.own else "")
+    if lab.aws:
+        say(f"  export AWS_ENDPOINT_URL={lab.aws.endpoint} (a moto server: python3 -m lab.aws.env)")
     say("make lab-down removes it")
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.__main__ import find_engine
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["DO_NOT_TRACK"] = "1"
@@ -27,6 +29,12 @@ def cache() -> Path:
     folder = Path(base) / "model-deployment-scenarios" / "tests"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def pulumi_engine() -> Path:
+    """The folder of the engine, found or made as `python -m engine` does."""
+    return find_engine()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -72,6 +73,14 @@ def test_what_runs_before_anything_is_installed_needs_the_standard_library_alone
         if name.split(".")[0] not in {*sys.stdlib_module_names, "engine", "controller", "lab"}
     ]
     assert foreign == []
+
+
+def test_what_starts_and_ends_a_lab_needs_the_standard_library_alone() -> None:
+    program = "import lab.up, lab.down, lab.aws.env"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_program_is_short() -> None:

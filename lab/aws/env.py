@@ -1,0 +1,37 @@
+"""`eval "$(python3 -m lab.aws.env)"`: the shell variables by which AWS tools and Pulumi speak to the lab."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+
+from lab import LabError, state_folder
+from lab.aws import lifecycle, plugin
+
+
+def variables() -> dict[str, str]:
+    """Return the variables; PATH has the stand-in first where the real plugin is not installed.
+
+    Raises LabError where the lab is not up.
+    """
+    api = lifecycle.running(state_folder())
+    if api is None:
+        raise LabError("the lab is not up", remedy="make lab")
+    programs = plugin.stand_in(state_folder())
+    path = os.environ.get("PATH", os.defpath)
+    # After .venv/bin, if that is first: the Python there runs the stand-in.
+    return api.environment | ({"PATH": f"{path}{os.pathsep}{programs}"} if programs else {})
+
+
+def main() -> None:
+    """Print them for a shell."""
+    try:
+        for name, value in variables().items():
+            print(f"export {name}={shlex.quote(value)}")
+    except LabError as error:
+        sys.exit(f"lab: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The moto server of the lab: moto as it is, with the EKS operations that it lacks.
+
+`python -m lab.aws.server --address 127.0.0.1 --url-file FILE --kubeconfig FILE`: takes a free port and writes
+where it listens. It runs in the foreground, keeps all in memory, and forgets all when it ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+from lab.aws.listening import announce
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--address", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--url-file", type=Path, required=True, help="where to write the URL")
+    parser.add_argument("--kubeconfig", type=Path, required=True, help="the cluster behind EKS, if it exists")
+    arguments = parser.parse_args()
+    # Read when moto is imported: the policies that AWS manages, which roles of nodes are given.
+    os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+
+    from moto.moto_server.werkzeug_app import (
+        DomainDispatcherApplication,
+        MotoRequestHandler,
+        create_backend_app,
+    )
+    from werkzeug.serving import make_server
+
+    from lab.aws import placement_groups
+    from lab.aws.eks import operations
+
+    operations.install(arguments.kubeconfig)
+    placement_groups.install()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    application = DomainDispatcherApplication(create_backend_app)
+    server = make_server(
+        arguments.address, arguments.port, application, threaded=True, request_handler=MotoRequestHandler
+    )
+    announce(arguments.url_file, arguments.address, server.server_port)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""The adapters, by service. What has none here is refused by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.aws.stand_in.adapters import (
+    budgets,
+    compute,
+    ecr,
+    eks,
+    eks_access,
+    endpoints,
+    iam,
+    kms,
+    logs,
+    network,
+    routes,
+    s3,
+    s3_settings,
+    security_groups,
+    security_rules,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.aws.stand_in.adapter import Adapter
+
+_MODULES = (
+    *(budgets, compute, ecr, eks, eks_access, endpoints, iam, kms, logs, network, routes, s3, s3_settings),
+    *(security_groups, security_rules),
+)
+
+
+def all_of_them() -> Iterator[Adapter]:
+    """Yield one adapter for each resource type that is covered."""
+    for module in _MODULES:
+        yield from (each() for each in module.ADAPTERS)

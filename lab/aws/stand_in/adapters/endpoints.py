@@ -1,0 +1,58 @@
+"""VPC endpoints: how a private subnet reaches S3, ECR and the like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.aws.stand_in.adapters.ec2 import Ec2
+
+if TYPE_CHECKING:
+    from lab.aws.stand_in.adapter import Properties
+    from lab.aws.stand_in.cloud import Cloud
+
+
+class VpcEndpoint(Ec2):
+    token, creates, kind = "aws:ec2/vpcEndpoint:VpcEndpoint", "CreateVpcEndpoint", "vpc-endpoint"
+    holds, identity, deletes = "VpcEndpoint", "VpcEndpointId", "DeleteVpcEndpoints"
+    describes = ("DescribeVpcEndpoints", "VpcEndpointIds", "VpcEndpoints")
+    names = {"policy": "PolicyDocument", "autoAccept": None}
+    reads = {"policy": "PolicyDocument", "securityGroupIds": None}
+    documents = {"policy": "resource"}
+    replaces = frozenset({"vpcId", "serviceName", "vpcEndpointType"})
+    updates = frozenset({"policy", "privateDnsEnabled", "routeTableIds", "securityGroupIds", "subnetIds"})
+
+    def create(self, aws: Cloud, inputs: Properties, tags: dict[str, str]) -> str:
+        inputs = {"vpcEndpointType": "Gateway", **inputs}  # AWS's default, which moto does not know
+        if subnets := inputs.get("subnetIds"):  # moto would take any
+            self.call(aws, "DescribeSubnets", SubnetIds=subnets)
+        if groups := inputs.get("securityGroupIds"):
+            self.call(aws, "DescribeSecurityGroups", GroupIds=groups)
+        return super().create(aws, inputs, tags)
+
+    def update(self, aws: Cloud, identity: str, inputs: Properties, changed: set[str]) -> None:
+        live = self.describe(aws, identity)
+        members: Properties = {"VpcEndpointId": identity}
+        for name, kept, member in (
+            ("routeTableIds", live.get("RouteTableIds", []), "RouteTableIds"),
+            ("subnetIds", live.get("SubnetIds", []), "SubnetIds"),
+            ("securityGroupIds", [each["GroupId"] for each in live.get("Groups", [])], "SecurityGroupIds"),
+        ):
+            wanted = inputs.get(name) or []
+            if name in changed:
+                members[f"Add{member}"] = sorted(set(wanted) - set(kept))
+                members[f"Remove{member}"] = sorted(set(kept) - set(wanted))
+        if "policy" in changed:
+            members |= {"PolicyDocument": inputs["policy"]} if inputs.get("policy") else {"ResetPolicy": True}
+        if "privateDnsEnabled" in changed:
+            members["PrivateDnsEnabled"] = bool(inputs.get("privateDnsEnabled"))
+        self.call(aws, "ModifyVpcEndpoint", **members)
+
+    def derived(self, aws: Cloud, identity: str, item: Properties) -> Properties:
+        groups = [each["GroupId"] for each in item.get("Groups", []) if "GroupId" in each]
+        return {"securityGroupIds": groups} if groups else {}
+
+    def delete(self, aws: Cloud, identity: str, state: Properties) -> None:
+        self.call(aws, self.deletes, VpcEndpointIds=[identity])
+
+
+ADAPTERS = (VpcEndpoint,)
