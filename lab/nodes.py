@@ -27,6 +27,9 @@ def main() -> None:
         sys.exit(f"lab.nodes: {error}")
     except KeyboardInterrupt:
         sys.exit("lab.nodes: interrupted; run it again and it goes on")
+    if not number:
+        say("no fake nodes are left")
+        return
     say(f"{number} fake nodes of {GPUS} GPUs are ready, {duration(time.monotonic() - begun)}")
     say(f"  kubectl get nodes -l {LABEL}; pods get there with a toleration of {LABEL}")
 
