@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,7 +14,7 @@ from botocore.session import get_session
 from lab.aws.stand_in import GoneError, RefusedError, conversion, sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lab.aws.stand_in.cloud import Cloud
     from lab.aws.stand_in.policies import Kind
@@ -68,13 +69,14 @@ class Adapter(ABC):
 
     def call(self, aws: Cloud, operation: str, **members: Any) -> Properties:
         """Call an operation. Raises GoneError where the API says that there is no such thing."""
-        try:
+        with _gone_by_name():
             answer: Properties = getattr(aws.client(self.service), xform_name(operation))(**members)
-        except ClientError as error:
-            if gone(error):
-                raise GoneError(error.response["Error"]["Message"]) from error
-            raise
-        return answer
+            return answer
+
+    def pages(self, aws: Cloud, operation: str, **members: Any) -> Iterator[Properties]:
+        """The same for an operation that answers in pages; yield each."""
+        with _gone_by_name():
+            yield from aws.client(self.service).get_paginator(xform_name(operation)).paginate(**members)
 
     @abstractmethod
     def create(self, aws: Cloud, inputs: Properties, tags: dict[str, str]) -> str:
@@ -108,6 +110,16 @@ class Adapter(ABC):
     def tagged(self) -> bool:
         """Whether the type has tags."""
         return "tags" in sdk.members(sdk.resource_type(self.token).arguments)
+
+
+@contextlib.contextmanager
+def _gone_by_name() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if gone(error):
+            raise GoneError(error.response["Error"]["Message"]) from error
+        raise
 
 
 def gone(error: ClientError) -> bool:

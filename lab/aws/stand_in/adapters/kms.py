@@ -95,7 +95,7 @@ class Alias(Adapter):
         return str(inputs["name"])
 
     def read(self, aws: Cloud, identity: str) -> Properties:
-        for page in aws.client("kms").get_paginator("list_aliases").paginate():
+        for page in self.pages(aws, "ListAliases"):
             for alias in page["Aliases"]:
                 if alias["AliasName"] == identity:
                     key = self.call(aws, "DescribeKey", KeyId=alias["TargetKeyId"])["KeyMetadata"]

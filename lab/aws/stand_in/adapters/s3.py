@@ -57,7 +57,7 @@ class Bucket(Adapter):
 
     def delete(self, aws: Cloud, identity: str, state: Properties) -> None:
         if state.get("forceDestroy"):
-            for page in aws.client("s3").get_paginator("list_object_versions").paginate(Bucket=identity):
+            for page in self.pages(aws, "ListObjectVersions", Bucket=identity):
                 for held in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
                     self.call(
                         aws, "DeleteObject", Bucket=identity, Key=held["Key"], VersionId=held["VersionId"]
