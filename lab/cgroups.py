@@ -8,6 +8,7 @@ needs controllers (a kubelet) gets groups of the same name in each hierarchy of 
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 
@@ -97,11 +98,9 @@ def remove(name: str, *, patience_s: float = 10.0) -> bool:
     while groups := remains(name):
         for group in groups:
             # The walk is bottom up; a group whose last process is still on its way out refuses for a moment.
-            for each in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
+            for each, _, _ in os.walk(group, topdown=False):
                 with contextlib.suppress(OSError):
-                    each.rmdir()
-            with contextlib.suppress(OSError):
-                group.rmdir()
+                    Path(each).rmdir()
         if time.monotonic() > deadline:
             return not remains(name)
         time.sleep(0.02)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -52,26 +53,37 @@ def finish(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(name, *arguments), cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def machine(mark: str) -> dict[str, object]:
-    """What a lab could leave on this machine, looked up without the lab's own code.
+def machine(folder: Path) -> dict[str, object]:
+    """What the lab of a state folder could leave on this machine, looked up without the lab's own code.
 
-    Interfaces, routes, mounts and cgroups are all of the machine's. Processes are those that mention `mark`,
-    part of the path of the lab's state folder, in their command line or environment.
+    Interfaces, routes and cgroups are all of the machine's, but for those of other labs, which come and go
+    meanwhile. Processes are those that mention the folder in their command line or environment.
     """
-    subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True)
+    lab = hashlib.sha256(str(folder).encode()).hexdigest()[:6]
     rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True)
+    groups, name = Path("/sys/fs/cgroup"), f"scenario-lab-{lab}*"
     told = {
-        "interfaces": sorted(path.name for path in Path("/sys/class/net").iterdir()),
-        "routes": Path("/proc/net/route").read_text(),
+        "interfaces": sorted(
+            path.name for path in Path("/sys/class/net").iterdir() if not _of_another(path.name, lab)
+        ),
+        "routes": [
+            line
+            for line in Path("/proc/net/route").read_text().splitlines()
+            if not _of_another(line.split()[0], lab)
+        ],
         "mounts": sorted(
             line.split(" ", 4)[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()
         ),
-        "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").rglob("scenario-lab-*")),
+        "cgroups": sorted(map(str, [*groups.glob(name), *groups.glob(f"*/{name}")])),
         "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
         "rules": rules.stdout,
         "strays": sorted(str(path) for path in map(Path, _STRAYS) if path.exists()),
     }
-    return told | {"processes": [pid for pid in _processes() if _mentions(pid, mark)]}
+    return told | {"processes": [pid for pid in _processes() if _mentions(pid, str(folder))]}
+
+
+def _of_another(interface: str, lab: str) -> bool:
+    return interface.startswith("sclab-") and lab not in interface
 
 
 def _processes() -> list[int]:

@@ -64,7 +64,7 @@ def test_a_path_that_overlays_cannot_have_is_refused(
 
 @pytest.mark.slow
 def test_up_twice_says_that_it_is_up_and_down_leaves_the_machine_as_it_was(lab_folder: Path) -> None:
-    before = machine(lab_folder.parent.name)
+    before = machine(lab_folder)
     first = finish("up")
     assert first.returncode == 0, first.stderr
     assert "the lab is up: premises-1 (" in first.stderr
@@ -73,13 +73,13 @@ def test_up_twice_says_that_it_is_up_and_down_leaves_the_machine_as_it_was(lab_f
     assert "the lab is up: premises-1 (" in again.stderr
     assert "starting" not in again.stderr
     assert finish("up", "--hosts", "1").stderr.count("removing premises-2") == 1
-    during = machine(lab_folder.parent.name)
+    during = machine(lab_folder)
     for kind in ("forwarding", "mounts"):
         assert during[kind] == before[kind], "what the lab does stays in its namespaces"
     done = finish("down")
     assert done.returncode == 0, done.stderr
     assert "no process, namespace, mount, interface, cgroup or file is left" in done.stderr
-    assert machine(lab_folder.parent.name) == before
+    assert machine(lab_folder) == before
     assert not lab_folder.exists()
 
 
@@ -100,13 +100,13 @@ def test_a_range_that_is_in_use_ends_the_start_in_one_line_and_leaves_nothing(
 ) -> None:
     taken = premises(hosts=1).addresses.network
     second = lab_folder.parent / "second"
-    before = machine("second")
+    before = machine(second)
     monkeypatch.setenv("LAB_STATE", str(second))
     monkeypatch.setenv("LAB_NETWORK", taken)
     done = finish("up")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"make lab: LAB_NETWORK={taken}: this machine uses ")
-    assert machine("second") == before
+    assert machine(second) == before
     assert not (second / "premises").exists()
 
 
@@ -178,7 +178,7 @@ def kill_after(seconds: float, *arguments: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(120 + 30 * KILLS)
 def test_a_start_that_is_killed_at_any_point_is_cleared_away_and_the_next_one_works(lab_folder: Path) -> None:
-    before = machine(lab_folder.parent.name)
+    before = machine(lab_folder)
     whole = duration_of_start(lab_folder)
     seen = set()
     for turn in range(KILLS):
@@ -189,7 +189,7 @@ def test_a_start_that_is_killed_at_any_point_is_cleared_away_and_the_next_one_wo
         seen.add(f"{record.phase} {bool(record.keeper)} {len(record.hosts)}" if record else "nothing")
         done = finish("down")
         assert done.returncode == 0, f"killed after {moment:.3f} s: {done.stderr}"
-        assert machine(lab_folder.parent.name) == before, f"killed after {moment:.3f} s"
+        assert machine(lab_folder) == before, f"killed after {moment:.3f} s"
         assert not lab_folder.exists()
     print(f"killed in {whole:.1f} s at: {sorted(seen)}")
     assert finish("up").returncode == 0
@@ -233,7 +233,7 @@ def killed_at_step(step: int) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(120 + 30 * KILLS)
 def test_between_any_two_steps_of_the_start_a_kill_leaves_nothing(lab_folder: Path) -> None:
-    before = machine(lab_folder.parent.name)
+    before = machine(lab_folder)
     whole = killed_at_step(0)
     assert whole.returncode == 0, whole.stderr
     steps = int(whole.stdout)
@@ -243,7 +243,7 @@ def test_between_any_two_steps_of_the_start_a_kill_leaves_nothing(lab_folder: Pa
         killed_at_step(step)
         done = finish("down")
         assert done.returncode == 0, f"killed before step {step} of {steps}: {done.stderr}"
-        assert machine(lab_folder.parent.name) == before, f"killed before step {step} of {steps}"
+        assert machine(lab_folder) == before, f"killed before step {step} of {steps}"
         assert not lab_folder.exists()
     assert finish("up").returncode == 0
 
@@ -258,11 +258,11 @@ def test_a_start_that_was_killed_is_made_good_by_the_next_one(lab_folder: Path, 
 
 @pytest.mark.slow
 def test_a_teardown_that_is_killed_is_finished_by_the_next_one(lab_folder: Path) -> None:
-    before = machine(lab_folder.parent.name)
+    before = machine(lab_folder)
     for _ in range(max(2, KILLS // 2)):
         assert finish("up", "--hosts", "1").returncode == 0
         kill_after(random.uniform(0.02, 0.4), "down")
         done = finish("down")
         assert done.returncode == 0, done.stderr
-        assert machine(lab_folder.parent.name) == before
+        assert machine(lab_folder) == before
         assert not lab_folder.exists()
