@@ -41,7 +41,7 @@ class Clone:
     said: str = ""
 
     def run(
-        self, *command: str, check: bool = True, timeout: float = 1500
+        self, *command: str, check: bool = True, timeout: float = 2700
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the clone, output captured; a failure shows all of what it printed."""
         done = subprocess.run(

@@ -20,7 +20,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import Clone
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 def ask(clone: Clone) -> str:
