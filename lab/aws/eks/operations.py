@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,15 +100,15 @@ class Operations(EKSResponse):
             entry = self.new_access_entry(made, {"clusterName": made.name, "principalArn": self.caller()})
             self.new_access_policy(made, entry["principalArn"], CLUSTER_ADMIN, {"type": "cluster"})
 
+    @abstractmethod
     def new_access_entry(self, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
         """Give a principal an entry; a subclass knows how."""
-        raise NotImplementedError
 
+    @abstractmethod
     def new_access_policy(
         self, cluster: Cluster, arn: str, policy: str, scope: dict[str, Any]
     ) -> dict[str, Any]:
         """Give an entry a policy; a subclass knows how."""
-        raise NotImplementedError
 
     def describe_cluster(self) -> ActionResult:
         """Describe it, with the lab's Kubernetes as its endpoint."""
