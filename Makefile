@@ -20,7 +20,7 @@ down: ## remove everything that make up deployed
 env: ## shell variables for plain pulumi: eval "$(make -s env)"
 	@$(PYTHON) -m controller.env $(STACK)
 
-check: ## style, types and the quick tests: about a minute
+check: ## style, types and the quick tests: a minute and a half
 	@$(PYTHON) -m controller.virtualenv dev
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync quick playbooks types style
 
@@ -41,6 +41,7 @@ quick:
 test: ## everything: real engine, real services, real models
 	@$(PYTHON) -m controller.virtualenv dev
 	@$(PYTHON) -m engine > /dev/null
+	@$(PYTHON) -m lab.binaries --for-tests > /dev/null
 	$(VENV)/pytest --durations=15 --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder $(TESTS)
 
 bench: ## our server and training loop beside their peers

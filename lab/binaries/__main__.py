@@ -1,4 +1,7 @@
-"""`python3 -m lab.binaries [GROUP ...]`: have these programs, or all; print a folder a line."""
+"""`python3 -m lab.binaries [GROUP ...]`: have these programs, or all; print a folder a line.
+
+`--for-tests` makes all, but nothing where the tests that use them cannot run: building takes longer than a test may.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,19 @@ import sys
 from lab import LabError
 from lab.binaries.find import programs
 from lab.binaries.groups import GROUPS
+from lab.machine import lacking
 
 
 def main() -> None:
     """Print the folders on standard output; all else goes to standard error."""
+    asked = sys.argv[1:]
+    if asked == ["--for-tests"]:
+        if reason := lacking():
+            print(f"lab: not making its programs: {reason}", file=sys.stderr)
+            return
+        asked = []
     try:
-        for name in sys.argv[1:] or GROUPS:
+        for name in asked or GROUPS:
             print(programs(name), flush=True)
     except LabError as error:
         sys.exit(f"lab: {error}")
