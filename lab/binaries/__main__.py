@@ -1,6 +1,7 @@
 """`python3 -m lab.binaries [GROUP ...]`: have these programs, or all; print a folder a line.
 
-`--for-tests` makes all, but nothing where the tests that use them cannot run: building takes longer than a test may.
+`--for-tests` makes all, but nothing where the tests that use them cannot run: a build takes longer than a
+test may.
 """
 
 from __future__ import annotations
