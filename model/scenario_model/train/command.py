@@ -38,6 +38,7 @@ def command(config: Path, only_plan: bool, as_json: bool) -> None:
         click.echo(json.dumps(summary) if as_json else text)
         return
     # Only now: torch takes seconds to import.
+    from scenario_model.train.parallel import end_process
     from scenario_model.train.run import train
 
     _quiet()
@@ -45,15 +46,15 @@ def command(config: Path, only_plan: bool, as_json: bool) -> None:
     if leads:
         click.echo(f"run {plan.summary()['run']} ({plan.folder.state}): {plan.folder.root}", err=True)
     result, changed = train(plan)
-    if not leads:
-        return
-    if as_json:
+    if leads and as_json:
         click.echo(json.dumps({**plan.summary(), "result": result, "changed": changed}))
-    else:
+    elif leads:
         click.echo(
             f"{'trained' if changed else 'already trained'}: {result['tokens']} tokens in "
             f"{result['seconds']} s, final loss {result['final_loss']:.3f}; {plan.folder.model}"
         )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        end_process()
 
 
 def _quiet() -> None:

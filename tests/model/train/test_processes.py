@@ -66,6 +66,7 @@ def test_two_processes_train_as_one_does(
     train(make_plan(load_config(TrainSettings, alone)))
     done = subprocess.run(torchrun(together), env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("trained: ") == 1, "the leader alone says what came out, to the last line"
     tolerance = 2e-3 if recipe.get("dtype") == "bf16" else 1e-5
     assert losses(run_folder(together)) == pytest.approx(losses(run_folder(alone)), rel=tolerance)
 
