@@ -40,7 +40,7 @@ quick:
 
 test: ## everything: real engine, real services, real models
 	@$(PYTHON) -m controller.virtualenv dev
-	@$(PYTHON) -m engine > /dev/null
+	@$(PYTHON) -m engine --kubernetes .state/pulumi > /dev/null
 	@$(PYTHON) -m lab.binaries --for-tests > /dev/null
 	$(VENV)/pytest --durations=15 --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder $(TESTS)
 

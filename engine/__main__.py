@@ -1,10 +1,14 @@
-"""Print the folder that holds the Pulumi engine: from PATH, the cache, the official release, or a build."""
+"""Print the folder that holds the Pulumi engine: from PATH, the cache, the official release, or a build.
+
+`python3 -m engine [--kubernetes HOME]`: with the option, the plugin for Kubernetes is there too, below HOME.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from engine import PROGRAMS, VERSION, EngineError
 from engine.build import build
@@ -12,9 +16,7 @@ from engine.cache import cache_folder, exclusive, kept
 from engine.console import say
 from engine.download import download
 from engine.installed import intact, on_path
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from engine.plugins import install_kubernetes
 
 _MAKERS = {"download": download, "build": build}
 
@@ -72,8 +74,16 @@ def _made(makers: list[str]) -> Path:
 
 def main() -> None:
     """Print the folder on standard output; all else goes to standard error."""
+    parser = argparse.ArgumentParser(
+        prog="engine", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kubernetes", type=Path, metavar="HOME", help="a PULUMI_HOME, for the plugin")
+    home, source = parser.parse_args().kubernetes, os.environ.get("ENGINE_SOURCE", "")
     try:
-        print(find_engine(os.environ.get("ENGINE_SOURCE", "")))
+        engine = find_engine(source)
+        if home:
+            install_kubernetes(home.resolve(), engine, source)
+        print(engine)
     except EngineError as error:
         sys.exit(f"engine: {error}")
     except KeyboardInterrupt:

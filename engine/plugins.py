@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from engine import EngineError
-from engine.__main__ import find_engine
 from engine.cache import cache_folder, exclusive, keep, workspace
 from engine.compile import Module, compile_module, source_of
 from engine.console import say
@@ -76,19 +74,3 @@ def _build(target: Path) -> None:
         made.mkdir(exist_ok=True)
         compile_module(module, made)
         keep(made, target)
-
-
-def main() -> None:
-    """`python3 -m engine.plugins`: install below $PULUMI_HOME, and print the program."""
-    source = os.environ.get("ENGINE_SOURCE", "")
-    home = os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi"
-    try:
-        print(install_kubernetes(Path(home), find_engine(source), source))
-    except EngineError as error:
-        sys.exit(f"engine: {error}")
-    except KeyboardInterrupt:
-        sys.exit("engine: interrupted; the next run goes on from here")
-
-
-if __name__ == "__main__":
-    main()

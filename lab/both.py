@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lab import LabError
 from lab.aws import lifecycle as aws
+from lab.kubernetes import AWS_PORT, TOKEN_PORT
 from lab.kubernetes import lifecycle as cloud
 from lab.premises import lifecycle as premises
 from lab.premises.record import load
@@ -42,11 +43,24 @@ def bring_up(folder: Path, hosts: int | None = None) -> Lab:
     record = load(folder)
     if (record is None or record.phase != "up" or existing(record) is None) and anything_of(cloud_of(folder)):
         cloud.tear_down(folder)  # its link ended in premises that are gone
-    if asked == "none":
-        return Lab(premises.bring_up(folder, hosts), None, None)
-    aws.begin(folder)
     made = premises.bring_up(folder, hosts)
-    return Lab(made, cloud.bring_up(folder, made), aws.finish(folder))
+    if asked == "none":
+        return Lab(made, None, None)
+    cluster = cloud.bring_up(folder, made)
+    return Lab(made, cluster, aws.bring_up(folder, _beside(cluster)))
+
+
+def _beside(cluster: Cluster) -> aws.Place:
+    """Where AWS is: in the network of the lab's own cluster, so that pods and premises reach it too."""
+    if cluster.own is None:
+        return aws.HERE
+    return aws.Place(
+        within=("nsenter", f"--net=/proc/{cluster.own.space.keeper}/ns/net", "--"),
+        bind="0.0.0.0",  # noqa: S104 a network of its own
+        address=cluster.own.addresses.cloud_inside,
+        port=AWS_PORT,
+        webhook_port=TOKEN_PORT,
+    )
 
 
 def tear_down(folder: Path) -> bool:

@@ -102,7 +102,7 @@ def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lifecycle.A
     folder = tmp_path_factory.mktemp("lab-aws")
     with lock.exclusive(folder):
         # A test run that is killed takes it along.
-        yield lifecycle.bring_up(folder, within=("setpriv", "--pdeathsig", "KILL", "--"))
+        yield lifecycle.bring_up(folder, lifecycle.Place(within=("setpriv", "--pdeathsig", "KILL", "--")))
         lifecycle.take_down(folder)
 
 

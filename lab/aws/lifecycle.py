@@ -12,18 +12,15 @@ import os
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab import LabError
 from lab.aws import CREDENTIALS, REGION
 from lab.aws.environment import ROOT, python
+from lab.aws.listening import announced
 from lab.aws.plugin import write_stand_in
 from lab.processes import MARK, Process, boot_id, marked
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _SERVER, _WEBHOOK = "lab.aws.server", "lab.aws.token_webhook"
 _PATIENCE_S = 240.0
@@ -32,12 +29,29 @@ _PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where the API is: on this machine's loopback, or in a network of the lab."""
+
+    within: tuple[str, ...] = ()
+    """A command to start its programs through, such as nsenter."""
+    bind: str = "127.0.0.1"
+    address: str = "127.0.0.1"
+    """The address by which this machine reaches it."""
+    port: int = 0
+    """0: one that is free."""
+    webhook_port: int = 0
+
+
+HERE = Place()
+
+
+@dataclass(frozen=True, slots=True)
 class Aws:
     """An AWS API that is up: where it listens, and where Kubernetes asks whose a token is."""
 
     endpoint: str
-    token_webhook: Path
-    """For kube-apiserver's `--authentication-token-webhook-config-file`."""
+    token_webhook: str
+    """Where kube-apiserver asks, on the loopback of the network that both are in."""
     kubeconfig: Path
     """Where EKS looks for the Kubernetes behind its clusters, each time that one is described."""
 
@@ -52,35 +66,27 @@ class Aws:
         }
 
 
-def bring_up(folder: Path, *, address: str = "127.0.0.1", within: Sequence[str] = ()) -> Aws:
-    """Start what is not up yet, and wait for it; the caller holds the lab's lock.
+def bring_up(folder: Path, place: Place = HERE) -> Aws:
+    """Start what is not up yet in its place, and wait for it; the caller holds the lab's lock.
 
     Raises LabError with the last words of what did not start; then nothing is left.
     """
-    begin(folder, address=address, within=within)
-    return finish(folder)
-
-
-def begin(folder: Path, *, address: str = "127.0.0.1", within: Sequence[str] = ()) -> None:
-    """Start both without waiting, so that what else a lab is made of can start meanwhile.
-
-    `address` is where they listen, each on a port that is free; `within` is a command to start them through,
-    such as nsenter.
-    """
-    if running(folder):
-        return
+    if (there := running(folder)) and _place(folder) == place:
+        return there
     take_down(folder)
     write_stand_in(folder)
+    _place_file(folder).write_text(json.dumps(asdict(place)), encoding="utf-8")
+    server = ["--bind", place.bind, "--address", place.address, "--port", str(place.port)]
+    server += ["--kubeconfig", str(_kubeconfig(folder))]
+    webhook = ["--port", str(place.webhook_port), "--endpoint-file", str(_url(folder, _SERVER))]
     interpreter = str(python())
-    for module, told in (
-        (_SERVER, ["--kubeconfig", str(_kubeconfig(folder))]),
-        (_WEBHOOK, ["--endpoint-file", str(_url(folder, _SERVER)), "--config", str(_webhook(folder))]),
-    ):
-        where = ["--address", address, "--url-file", str(_url(folder, module))]
-        _start(folder, module, [*within, interpreter, "-m", module, *where, *told])
+    for module, told in ((_SERVER, server), (_WEBHOOK, webhook)):
+        where = ["--url-file", str(_url(folder, module))]
+        _start(folder, module, [*place.within, interpreter, "-m", module, *where, *told])
+    return _finish(folder)
 
 
-def finish(folder: Path) -> Aws:
+def _finish(folder: Path) -> Aws:
     """Wait until both say where they listen. Raises LabError; then nothing is left of them."""
     deadline = time.monotonic() + _PATIENCE_S
     try:
@@ -105,8 +111,8 @@ def running(folder: Path) -> Aws | None:
         name in recorded and recorded[name].alive and _url(folder, name).exists()
         for name in (_SERVER, _WEBHOOK)
     ):
-        endpoint = _url(folder, _SERVER).read_text(encoding="ascii").strip()
-        return Aws(endpoint, _webhook(folder), _kubeconfig(folder))
+        endpoint, webhook = (announced(_url(folder, name)) for name in (_SERVER, _WEBHOOK))
+        return Aws(endpoint, webhook, _kubeconfig(folder))
     return None
 
 
@@ -180,8 +186,16 @@ def _kubeconfig(folder: Path) -> Path:
     return Path(named).resolve() if named else folder / "kubernetes" / "kubeconfig"
 
 
-def _webhook(folder: Path) -> Path:
-    return folder / "aws" / "token-webhook.yaml"
+def _place(folder: Path) -> Place | None:
+    try:
+        told = json.loads(_place_file(folder).read_text(encoding="utf-8"))
+        return Place(**told | {"within": tuple(told["within"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _place_file(folder: Path) -> Path:
+    return folder / "aws" / "place.json"
 
 
 def _url(folder: Path, module: str) -> Path:

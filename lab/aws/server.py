@@ -1,7 +1,7 @@
 """The moto server of the lab: moto as it is, with the EKS operations that it lacks.
 
-`python -m lab.aws.server --address 127.0.0.1 --url-file FILE --kubeconfig FILE`: takes a free port and writes
-where it listens. It runs in the foreground, keeps all in memory, and forgets all when it ends.
+`python -m lab.aws.server --url-file FILE --kubeconfig FILE`: takes a free port and writes where it listens.
+It runs in the foreground, keeps all in memory, and forgets all when it ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from lab.aws.listening import announce
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--address", default="127.0.0.1")
+    parser.add_argument("--bind", default="127.0.0.1", help="the address to listen on")
+    parser.add_argument("--address", default="127.0.0.1", help="the address to tell others")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--url-file", type=Path, required=True, help="where to write the URL")
     parser.add_argument("--kubeconfig", type=Path, required=True, help="the cluster behind EKS, if it exists")
@@ -40,7 +41,7 @@ def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     application = DomainDispatcherApplication(create_backend_app)
     server = make_server(
-        arguments.address, arguments.port, application, threaded=True, request_handler=MotoRequestHandler
+        arguments.bind, arguments.port, application, threaded=True, request_handler=MotoRequestHandler
     )
     announce(arguments.url_file, arguments.address, server.server_port)
     server.serve_forever()

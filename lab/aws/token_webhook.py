@@ -4,7 +4,7 @@ Such a token is a presigned `sts:GetCallerIdentity`. It is put to the lab's STS,
 comes back may do what the access entries of the lab's EKS clusters give to them. moto checks no signature, so
 a token proves nothing against somebody who forges one: this is for a lab.
 
-`python -m lab.aws.token_webhook --endpoint-file FILE --address A --url-file FILE --config FILE`
+`python -m lab.aws.token_webhook --endpoint-file FILE --url-file FILE`: on the loopback of its network alone.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import boto3
 from lab.aws import CREDENTIALS, REGION
 from lab.aws.listening import announce, announced
 
+_LOOPBACK = "127.0.0.1"
 _PREFIX = "k8s-aws-v1."
 _MAX_BYTES = 64 * 1024
 _STS_ACTION = ("GetCallerIdentity", "2011-06-15")
@@ -151,34 +152,18 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing: a token must not end in a log."""
 
 
-def write_config(file: Path, url: str) -> None:
-    """Write the file for kube-apiserver's `--authentication-token-webhook-config-file`, version v1."""
-    told = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "lab-aws", "cluster": {"server": url}}],
-        "users": [{"name": "kube-apiserver", "user": {}}],
-        "contexts": [{"name": "webhook", "context": {"cluster": "lab-aws", "user": "kube-apiserver"}}],
-        "current-context": "webhook",
-    }
-    file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-
-
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--endpoint-file", type=Path, required=True, help="where the AWS API's URL is")
-    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--url-file", type=Path, required=True, help="where to write the URL")
-    parser.add_argument("--config", type=Path, required=True, help="where to write kube-apiserver's file")
     arguments = parser.parse_args()
     Handler.directory = Directory(announced(arguments.endpoint_file))
-    server = ThreadingHTTPServer((arguments.address, arguments.port), Handler)
-    write_config(arguments.config, f"http://{arguments.address}:{server.server_port}/")
-    announce(arguments.url_file, arguments.address, server.server_port)
+    server = ThreadingHTTPServer((_LOOPBACK, arguments.port), Handler)
+    announce(arguments.url_file, _LOOPBACK, server.server_port)
     server.serve_forever()
 
 

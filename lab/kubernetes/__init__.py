@@ -15,3 +15,7 @@ DOMAIN = "cluster.local"
 NODE = "cloud-1"
 """The one node that runs pods."""
 API_PORT = 6443
+AWS_PORT = 9440
+"""Where the lab's AWS listens, at each address that the cloud has."""
+TOKEN_PORT = 9441
+"""Where it says whose bearer token this is, on the cloud's own loopback."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from lab.kubernetes import API_PORT, SERVICES
+from lab.kubernetes import API_PORT, SERVICES, TOKEN_PORT
 from lab.kubernetes.layout import Layout, Program
 
 if TYPE_CHECKING:
     from lab.premises.addresses import Addresses
 
 _ETCD = "https://127.0.0.1:2379"
-TOKEN_PORT = 9441
-"""Where a webhook may listen, on the cloud's own loopback, that says whose bearer token this is."""
 
 
 def etcd(layout: Layout) -> Program:
@@ -116,7 +114,7 @@ def scheduler(layout: Layout) -> Program:
 
 def write_token_webhook(layout: Layout) -> None:
     """Tell the API server whom to ask about tokens that are not its own; nobody need be there to answer."""
-    server = f"http://127.0.0.1:{TOKEN_PORT}/authenticate"
+    server = f"http://127.0.0.1:{TOKEN_PORT}"
     told = {
         "apiVersion": "v1",
         "kind": "Config",

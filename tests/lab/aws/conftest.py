@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 @pytest.fixture
 def stack(tmp_path: Path, pulumi_engine: Path, aws: Aws) -> PulumiProject:
     """A stack that is not up yet, configured as a user would for the lab."""
-    ahead = plugin.stand_in(tmp_path)
-    project = new_project(
-        Path(__file__).parent / "project", tmp_path, pulumi_engine, *([ahead] if ahead else [])
-    )
+    return cloud_project(tmp_path, pulumi_engine, aws)
+
+
+def cloud_project(above: Path, engine: Path, aws: Aws) -> PulumiProject:
+    """The program of a small cloud, in a lab's AWS."""
+    ahead = plugin.stand_in(above)
+    project = new_project(Path(__file__).parent / "project", above, engine, *([ahead] if ahead else []))
     configuration = plugin.stack_configuration(aws.endpoint) | {
         "aws:defaultTags": json.dumps({"tags": {"project": "lab"}})
     }

@@ -64,5 +64,5 @@ def test_after_a_kill_in_the_middle_of_a_start_everything_is_found(folder: Path)
 
 def test_a_server_that_cannot_start_is_told_in_its_own_words(folder: Path) -> None:
     with pytest.raises(LabError, match=r"lab.aws.server did not start: .*(assign requested|not.* available)"):
-        lifecycle.bring_up(folder, address="203.0.113.7")
+        lifecycle.bring_up(folder, lifecycle.Place(bind="203.0.113.7"))
     assert marked(folder) == []

@@ -1,4 +1,4 @@
-"""A cloud in small, shaped by the JSON in SHAPE: a network, a cluster with nodes, a bucket, a repository."""
+"""A cloud in small, shaped by the JSON in SHAPE: network, cluster with nodes, bucket, repository; pod."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 
 import pulumi
 import pulumi_aws as aws
+import pulumi_kubernetes as kubernetes
 
 shape = json.loads(os.environ.get("SHAPE", "{}"))
 
@@ -98,6 +99,34 @@ else:
         ),
     )
     images = aws.ecr.Repository("images", image_tag_mutability="IMMUTABLE", force_delete=True)
+    if "pod" in shape:
+        access = {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "aws",
+            "args": ["eks", "get-token", "--cluster-name", cluster.name],
+            "interactiveMode": "Never",
+        }
+        server = {
+            "server": cluster.endpoint,
+            "certificate-authority-data": cluster.certificate_authority.data,
+        }
+        kubeconfig = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "eks", "cluster": server}],
+            "users": [{"name": "aws", "user": {"exec": access}}],
+            "contexts": [{"name": "eks", "context": {"cluster": "eks", "user": "aws"}}],
+            "current-context": "eks",
+        }
+        inside = kubernetes.Provider("inside", kubeconfig=pulumi.Output.json_dumps(kubeconfig))
+        spec = shape["pod"]
+        spec["containers"][0]["env"] = [{"name": "BUCKET", "value": bucket.bucket}]
+        kubernetes.core.v1.Pod(
+            "trainer",
+            metadata={"name": "trainer", "labels": {"round": shape.get("round", "first")}},
+            spec=spec,
+            opts=pulumi.ResourceOptions(provider=inside),
+        )
     pulumi.export("cluster", cluster.name)
     pulumi.export("endpoint", cluster.endpoint)
     pulumi.export("authority", cluster.certificate_authority.data)
