@@ -6,7 +6,7 @@ VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down env check style types playbooks quick test bench lab lab-down lab-deps lock clean
+.PHONY: help up down env check style types playbooks quick test bench bundle lab lab-down lab-deps lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -47,6 +47,10 @@ test: ## everything: real engine, real services, real models
 bench: ## our server and training loop beside their peers
 	@$(PYTHON) -m controller.virtualenv bench
 	$(VENV)/python -m benchmarks
+
+bundle: ## all that hosts without a way out need, in one signed folder: make bundle CPU=yes
+	@$(PYTHON) -m controller.virtualenv control
+	@$(VENV)/python -m bundle $(if $(CPU),--cpu)
 
 lab: ## a customer's premises and a public cloud on this machine (root): make lab HOSTS=5
 	@$(PYTHON) -m lab.up $(if $(HOSTS),--hosts $(HOSTS))

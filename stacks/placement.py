@@ -81,6 +81,7 @@ class PlacementError(Exception):
 # What a stack whose data stays on the premises may consist of. A list of what is allowed, so that a provider
 # nobody thought of is refused too.
 _PREMISES_TYPES = frozenset({"pulumi:pulumi:Stack", "pulumi:providers:pulumi-python"})
+_STACK_REFERENCE = "pulumi:pulumi:StackReference"
 _PREMISES_MODULES = ("pulumi-python:dynamic/premises:", "pulumi-python:dynamic/credentials:")
 
 
@@ -111,8 +112,11 @@ def refuse_resource(stack: str, resource_type: str, name: str) -> None:
         PlacementError: the resource is not one of the premises'.
 
     """
+    placement = placement_of(stack)
     allowed = resource_type in _PREMISES_TYPES or resource_type.startswith(_PREMISES_MODULES)
-    if placement_of(stack).data is Place.PREMISES and not allowed:
+    # It sends nothing out: a release comes in by it, where training is somewhere else.
+    allowed |= resource_type == _STACK_REFERENCE and placement.training is Place.UNSPECIFIED
+    if placement.data is Place.PREMISES and not allowed:
         message = (
             f"{stack} keeps its data on the premises, so it cannot have {resource_type} {name!r}; "
             f"remove the resource, or use a scenario with a cloud: {', '.join(_with_cloud())}"

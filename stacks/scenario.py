@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from components.premises.errors import PremisesError
-from stacks import s3_local
+from stacks import s1_local_serving, s3_local
 from stacks.placement import PlacementError, placement_of, refuse_namespaces, refuse_resource
-from stacks.settings import SettingsError, read_settings
+from stacks.settings import LocalSettings, ServingSettings, SettingsError, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
-_BUILDS = {s3_local.STACK: s3_local.build}
+_BUILDS: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
+    s1_local_serving.STACK: (ServingSettings, s1_local_serving.build),
+    s3_local.STACK: (LocalSettings, s3_local.build),
+}
 
 
 def build(stack: str, config: Mapping[str, str], secret_keys: Collection[str]) -> dict[str, Any]:
@@ -30,9 +33,10 @@ def build(stack: str, config: Mapping[str, str], secret_keys: Collection[str]) -
             message = f"{stack} is not built yet; built are: {', '.join(_BUILDS)}"
             raise PlacementError(message)
         refuse_namespaces(stack, {key.partition(":")[0] for key in config})
-        settings = read_settings(stack, config, secret_keys)
+        kind, declare = _BUILDS[stack]
+        settings = read_settings(kind, stack, config, secret_keys)
         pulumi.runtime.register_stack_transformation(lambda args: _refuse(stack, args))
-        return _BUILDS[stack](settings)
+        return declare(settings)
     except (PlacementError, SettingsError, PremisesError) as error:
         raise pulumi.RunError(str(error)) from None
 

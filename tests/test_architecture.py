@@ -37,12 +37,14 @@ INFRASTRUCTURE = ("pulumi", "ansible_runner", "ansible", "components", "stacks",
     ("folder", "modules"),
     [
         ("model/scenario_model", INFRASTRUCTURE),
-        ("stacks/settings.py", (*TORCH, "pulumi", "components", "stacks")),
+        ("stacks/sections.py", (*TORCH, "pulumi", "components", "stacks")),
+        ("stacks/settings.py", (*TORCH, "pulumi", "components", "stacks.placement", "stacks.scenario")),
         ("stacks/placement.py", (*TORCH, "pulumi", "components")),
         ("components", (*TORCH, "stacks", "controller", "engine", "__main__")),
         ("stacks", (*TORCH, "ansible_runner", "ansible", "controller", "engine", "__main__")),
         ("ansible", ("pulumi", "components", "stacks", "torch")),
         ("controller", ("components", "stacks", *TORCH)),
+        ("bundle", ("components", "stacks", "controller", "lab", "pulumi", "ansible", *TORCH)),
         ("engine", ("components", "stacks", "controller", *TORCH)),
         ("lab", ("components", "stacks", "controller", *TORCH)),
         ("lab/premises", ("pulumi", "ansible", "ansible_runner", "lab.kubernetes")),
@@ -70,7 +72,7 @@ def test_what_runs_before_anything_is_installed_needs_the_standard_library_alone
         for folder in ("engine", "controller", "lab/binaries", "lab/images", "lab/kubernetes", "lab/premises")
         for file in sorted((ROOT / folder).rglob("*.py"))
         for name in sorted(imports_of(file))
-        if name.split(".")[0] not in {*sys.stdlib_module_names, "engine", "controller", "lab"}
+        if name.split(".")[0] not in {*sys.stdlib_module_names, "bundle", "engine", "controller", "lab"}
     ]
     assert foreign == []
 

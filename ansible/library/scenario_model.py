@@ -17,6 +17,7 @@ description:
 options:
   runtime: {type: path, required: true, description: [The folder of the virtual environment.]}
   arguments: {type: list, elements: str, required: true, description: [The command without C(--json).]}
+  user: {type: str, description: [Whom the command runs as; empty for the user of the task.]}
   input: {type: str, description: [What the command reads from standard input.]}
   alters: {type: bool, default: true, description: [Whether the command may change anything.]}
   accept: {type: list, elements: int, default: [0], description: [Exit codes that come with an answer.]}
@@ -29,6 +30,7 @@ answer: {type: dict, returned: when the command ran, description: [The command's
 _OPTIONS: dict[str, Any] = {
     "runtime": {"type": "path", "required": True},
     "arguments": {"type": "list", "elements": "str", "required": True},
+    "user": {"type": "str"},
     "input": {"type": "str"},
     "alters": {"type": "bool", "default": True},
     "accept": {"type": "list", "elements": "int", "default": [0]},
@@ -43,6 +45,15 @@ def _reason(error_output: str) -> str:
     return reason.removeprefix("/dev/stdin: ")  # where we wrote the settings: no place that the user knows
 
 
+def _as(user: str | None, *, has_input: bool) -> list[str]:
+    """Give what a command begins with to run as another user."""
+    if not user:
+        return []
+    # Nobody else can open a pipe of root's again, by the name /dev/stdin: cat gives them one of their own.
+    own_pipe = ["sh", "-c", 'cat | "$@"', "sh"] if has_input else []
+    return ["runuser", "-u", user, "--", "env", "HOME=/nonexistent", *own_pipe]
+
+
 def main() -> None:
     """Run the command, parse the answer."""
     module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
@@ -51,7 +62,8 @@ def main() -> None:
         module.exit_json(changed=True, skipped_in_check_mode=True)
     # Not bin/scenario-model: a script's first line has room for 127 characters, a path has not.
     python = f"{options['runtime']}/bin/python"
-    command = [python, "-m", "scenario_model", *options["arguments"], "--json"]
+    user = _as(options["user"], has_input=bool(options["input"]))
+    command = [*user, python, "-m", "scenario_model", *options["arguments"], "--json"]
     code, output, errors = module.run_command(command, data=options["input"])
     subject = f"scenario-model {' '.join(options['arguments'][:1])}"
     if code not in options["accept"]:

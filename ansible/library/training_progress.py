@@ -17,7 +17,7 @@ module: training_progress
 short_description: Tell how far a training run is
 options:
   run: {type: path, required: true, description: [The run's folder.]}
-  manager: {type: str, required: true, choices: [systemd, supervisor]}
+  manager: {type: str, required: true, choices: [system, systemd, supervisor]}
   definition: {type: path, required: true, description: [The definition of the training service.]}
   patience: {type: int, default: 0, description: [Seconds to wait on the host for the training to end.]}
   seconds: {type: int, default: 0, description: [How long to wait for the end of training before answering.]}
@@ -72,7 +72,7 @@ def main() -> None:
     """Look at the run's folder and at the service for a while, and answer."""
     options: dict[str, Any] = {
         "run": {"type": "path", "required": True},
-        "manager": {"type": "str", "required": True, "choices": ["systemd", "supervisor"]},
+        "manager": {"type": "str", "required": True, "choices": ["system", "systemd", "supervisor"]},
         "definition": {"type": "path", "required": True},
         "seconds": {"type": "int", "default": 0},
     }

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: keep a user's service running as defined, or stop it."""
+"""Ansible module: keep a service running as defined, or stop it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ansible.module_utils.user_services import Service, ServiceError, service
 
 DOCUMENTATION = r"""
 module: user_service
-short_description: Keep a service running as defined, without root
+short_description: Keep a service running as defined
 description:
-  - Works on a systemd user unit or on a supervisor configuration of one program.
+  - Works on a systemd unit, the system's or a user's, or on a supervisor configuration of one program.
   - Restarts when O(restart) says so or when the service runs with another fingerprint than O(fingerprint),
     so that a play that was cut off between a change and its restart is completed by the next one.
 options:
-  manager: {type: str, required: true, choices: [systemd, supervisor]}
+  manager: {type: str, required: true, choices: [system, systemd, supervisor]}
   definition: {type: path, required: true, description: [The unit file or the supervisor configuration.]}
   state: {type: str, required: true, choices: [running, stopped, reported]}
   python: {type: path, description: [The interpreter that has supervisor, for O(state=running).]}
@@ -33,7 +33,7 @@ log: {type: list, elements: str, returned: always, description: [The last lines 
 """
 
 _OPTIONS: dict[str, Any] = {
-    "manager": {"type": "str", "required": True, "choices": ["systemd", "supervisor"]},
+    "manager": {"type": "str", "required": True, "choices": ["system", "systemd", "supervisor"]},
     "definition": {"type": "path", "required": True},
     "state": {"type": "str", "required": True, "choices": ["running", "stopped", "reported"]},
     "python": {"type": "path"},

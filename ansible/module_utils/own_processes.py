@@ -1,4 +1,4 @@
-"""The processes of the current user, read from /proc: found by what they carry, ended by pid."""
+"""The current user's processes, for root everybody's, from /proc: found by what they carry, ended by pid."""
 
 from __future__ import annotations
 
@@ -23,13 +23,17 @@ class Process:
 
 
 def own_processes() -> Iterator[Process]:
-    """Yield the living processes of this user but for this one and its ancestors; zombies are not living."""
+    """Yield the living processes of this user but for this one and its ancestors; zombies are not living.
+
+    Root sees everybody's, but none of a container's.
+    """
     spared = set(_ancestors(os.getpid()))
+    here = Path("/proc/self/ns/pid").readlink()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) in spared:
             continue
         try:
-            if entry.stat().st_uid != os.getuid():
+            if os.getuid() not in {0, entry.stat().st_uid} or (entry / "ns/pid").readlink() != here:
                 continue
             command = _fields(entry / "cmdline")
             environment = _fields(entry / "environ")

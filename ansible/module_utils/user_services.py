@@ -1,6 +1,6 @@
-"""Services of a user without root, alike under systemd's user manager and under supervisor.
+"""Services, alike under systemd's own manager, a user's manager of it, and, without either, supervisor.
 
-Both carry the same two marks in the environment of what they run: SCENARIO_SERVICE, the path of the
+All carry the same two marks in the environment of what they run: SCENARIO_SERVICE, the path of the
 definition, by which processes are found, and SCENARIO_FINGERPRINT, what the process was started with.
 """
 
@@ -48,7 +48,9 @@ class Service(Protocol):
 
 def service(manager: str, definition: Path, python: str) -> Service:
     """Make the service of a definition; `python` runs supervisor and is unused under systemd."""
-    return Systemd(definition) if manager == "systemd" else Supervised(definition, python)
+    if manager == "supervisor":
+        return Supervised(definition, python)
+    return Systemd(definition, "--user" if manager == "systemd" else "--system")
 
 
 def _workers(definition: Path) -> list[Process]:
@@ -112,9 +114,11 @@ class Supervised:
 
 @dataclass(frozen=True, slots=True)
 class Systemd:
-    """A user unit; the definition is the unit file, linked into the manager when it is enabled."""
+    """A unit; the definition is its file, linked into the manager when it is enabled."""
 
     definition: Path
+    scope: str
+    """`--user` or `--system`: which manager."""
 
     def running(self) -> bool:
         """Tell whether the unit is active or between two starts."""
@@ -142,10 +146,10 @@ class Systemd:
     def log(self, lines: int) -> list[str]:
         """Give the end of the unit's journal."""
         unit = ["--unit", self.definition.name, "--lines", str(lines)]
-        return _run(["journalctl", "--user", *unit, "--output", "cat", "--no-pager"]).stdout.splitlines()
+        return _run(["journalctl", self.scope, *unit, "--output", "cat", "--no-pager"]).stdout.splitlines()
 
     def _systemctl(self, *arguments: str, ok: tuple[int, ...] = (0,)) -> str:
-        command = ["systemctl", "--user", *arguments]
+        command = ["systemctl", self.scope, *arguments]
         done = _run(command)
         if done.returncode not in ok:
             raise ServiceError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")

@@ -8,7 +8,6 @@ RUN lines are done here by uv, from the same lock, for the Python of the lab's D
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 import subprocess
 import sys
@@ -16,12 +15,12 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+from bundle import BundleError, cpu_only
 from engine.console import say
 from engine.registry import uv_environment
 from lab import LabError, lab_cache
 from lab.images.archive import write_archive
 from lab.images.containerfile import config_of
-from lab.images.cpu_only import left_out, stand_in
 from lab.premises.base import base_tree, recipe
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +43,7 @@ class ModelImage:
     def digest(self, _name: str) -> str:
         """Return what tells its content from another: package, locks, base, and how it is made."""
         files = [_CONTAINERFILE, _LOCK, _UV_LOCK, _PACKAGE / "pyproject.toml"]
-        files += sorted(Path(__file__).parent.glob("*.py"))
+        files += [Path(cpu_only.__file__), *sorted(Path(__file__).parent.glob("*.py"))]
         files += sorted(path for path in (_PACKAGE / "scenario_model").rglob("*") if _is_source(path))
         total = hashlib.sha256(recipe().encode())
         for path in files:
@@ -60,10 +59,13 @@ class ModelImage:
         with tempfile.TemporaryDirectory(dir=target.parent) as aside:
             packages, package = Path(aside) / "packages", Path(aside) / "package"
             lock = Path(aside) / "lock"
-            lock.write_text(without_gpu(_LOCK.read_text(encoding="utf-8")), encoding="utf-8")
+            lock.write_text(cpu_only.without_gpu(_LOCK.read_text(encoding="utf-8")), encoding="utf-8")
             into = _Python(base)
             into.install(packages, "--require-hashes", "--requirement", str(lock))
-            stand_in(packages)
+            try:
+                cpu_only.stand_in(packages)
+            except BundleError as error:
+                raise LabError(str(error)) from None
             source = shutil.copytree(_PACKAGE, Path(aside) / "source", ignore=shutil.ignore_patterns("build"))
             into.install(package, str(source))
             layers = [{"": base}, {_PLACE: packages}, {_PLACE: package}]
@@ -89,12 +91,6 @@ class _Python:
         chosen = ["--python", sys.executable, "--python-version", self._version, "--link-mode", "copy"]
         command = [str(self._uv / "bin" / "uv"), "--quiet", "pip", "install", *chosen, "--no-deps"]
         _run([*command, "--target", str(target), *what])
-
-
-def without_gpu(lock: str) -> str:
-    """Return a lock without the packages that are of use with a GPU alone."""
-    blocks = re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE)
-    return "".join(block for block in blocks if not left_out(block.partition("==")[0].strip()))
 
 
 def _is_source(path: Path) -> bool:

@@ -38,7 +38,6 @@ def test_another_stack_name_is_answered_with_the_four() -> None:
         "aws:s3/bucket:Bucket",
         "kubernetes:core/v1:Pod",
         "pulumi:providers:aws",
-        "pulumi:pulumi:StackReference",
         "pulumi-python:dynamic:Resource",
         "somebody:else:Thing",
     ],
@@ -73,3 +72,10 @@ def test_settings_of_a_cloud_are_refused_on_the_premises() -> None:
     refuse_namespaces("s3-local", {"premises", "model-deployment-scenarios", "pulumi"})
     with pytest.raises(PlacementError, match=r"cannot name aws:…, kubernetes:…; remove them"):
         refuse_namespaces("s3-local", {"premises", "kubernetes", "aws"})
+
+
+def test_another_stack_is_asked_for_a_release_only_where_training_is_somewhere_else() -> None:
+    reference = "pulumi:pulumi:StackReference"
+    refuse_resource("s1-local-serving", reference, "release")
+    with pytest.raises(PlacementError, match="cannot have pulumi:pulumi:StackReference 'release'"):
+        refuse_resource("s3-local", reference, "release")

@@ -17,27 +17,29 @@ from scenario_model.evaluate.settings import GateSettings
 from scenario_model.serve.engine.interface import EngineSettings
 from scenario_model.serve.settings import Limits, ServeSettings
 from scenario_model.train.settings import Recipe
-from stacks import settings as stack_settings
-from stacks.settings import PROJECT, SettingsError, read_settings
+from stacks import sections as stack_settings
+from stacks.settings import PROJECT, LocalSettings, SettingsError, read_settings
 
 STACK_FILE = Path(__file__).parents[2] / "stacks" / "Pulumi.s3-local.yaml"
 
 
-def settings_of(**sections: Any) -> stack_settings.Settings:
+def settings_of(**sections: Any) -> LocalSettings:
     """Settings as Pulumi hands them over: structured values as JSON text."""
     return read_settings(
-        "s3-local", {f"{PROJECT}:{name}": json.dumps(value) for name, value in sections.items()}
+        LocalSettings,
+        "s3-local",
+        {f"{PROJECT}:{name}": json.dumps(value) for name, value in sections.items()},
     )
 
 
 def mistake(config: dict[str, str], secret_keys: tuple[str, ...] = ()) -> str:
     with pytest.raises(SettingsError) as error:
-        read_settings("s3-local", config, secret_keys)
+        read_settings(LocalSettings, "s3-local", config, secret_keys)
     return str(error.value)
 
 
 def test_nothing_set_is_a_complete_configuration() -> None:
-    settings = read_settings("s3-local", {})
+    settings = read_settings(LocalSettings, "s3-local", {})
     assert settings.foundation.kind == "packaged"
     assert settings.recipe.as_variables() == {}
     assert settings.premises.inventory == "ansible/inventory/localhost.yml"
@@ -46,7 +48,7 @@ def test_nothing_set_is_a_complete_configuration() -> None:
 def test_the_stack_file_in_the_repository_is_valid() -> None:
     config = yaml.safe_load(STACK_FILE.read_text(encoding="utf-8"))["config"]
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-    assert read_settings("s3-local", texts).serving.port == 8443
+    assert read_settings(LocalSettings, "s3-local", texts).serving.port == 8443
 
 
 @pytest.mark.parametrize(
@@ -101,12 +103,14 @@ def test_a_setting_that_was_encrypted_is_refused_because_it_would_end_up_in_plai
 
 
 def test_other_namespaces_are_not_settings() -> None:
-    assert read_settings("s3-local", {"pulumi:tags": "{}"}) == read_settings("s3-local", {})
+    assert read_settings(LocalSettings, "s3-local", {"pulumi:tags": "{}"}) == read_settings(
+        LocalSettings, "s3-local", {}
+    )
 
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(pydantic.ValidationError, match="frozen"):
-        read_settings("s3-local", {}).serving.port = 1
+        read_settings(LocalSettings, "s3-local", {}).serving.port = 1
 
 
 @pytest.mark.parametrize(
@@ -122,7 +126,7 @@ def test_settings_cannot_be_changed() -> None:
         (
             stack_settings.Serving,
             ServeSettings,
-            {"store", "name", "channel", "verification_key", "tls", "api_keys", "cache"},
+            {"store", "name", "channel", "release", "verification_key", "tls", "api_keys", "cache"},
         ),
     ],
 )

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def command(path: Path, as_json: bool) -> None:
     """Serve the release that a channel names, over HTTPS, with the OpenAI API.
 
-    The release is verified before a byte of it is parsed. The configuration names store, name, channel,
-    verification_key, host, port, tls {certificate, private_key}, api_keys, limits, engine, cache and
-    drain_seconds (default 8: what was accepted may take so long after SIGTERM). /healthz and /readyz answer
-    without an API key. Ends with 0 after SIGTERM or SIGINT; a second signal ends it at once.
+    The release is verified before a byte of it is parsed. The configuration names store, name, channel (or
+    one release), verification_key, host, port, tls {certificate, private_key}, api_keys, limits, engine,
+    cache and drain_seconds (default 8: what was accepted may take so long after SIGTERM). /healthz and
+    /readyz answer without an API key. Ends with 0 after SIGTERM or SIGINT; a second signal ends it at once.
     """
     settings = config.load_file(ServeSettings, path)
     api_keys = load_api_keys(settings.api_keys)
@@ -58,6 +58,7 @@ def _verified(settings: ServeSettings) -> VerifiedRelease:
     from scenario_model.release.verify import verify_release
 
     store = FolderStore(settings.store)
-    wanted = channel.current(store, settings.name, settings.channel, settings.verification_key)
+    key = settings.verification_key
+    wanted = settings.release or channel.current(store, settings.name, settings.channel, key)
     logs.info("verifying", release=wanted, store=str(settings.store))
-    return verify_release(store.fetch(wanted), settings.verification_key, expect=wanted)
+    return verify_release(store.fetch(wanted), key, expect=wanted)

@@ -49,14 +49,16 @@ class Limits:
 class ServeSettings:
     """`serve.json`: which release of which store is served, where, to whom.
 
-    store, name, channel: the release that the channel names at start-up. verification_key: PEM; a release
-    that it did not sign is refused. api_keys: JSON file of hashed keys. cache: folder for compiled code.
+    store, name, channel: the release that the channel names at start-up; `release` (`name@sha256:…`), where
+    given, is served whatever the channel names. verification_key: PEM; a release that it did not sign is
+    refused. api_keys: JSON file of hashed keys. cache: folder for compiled code.
     drain_seconds: after SIGTERM, what was accepted may take this long to finish.
     """
 
     store: Path
     name: str
     channel: str = "stable"
+    release: str | None = None
     verification_key: Path
     host: str = "127.0.0.1"
     port: Annotated[int, Range(0, 65535)] = 8443

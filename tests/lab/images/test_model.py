@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bundle.cpu_only import stand_in, without_gpu
 from lab.images.containerfile import config_of
-from lab.images.cpu_only import stand_in
-from lab.images.model import _CONTAINERFILE, _LOCK, _PLACE, ModelImage, without_gpu
+from lab.images.model import _CONTAINERFILE, _LOCK, _PLACE, ModelImage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,4 +117,4 @@ def test_torch_loads_without_nvidias_libraries_and_only_a_call_to_them_ends_it(s
     assert (ask("on_cpu").stdout, ask("on_cpu").stderr) == ("3\n", "")
     called = ask("on_gpu")
     assert called.returncode < 0
-    assert called.stderr == "this image is for CPUs only: a CUDA library was called\n"
+    assert called.stderr == "these packages are for CPUs only: a CUDA library was called\n"

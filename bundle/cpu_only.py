@@ -13,7 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import LabError
+from bundle import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ _PROGRAM = """
 #include <stdlib.h>
 #include <unistd.h>
 static void lacking(void) {
-    static const char what[] = "this image is for CPUs only: a CUDA library was called\\n";
+    static const char what[] = "these packages are for CPUs only: a CUDA library was called\\n";
     if (write(2, what, sizeof what - 1)) abort();
     abort();
 }
@@ -36,10 +36,16 @@ def left_out(package: str) -> bool:
     return package.startswith(("nvidia-", "cuda-", "triton")) and package not in kept
 
 
+def without_gpu(lock: str) -> str:
+    """Return a lock without the packages that are of use with a GPU alone."""
+    blocks = re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE)
+    return "".join(block for block in blocks if not left_out(block.partition("==")[0].strip()))
+
+
 def stand_in(site: Path) -> list[str]:
     """Write the libraries that torch below `site` lacks, and return their names.
 
-    They go where torch looks for NVIDIA's. Raises LabError where there is no C compiler.
+    They go where torch looks for NVIDIA's. Raises BundleError where there is no C compiler.
     """
     libraries = [*site.glob("torch/lib/*.so*"), *site.glob("torch/*.so"), *site.glob("nvidia/**/*.so*")]
     needed, versions = _wanted(libraries)
@@ -107,7 +113,7 @@ def _run(command: list[str | Path]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     except FileNotFoundError as error:
-        raise LabError(f"{error.filename} is not on PATH", remedy="make lab-deps") from None
+        raise BundleError(f"{error.filename} is not on PATH", remedy="make lab-deps") from None
     if done.returncode:
-        raise LabError(f"{command[0]} failed: {' | '.join(done.stderr.splitlines()[-3:])}")
+        raise BundleError(f"{command[0]} failed: {' | '.join(done.stderr.splitlines()[-3:])}")
     return done.stdout

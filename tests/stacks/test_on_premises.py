@@ -1,4 +1,4 @@
-"""What s3-local makes of its settings before it declares anything; and what stops it in one line."""
+"""What scenarios on the premises make of their settings before they declare anything; what stops them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 
 from components.premises.errors import PremisesError
 from components.premises.hosts import Host, Inventory
-from stacks import s3_local, scenario
-from stacks.settings import PROJECT, Settings, read_settings
+from stacks import scenario
+from stacks.on_premises import root_folder, server_names
+from stacks.settings import PROJECT, LocalSettings, read_settings
 
 REMOTE = Host(name="serve-1", address="192.0.2.7", local=False, groups=("premises", "inference"))
 LOCAL = Host(name="localhost", address="localhost", local=True, groups=("premises", "inference"))
@@ -20,14 +21,9 @@ def inventory(*hosts: Host) -> Inventory:
     return Inventory(path=Path("i.yml"), hosts=hosts, digest="sha256:0")
 
 
-def settings(**config: str) -> Settings:
-    return read_settings("s3-local", {key.replace("__", ":"): text for key, text in config.items()})
-
-
 def names(serving: str, *hosts: Host) -> list[str]:
-    return s3_local.server_names(
-        read_settings("s3-local", {f"{PROJECT}:serving": serving}), inventory(*hosts)
-    )
+    given = read_settings(LocalSettings, "s3-local", {f"{PROJECT}:serving": serving})
+    return server_names(given.serving, inventory(*hosts))
 
 
 def test_a_local_server_is_called_localhost() -> None:
@@ -41,21 +37,24 @@ def test_a_remote_server_goes_by_its_address_and_name_and_by_names_given() -> No
 
 
 def test_a_relative_root_is_below_the_project_and_for_local_hosts_only() -> None:
-    relative = settings(premises__root=".state/x")
-    assert s3_local.root_folder(relative, inventory(LOCAL)) == str(Path(".state/x").absolute())
+    assert root_folder("s3-local", ".state/x", inventory(LOCAL)) == str(Path(".state/x").absolute())
     with pytest.raises(
         PremisesError, match=r"premises:root: '\.state/x' .* which is not on serve-1; give an"
     ):
-        s3_local.root_folder(relative, inventory(LOCAL, REMOTE))
+        root_folder("s3-local", ".state/x", inventory(LOCAL, REMOTE))
     for root in ("/srv/premises", "~/premises"):
-        assert s3_local.root_folder(settings(premises__root=root), inventory(REMOTE)) == root
+        assert root_folder("s3-local", root, inventory(REMOTE)) == root
 
 
 @pytest.mark.parametrize(
     ("stack", "config", "expected"),
     [
         ("prod", {}, "no scenario is named 'prod'; a stack is named after its scenario: s1-local-serving"),
-        ("s2-cloud-training", {}, "s2-cloud-training is not built yet; built are: s3-local"),
+        (
+            "s2-cloud-training",
+            {},
+            "s2-cloud-training is not built yet; built are: s1-local-serving, s3-local",
+        ),
         ("s3-local", {"aws:region": "eu-west-1"}, "s3-local keeps its data on the premises"),
         ("s3-local", {f"{PROJECT}:recipe": '{"rank": 0}'}, "recipe.rank: input should be greater than"),
     ],

@@ -1,0 +1,82 @@
+"""`make bundle`: collect what hosts without a way out need, with digests, in one signed folder.
+
+`python -m bundle [--cpu] [--to DIR] [--key FILE]`; needs a package registry. Where it is taken to, the
+playbooks take it by `bundle` and `bundle_key`, and Pulumi by `premises:bundle` and `premises:bundleKey`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from bundle import BundleError, cpu_only, packages
+from bundle.signing import sign, signing_key
+from bundle.wheels import REQUIREMENTS, ROOT, fetch, for_cpu
+from engine.cache import exclusive
+from engine.console import say
+
+_STATE = ROOT / ".state"
+_KEY = _STATE / "bundle-key" / "bundle-signing.pem"
+
+
+def collect(target: Path, private: Path, *, cpu: bool) -> Path:
+    """Make the bundle, and return the key to verify it with. What is there under its name stays until then.
+
+    Raises BundleError.
+    """
+    aside = target.with_name(f"{target.name}.unfinished")
+    shutil.rmtree(aside, ignore_errors=True)
+    (aside / "requirements").mkdir(parents=True)
+    public = private.with_name("bundle-verification.pem")
+    key = signing_key(private, public)
+    locks = {name: (REQUIREMENTS / f"{name}.lock").read_text(encoding="utf-8") for name in ("model", "uv")}
+    if cpu:
+        locks["model"] = cpu_only.without_gpu(locks["model"])
+    for name, lock in locks.items():
+        say(f"bundle: requirements/{name}.lock")
+        fetch(lock, aside / "wheels")
+    if cpu:
+        locks["model"] = for_cpu(locks["model"], aside / "wheels")
+    say("bundle: the foundation model")
+    locks["foundation"] = (REQUIREMENTS / "foundation.lock").read_text(encoding="utf-8")
+    fetch(locks["foundation"], aside / "foundation")
+    say("bundle: the balancer")
+    packages.fetch(aside / "packages")
+    for name, lock in locks.items():
+        (aside / "requirements" / f"{name}.lock").write_text(lock, encoding="utf-8")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}\n"
+    (aside / "requirements" / "python-version").write_text(version, encoding="ascii")
+    sign(aside, key)
+    shutil.rmtree(target, ignore_errors=True)
+    aside.rename(target)
+    return public
+
+
+def main() -> None:
+    """Make it, and say how to use it."""
+    parser = argparse.ArgumentParser(
+        prog="make bundle", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--to", type=Path, default=_STATE / "bundle", metavar="DIR")
+    parser.add_argument("--key", type=Path, default=_KEY, metavar="FILE")
+    parser.add_argument("--cpu", action="store_true", help="for hosts without a GPU: 1 GB instead of 3")
+    arguments = parser.parse_args()
+    target = arguments.to.absolute()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive(target.with_name(f"{target.name}.lock"), "making the bundle"):
+            public = collect(target, arguments.key.absolute(), cpu=arguments.cpu)
+    except (BundleError, OSError) as error:
+        sys.exit(f"make bundle: {error}")
+    except KeyboardInterrupt:
+        sys.exit("make bundle: interrupted; what was fetched is kept, and the next run goes on from there")
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    say(f"the bundle is in {target}: {size / 1e9:.1f} GB, verified with {public}")
+    say(f"  premises:bundle: {target}")
+    say(f"  premises:bundleKey: {public}")
+
+
+if __name__ == "__main__":
+    main()

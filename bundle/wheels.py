@@ -1,0 +1,128 @@
+"""Locked packages as wheels, fetched once: what is in the user's cache already is not fetched again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from bundle import BundleError, cpu_only
+from engine.cache import cache_folder, exclusive
+from engine.console import Progress, say
+from engine.registry import uv_environment
+
+ROOT = Path(__file__).resolve().parents[1]
+REQUIREMENTS = ROOT / "requirements"
+_CPU_LIBRARIES = "scenario-cpu-libraries"
+_LOADED_BY_TORCH = ("torch", "nvidia-cuda-runtime", "nvidia-cuda-cupti")
+
+
+def fetch(lock: str, target: Path) -> None:
+    """Put the wheels that a lock names for this Python and platform into a folder, linked from the cache.
+
+    Raises BundleError where no package registry is in reach, or a package comes as no wheel.
+    """
+    kept = cache_folder().parent / "bundle" / hashlib.sha256(lock.encode()).hexdigest()[:16]
+    with exclusive(kept.with_name(f"{kept.name}.lock"), "fetching the bundle's packages"):
+        if not (kept / "complete").exists():
+            kept.mkdir(parents=True, exist_ok=True)
+            (kept / "lock").write_text(lock, encoding="utf-8")
+            _download(kept)
+            (kept / "complete").touch()
+        for wheel in kept.glob("*.whl"):
+            _link(wheel, target / wheel.name)
+
+
+def for_cpu(lock: str, target: Path) -> str:
+    """Return the lock without NVIDIA's libraries, but with a small wheel that answers for them.
+
+    The wheel is put into the folder, which has the wheels that are left. See `cpu_only`.
+    """
+    wheel = cache_folder().parent / "bundle" / "cpu" / _key(lock) / _wheel_name()
+    with exclusive(wheel.parents[1].with_suffix(".lock"), "making libraries for CPUs"):
+        if not wheel.exists():
+            say("making the libraries that let torch run without NVIDIA's: half a minute, once")
+            _make_cpu_libraries(lock, target, wheel)
+    _link(wheel, target / wheel.name)
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return f"{lock}{_CPU_LIBRARIES}==0 \\\n    --hash=sha256:{digest}\n"
+
+
+def _key(lock: str) -> str:
+    """Name the wheel by all that decides what is in it."""
+    parts = [
+        Path(cpu_only.__file__).read_text(encoding="utf-8"),
+        Path(__file__).read_text(encoding="utf-8"),
+        lock,
+    ]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _wheel_name() -> str:
+    return f"{_CPU_LIBRARIES.replace('-', '_')}-0-py3-none-linux_{os.uname().machine}.whl"
+
+
+def _make_cpu_libraries(lock: str, wheels: Path, wheel: Path) -> None:
+    pinned = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", lock, re.MULTILINE))
+    wheel.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=wheel.parent) as aside:
+        site = Path(aside) / "site"
+        offline = ["--offline", "--no-index", "--find-links", str(wheels), "--no-deps", "--link-mode", "copy"]
+        chosen = [f"{name}=={pinned[name]}" for name in _LOADED_BY_TORCH]
+        _run([sys.executable, "-m", "uv", "pip", "install", *offline, "--target", str(site), *chosen])
+        made = cpu_only.stand_in(site)
+        files = {
+            str(path.relative_to(site)): path.read_bytes() for path in site.rglob("*") if path.name in made
+        }
+        _write_wheel(Path(aside) / wheel.name, files)
+        (Path(aside) / wheel.name).rename(wheel)
+
+
+def _write_wheel(wheel: Path, files: dict[str, bytes]) -> None:
+    """Write a wheel of these files (https://packaging.python.org/specifications/binary-distribution-format)."""
+    about = f"{_CPU_LIBRARIES.replace('-', '_')}-0.dist-info"
+    tag = wheel.stem.split("-", 2)[2]
+    files = files | {
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {_CPU_LIBRARIES}\nVersion: 0\n".encode(),
+        f"{about}/WHEEL": (
+            f"Wheel-Version: 1.0\nGenerator: bundle\nRoot-Is-Purelib: false\nTag: {tag}\n"
+        ).encode(),
+    }
+    record = "".join(f"{name},,\n" for name in [*files, f"{about}/RECORD"])
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (files | {f"{about}/RECORD": record.encode()}).items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+
+
+def _download(folder: Path) -> None:
+    progress = Progress("packages")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
+    fixed = ["--require-hashes", "--only-binary=:all:", "--dest", str(folder)]
+    _run([*pip, *fixed, "--requirement", str(folder / "lock")])
+    size = sum(path.stat().st_size for path in folder.glob("*.whl"))
+    progress.done(f"{len(list(folder.glob('*.whl')))} wheels, {size / 1e9:.1f} GB")
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:  # the cache is on another file system
+        target.write_bytes(source.read_bytes())
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(  # noqa: S603
+        command, env=uv_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        words = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        raise BundleError(
+            f"`{' '.join(command[2:5])} …` failed: {' | '.join(words[-3:])}",
+            remedy="is a package registry within reach?",
+        )
