@@ -13,6 +13,7 @@ from components.premises.training_run import TrainingRun, TrainingRunArgs
 from stacks.on_premises import deployment, provide_runtime, serve
 
 if TYPE_CHECKING:
+    from stacks.on_premises import Deployment
     from stacks.settings import LocalSettings
 
 STACK = "s3-local"
@@ -52,4 +53,17 @@ def build(settings: LocalSettings) -> dict[str, Any]:
         release=training.release,
         depends_on=[runtime, training],
     )
-    return {**outputs, "evaluation": training.evaluation}
+    outputs["evaluation"] = training.evaluation
+    if settings.release.export:
+        outputs |= _hand_out(on, settings.release.export, training)
+    return outputs
+
+
+def _hand_out(on: Deployment, folder: str, training: TrainingRun) -> dict[str, Any]:
+    """Declare the release's archive on this machine, and return where it is and the key that verifies it."""
+    arguments = on.playbook(
+        "export", variables={"release_export": str(Path(folder).absolute())}, after=[training.release]
+    )
+    export = Playbook("export", arguments, pulumi.ResourceOptions(depends_on=[training]))
+    result = export.results["export_result"]
+    return {"release_path": result["path"], "verification_key": result["key"]}

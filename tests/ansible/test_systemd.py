@@ -80,7 +80,7 @@ def test_a_unit_of_awkward_paths_satisfies_systemd(tmp_path: Path) -> None:
 
 @pytest.fixture
 def unit(tmp_path: Path) -> Iterator[Systemd]:
-    service = Systemd(write_unit(tmp_path, ["/bin/sleep", "600"]))
+    service = Systemd(write_unit(tmp_path, ["/bin/sleep", "600"]), "--user")
     service.start()
     yield service
     service.stop(5)
