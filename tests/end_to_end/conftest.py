@@ -39,6 +39,7 @@ class Clone:
     path: Path
     port: int
     said: str = ""
+    stack: str = STACK
 
     def run(
         self, *command: str, check: bool = True, timeout: float = 2700
@@ -78,12 +79,12 @@ class Clone:
 
     def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run plain `pulumi` as the README says."""
-        return self.run("pulumi", *arguments, "--stack", STACK, "--non-interactive", check=check)
+        return self.run("pulumi", *arguments, "--stack", self.stack, "--non-interactive", check=check)
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets included."""
         printed = subprocess.run(
-            ["pulumi", "stack", "output", "--json", "--show-secrets", "--stack", STACK],
+            ["pulumi", "stack", "output", "--json", "--show-secrets", "--stack", self.stack],
             cwd=self.path,
             env=self.environment(),
             check=True,
