@@ -127,13 +127,8 @@ def prepare(site: Site, checkpoint: Path) -> None:
         (texts / f"{number:02}.txt").write_text(text)
     for source, target in ((checkpoint, "/srv/foundation"), (texts, "/srv/texts")):
         copy = ["-b", "-m", "ansible.builtin.copy", "-a", f"src={source}/ dest={target}/ mode=0755"]
-        command = [
-            Path(sys.executable).parent / "ansible",
-            "-i",
-            site.premises.inventory,
-            "premises-1",
-            *copy,
-        ]
+        program = str(Path(sys.executable).parent / "ansible")
+        command = [program, "-i", str(site.premises.inventory), "premises-1", *copy]
         subprocess.run(command, cwd=ROOT / "ansible", check=True, capture_output=True)
     settings(
         site.trains,
