@@ -139,7 +139,9 @@ class Systemd:
     def stop(self, patience: float) -> bool:
         """Stop and disable the unit; systemd itself kills what outlives its TimeoutStopSec."""
         was_running = self.running()
-        self._systemctl("disable", "--now", self.definition.name, ok=(0, 1))
+        # Not in one: with the link gone, a unit that has just ended by itself is one that there never was.
+        self._systemctl("stop", self.definition.name, ok=(0, 5))
+        self._systemctl("disable", self.definition.name, ok=(0, 1))
         self._systemctl("daemon-reload")
         return end(lambda: _workers(self.definition), patience=patience) or was_running
 
