@@ -11,13 +11,13 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # What a deployment must be given to want this very runtime, which is named by its interpreter too.
-VARIABLES: dict[str, Any] = {"model_runtime_python": str(Path(sys.executable).resolve())}
+VARIABLES: dict[str, str] = {"model_runtime_python": str(Path(sys.executable).resolve())}
 _PLAYBOOKS = Path(__file__).parents[1] / "ansible"
 
 # Python compiles a module when it is first used, and keeps that beside it: done before the copies are made.

@@ -25,7 +25,8 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["DO_NOT_TRACK"] = "1"
 # Test workers and what they deploy share the processors. There a torch thread that waits for its neighbour by
 # spinning takes the processor from the very neighbour: one training step cost twice the processor time.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+SHARING = {"OMP_WAIT_POLICY": "passive"}
+os.environ |= SHARING
 
 _ROOT = Path(__file__).parent.parent
 

@@ -20,6 +20,7 @@ import yaml
 
 import ansible.module_utils
 from tests.built_runtime import VARIABLES
+from tests.conftest import SHARING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,13 +185,14 @@ def variables(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -
         (data / f"{number:02}.txt").write_text(f"Document {number}. {text}\n")
     return {
         **VARIABLES,
+        "service_host_environment": SHARING,
         "foundation": {"kind": "directory", "path": str(tiny_checkpoint), "max_perplexity": 1e9},
         "training_data": {"kind": "text", "path": str(data), "held_out": 0.3},
         "recipe": SOON,
         "gate": {"old_domain_margin": 1.0},
         "model_runtime_source": str(package),
         "service_manager": "supervisor",
-        "training_poll_seconds": 1,
+        "training_poll_seconds": 2,  # each look costs a third of a processor second
     }
 
 

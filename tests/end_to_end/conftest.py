@@ -19,9 +19,10 @@ import pytest
 import yaml
 
 from tests.built_runtime import VARIABLES
+from tests.conftest import SHARING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.built_runtime import BuiltRuntime
 
@@ -121,12 +122,16 @@ class Clone:
             http_client=openai.DefaultHttpxClient(verify=tls, timeout=60),
         )
 
-    def use(self, runtime: BuiltRuntime) -> None:
-        """Put a built runtime where `make up` will look for the one it wants."""
+    def tell_hosts(self, variables: Mapping[str, object]) -> None:
+        """Add variables to the clone's inventory, as a user's editor would."""
         inventory = self.path / "ansible" / "inventory" / "localhost.yml"
         content = yaml.safe_load(inventory.read_text())
-        content["premises"]["vars"] |= VARIABLES
+        content["premises"]["vars"] |= variables
         inventory.write_text(yaml.safe_dump(content))
+
+    def use(self, runtime: BuiltRuntime) -> None:
+        """Put a built runtime where `make up` will look for the one it wants."""
+        self.tell_hosts(VARIABLES)
         runtime.give_to(self.path / ".state" / STACK / "premises")
 
     def files(self) -> set[Path]:
@@ -147,7 +152,7 @@ class Clone:
 
 
 def make_clone(directory: Path) -> Clone:
-    """Copy what git would hand to a new user, changed files included."""
+    """Copy what git would hand to a new user, changed files included; services that share the processors."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -159,7 +164,9 @@ def make_clone(directory: Path) -> Clone:
         if (ROOT / name).is_file():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, directory / name)
-    return Clone(path=directory, port=free_port())
+    clone = Clone(path=directory, port=free_port())
+    clone.tell_hosts({"service_host_environment": SHARING})
+    return clone
 
 
 @contextlib.contextmanager
