@@ -19,7 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.ansible.conftest import Premises
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 PLAYBOOKS = Path(__file__).parents[2] / "ansible"
 
 
