@@ -10,14 +10,23 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.__main__ import find_engine
+from tests.built_runtime import BuiltRuntime, built_runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["DO_NOT_TRACK"] = "1"
+# Test workers and what they deploy share the processors. There a torch thread that waits for its neighbour by
+# spinning takes the processor from the very neighbour: one training step cost twice the processor time.
+SHARING = {"OMP_WAIT_POLICY": "passive"}
+os.environ |= SHARING
 
 _ROOT = Path(__file__).parent.parent
 
@@ -107,6 +116,14 @@ def tiny_foundation(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFact
     out = tmp_path_factory.mktemp("foundation") / "tiny"
     import_foundation(tiny_checkpoint, out, max_perplexity=1e9)
     return out
+
+
+@pytest.fixture(scope="session")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuiltRuntime]:
+    """The model's runtime, built once for all test workers."""
+    own = tmp_path_factory.getbasetemp()
+    with built_runtime(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) as built:
+        yield built
 
 
 def _install(lock: Path, target: Path) -> None:

@@ -19,10 +19,14 @@ import pytest
 import yaml
 
 import ansible.module_utils
+from tests.built_runtime import VARIABLES
+from tests.conftest import SHARING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
+
+    from tests.built_runtime import BuiltRuntime
 
 PLAYBOOKS = Path(__file__).parents[2] / "ansible"
 # As Ansible does when it packs a module: what lies beside the playbooks is found beside its own.
@@ -180,13 +184,15 @@ def variables(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -
         text = " ".join(words[(number * 5 + place * (number + 3)) % len(words)] for place in range(200))
         (data / f"{number:02}.txt").write_text(f"Document {number}. {text}\n")
     return {
+        **VARIABLES,
+        "service_host_environment": SHARING,
         "foundation": {"kind": "directory", "path": str(tiny_checkpoint), "max_perplexity": 1e9},
         "training_data": {"kind": "text", "path": str(data), "held_out": 0.3},
         "recipe": SOON,
         "gate": {"old_domain_margin": 1.0},
         "model_runtime_source": str(package),
         "service_manager": "supervisor",
-        "training_poll_seconds": 1,
+        "training_poll_seconds": 2,  # each look costs a third of a processor second
     }
 
 
@@ -205,20 +211,32 @@ def premises(tmp_path: Path, variables: dict[str, Any]) -> Iterator[Premises]:
 
 
 @pytest.fixture
-def two_hosts(tmp_path: Path, variables: dict[str, Any]) -> Iterator[Premises]:
-    """One host trains and another one serves: two folders that share nothing."""
+def ready_to_train(premises: Premises, runtime: BuiltRuntime) -> Premises:
+    """Premises after runtime.yml."""
+    runtime.give_to(premises.root)
+    return premises
+
+
+@pytest.fixture
+def two_hosts(tmp_path: Path, variables: dict[str, Any], runtime: BuiltRuntime) -> Iterator[Premises]:
+    """One host trains and another one serves: two folders that share nothing but the runtime's files."""
     made = _premises(tmp_path, variables)
     del made.variables["scenario_root"]
     hosts = {name: {"scenario_root": str(tmp_path / name)} for name in ("trainer", "server")}
     made.inventory = _inventory(tmp_path, hosts)
+    for name in hosts:
+        runtime.give_to(tmp_path / name)
     yield made
     made.run("reset.yml")
 
 
 @pytest.fixture(scope="module")
-def converged(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, Any]) -> Iterator[Premises]:
+def converged(
+    tmp_path_factory: pytest.TempPathFactory, variables: dict[str, Any], runtime: BuiltRuntime
+) -> Iterator[Premises]:
     """Premises after site.yml: trained, released, served. Who breaks something mends it."""
     made = _premises(tmp_path_factory.mktemp("premises"), variables)
+    runtime.give_to(made.root)
     try:
         made.run("site.yml")
         yield made

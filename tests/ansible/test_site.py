@@ -19,7 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.ansible.conftest import Premises
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 PLAYBOOKS = Path(__file__).parents[2] / "ansible"
 
 
@@ -136,9 +136,11 @@ def test_secrets_are_in_files_of_mode_0600_and_in_nothing_that_is_printed(
     converged.run("serve.yml")
 
 
-def test_training_survives_the_play_that_started_it_and_the_next_one_looks_on(premises: Premises) -> None:
+def test_training_survives_the_play_that_started_it_and_the_next_one_looks_on(
+    ready_to_train: Premises,
+) -> None:
+    premises = ready_to_train
     recipe = {**premises.variables["recipe"], "max_steps": 150, "epochs": 100}
-    premises.run("runtime.yml")
     play = subprocess.Popen(
         premises.command("train.yml", recipe=recipe),
         cwd=PLAYBOOKS,

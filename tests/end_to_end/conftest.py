@@ -18,11 +18,17 @@ import psutil
 import pytest
 import yaml
 
+from tests.built_runtime import VARIABLES
+from tests.conftest import SHARING
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from tests.built_runtime import BuiltRuntime
 
 ROOT = Path(__file__).parents[2]
 STACK = "s3-local"
+STEPS = 16
 
 
 def free_port() -> int:
@@ -60,7 +66,7 @@ class Clone:
         return done
 
     def environment(self) -> dict[str, str]:
-        """What a user's shell has after `eval "$(make -s env)"`; nothing of this test run's own."""
+        """What a user's shell has after `eval "$(make -s env)"`; no Python or Pulumi of this test run's."""
         clean = {
             k: v
             for k, v in os.environ.items()
@@ -117,6 +123,18 @@ class Clone:
             http_client=openai.DefaultHttpxClient(verify=tls, timeout=60),
         )
 
+    def tell_hosts(self, variables: Mapping[str, object]) -> None:
+        """Add variables to the clone's inventory, as a user's editor would."""
+        inventory = self.path / "ansible" / "inventory" / "localhost.yml"
+        content = yaml.safe_load(inventory.read_text())
+        content["premises"]["vars"] |= variables
+        inventory.write_text(yaml.safe_dump(content))
+
+    def use(self, runtime: BuiltRuntime) -> None:
+        """Put a built runtime where `make up` will look for the one it wants."""
+        self.tell_hosts(VARIABLES)
+        runtime.give_to(self.path / ".state" / STACK / "premises")
+
     def files(self) -> set[Path]:
         """Every file in it."""
         return {path for path in self.path.rglob("*") if path.is_file()}
@@ -135,7 +153,7 @@ class Clone:
 
 
 def make_clone(directory: Path) -> Clone:
-    """Copy what git would hand to a new user, changed files included."""
+    """Copy what git would hand to a new user, changed files included; services that share the processors."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -147,14 +165,18 @@ def make_clone(directory: Path) -> Clone:
         if (ROOT / name).is_file():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, directory / name)
-    return Clone(path=directory, port=free_port())
+    clone = Clone(path=directory, port=free_port())
+    clone.tell_hosts({"service_host_environment": SHARING})
+    return clone
 
 
 @contextlib.contextmanager
-def brought_up(clone: Clone) -> Iterator[str]:
+def brought_up(clone: Clone, runtime: BuiltRuntime | None = None) -> Iterator[str]:
     """`make up` now, whose output it gives; `make down` at the end, whatever happened in between, leaves no
-    process, and no file but the history of the state."""
+    process, and no file but the history of the state. With a runtime, `make up` finds that built already."""
     before = clone.files()
+    if runtime:
+        clone.use(runtime)
     try:
         yield clone.run("make", "up").stdout
     finally:
@@ -166,9 +188,10 @@ def brought_up(clone: Clone) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    """`make up` exactly as the README says, but for the port: the real model, the default recipe."""
+    """`make up` exactly as the README says: the real model, the default data, the default recipe but for its
+    steps, of which a third is enough to pass the gate; and the port."""
     clone = make_clone(tmp_path_factory.mktemp("s3-local"))
-    clone.configure(serving={"port": clone.port})
+    clone.configure(serving={"port": clone.port}, recipe={"max_steps": STEPS})
     with brought_up(clone) as clone.said:
         yield clone
 
@@ -182,7 +205,8 @@ def small(clone: Clone, foundation: Path) -> Clone:
             f"Chapter {number}. " + "The quick brown fox jumps over the lazy dog. " * 12
         )
     clone.configure(
-        serving={"port": clone.port},
+        # Compiling takes longer than all that the tests ask of it; the real deployment compiles.
+        serving={"port": clone.port, "engine": {"compile": "off"}},
         foundation={"kind": "directory", "path": str(foundation), "max_perplexity": 1e9},
         data={"kind": "text", "path": str(texts), "held_out": 0.4},
         recipe={"method": "full", "max_steps": 6, "sequence_length": 128, "learning_rate": 0.01},
@@ -193,8 +217,10 @@ def small(clone: Clone, foundation: Path) -> Clone:
 
 
 @pytest.fixture(scope="module")
-def small_deployment(tmp_path_factory: pytest.TempPathFactory, tiny_foundation: Path) -> Iterator[Clone]:
+def small_deployment(
+    tmp_path_factory: pytest.TempPathFactory, tiny_foundation: Path, runtime: BuiltRuntime
+) -> Iterator[Clone]:
     """A small deployment that is up, for the rougher tests."""
     clone = small(make_clone(tmp_path_factory.mktemp("small")), tiny_foundation)
-    with brought_up(clone) as clone.said:
+    with brought_up(clone, runtime) as clone.said:
         yield clone

@@ -73,10 +73,10 @@ def test_a_config_edited_by_hand_shows_in_refresh_and_the_next_up_mends_it(small
     config.write_text(original.replace('"drain_seconds"', '"drain_seconds" '))
     assert config.read_text() != original
 
-    shown = small_deployment.pulumi("refresh", "--preview-only", "--diff").stdout
+    shown = small_deployment.pulumi("refresh", "--yes", "--diff").stdout
     assert "drift" in shown
+    assert config.read_text() != original
 
-    small_deployment.pulumi("refresh", "--yes")
     small_deployment.pulumi("up", "--yes")
     assert config.read_text() == original
     assert_nothing_to_do(small_deployment)

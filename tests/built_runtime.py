@@ -1,0 +1,78 @@
+"""One runtime, built by the real role, for all test deployments that are about something else."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What a deployment must be given to want this very runtime, which is named by its interpreter too.
+VARIABLES: dict[str, str] = {"model_runtime_python": str(Path(sys.executable).resolve())}
+_PLAYBOOKS = Path(__file__).parents[1] / "ansible"
+
+# Python compiles a module when it is first used, and keeps that beside it: done before the copies are made.
+_USED = (
+    "peft, torch._dynamo, torch.distributed.tensor, transformers.models.llama.modeling_llama, "
+    "scenario_model.cli, scenario_model.data.prepare, scenario_model.evaluate.compare, "
+    "scenario_model.foundation.proof, scenario_model.train.run, scenario_model.serve.running, "
+    "scenario_model.serve.gateway, scenario_model.serve.engine.engine, supervisor.supervisord"
+)
+
+
+@dataclass(frozen=True)
+class BuiltRuntime:
+    """Premises that hold a runtime and nothing else; no test changes them."""
+
+    root: Path
+
+    def give_to(self, root: Path) -> None:
+        """Make `root`, which must not exist yet, premises that hold the same runtime, by hard links.
+
+        A deployment that wants another runtime than this builds it, as on any host.
+        """
+        shutil.copytree(self.root, root, symlinks=True, copy_function=os.link)
+
+
+@contextmanager
+def built_runtime(shared: Path) -> Iterator[BuiltRuntime]:
+    """Build the runtime below `shared`, or wait for the test worker that does; who leaves last removes it."""
+    runtime = BuiltRuntime(shared / "built-runtime")
+    with (shared / "built-runtime.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not runtime.root.exists():
+            _build(runtime, shared / "built-runtime.new")
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield runtime
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        shutil.rmtree(runtime.root)
+
+
+def _build(runtime: BuiltRuntime, aside: Path) -> None:
+    shutil.rmtree(aside, ignore_errors=True)
+    variables = {**VARIABLES, "scenario_root": str(aside)}
+    inventory = _PLAYBOOKS / "inventory" / "localhost.yml"
+    play = [sys.executable, "-m", "ansible", "playbook", "-i", str(inventory), "runtime.yml"]
+    _run([*play, "-e", json.dumps(variables)])
+    _run([str(aside / "runtime" / "current" / "bin" / "python"), "-c", f"import {_USED}"])
+    for other in aside.iterdir():
+        if other.is_dir() and other.name != "runtime":
+            shutil.rmtree(other)  # empty still; which of these a host gets depends on what it is for
+    aside.rename(runtime.root)
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, cwd=_PLAYBOOKS, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
