@@ -23,7 +23,9 @@ class Kubectl:
 
     def __call__(self, *arguments: str, stdin: str = "", timeout_s: float = 60.0) -> str:
         """Run it to its end and return its output. Raises LabError with its last words."""
-        command = [str(self.program), f"--kubeconfig={self.kubeconfig}", *arguments]
+        # Its cache goes with the cluster, and is no file of the caller's home or folder.
+        cache = f"--cache-dir={self.kubeconfig.parent / 'kubectl-cache'}"
+        command = [str(self.program), f"--kubeconfig={self.kubeconfig}", cache, *arguments]
         return run(command, stdin=stdin, timeout_s=timeout_s)
 
     def get(self, *arguments: str) -> dict[str, Any]:
