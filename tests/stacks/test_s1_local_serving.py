@@ -1,0 +1,74 @@
+"""What s1-local-serving says of a release that it cannot take, before anything is declared."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from components.premises.errors import PremisesError
+from stacks import s1_local_serving
+from stacks.settings import PROJECT, ServingSettings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ID = f"assistant@sha256:{'0' * 64}"
+STACK = "s1-local-serving"
+
+
+def config(**sections: Any) -> dict[str, str]:
+    return {f"{PROJECT}:{name}": json.dumps(value) for name, value in sections.items()}
+
+
+@pytest.mark.parametrize(
+    ("release", "expected"),
+    [
+        (None, "release: field required"),
+        ({"kind": "bucket"}, "release: input tag 'bucket' found using 'kind' does not match any of"),
+        ({"kind": "file", "path": "r"}, "release.id: field required"),
+        (
+            {"kind": "stack", "stack": "s3-local", "id": ID},
+            "release: unknown key 'id'; did you mean 'kind'?",
+        ),
+        (
+            {"kind": "url", "url": "ftp://x/r.tar", "id": ID, "verification_key": "k"},
+            "release.url: string should match pattern",
+        ),
+        (
+            {"kind": "file", "path": "r", "id": "assistant", "verification_key": "k"},
+            "release.id: string should match pattern",
+        ),
+    ],
+)
+def test_a_release_that_is_not_fully_named_is_one_clear_mistake(release: Any, expected: str) -> None:
+    given = config(release=release) if release else {}
+    with pytest.raises(SettingsError, match=r"stacks/Pulumi\.s1-local-serving\.yaml: ") as error:
+        read_settings(ServingSettings, STACK, given)
+    assert expected in str(error.value)
+
+
+def build(given: dict[str, str]) -> None:
+    s1_local_serving.build(read_settings(ServingSettings, STACK, given))
+
+
+def test_a_key_or_a_release_that_is_not_there_is_named(tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    release = {"kind": "file", "path": str(tmp_path / "none.tar"), "id": ID, "verification_key": str(key)}
+    with pytest.raises(PremisesError, match=r"release\.verification_key: .*key\.pem: No such file"):
+        build(config(release=release))
+    key.write_text("a key")
+    with pytest.raises(PremisesError, match=r"release\.path: .*none\.tar is not there"):
+        build(config(release=release))
+
+
+def test_a_bundle_needs_a_key_and_must_be_one(tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text("a key")
+    release = {"kind": "url", "url": "https://x/r.tar", "id": ID, "verification_key": str(key)}
+    bundle = {"premises:bundle": str(tmp_path / "bundle")}
+    with pytest.raises(PremisesError, match="premises:bundle is set, premises:bundleKey is not"):
+        build(config(release=release) | bundle)
+    with pytest.raises(PremisesError, match="holds no bundle; run make bundle"):
+        build(config(release=release) | bundle | {"premises:bundleKey": str(key)})
