@@ -9,6 +9,7 @@ import signal
 import ssl
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,6 +135,20 @@ def test_secrets_are_in_files_of_mode_0600_and_in_nothing_that_is_printed(
     assert (made / "server.key").stat().st_mode & 0o777 == 0o600
     assert ask(converged, "/readyz")[0] == 200
     converged.run("serve.yml")
+
+
+def test_rotated_secrets_are_new_and_the_old_key_is_nobodys(converged: Premises) -> None:
+    tls = converged.root / "inference" / "tls"
+    old = {name: (tls / name).read_text() for name in ("ca.pem", "api_key")}
+    ran = converged.run("rotate_secrets.yml")
+    assert "Run inference" in ran.changed
+    assert all((tls / name).read_text() != content for name, content in old.items())
+    assert ask(converged, "/v1/models")[0] == 200
+    trusted = ssl.create_default_context(cafile=tls / "ca.pem")
+    headers = {"Authorization": f"Bearer {old['api_key'].strip()}"}
+    request = urllib.request.Request(f"https://localhost:{converged.port}/v1/models", headers=headers)
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(request, context=trusted, timeout=30)
 
 
 def test_training_survives_the_play_that_started_it_and_the_next_one_looks_on(

@@ -109,7 +109,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Ite
             serves.run("make", "down", "STACK=s1-local-serving")
             trains.run("make", "down")
         for number, host in enumerate(premises.hosts):
-            assert site.files(number) - site.before[host.name] == set(), host.name
+            assert sorted(site.files(number) - site.before[host.name])[:40] == [], host.name
 
 
 def prepare(site: Site, checkpoint: Path) -> None:
@@ -168,8 +168,7 @@ def test_what_one_host_trained_two_others_serve_behind_one_endpoint(site: Site) 
         assert http.get("/metrics").status_code == 404, "the balancer passes on what is for clients"
         assert http.get("/v1/models", headers={"Authorization": "Bearer wrong"}).status_code == 401
     for clone in (site.trains, site.serves):
-        summary = json.loads(clone.pulumi("preview", "--json").stdout.partition("\n{")[2].join(["{", ""]))
-        assert set(summary["changeSummary"]) == {"same"}
+        clone.pulumi("preview", "--expect-no-changes")
 
 
 def test_services_are_protected_and_each_host_comes_back_by_itself(site: Site) -> None:
