@@ -28,6 +28,7 @@ from lab.premises.wan import Wan
 from scenario_model.digests import tree_digest
 from scenario_model.release import keys
 from scenario_model.release.signature import sign_directory
+from tests.conftest import SHARING
 from tests.end_to_end.conftest import ROOT, Clone, make_clone
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from lab.premises.lifecycle import Premises
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 # What a host keeps of its own accord: not files that a deployment made.
 _EPHEMERAL = ("/proc", "/sys", "/run", "/dev", "/tmp", "/var/log", "/var/tmp", "/home", "/var/lib/systemd")
@@ -68,7 +69,8 @@ def inventory(premises: Premises, groups: dict[str, list[int]]) -> dict[str, Any
     children = {
         name: {"hosts": dict(hosts[number] for number in members)} for name, members in groups.items()
     }
-    return {"premises": {"children": children, "vars": {**written["vars"], "ansible_become": True}}}
+    ours = {"ansible_become": True, "inference_ready_seconds": 60, "service_host_environment": SHARING}
+    return {"premises": {"children": children, "vars": {**written["vars"], **ours}}}
 
 
 def settings(clone: Clone, **values: Any) -> None:
