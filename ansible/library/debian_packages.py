@@ -37,6 +37,8 @@ kept: {type: list, elements: str, returned: always, description: [What others ne
 """
 
 _APT = ["apt-get", "--yes", "--quiet", "--no-install-recommends", "--option=Dpkg::Options::=--force-confold"]
+# A host without a way out is to say so soon.
+_APT += ["--option=Acquire::Retries=0", "--option=Acquire::http::Timeout=15"]
 _QUIETLY = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
 
 
@@ -90,24 +92,43 @@ class Packages:
         fields = [line.split() for line in told.splitlines()]
         return {each[0]: each[1] for each in fields if len(each) == 3 and each[2].endswith("i")}
 
+    @staticmethod
+    def _install_command(names: list[str]) -> list[str]:
+        # Who names a version means it, also for a package that is held, or newer.
+        pinned = any("=" in each for each in names)
+        return [
+            "install",
+            *(["--allow-change-held-packages", "--allow-downgrades"] if pinned else []),
+            *names,
+        ]
+
     def install(self, names: list[str], folder: str | None) -> None:
         """Install packages and note what came. Raises PackageError saying what apt said."""
-        before = self.installed()
+        before, command = self._all(), self._install_command(names)
         try:
             if folder:
-                self._install_from(Path(folder), names)
-            elif self._apt("install", *names)[0]:
+                self._install_from(Path(folder), command)
+            elif self._apt(*command)[0]:
                 self._apt("update")
-                code, said = self._apt("install", *names)
+                code, said = self._apt(*command)
                 if code:
                     raise PackageError(_reason(said))
         finally:
             # Also what came before apt failed half-way is ours to remove.
-            came = set(self.installed()) - set(before)
-            if came:
-                self._note(sorted(came | set(self.noted())))
+            came = {kind: sorted(now - before[kind]) for kind, now in self._all().items()}
+            if any(came.values()):
+                self._note({kind: sorted({*came[kind], *self.noted()[kind]}) for kind in came})
 
-    def _install_from(self, folder: Path, names: list[str]) -> None:
+    def _all(self) -> dict[str, set[str]]:
+        """Return what an installation may add to: packages, and the accounts that their scripts make."""
+        accounts = {"users": Path("/etc/passwd"), "groups": Path("/etc/group")}
+        found = {
+            kind: {line.partition(":")[0] for line in path.read_text(encoding="utf-8").splitlines()}
+            for kind, path in accounts.items()
+        }
+        return {"packages": set(self.installed()), **found}
+
+    def _install_from(self, folder: Path, command: list[str]) -> None:
         with tempfile.TemporaryDirectory() as own:
             Path(own).chmod(0o755)  # apt reads as a user of its own
             (Path(own) / "lists" / "partial").mkdir(parents=True)
@@ -119,27 +140,32 @@ class Packages:
                 f"--option=Dir::State::Lists={own}/lists",
                 "--option=APT::Sandbox::User=root",
             ]
-            for arguments in (["update"], ["install", *names]):
+            for arguments in (["update"], command):
                 code, said = self._apt(*alone, *arguments)
                 if code:
                     raise PackageError(_reason(said))
 
-    def noted(self) -> list[str]:
-        """Return what came through this module and this record."""
-        if not self._record.exists():
-            return []
-        told: list[str] = json.loads(self._record.read_text(encoding="utf-8"))
-        return told
+    def noted(self) -> dict[str, list[str]]:
+        """Return what came through this module and this record, by kind."""
+        nothing: dict[str, list[str]] = {"packages": [], "users": [], "groups": []}
+        return json.loads(self._record.read_text(encoding="utf-8")) if self._record.exists() else nothing
 
-    def remove(self, names: list[str]) -> list[str]:
-        """Purge packages; return those that stay because others need them by now."""
-        _, said = self._apt("--simulate", "purge", *names)
-        leaving = {line.split()[1] for line in said.splitlines() if line.startswith(("Purg ", "Remv "))}
-        if leaving - set(names):
-            return names
-        code, said = self._apt("purge", *names)
-        if code:
-            raise PackageError(_reason(said))
+    def remove(self) -> list[str]:
+        """Purge what is noted; return the packages, all of them, if others need one of them by now."""
+        noted, there = self.noted(), self._all()
+        names = [name for name in noted["packages"] if name in there["packages"]]
+        if names:
+            _, said = self._apt("--simulate", "purge", *names)
+            words = [line.split() for line in said.splitlines()]
+            if {each[1] for each in words if each[:1] in (["Purg"], ["Remv"])} - set(names):
+                return names
+            code, said = self._apt("purge", *names)
+            if code:
+                raise PackageError(_reason(said))
+        # Debian's packages leave their accounts behind.
+        for kind, command in (("users", "userdel"), ("groups", "groupdel")):
+            for name in self._all()[kind] & set(noted[kind]):
+                self._module.run_command([command, name], check_rc=True)
         return []
 
     def forget(self) -> None:
@@ -149,9 +175,9 @@ class Packages:
             self._record.parent.rmdir()
             self._record.parent.parent.rmdir()
 
-    def _note(self, names: list[str]) -> None:
+    def _note(self, came: dict[str, list[str]]) -> None:
         self._record.parent.mkdir(parents=True, exist_ok=True)
-        self._record.write_text(json.dumps(names), encoding="utf-8")
+        self._record.write_text(json.dumps(came), encoding="utf-8")
 
     def _apt(self, *arguments: str) -> tuple[int, str]:
         code, out, err = self._module.run_command([*_APT, *arguments], environ_update=_QUIETLY)
@@ -176,15 +202,13 @@ def main() -> None:
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     packages = Packages(module)
     kept: list[str] = []
-    there = packages.installed()
-    absent = missing(module.params["names"], there)
+    absent = missing(module.params["names"], packages.installed())
     state: str = module.params["state"]
     try:
         if state == "absent":
-            present = [name for name in packages.noted() if name in there]
-            changed = bool(packages.noted())
+            changed = any(packages.noted().values())
             if changed and not module.check_mode:
-                kept = packages.remove(present) if present else []
+                kept = packages.remove()
                 packages.forget()
         else:
             changed = state == "present" and bool(absent)
