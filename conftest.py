@@ -40,8 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
-# Folders whose tests share what is dear: one cluster, one AWS. Each goes to one worker, other modules to any.
-_TOGETHER = ("tests/lab/kubernetes/", "tests/lab/aws/")
+# Folders whose tests share what is dear: one cluster, one AWS, one lab. Each goes to one worker.
+_TOGETHER = ("tests/lab/kubernetes/", "tests/lab/aws/", "tests/ansible/hosts/")
 
 
 class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # it comes without types

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import LabError, cgroups
-from lab.premises.access import make_key, private_key, ssh
+from lab.premises.access import hang_up, make_key, private_key, ssh
 from lab.premises.addresses import MAX_HOSTS, Addresses, host_name
 from lab.premises.network import BRIDGE
 from lab.side import premises_of
@@ -68,6 +68,26 @@ class Host:
         layers = f"lowerdir={base},upperdir={self.home / 'upper'},workdir={self.home / 'work'}"
         root = self.home / "root"
         space.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(root)])
+        self._boot(space)
+
+    def reboot(self, space: Space) -> None:
+        """Shut it down in order and boot it again, with its files; returns when it can be logged in to.
+
+        Raises LabError when it does not end, or does not come back.
+        """
+        with contextlib.suppress(LabError):  # the connection ends with the host
+            ssh(self.folder, self.address, "sudo systemctl poweroff")
+        begun = time.monotonic()
+        while self.running:
+            if time.monotonic() - begun > BOOT_S:
+                raise LabError(f"{self.name} does not shut down; its console says: {self._last_words()}")
+            time.sleep(0.1)
+        hang_up(self.folder)  # a connection that Ansible keeps open would outlive it
+        self._boot(space)
+        self.wait()
+
+    def _boot(self, space: Space) -> None:
+        root = self.home / "root"
         boot = ["systemd-nspawn", "--quiet", "--boot", f"--directory={root}", f"--machine={self.name}"]
         # Neither machined nor a scope is asked for: there may be no systemd here to ask.
         boot += ["--register=no", "--keep-unit", f"--network-bridge={BRIDGE}", "--link-journal=no"]

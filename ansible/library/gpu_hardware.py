@@ -1,0 +1,120 @@
+#!/usr/bin/python
+"""Ansible module: find the NVIDIA GPUs of a host, what driver they need, and what stands in its way."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible.module_utils.gpu_generations import (
+    SWITCHED_GPUS,
+    SWITCHES,
+    DriverError,
+    generation,
+    module_for,
+    too_new,
+)
+
+DOCUMENTATION = r"""
+module: gpu_hardware
+short_description: Find the NVIDIA GPUs of a host and the driver that they need
+description:
+  - Reads sysfs; neither lspci nor a driver has to be there. Changes nothing.
+options:
+  module: {type: str, default: auto, choices: [auto, open, proprietary]}
+  version: {type: str, default: "", description: [The driver that is wanted.]}
+  root: {type: path, default: /, description: [Where C(sys) and C(proc) are; for tests.]}
+author: [model-deployment-scenarios]
+"""
+RETURN = r"""
+gpus: {type: list, elements: dict, returned: success, description: [Address, device id, generation.]}
+module: {type: str, returned: success, description: [V(open) or V(proprietary); empty without a GPU.]}
+fabric: {type: str, returned: success, description: [V(none), V(switches) or V(subnet).]}
+secure_boot: {type: bool, returned: success}
+nouveau: {type: bool, returned: success, description: [Whether nouveau is loaded.]}
+loaded: {type: str, returned: success, description: [Version of the NVIDIA driver that is loaded, or empty.]}
+"""
+
+_NVIDIA = 0x10DE
+_DISPLAY = (0x0300, 0x0302)
+"""PCI classes of GPUs: with and without a display."""
+_SECURE_BOOT = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+
+
+def _number(path: Path) -> int:
+    return int(path.read_text(encoding="ascii").strip(), 16)
+
+
+def nvidia_devices(root: Path) -> list[dict[str, Any]]:
+    """List NVIDIA's PCI devices with address, device id and class."""
+    found = []
+    for entry in sorted((root / "sys/bus/pci/devices").glob("*")):
+        if _number(entry / "vendor") == _NVIDIA:
+            kind = _number(entry / "class") >> 8
+            found.append({"address": entry.name, "device": _number(entry / "device"), "class": kind})
+    return found
+
+
+def secure_boot(root: Path) -> bool:
+    """Tell whether the firmware loads signed code alone: the fifth byte of its variable, after attributes."""
+    variable = root / "sys/firmware/efi/efivars" / _SECURE_BOOT
+    return variable.exists() and variable.read_bytes()[4:5] == b"\x01"
+
+
+def loaded_driver(root: Path) -> str:
+    """Return the version of the NVIDIA driver that the kernel runs, or nothing."""
+    file = root / "proc/driver/nvidia/version"
+    told = re.search(r"Kernel Module.*?\s(\d+\.\d[\d.]*)\s", file.read_text()) if file.exists() else None
+    return told[1] if told else ""
+
+
+def fabric(devices: list[dict[str, Any]]) -> str:
+    """Tell what runs the switches between the GPUs."""
+    ids = {each["device"] for each in devices}
+    if ids & SWITCHED_GPUS:
+        return "subnet"
+    return "switches" if ids & SWITCHES else "none"
+
+
+def main() -> None:
+    """Look, choose, answer."""
+    options: dict[str, Any] = {
+        "module": {"type": "str", "default": "auto", "choices": ["auto", "open", "proprietary"]},
+        "version": {"type": "str", "default": ""},
+        "root": {"type": "path", "default": "/"},
+    }
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    root, wanted = Path(module.params["root"]), module.params["module"]
+    devices = nvidia_devices(root)
+    ids = [each["device"] for each in devices if each["class"] in _DISPLAY]
+    gpus = [
+        {
+            "address": each["address"],
+            "device": f"{each['device']:04x}",
+            "generation": generation(each["device"]),
+        }
+        for each in devices
+        if each["class"] in _DISPLAY
+    ]
+    try:
+        chosen = "" if not ids else module_for(ids) if wanted == "auto" else wanted
+    except DriverError as error:
+        module.fail_json(msg=str(error))
+    if left_behind := too_new(ids, module.params["version"]):
+        module.fail_json(msg=f"gpu_driver_version: {left_behind}")
+    module.exit_json(
+        changed=False,
+        gpus=gpus,
+        module=chosen,
+        fabric=fabric(devices),
+        secure_boot=secure_boot(root),
+        nouveau=(root / "sys/module/nouveau").exists(),
+        loaded=loaded_driver(root),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+#!/usr/bin/python
+"""Ansible module: keep installed packages at their version, and let go of those that were not held before."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import json
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: held_packages
+short_description: Keep installed packages at their version
+description:
+  - Holds every installed package that a pattern fits. Releases what it held itself and fits no more.
+options:
+  patterns: {type: list, elements: str, default: [], description: [Names in which C(*) stands for anything.]}
+  record: {type: path, required: true, description: [Where is noted what was held here.]}
+author: [model-deployment-scenarios]
+"""
+RETURN = r"""
+held: {type: list, elements: str, returned: always}
+released: {type: list, elements: str, returned: always}
+"""
+
+
+def fitting(installed: set[str], patterns: list[str]) -> set[str]:
+    """Return the packages that a pattern fits."""
+    return {name for name in installed for each in patterns if fnmatch.fnmatchcase(name, each)}
+
+
+def main() -> None:
+    """Look, hold, release, note."""
+    options: dict[str, Any] = {
+        "patterns": {"type": "list", "elements": "str", "default": []},
+        "record": {"type": "path", "required": True},
+    }
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    record = Path(module.params["record"])
+
+    def lines(*command: str) -> set[str]:
+        return set(module.run_command([*command], check_rc=True)[1].split("\n")) - {""}
+
+    there = lines("dpkg-query", "--show", "--showformat=${db:Status-Abbrev} ${Package}\n")
+    # ii: to be installed, and installed; hi: the same and held.
+    installed = {line.split()[1] for line in there if line[1] == "i"}
+    ours = set(json.loads(record.read_text(encoding="utf-8"))) if record.exists() else set()
+    held = lines("apt-mark", "showhold")
+    wanted = fitting(installed, module.params["patterns"])
+    hold, release = sorted(wanted - held), sorted((ours - wanted) & held)
+    noted = sorted((ours & wanted) | set(hold))
+    if not module.check_mode:
+        if noted:
+            record.parent.mkdir(parents=True, exist_ok=True)
+            record.write_text(json.dumps(noted), encoding="utf-8")
+        for action, names in (("hold", hold), ("unhold", release)):
+            if names:
+                module.run_command(["apt-mark", action, *names], check_rc=True)
+        if not noted:
+            record.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                record.parent.rmdir()
+    module.exit_json(changed=bool(hold or release), held=hold, released=release)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+#!/usr/bin/python
+"""Ansible module: judge whether a host may train and serve, by what it reached and what its kernel logs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: host_verdict
+short_description: Judge whether a host may train and serve
+description: [Compares measurements with floors, looks for errors, says all that is wrong. Changes nothing.]
+options:
+  devices: {type: list, elements: dict, required: true, description: [What the burn-in printed.]}
+  gpu_count: {type: int, required: true, description: [GPUs that the host has, as the hardware says.]}
+  table: {type: list, elements: dict, required: true, description: [What datasheets say, by name.]}
+  shares: {type: dict, required: true, description: [What of that has to be reached.]}
+  floors: {type: dict, default: {}, description: [Floors that win over the table, in TFLOP/s and GB/s.]}
+  cpu_floor_gflops: {type: float, required: true}
+  counters: {type: str, default: "", description: [nvidia-smi's counters of memory errors, one GPU a line.]}
+  kernel_log: {type: str, default: "", description: [Lines of the kernel's log since the host started.]}
+author: [model-deployment-scenarios]
+"""
+RETURN = r"""
+failures: {type: list, elements: str, returned: always, description: [Empty: the host is fit.]}
+summary: {type: str, returned: always, description: [What was reached, in one line.]}
+"""
+
+# Errors of the program that runs, not of the hardware: NVIDIA, "XID Errors", the table of causes.
+_OF_PROGRAMS = frozenset({13, 31, 43, 45, 68, 69})
+_COUNTERS = ("uncorrected memory errors", "row remapping that waits for a reset", "row remapping that failed")
+
+
+def floors_of(name: str, table: list[dict[str, Any]], shares: dict[str, float]) -> dict[str, float] | None:
+    """Return the floors of a GPU by the name that the driver reports; None for one that has no line."""
+    for entry in table:
+        if re.search(entry["name"], name):
+            share = float(entry.get("matmul_share", shares["matmul"]))
+            return {
+                "matmul_tflops": entry["matmul"] * share,
+                "memory_gb_s": entry["memory"] * float(shares["memory"]),
+            }
+    return None
+
+
+def too_slow(number: int, device: dict[str, Any], floors: dict[str, float]) -> list[str]:
+    """Name what a device does not reach."""
+    said = {"matmul_tflops": "matmul {:.3g} TFLOP/s", "memory_gb_s": "memory {:.3g} GB/s"}
+    return [
+        f"{device['name']} {number}: {said[key].format(float(device[key]))}, floor {floor:.3g}"
+        for key, floor in floors.items()
+        if not float(device[key]) >= floor  # so that NaN is too slow
+    ]
+
+
+def logged_errors(text: str) -> list[str]:
+    """Name the kernel's Xid errors that the hardware is to blame for, each once."""
+    found = {int(number) for number in re.findall(r"NVRM: Xid \([^)]*\): (\d+)", text)} - _OF_PROGRAMS
+    return [f"the kernel has logged Xid {number}" for number in sorted(found)]
+
+
+def counted_errors(text: str) -> list[str]:
+    """Name the counters that are not zero; a GPU without ECC memory has none."""
+    failures = []
+    for line in text.splitlines():
+        index, *values = (word.strip() for word in line.split(","))
+        for what, value in zip(_COUNTERS, values, strict=False):
+            if value.isdecimal() and int(value):
+                failures.append(f"GPU {index}: {what}: {value}")
+    return failures
+
+
+def judge(options: dict[str, Any]) -> list[str]:
+    """Collect all that is wrong with a host."""
+    devices, failures = options["devices"], []
+    gpus = [each for each in devices if each["name"] != "CPU"]
+    if len(gpus) != options["gpu_count"]:
+        failures.append(f"torch sees {len(gpus)} GPUs of {options['gpu_count']}")
+    for number, device in enumerate(devices):
+        failures += [f"{device['name']} {number}: {what}" for what in device["wrong"]]
+        if device["name"] == "CPU":
+            floors: dict[str, float] | None = {"matmul_tflops": options["cpu_floor_gflops"] / 1000}
+        else:
+            floors = options["floors"] or floors_of(device["name"], options["table"], options["shares"])
+        if floors is None:
+            failures.append(f"{device['name']} is not in the table of floors; set gpu_validation_floors")
+        else:
+            failures += too_slow(number, device, {key: float(value) for key, value in floors.items()})
+    return [*failures, *counted_errors(options["counters"]), *logged_errors(options["kernel_log"])]
+
+
+def main() -> None:
+    """Judge, answer."""
+    spec: dict[str, Any] = {
+        "devices": {"type": "list", "elements": "dict", "required": True},
+        "gpu_count": {"type": "int", "required": True},
+        "table": {"type": "list", "elements": "dict", "required": True},
+        "shares": {"type": "dict", "required": True},
+        "floors": {"type": "dict", "default": {}},
+        "cpu_floor_gflops": {"type": "float", "required": True},
+        "counters": {"type": "str", "default": ""},
+        "kernel_log": {"type": "str", "default": ""},
+    }
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    reached = "; ".join(
+        f"{each['name']}: {float(each['matmul_tflops']):.3g} TFLOP/s, {float(each['memory_gb_s']):.3g} GB/s"
+        for each in module.params["devices"]
+    )
+    module.exit_json(changed=False, failures=judge(module.params), summary=reached)
+
+
+if __name__ == "__main__":
+    main()

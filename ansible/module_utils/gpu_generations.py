@@ -1,0 +1,74 @@
+"""Which generation an NVIDIA GPU is of, by its PCI device id, and what its driver has to be.
+
+Ranges of ids: pci.ids of Debian 12 (April 2023) for all up to Ada, and the list of GPUs of NVIDIA's
+open-gpu-kernel-modules 575 for what came later. Which module: NVIDIA's Driver Installation Guide, "Kernel
+Modules" (open from Turing on, proprietary before), and "NVIDIA Transitions Fully Towards Open-Source GPU
+Kernel Modules" of 2024 (open alone on Grace Hopper and Blackwell; proprietary where old and new are mixed).
+"""
+
+from __future__ import annotations
+
+_RANGES = (
+    (0x1340, 0x15EF, "maxwell"),
+    (0x15F0, 0x15FF, "pascal"),
+    (0x1600, 0x171F, "maxwell"),
+    (0x1720, 0x173F, "pascal"),
+    (0x1740, 0x17FF, "maxwell"),
+    (0x1B00, 0x1D7F, "pascal"),
+    (0x1D80, 0x1DFF, "volta"),
+    (0x1E00, 0x1FFF, "turing"),
+    (0x2000, 0x20FF, "ampere"),
+    (0x2180, 0x21FF, "turing"),
+    (0x2200, 0x22FF, "ampere"),
+    (0x2300, 0x23FF, "hopper"),
+    (0x2400, 0x25FF, "ampere"),
+    (0x2600, 0x28FF, "ada"),
+    (0x2900, 0x2FFF, "blackwell"),
+    (0x3180, 0x31FF, "blackwell"),
+)
+_GRACE_HOPPER = frozenset({0x2342, 0x2345, 0x2348})
+_PROPRIETARY_ONLY = frozenset({"maxwell", "pascal", "volta"})
+LAST_PROPRIETARY_BRANCH = 580
+"""The last driver branch for Maxwell, Pascal and Volta."""
+
+SWITCHES = frozenset({0x1AC2, 0x1AF1, 0x22A3})
+"""NVSwitches of HGX-2, HGX A100 and HGX H100/H200, as PCI devices."""
+SWITCHED_GPUS = frozenset({0x2901, 0x3182})
+"""B200 and B300 for HGX boards: their switches are no PCI devices, and need a subnet manager too."""
+
+
+class DriverError(Exception):
+    """What is wrong, and the remedy, in one line."""
+
+
+def generation(device: int) -> str | None:
+    """Return the generation of a GPU, or None for one that is not in the table."""
+    return next((name for first, last, name in _RANGES if first <= device <= last), None)
+
+
+def module_for(devices: list[int]) -> str:
+    """Choose V(open) or V(proprietary) for all GPUs of a host. Raises DriverError where neither fits all."""
+    found = {device: generation(device) for device in devices}
+    if unknown := [device for device, name in found.items() if name is None]:
+        raise DriverError(
+            f"GPU 10de:{unknown[0]:04x} is in no generation that is known here (Maxwell to Blackwell); "
+            "set gpu_driver_module to open or proprietary, as NVIDIA's documentation of that GPU says"
+        )
+    old = {name for name in found.values() if name in _PROPRIETARY_ONLY}
+    new = {name for device, name in found.items() if name == "blackwell" or device in _GRACE_HOPPER}
+    if old and new:
+        raise DriverError(
+            f"no driver is for {', '.join(sorted(map(str, old)))} and {', '.join(sorted(map(str, new)))} "
+            "at once; take one of them out of this host"
+        )
+    return "proprietary" if old else "open"
+
+
+def too_new(devices: list[int], version: str) -> str | None:
+    """Say which generation a driver version has left behind, or None."""
+    branch = version.partition(".")[0]
+    old = sorted({str(generation(device)) for device in devices} & _PROPRIETARY_ONLY)
+    if old and branch.isdecimal() and int(branch) > LAST_PROPRIETARY_BRANCH:
+        last = f"the last branch is {LAST_PROPRIETARY_BRANCH}"
+        return f"driver {version} has no support for {', '.join(old)}; {last}"
+    return None

@@ -1,0 +1,175 @@
+"""A host is admitted by what it reaches: real measurements of this machine's CPU, made-up ones of GPUs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.ansible.conftest import PLAYBOOKS, Ran
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import ModuleType
+
+ROLE = PLAYBOOKS / "roles" / "gpu_validation"
+H100 = "NVIDIA H100 80GB HBM3"
+
+
+def judged(module: Callable[[str], ModuleType], name: str = H100, **changes: Any) -> list[str]:
+    """The failures of a host with one GPU that is as it should be, but for the changes."""
+    told = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())
+    device = {"name": name, "matmul_tflops": 700.0, "memory_gb_s": 2900.0, "wrong": []}
+    device |= {key: changes.pop(key) for key in list(changes) if key in device}
+    options: dict[str, Any] = {"devices": [device], "gpu_count": 1, "floors": {}, "cpu_floor_gflops": 5.0}
+    options |= {"table": told["gpu_validation_table"], "shares": told["gpu_validation_shares"]}
+    options |= {"counters": "0, 0, 0, 0\n", "kernel_log": ""}
+    failures: list[str] = module("host_verdict").judge(options | changes)
+    return failures
+
+
+@pytest.mark.parametrize(
+    ("changes", "failures"),
+    [
+        ({}, []),
+        ({"matmul_tflops": 500.0}, [f"{H100} 0: matmul 500 TFLOP/s, floor 593"]),
+        ({"matmul_tflops": float("nan")}, [f"{H100} 0: matmul nan TFLOP/s, floor 593"]),
+        ({"memory_gb_s": 900.0}, [f"{H100} 0: memory 900 GB/s, floor 2.34e+03"]),
+        ({"wrong": ["a product is not finite"]}, [f"{H100} 0: a product is not finite"]),
+        ({"gpu_count": 8}, ["torch sees 1 GPUs of 8"]),
+        ({"devices": []}, ["torch sees 0 GPUs of 1"]),
+        ({"name": "NVIDIA X900"}, ["NVIDIA X900 is not in the table of floors; set gpu_validation_floors"]),
+        ({"name": "NVIDIA X900", "floors": {"matmul_tflops": "1"}}, []),
+        ({"counters": "0, [N/A], [N/A], [N/A]\n"}, []),
+        (
+            {"counters": "0, 2, 0, 1\n"},
+            ["GPU 0: uncorrected memory errors: 2", "GPU 0: row remapping that failed: 1"],
+        ),
+        (
+            {"kernel_log": "NVRM: Xid (PCI:0000:18:00): 79, GPU has fallen off the bus."},
+            ["the kernel has logged Xid 79"],
+        ),
+        ({"kernel_log": "NVRM: Xid (PCI:0000:18:00): 31, pid=7, MMU Fault"}, []),
+    ],
+)
+def test_a_gpu_is_judged_by_its_datasheet_its_memory_and_its_kernel(
+    changes: dict[str, Any], failures: list[str], module: Callable[[str], ModuleType]
+) -> None:
+    assert judged(module, **changes) == failures
+
+
+@pytest.mark.parametrize(
+    ("name", "matmul"),
+    [
+        ("NVIDIA H200", 989 * 0.6),
+        ("NVIDIA H200 NVL", 836 * 0.6),
+        ("NVIDIA H100 PCIe", 756 * 0.45),
+        ("NVIDIA A100-SXM4-80GB", 312 * 0.6),
+        ("NVIDIA A10", 125 * 0.45),
+        ("NVIDIA L40S", 362 * 0.45),
+        ("NVIDIA L4", 121 * 0.4),
+        ("NVIDIA B200", 2250 * 0.6),
+    ],
+)
+def test_the_names_that_drivers_report_find_their_line(
+    name: str, matmul: float, module: Callable[[str], ModuleType]
+) -> None:
+    told = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())
+    floors = module("host_verdict").floors_of(
+        name, told["gpu_validation_table"], told["gpu_validation_shares"]
+    )
+    assert floors["matmul_tflops"] == pytest.approx(matmul)
+
+
+@pytest.mark.slow
+def test_the_burn_in_measures_this_machine() -> None:
+    command = [sys.executable, str(ROLE / "files" / "burn_in.py"), "--seconds", "0.5"]
+    told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    (device,) = told["devices"]
+    assert device["wrong"] == []
+    assert 0.001 < device["matmul_tflops"] < 1000
+    assert 0.1 < device["memory_gb_s"] < 20000
+
+
+def _port() -> int:
+    """A port that is free, and that the kernel gives to nobody until it is needed."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(20000, 32000)))
+            return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def validate(tmp_path: Path) -> Callable[..., Ran]:
+    """Apply the role to two hosts that train and one that does neither, all of them this machine."""
+    hosts = {name: {"ansible_host": "127.0.0.1"} for name in ("trainer-1", "trainer-2", "spare")}
+    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    groups: dict[str, Any] = {"training": {"hosts": {"trainer-1": {}, "trainer-2": {}}}}
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text(yaml.safe_dump({"premises": {"hosts": hosts, "vars": common, "children": groups}}))
+    role = {"ansible.builtin.include_role": {"name": "gpu_validation"}}
+    play = tmp_path / "play.yml"
+    play.write_text(yaml.safe_dump([{"hosts": "premises", "gather_facts": False, "tasks": [role]}]))
+
+    def run(*, limit: str = "premises", **variables: Any) -> Ran:
+        settings = {"gpu_validation_python": sys.executable, "gpu_validation_seconds": 0.2}
+        settings |= {"gpu_validation_mebibytes": 1, "gpu_validation_port": _port()}
+        settings |= {"gpu_validation_cpu_gflops": 0.01, "gpu_validation_bus_gb_s": 0.0001}
+        settings |= {"gpu_validation_timeout": 150} | variables
+        own = {"ANSIBLE_HOME": str(tmp_path / "home"), "ANSIBLE_ROLES_PATH": str(PLAYBOOKS / "roles")}
+        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(inventory), str(play)]
+        done = subprocess.run(
+            [*command, "--limit", limit, "-e", json.dumps(settings)],
+            cwd=PLAYBOOKS,
+            env={**os.environ, **own, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_ASYNC_DIR": str(tmp_path / "async")},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=500,
+        )
+        return Ran(done.returncode, done.stdout)
+
+    return run
+
+
+@pytest.mark.slow
+def test_hosts_that_are_fit_are_admitted_and_nothing_is_changed(validate: Callable[..., Ran]) -> None:
+    ran = validate()
+    assert ran.code == 0, ran.output[-4000:]
+    assert ran.changes() == 0
+    assert "trainer-2: CPU: " in ran.output
+
+
+@pytest.mark.slow
+def test_hosts_that_are_too_slow_are_named_and_a_spare_one_does_not_matter(
+    validate: Callable[..., Ran],
+) -> None:
+    ran = validate(gpu_validation_cpu_gflops=1e9, gpu_validation_bus_gb_s=1e6)
+    said = " ".join(ran.output.split())
+    assert ran.code
+    slow = (
+        r"CPU 0: matmul [^;]*, floor 1e\+06; the all-reduce over trainer-1, trainer-2 reached \S+ GB/s, floor"
+    )
+    for host in ("trainer-1", "trainer-2"):
+        assert re.search(rf"{host} is not admitted to training: {slow}", said), said[-3000:]
+    assert "spare is not admitted" not in said
+    assert ran.recap["spare"]["failed"] == 0
+
+
+@pytest.mark.slow
+def test_a_host_on_which_the_burn_in_does_not_even_start_says_why(validate: Callable[..., Ran]) -> None:
+    ran = validate(limit="trainer-1", gpu_validation_python="/usr/bin/false")
+    assert ran.code
+    assert "trainer-1 is not admitted to training: " in " ".join(ran.output.split())
+    assert "the burn-in ended with 1" in " ".join(ran.output.split())
