@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,10 @@ def test_a_release_that_is_not_fully_named_is_one_clear_mistake(release: Any, ex
 
 
 def build(given: dict[str, str]) -> None:
-    s1_local_serving.build(read_settings(ServingSettings, STACK, given))
+    async def declare() -> None:  # outputs want a running loop, which a program of Pulumi's has
+        s1_local_serving.build(read_settings(ServingSettings, STACK, given))
+
+    asyncio.run(declare())
 
 
 def test_a_key_or_a_release_that_is_not_there_is_named(tmp_path: Path) -> None:
