@@ -58,7 +58,7 @@ lab: ## a customer's premises and a public cloud on this machine (root): make la
 lab-down: ## remove the lab, and check that nothing of it is left
 	@$(PYTHON) -m lab.down
 
-lab-deps: ## install the Debian packages that the lab needs (root)
+lab-deps: ## what the lab needs of this machine: Debian packages, inotify instances (root)
 	@$(PYTHON) -m lab.deps
 
 lock: ## pin every dependency with hashes again

@@ -115,8 +115,11 @@ class Host:
                 else:
                     return
             time.sleep(0.1)
+        words = self._last_words()
+        exhausted = "Too many open files" in words  # systemd means inotify instances, of which root has few
         raise LabError(
-            f"{self.name} cannot be logged in to: {reason}; its console says: {self._last_words()}"
+            f"{self.name} cannot be logged in to: {reason}; its console says: {words}",
+            remedy="make lab-deps allows more inotify instances" if exhausted else "",
         )
 
     def remove(self, space: Space | None) -> None:
