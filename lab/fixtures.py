@@ -54,10 +54,12 @@ def a_folder() -> Iterator[Path]:
         pytest.skip(f"needs a machine that can run the lab: {reason}")
     # Not tmp_path: its name may be too long for the sockets in it.
     above = Path(tempfile.mkdtemp(prefix="lab-"))
-    yield above / "state"
-    with lock.exclusive(above / "state"):
-        both.tear_down(above / "state")
-    shutil.rmtree(above)
+    try:
+        yield above / "state"
+    finally:  # also where a fixture fails in the middle: a lab that nobody knows of would be left
+        with lock.exclusive(above / "state"):
+            both.tear_down(above / "state")
+        shutil.rmtree(above)
 
 
 @pytest.fixture
