@@ -8,10 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,17 +47,25 @@ class BuiltRuntime:
 def built_runtime(shared: Path) -> Iterator[BuiltRuntime]:
     """Build the runtime below `shared`, or wait for the test worker that does; who leaves last removes it."""
     runtime = BuiltRuntime(shared / "built-runtime")
-    with (shared / "built-runtime.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not runtime.root.exists():
-            _build(runtime, shared / "built-runtime.new")
-        fcntl.flock(lock, fcntl.LOCK_SH)
+    # Two locks: who comes waits for who builds it or takes it away, and not for all who use it.
+    with (shared / "coming-and-going.lock").open("w") as door, (shared / "in-use.lock").open("w") as use:
+        with _held(door):
+            if not runtime.root.exists():
+                _build(runtime, shared / "built-runtime.new")
+            fcntl.flock(use, fcntl.LOCK_SH)
         yield runtime
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        shutil.rmtree(runtime.root)
+        with _held(door), suppress(BlockingIOError):
+            fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(runtime.root)
+
+
+@contextmanager
+def _held(lock: TextIO) -> Iterator[None]:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)
 
 
 def _build(runtime: BuiltRuntime, aside: Path) -> None:
