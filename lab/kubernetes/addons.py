@@ -58,7 +58,7 @@ def _release(layout: Layout, kubectl: Kubectl, name: str, values: dict[str, Any]
     file, folder = layout.config(f"{name}-values.json"), layout.data("helm")
     file.write_text(json.dumps(values, indent=1), encoding="utf-8")
     homes = [f"HELM_{each}_HOME={folder}" for each in ("CACHE", "CONFIG", "DATA")]
-    command = ["env", *homes, f"KUBECACHEDIR={folder}", str(binaries("helm") / "helm"), f"--kubeconfig={kubectl.kubeconfig}"]
+    command = ["env", *homes, str(binaries("helm") / "helm"), f"--kubeconfig={kubectl.kubeconfig}"]
     command += ["upgrade", "--install", name, str(binaries(name) / "charts"), f"--values={file}"]
     run([*command, f"--namespace={name}-system", "--create-namespace"], timeout_s=120)
 
