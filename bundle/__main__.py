@@ -61,7 +61,7 @@ def main() -> None:
     )
     parser.add_argument("--to", type=Path, default=_STATE / "bundle", metavar="DIR")
     parser.add_argument("--key", type=Path, default=_KEY, metavar="FILE")
-    parser.add_argument("--cpu", action="store_true", help="for hosts without a GPU: 1 GB instead of 3")
+    parser.add_argument("--cpu", action="store_true", help="hosts without a GPU: 0.7 GB instead of about 3")
     arguments = parser.parse_args()
     target = arguments.to.absolute()
     try:
