@@ -41,6 +41,7 @@ def write_unit(folder: Path, command: list[str]) -> Path:
     definition = folder / f"scenario-test-{os.getpid()}.service"
     variables = {
         "premises_root": str(folder),
+        "premises_manager": "systemd",
         "service_name": "test",
         "service_command": command,
         "service_definition": str(definition),

@@ -28,7 +28,8 @@ from stacks import scenario
 def build(settings):
     pulumi.CustomResource("aws:s3/bucket:Bucket", "backup", {{}})
 
-scenario._BUILDS["s3-local"] = build
+kind, _ = scenario._BUILDS["s3-local"]
+scenario._BUILDS["s3-local"] = (kind, build)
 pulumi.get_stack = lambda: "s3-local"
 runpy.run_path({str(ROOT / "__main__.py")!r}, run_name="__main__")
 """
