@@ -20,7 +20,7 @@ description:
 options:
   manager: {type: str, required: true, choices: [system, systemd, supervisor]}
   definition: {type: path, required: true, description: [The unit file or the supervisor configuration.]}
-  state: {type: str, required: true, choices: [running, stopped, reported]}
+  state: {type: str, required: true, choices: [running, stopped]}
   python: {type: path, description: [The interpreter that has supervisor, for O(state=running).]}
   restart: {type: bool, default: false}
   fingerprint: {type: str, description: [What the service should have been started with.]}
@@ -35,7 +35,7 @@ log: {type: list, elements: str, returned: always, description: [The last lines 
 _OPTIONS: dict[str, Any] = {
     "manager": {"type": "str", "required": True, "choices": ["system", "systemd", "supervisor"]},
     "definition": {"type": "path", "required": True},
-    "state": {"type": "str", "required": True, "choices": ["running", "stopped", "reported"]},
+    "state": {"type": "str", "required": True, "choices": ["running", "stopped"]},
     "python": {"type": "path"},
     "restart": {"type": "bool", "default": False},
     "fingerprint": {"type": "str"},
@@ -51,10 +51,8 @@ def _converge(wanted: Service, options: dict[str, Any], *, dry: bool) -> dict[st
         if changed and not dry:
             wanted.stop(options["stop_seconds"])
             wanted.start()
-    elif options["state"] == "stopped":
-        changed = running if dry else wanted.stop(options["stop_seconds"])
     else:
-        changed = False
+        changed = running if dry else wanted.stop(options["stop_seconds"])
     return {"changed": changed, "running": running, "log": wanted.log(20)}
 
 

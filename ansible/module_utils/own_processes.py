@@ -18,6 +18,7 @@ class Process:
     """One process: its command line, and its environment as it was when the process started."""
 
     pid: int
+    parent: int
     command: tuple[str, ...]
     environment: dict[str, str]
 
@@ -37,11 +38,12 @@ def own_processes() -> Iterator[Process]:
                 continue
             command = _fields(entry / "cmdline")
             environment = _fields(entry / "environ")
+            parent = _parent(int(entry.name))
         except OSError:  # it ended while we looked, or it does not let itself be read
             continue
         if command:
             pairs = (field.partition("=") for field in environment)
-            yield Process(int(entry.name), command, {name: value for name, _, value in pairs})
+            yield Process(int(entry.name), parent, command, {name: value for name, _, value in pairs})
 
 
 def end(find: Callable[[], list[Process]], *, patience: float) -> bool:
@@ -78,5 +80,9 @@ def _fields(path: Path) -> tuple[str, ...]:
 def _ancestors(pid: int) -> Iterator[int]:
     while pid:
         yield pid
-        # The second field, the name, may hold spaces and brackets: count from behind its last bracket.
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        pid = _parent(pid)
+
+
+def _parent(pid: int) -> int:
+    # The second field, the name, may hold spaces and brackets: count from behind its last bracket.
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

@@ -45,6 +45,13 @@ class Service(Protocol):
     def log(self, lines: int) -> list[str]:
         """Give the last lines of the service's output."""
 
+    @property
+    def log_place(self) -> str:
+        """Tell people where all of the output is."""
+
+    def processes(self) -> set[int]:
+        """Give the pid of what the manager started, without what that started in turn; there may be none."""
+
 
 def service(manager: str, definition: Path, python: str) -> Service:
     """Make the service of a definition; `python` runs supervisor and is unused under systemd."""
@@ -55,6 +62,11 @@ def service(manager: str, definition: Path, python: str) -> Service:
 
 def _workers(definition: Path) -> list[Process]:
     return [p for p in own_processes() if p.environment.get("SCENARIO_SERVICE") == str(definition)]
+
+
+def _started(definition: Path) -> set[int]:
+    workers = _workers(definition)
+    return {worker.pid for worker in workers if worker.parent not in {other.pid for other in workers}}
 
 
 def _fingerprint(definition: Path) -> str:
@@ -98,9 +110,22 @@ class Supervised:
         stopped = end(self._supervisors, patience=patience)
         return end(lambda: _workers(self.definition), patience=patience) or stopped
 
+    def processes(self) -> set[int]:
+        """See `Service`."""
+        return _started(self.definition)
+
+    @property
+    def log_place(self) -> str:
+        """See `Service`."""
+        return str(self._log)
+
+    @property
+    def _log(self) -> Path:
+        return self.definition.parent / "logs" / f"{self.definition.stem}.log"
+
     def log(self, lines: int) -> list[str]:
         """Give the end of the program's log file."""
-        path = self.definition.parent / "logs" / f"{self.definition.stem}.log"
+        path = self._log
         if not path.exists():
             return []
         with path.open("rb") as file:
@@ -144,6 +169,15 @@ class Systemd:
         self._systemctl("disable", self.definition.name, ok=(0, 1))
         self._systemctl("daemon-reload")
         return end(lambda: _workers(self.definition), patience=patience) or was_running
+
+    def processes(self) -> set[int]:
+        """See `Service`."""
+        return _started(self.definition)
+
+    @property
+    def log_place(self) -> str:
+        """See `Service`."""
+        return f"journalctl {self.scope} --unit {self.definition.name}"
 
     def log(self, lines: int) -> list[str]:
         """Give the end of the unit's journal."""
