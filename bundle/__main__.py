@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 
 from bundle import BundleError, cpu_only, packages
+from bundle.controller import add_controller
 from bundle.signing import sign, signing_key
 from bundle.wheels import REQUIREMENTS, ROOT, fetch, for_cpu
+from engine import EngineError
 from engine.cache import exclusive
 from engine.console import say
 
@@ -44,6 +46,8 @@ def collect(target: Path, private: Path, *, cpu: bool) -> Path:
     fetch(locks["foundation"], aside / "foundation")
     say("bundle: the balancer")
     packages.fetch(aside / "packages")
+    say("bundle: what the controller needs")
+    add_controller(aside)
     for name, lock in locks.items():
         (aside / "requirements" / f"{name}.lock").write_text(lock, encoding="utf-8")
     version = f"{sys.version_info.major}.{sys.version_info.minor}\n"
@@ -61,14 +65,14 @@ def main() -> None:
     )
     parser.add_argument("--to", type=Path, default=_STATE / "bundle", metavar="DIR")
     parser.add_argument("--key", type=Path, default=_KEY, metavar="FILE")
-    parser.add_argument("--cpu", action="store_true", help="hosts without a GPU: 0.7 GB instead of about 3")
+    parser.add_argument("--cpu", action="store_true", help="hosts without a GPU: 0.9 GB instead of about 3")
     arguments = parser.parse_args()
     target = arguments.to.absolute()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with exclusive(target.with_name(f"{target.name}.lock"), "making the bundle"):
             public = collect(target, arguments.key.absolute(), cpu=arguments.cpu)
-    except (BundleError, OSError) as error:
+    except (BundleError, EngineError, OSError) as error:
         sys.exit(f"make bundle: {error}")
     except KeyboardInterrupt:
         sys.exit("make bundle: interrupted; what was fetched is kept, and the next run goes on from there")

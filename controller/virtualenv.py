@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 from controller import ROOT, ControllerError
+from engine import EngineError
 from engine.cache import exclusive
 from engine.console import Progress, say
 from engine.registry import uv_environment
@@ -27,7 +28,8 @@ _UNFINISHED = VENV / ".unfinished"
 def ensure(wanted: str) -> None:
     """Make `.venv` hold the wanted set. A second call reads one file.
 
-    Raises ControllerError where Python cannot make environments or a package registry is out of reach.
+    Raises ControllerError where Python cannot make environments or a package registry is out of reach,
+    EngineError for a bundle that is not as it was signed.
     """
     held = _held()
     if held and held["digest"] == _digest(held["set"]) and SETS.index(held["set"]) >= SETS.index(wanted):
@@ -102,7 +104,7 @@ def main() -> None:
     """`python3 -m controller.virtualenv SET`."""
     try:
         ensure(sys.argv[1] if len(sys.argv) > 1 else SETS[0])
-    except ControllerError as error:
+    except (ControllerError, EngineError) as error:
         sys.exit(f"python: {error}")
 
 

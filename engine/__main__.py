@@ -1,4 +1,4 @@
-"""Print the folder that holds the Pulumi engine: from PATH, the cache, the official release, or a build.
+"""Print the folder that holds the Pulumi engine: from PATH, the cache, a bundle, a release, or a build.
 
 `python3 -m engine [--kubernetes HOME]`: with the option, the plugin for Kubernetes is there too, below HOME.
 """
@@ -12,24 +12,26 @@ from pathlib import Path
 
 from engine import PROGRAMS, VERSION, EngineError
 from engine.build import build
+from engine.bundled import take
 from engine.cache import cache_folder, exclusive, kept
 from engine.console import say
 from engine.download import download
 from engine.installed import intact, on_path
 from engine.plugins import install_kubernetes
 
-_MAKERS = {"download": download, "build": build}
+_MAKERS = {"bundle": take, "download": download, "build": build}
 
 
 def find_engine(source: str = "") -> Path:
     """Return the folder of the engine, making one where there is none.
 
-    `source` narrows the choice to "path", "download" or "build"; empty tries all of them in that
-    order, the cache before a download. Raises EngineError naming the remedy.
+    `source` narrows the choice to "path", "bundle", "download" or "build"; empty tries all of them in that
+    order, the cache after PATH; where `BUNDLE` names a bundle, nothing after that. Raises EngineError naming
+    the remedy.
     """
     if source not in {"", "path", *_MAKERS}:
         raise EngineError(
-            f"ENGINE_SOURCE={source}: not known", remedy="use path, download, build, or leave it empty"
+            f"ENGINE_SOURCE={source}: not known", remedy=f"use path, {', '.join(_MAKERS)}, or leave it empty"
         )
     if source in {"", "path"} and (found := on_path()):
         say(f"engine: {found / 'pulumi'}, found on PATH")
@@ -38,9 +40,21 @@ def find_engine(source: str = "") -> Path:
         raise EngineError(
             f"no pulumi {VERSION} or newer on PATH", remedy="install it, or leave ENGINE_SOURCE empty"
         )
+    return kept_engine(source)
+
+
+def kept_engine(source: str = "") -> Path:
+    """Return the folder of the engine in the cache, of the release that `engine.VERSION` names.
+
+    Raises EngineError naming the remedy.
+    """
     makers = [source] if source else list(_MAKERS)
     with exclusive(cache_folder() / "lock", "making the engine"):
-        return _from_cache(makers) or _made(makers)
+        if found := _from_cache(makers):
+            return found
+        if not source:  # who names a bundle has no way out, and wants nothing that is not in it
+            makers = ["bundle"] if os.environ.get("BUNDLE") else ["download", "build"]
+        return _made(makers)
 
 
 def _from_cache(makers: list[str]) -> Path | None:

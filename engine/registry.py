@@ -1,4 +1,4 @@
-"""Which Python package registry: uv is told what pip is configured for, as it does not read pip's files."""
+"""Where Python packages come from: uv is told what pip is configured for, as it does not read pip's files."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ import os
 import subprocess
 import sys
 
+from engine.bundled import bundle
+
 
 def uv_environment() -> dict[str, str]:
-    """Return the environment to run uv in, whatever virtual environment is active."""
+    """Return the environment to run uv and pip in, whatever virtual environment is active.
+
+    With a bundle they take packages from there alone. Raises EngineError where that is not as it was signed.
+    """
     environment = {**os.environ, "UV_NO_PROGRESS": "1"}
     environment.pop("VIRTUAL_ENV", None)
+    if part := bundle():
+        wheels = str(part / "wheels")
+        return environment | {
+            f"{tool}_{name}": value
+            for tool in ("PIP", "UV")
+            for name, value in (("NO_INDEX", "1"), ("FIND_LINKS", wheels))
+        }
     if "UV_DEFAULT_INDEX" not in environment and (index := _pip_index()):
         environment["UV_DEFAULT_INDEX"] = index
     return environment

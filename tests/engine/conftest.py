@@ -17,7 +17,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     # Go's own cache stays the user's: what a real build takes minutes for was compiled before.
     monkeypatch.setenv("GOCACHE", os.environ.get("GOCACHE", str(users / "go-build")))
-    for name in ("ENGINE_SOURCE", "ENGINE_MIRROR"):
+    for name in ("ENGINE_SOURCE", "ENGINE_MIRROR", "BUNDLE", "BUNDLE_KEY"):
         monkeypatch.delenv(name, raising=False)
     kept = [p for p in os.environ["PATH"].split(os.pathsep) if not (Path(p) / "pulumi").exists()]
     monkeypatch.setenv("PATH", os.pathsep.join(kept))
