@@ -42,11 +42,8 @@ def _given(release: ReleaseFile | ReleaseUrl | ReleaseOfStack) -> dict[str, pulu
     """Return the release, where it is, and the key that it is verified with."""
     if isinstance(release, ReleaseOfStack):
         other = pulumi.StackReference("release", stack_name=release.stack)
-        return {
-            "id": other.require_output("release"),
-            "key": other.require_output("verification_key"),
-            "path": other.require_output("release_path"),
-        }
+        names = {"id": "release", "key": "verification_key", "path": "release_path"}
+        return {part: _handed_out(other, release.stack, name) for part, name in names.items()}
     key = read_local(STACK, "release.verification_key", release.verification_key)
     if isinstance(release, ReleaseFile):
         path = Path(release.path).absolute()
@@ -55,3 +52,18 @@ def _given(release: ReleaseFile | ReleaseUrl | ReleaseOfStack) -> dict[str, pulu
             raise PremisesError(message)
         return {"id": release.id, "key": key, "path": str(path)}
     return {"id": release.id, "key": key, "url": release.url}
+
+
+def _handed_out(other: pulumi.StackReference, stack: str, name: str) -> pulumi.Output[str]:
+    """Return an output of another stack. Without it the program ends in one line: `pulumi.RunError`."""
+
+    def there(value: str | None) -> str:
+        if value:
+            return value
+        message = (
+            f"stacks/Pulumi.{STACK}.yaml: release: stack {stack} hands out no release (no output {name!r}); "
+            "bring it up, s3-local with release.export in its own file, or name a release by file or url"
+        )
+        raise pulumi.RunError(message)
+
+    return other.get_output(name).apply(there)

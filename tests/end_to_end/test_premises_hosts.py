@@ -6,13 +6,16 @@ One host trains (`s3-local`); two others serve what it released behind one endpo
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
+import os
 import ssl
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -249,12 +252,29 @@ def test_a_release_is_rolled_out_host_by_host_and_a_broken_one_goes_no_further(
     broken = signed(tmp_path / "broken", tiny_checkpoint, broken=True)
     before = site.serves.outputs()["release"]
     try:
-        roll_out(site, before, following, broken)
+        with offered(Path(following.pop("path"))) as url:
+            roll_out(site, before, following | {"kind": "url", "url": url}, broken)
     finally:  # whatever became of it, the other tests meet what they expect
         settings(site.serves, release=OF_THE_OTHER_STACK, serving=SERVING)
         site.serves.pulumi("up", "--yes", "--skip-preview")
     with client(site.serves) as http:
         assert http.get("/readyz").headers["x-release"] == before
+
+
+@contextlib.contextmanager
+def offered(release: Path) -> Iterator[str]:
+    """Offer a release on the controller's loopback as an archive; gives its address."""
+    archive = release.with_suffix(".tar")
+    subprocess.run(["tar", "--create", "--file", archive, "--directory", release, "."], check=True)
+    files = functools.partial(SimpleHTTPRequestHandler, directory=archive.parent)
+    with ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/{archive.name}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def roll_out(site: Site, before: str, following: dict[str, str], broken: dict[str, str]) -> None:
@@ -275,6 +295,30 @@ def roll_out(site: Site, before: str, following: dict[str, str], broken: dict[st
     assert load.releases == {following["id"]}
     assert site.on(2, "systemctl show --property=MainPID --value 'inference-*.service'") == untouched
     assert "it ended 3 times before it was ready" in said
+
+
+def test_a_controller_without_a_network_takes_engine_and_packages_from_the_bundle(
+    site: Site, tmp_path: Path
+) -> None:
+    (tmp_path / "behind").mkdir()
+    behind = make_clone(tmp_path / "behind")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path / "home"),
+        "BUNDLE": str(site.trains.path / ".state" / "bundle"),
+        "BUNDLE_KEY": str(site.trains.path / ".state" / "bundle-key" / "bundle-verification.pem"),
+    }
+    shell = 'eval "$(make -s env)" && pulumi version && python -c "import pulumi, ansible_runner"'
+    done = subprocess.run(
+        ["unshare", "--net", "bash", "-euc", shell],
+        cwd=behind.path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "(bundle)" in done.stderr
+    assert done.stdout.startswith("v3.")
 
 
 def test_nothing_left_the_premises(site: Site) -> None:

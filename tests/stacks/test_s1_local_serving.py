@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+import pulumi
 import pytest
 
 from components.premises.errors import PremisesError
@@ -76,3 +77,18 @@ def test_a_bundle_needs_a_key_and_must_be_one(tmp_path: Path) -> None:
         build(config(release=release) | bundle)
     with pytest.raises(PremisesError, match="holds no bundle; run make bundle"):
         build(config(release=release) | bundle | {"premises:bundleKey": str(key)})
+
+
+def test_a_stack_that_hands_out_no_release_is_named_with_the_remedy() -> None:
+    class Unexported:
+        """What a reference to a stack without such an output answers."""
+
+        def get_output(self, _name: str) -> pulumi.Output[Any]:
+            return pulumi.Output.from_input(None)
+
+    async def ask() -> None:
+        reference: Any = Unexported()
+        await s1_local_serving._handed_out(reference, "s3-local", "release_path").future()
+
+    with pytest.raises(pulumi.RunError, match=r"stack s3-local hands out no release .*release\.export"):
+        asyncio.run(ask())
