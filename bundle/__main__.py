@@ -44,6 +44,8 @@ def collect(target: Path, private: Path, *, cpu: bool) -> Path:
     fetch(locks["foundation"], aside / "foundation")
     say("bundle: the balancer")
     packages.fetch(aside / "packages")
+    say("bundle: Debian packages for the hosts themselves")
+    packages.fetch_for_hosts(aside / "hosts")
     for name, lock in locks.items():
         (aside / "requirements" / f"{name}.lock").write_text(lock, encoding="utf-8")
     version = f"{sys.version_info.major}.{sys.version_info.minor}\n"
