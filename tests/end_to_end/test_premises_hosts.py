@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from lab.premises.host import Host
     from tests.end_to_end.conftest import Clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
@@ -39,6 +40,14 @@ def site(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Ite
     """Both stacks up on three hosts; at the end both are removed, and the hosts are as they were."""
     with deployed(tmp_path_factory.mktemp("hosts"), tiny_checkpoint) as site:
         yield site
+
+
+@pytest.fixture(scope="module")
+def watched(site: Site) -> Host:
+    """The first of the closed hosts; the router counts what it sends."""
+    host = site.premises.hosts[1]
+    watch(host, site.premises.space)
+    return host
 
 
 def test_what_one_host_trained_two_others_serve_behind_one_endpoint(site: Site) -> None:
@@ -87,9 +96,7 @@ def test_the_hosts_are_closed_first_and_admitted_before_they_serve(site: Site) -
         assert needed[name] == {before}
     assert "validation" in needed["serving"]
     told = set(found["hosts"]["inputs"]["variables"])
-    assert not told & {"release_given", "release_name", "tls_certificate"}, (
-        "another release is none of theirs"
-    )
+    assert not told & {"release_given", "release_name"}, "another release is no reason to touch them"
     admission = site.serves.outputs()["admission"]
     assert set(admission) == {"premises-2", "premises-3"}
     for verdict in admission.values():
@@ -99,11 +106,24 @@ def test_the_hosts_are_closed_first_and_admitted_before_they_serve(site: Site) -
         assert 0.001 < device["matmul_tflops"] < 1000
 
 
-def test_nothing_goes_out_or_comes_in_but_what_is_listed(site: Site) -> None:
-    host, space = site.premises.hosts[1], site.premises.space
-    watch(host, space)
+def test_a_host_below_the_floor_is_not_admitted_and_named(site: Site) -> None:
+    file = site.serves.path / "ansible" / "inventory" / f"{site.serves.stack}.yml"
+    written = file.read_text()
+    file.write_text(written.replace("gpu_validation_cpu_gflops: 0.01", "gpu_validation_cpu_gflops: 1000000"))
+    try:
+        up = site.serves.pulumi("up", "--yes", "--skip-preview", "--target", "**::validation", check=False)
+    finally:
+        file.write_text(written)
+    assert up.returncode
+    said = " ".join(up.stdout.split())
+    for name in ("premises-2", "premises-3"):
+        assert re.search(rf"{name} is not admitted to inference: CPU 0: matmul \S+ TFLOP/s, floor", said)
+
+
+def test_nothing_goes_out_or_comes_in_but_what_is_listed(site: Site, watched: Host) -> None:
+    space = site.premises.space
     before = at_the_router(space)
-    tried = try_all(host)
+    tried = try_all(watched)
     assert len(tried) == 9
     assert "went through" not in tried.values(), tried
     assert at_the_router(space) == before, tried
@@ -114,12 +134,12 @@ def test_nothing_goes_out_or_comes_in_but_what_is_listed(site: Site) -> None:
             socket.create_connection((site.premises.hosts[number].address, 8443), timeout=2)
 
 
-def test_rules_units_and_services_that_somebody_changed_show_in_refresh_and_are_mended(site: Site) -> None:
-    space, router = site.premises.space, site.premises.addresses.router
-    rules, ping = (
-        "sudo nft --stateless list ruleset",
-        f"ping -c1 -W2 {router} >/dev/null && echo through; true",
-    )
+def test_rules_units_and_services_that_somebody_changed_show_in_refresh_and_are_mended(
+    site: Site, watched: Host
+) -> None:
+    space, router = site.premises.space, watched.addresses.router
+    rules = "sudo nft --stateless list ruleset"
+    ping = f"ping -c1 -W2 {router} >/dev/null && echo through; true"
     stopped = {
         1: ("prometheus", site.unit(1, "balancer")),
         2: ("prometheus-node-exporter", site.unit(2, "inference")),
@@ -133,7 +153,7 @@ def test_rules_units_and_services_that_somebody_changed_show_in_refresh_and_are_
         site.on(number, f"sudo systemctl stop {' '.join(units)}")
 
     shown = site.serves.pulumi("refresh", "--preview-only", "--diff").stdout
-    drift = set(re.findall(r"\+?\s*\[\d+\]: \"(.*?)(?: \([^)]*\))?\"", shown))
+    drift = set(re.findall(r'\[\d+\]: "(\w+ : .*?)(?: \(.*\))?"', shown))
     assert drift == {
         "egress : Load the rules",
         "egress : Write the unit that loads them at boot",
