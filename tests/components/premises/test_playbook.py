@@ -22,7 +22,7 @@ def test_hosts_are_told_the_same_on_an_update_and_on_a_refresh(monkeypatch: pyte
         return Report(playbook=run.playbook)
 
     monkeypatch.setattr(playbook, "run_playbook", note)
-    monkeypatch.setattr(playbook, "end_with_engine", lambda: None)
+    monkeypatch.setattr(playbook, "_settle_in", lambda: None)
     provider, where = playbook.PlaybookProvider(), {"playbook": "serve.yml", "inventory": "i.yml"}
     engine = {"weights": "fp32", "compile": "off", "threads": 1.0, "steps": [{"b": 2.0, "a": 0.5}]}
     provider.create({**where, "variables": {"serving": {"port": 8443.0, "engine": engine}}})
