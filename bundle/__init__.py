@@ -6,6 +6,7 @@
     foundation/                  the default foundation model, as its package carries it
     packages/                    haproxy for hosts without it, as the distribution packs it
     controller/                  the Pulumi engine, and every package of requirements/control.lock, and uv
+    hosts/                       what roles install on hosts, and the distribution's release that it is for
 
 It goes to hosts by Ansible, which verifies it first (`ansible/roles/bundle`); the controller takes its own
 part by `make up BUNDLE=…` (`engine/bundled.py`).

@@ -48,6 +48,8 @@ def collect(target: Path, private: Path, *, cpu: bool) -> Path:
     packages.fetch(aside / "packages")
     say("bundle: what the controller needs")
     add_controller(aside)
+    say("bundle: Debian packages for the hosts themselves")
+    packages.fetch_for_hosts(aside / "hosts")
     for name, lock in locks.items():
         (aside / "requirements" / f"{name}.lock").write_text(lock, encoding="utf-8")
     version = f"{sys.version_info.major}.{sys.version_info.minor}\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from components.premises.hosts import Inventory
-    from stacks.sections import Balancer, Premises, Serving
+    from stacks.premises import Premises
+    from stacks.sections import Balancer, Serving
 
 _SUMS = "SHA256SUMS"
 
@@ -32,10 +33,11 @@ class Deployment:
     inventory: Inventory
     variables: Mapping[str, pulumi.Input[Any]]
     preview_check: bool
+    bundle: Mapping[str, str] = field(default_factory=dict)
 
     def playbook(self, name: str, **arguments: Any) -> PlaybookArgs:
         """Return the arguments of `ansible/<name>.yml` on these hosts; `variables` win over the common."""
-        variables = {**self.variables, **arguments.pop("variables", {})}
+        variables = {**self.variables, **self.bundle, **arguments.pop("variables", {})}
         return PlaybookArgs(
             playbook=f"ansible/{name}.yml", inventory=self.inventory, variables=variables, **arguments
         )
@@ -53,19 +55,21 @@ def deployment(
     common = dict(variables)
     if premises.root:
         common["scenario_root"] = root_folder(stack, premises.root, inventory)
-    if premises.bundle:
-        common |= _bundle(stack, premises)
     return Deployment(
-        stack=stack, inventory=inventory, variables=common, preview_check=premises.preview_check
+        stack=stack,
+        inventory=inventory,
+        variables=common,
+        preview_check=premises.preview_check,
+        bundle=_bundle(stack, premises) if premises.bundle else {},
     )
 
 
-def provide_runtime(on: Deployment, preflight: Playbook) -> Playbook:
-    """Declare the model package on every host; its removal takes everything else along."""
+def provide_runtime(on: Deployment, *, after: Playbook) -> Playbook:
+    """Declare the model package on every host; its removal takes along all but what was done to the hosts."""
     arguments = on.playbook(
         "runtime", teardown="ansible/reset.yml", uses_package=True, preview_check=on.preview_check
     )
-    return Playbook("runtime", arguments, pulumi.ResourceOptions(depends_on=[preflight]))
+    return Playbook("runtime", arguments, pulumi.ResourceOptions(depends_on=[after]))
 
 
 def serve(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -83,6 +84,8 @@ class PlacementError(Exception):
 _PREMISES_TYPES = frozenset({"pulumi:pulumi:Stack", "pulumi:providers:pulumi-python"})
 _STACK_REFERENCE = "pulumi:pulumi:StackReference"
 _PREMISES_MODULES = ("pulumi-python:dynamic/premises:", "pulumi-python:dynamic/credentials:")
+# RFC 1918 and RFC 4193. Not link-local ones: clouds have their metadata there.
+_PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
 def placement_of(stack: str) -> Placement:
@@ -139,6 +142,34 @@ def refuse_namespaces(stack: str, namespaces: set[str]) -> None:
             f"{', '.join(_with_cloud())}"
         )
         raise PlacementError(message)
+
+
+def refuse_destinations(stack: str, destinations: Mapping[str, str]) -> None:
+    """Refuse that hosts may call what is not on the premises, in a scenario whose data stays there.
+
+    Args:
+        stack: the scenario's name.
+        destinations: addresses and networks, by the part of `premises:egress` that names them.
+
+    Raises:
+        PlacementError: one of them is not, or not wholly, private.
+
+    """
+    public = [f"premises:egress.{key} is {to}" for key, to in destinations.items() if not _private(to)]
+    if public and placement_of(stack).data is Place.PREMISES:
+        message = (
+            f"stacks/Pulumi.{stack}.yaml: {', '.join(public)}: {stack} keeps its data on the premises, so "
+            f"its hosts may call private addresses alone ({', '.join(_PRIVATE)}); name a server on the "
+            f"premises, such as a mirror, or use a scenario with a cloud: {', '.join(_with_cloud())}"
+        )
+        raise PlacementError(message)
+
+
+def _private(text: str) -> bool:
+    """Whether all of a network is for private use. That it lies in the same building nobody can tell."""
+    asked = ipaddress.ip_network(text)
+    private = [ipaddress.ip_network(each) for each in _PRIVATE]
+    return any(asked.version == each.version and asked.subnet_of(each) for each in private)  # type: ignore[arg-type]
 
 
 def _with_cloud() -> list[str]:

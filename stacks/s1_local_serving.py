@@ -10,6 +10,7 @@ import pulumi
 from components.premises.errors import PremisesError
 from components.premises.hosts import read_inventory
 from components.premises.playbook import Playbook
+from stacks.managed_hosts import admit_hosts, prepare_hosts
 from stacks.on_premises import deployment, provide_runtime, read_local, serve
 from stacks.sections import ReleaseFile, ReleaseOfStack
 
@@ -34,8 +35,9 @@ def build(settings: ServingSettings) -> dict[str, Any]:
     on = deployment(STACK, settings.premises, inventory, variables)
     checked = {"serving": settings.serving.model_dump(exclude_none=True)}
     preflight = Playbook("preflight", on.playbook("preflight_serving", variables=checked))
-    runtime = provide_runtime(on, preflight)
-    return serve(on, settings.serving, settings.balancer, release=release, depends_on=[runtime])
+    hosts = prepare_hosts(on, settings.premises, settings.serving, settings.balancer, preflight=preflight)
+    ready, admission = admit_hosts(on, settings.premises, runtime=provide_runtime(on, after=hosts))
+    return serve(on, settings.serving, settings.balancer, release=release, depends_on=[ready]) | admission
 
 
 def _given(release: ReleaseFile | ReleaseUrl | ReleaseOfStack) -> dict[str, pulumi.Input[str]]:

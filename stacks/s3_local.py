@@ -10,6 +10,7 @@ import pulumi
 from components.premises.hosts import read_inventory
 from components.premises.playbook import Playbook
 from components.premises.training_run import TrainingRun, TrainingRunArgs
+from stacks.managed_hosts import admit_hosts, prepare_hosts
 from stacks.on_premises import deployment, provide_runtime, serve
 
 if TYPE_CHECKING:
@@ -38,22 +39,23 @@ def build(settings: LocalSettings) -> dict[str, Any]:
     variables = {name: value for name, value in asked.items() if name != "data"}
     variables |= {"training_data": asked["data"], "serving": settings.serving.model_dump(exclude_none=True)}
     preflight = Playbook("preflight", on.playbook("preflight", variables=variables))
-    runtime = provide_runtime(on, preflight)
+    hosts = prepare_hosts(on, settings.premises, settings.serving, settings.balancer, preflight=preflight)
+    ready, admission = admit_hosts(on, settings.premises, runtime=provide_runtime(on, after=hosts))
     training = TrainingRun(
         "training",
         TrainingRunArgs(
             playbook=on.playbook("train", uses_package=True, preview_check=on.preview_check), **asked
         ),
-        pulumi.ResourceOptions(depends_on=[runtime]),
+        pulumi.ResourceOptions(depends_on=[ready]),
     )
     outputs = serve(
         on,
         settings.serving,
         settings.balancer,
         release=training.release,
-        depends_on=[runtime, training],
+        depends_on=[ready, training],
     )
-    outputs["evaluation"] = training.evaluation
+    outputs |= {"evaluation": training.evaluation, **admission}
     if settings.release.export:
         outputs |= _hand_out(on, settings.release.export, training)
     return outputs

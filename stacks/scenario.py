@@ -8,7 +8,13 @@ import pulumi
 
 from components.premises.errors import PremisesError
 from stacks import s1_local_serving, s3_local
-from stacks.placement import PlacementError, placement_of, refuse_namespaces, refuse_resource
+from stacks.placement import (
+    PlacementError,
+    placement_of,
+    refuse_destinations,
+    refuse_namespaces,
+    refuse_resource,
+)
 from stacks.settings import LocalSettings, ServingSettings, SettingsError, read_settings
 
 if TYPE_CHECKING:
@@ -35,6 +41,8 @@ def build(stack: str, config: Mapping[str, str], secret_keys: Collection[str]) -
         refuse_namespaces(stack, {key.partition(":")[0] for key in config})
         kind, declare = _BUILDS[stack]
         settings = read_settings(kind, stack, config, secret_keys)
+        if settings.premises.egress:
+            refuse_destinations(stack, settings.premises.egress.destinations())
         pulumi.runtime.register_stack_transformation(lambda args: _refuse(stack, args))
         return declare(settings)
     except (PlacementError, SettingsError, PremisesError) as error:

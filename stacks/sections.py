@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from pydantic_core import PydanticCustomError
 
 
-def _mistake(text: str) -> PydanticCustomError:
+def mistake(text: str) -> PydanticCustomError:
+    """Return what a validator raises, so that the user reads just this."""
     return PydanticCustomError("mistake", "{text}", {"text": text})
 
 
@@ -29,10 +30,10 @@ class Section(BaseModel):
             if key not in known:
                 nearest = difflib.get_close_matches(str(key), known, n=1)
                 hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(known)}"
-                raise _mistake(f"unknown key {key!r}; {hint}")
+                raise mistake(f"unknown key {key!r}; {hint}")
             if isinstance(value, bool):
-                # Pydantic would take true for 1. `previewCheck` arrives as text; no other key is a boolean.
-                raise _mistake(f"{key} should not be true or false; got {json.dumps(value)}")
+                # Pydantic would take true for 1. Those of `premises` that are arrive as text.
+                raise mistake(f"{key} should not be true or false; got {json.dumps(value)}")
         return values
 
     def as_variables(self) -> dict[str, Any]:
@@ -191,13 +192,3 @@ class Balancer(Section):
 
     host: Annotated[str, StringConstraints(min_length=1)] = "0.0.0.0"  # noqa: S104 it is there for others
     port: Annotated[int, Field(ge=1, le=65535)] = 9443
-
-
-class Premises(Section):
-    """Which hosts, and what may be done to them when."""
-
-    inventory: Annotated[str, StringConstraints(min_length=1)] = "ansible/inventory/localhost.yml"
-    root: Annotated[str, StringConstraints(min_length=1)] | None = None
-    bundle: LocalPath | None = None
-    bundle_key: LocalPath | None = Field(default=None, alias="bundleKey")
-    preview_check: bool = Field(default=False, alias="previewCheck")

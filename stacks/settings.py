@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 
+from stacks.premises import Premises
 from stacks.sections import (
     Balancer,
     DataPath,
@@ -14,7 +15,6 @@ from stacks.sections import (
     Gate,
     PackagedData,
     PackagedFoundation,
-    Premises,
     Recipe,
     Release,
     ReleaseFile,
@@ -113,7 +113,7 @@ def _line(detail: ErrorDetails) -> str:
     parts = [part for index, part in enumerate(parts) if not (index == 1 and part in tags)]
     path = ".".join(parts)
     if parts[:1] == ["premises"]:
-        path = ":".join(["premises", *parts[1:]]).rstrip(":")
+        path = f"premises:{'.'.join(parts[1:])}".rstrip(":")
     message = detail["msg"].replace(
         "String should match pattern '^(/|~/)'", "must be an absolute path on the hosts"
     )

@@ -38,6 +38,7 @@ INFRASTRUCTURE = ("pulumi", "ansible_runner", "ansible", "components", "stacks",
     [
         ("model/scenario_model", INFRASTRUCTURE),
         ("stacks/sections.py", (*TORCH, "pulumi", "components", "stacks")),
+        ("stacks/premises.py", (*TORCH, "pulumi", "components", "stacks.placement", "stacks.scenario")),
         ("stacks/settings.py", (*TORCH, "pulumi", "components", "stacks.placement", "stacks.scenario")),
         ("stacks/placement.py", (*TORCH, "pulumi", "components")),
         ("components", (*TORCH, "stacks", "controller", "engine", "__main__")),

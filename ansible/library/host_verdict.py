@@ -25,11 +25,17 @@ author: [model-deployment-scenarios]
 """
 RETURN = r"""
 failures: {type: list, elements: str, returned: always, description: [Empty: the host is fit.]}
-summary: {type: str, returned: always, description: [What was reached, in one line.]}
+reached:
+  type: list
+  elements: dict
+  returned: always
+  description: [What each device reached, in TFLOP/s and GB/s, to three digits.]
+summary: {type: str, returned: always, description: [The same in one line.]}
 """
 
 # Errors of the program that runs, not of the hardware: NVIDIA, "XID Errors", the table of causes.
 _OF_PROGRAMS = frozenset({13, 31, 43, 45, 68, 69})
+_FIGURES = ("matmul_tflops", "memory_gb_s")
 _COUNTERS = ("uncorrected memory errors", "row remapping that waits for a reset", "row remapping that failed")
 
 
@@ -104,11 +110,15 @@ def main() -> None:
         "kernel_log": {"type": "str", "default": ""},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    reached = "; ".join(
-        f"{each['name']}: {float(each['matmul_tflops']):.3g} TFLOP/s, {float(each['memory_gb_s']):.3g} GB/s"
+    reached = [
+        {"name": each["name"]} | {key: float(f"{float(each[key]):.3g}") for key in _FIGURES}
         for each in module.params["devices"]
+    ]
+    summary = "; ".join(
+        f"{each['name']}: {each['matmul_tflops']:.3g} TFLOP/s, {each['memory_gb_s']:.3g} GB/s"
+        for each in reached
     )
-    module.exit_json(changed=False, failures=judge(module.params), summary=reached)
+    module.exit_json(changed=False, failures=judge(module.params), reached=reached, summary=summary)
 
 
 if __name__ == "__main__":

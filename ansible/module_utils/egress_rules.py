@@ -33,7 +33,7 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Who may call this host, and whom it may call."""
+    """Who may call this host, and whom it may call; clients may call nothing where `serving_port` is 0."""
 
     controllers: list[Network]
     ssh_port: int = 22
@@ -122,6 +122,8 @@ def _chain(name: str, lines: list[str]) -> str:
 def _inward(policy: Policy) -> list[str]:
     lines = [f"{match} tcp dport {policy.ssh_port} accept" for match in _groups("saddr", policy.controllers)]
     lines += [f"{match} accept" for match in _groups("saddr", policy.peers)]
+    if not policy.serving_port:
+        return lines
     return lines + [
         f"{match} tcp dport {policy.serving_port} accept" for match in _groups("saddr", policy.clients)
     ]

@@ -134,7 +134,7 @@ class PlaybookProvider(ResourceProvider):
                 root=Path.cwd(),
                 playbook=props["playbook"],
                 inventory=props["inventory"],
-                variables=_with_integers(self.variables(props)),
+                variables=_as_written(self.variables(props)),
                 secrets=props.get("secrets") or {},
                 check=check,
             )
@@ -216,10 +216,14 @@ def _has_unknowns(value: object) -> bool:
     return bool(value == rpc.UNKNOWN)
 
 
-def _with_integers(value: Any) -> Any:
-    """Turn whole floats back into integers: Pulumi carries every number as a float."""
+def _as_written(value: Any) -> Any:
+    """Turn whole floats back into integers, and put keys in order.
+
+    Pulumi carries every number as a float, and hands mappings over in another order when they come from its
+    state: roles that take digests of what they are told would see a change.
+    """
     if isinstance(value, dict):
-        return {key: _with_integers(item) for key, item in value.items()}
+        return {key: _as_written(item) for key, item in sorted(value.items())}
     if isinstance(value, list):
-        return [_with_integers(item) for item in value]
+        return [_as_written(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

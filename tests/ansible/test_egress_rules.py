@@ -6,9 +6,11 @@ import importlib
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
+import jinja2
 import pytest
+import yaml
 
-import tests.ansible.conftest  # noqa: F401  makes our module_utils importable
+from tests.ansible.conftest import PLAYBOOKS  # which makes our module_utils importable
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -92,3 +94,36 @@ def test_the_metadata_address_is_refused_before_anything_is_allowed(egress: Modu
 def test_networks_that_overlap_are_one(egress: ModuleType) -> None:
     policy = egress.Policy(controllers=[ip_network("10.1.0.0/24"), ip_network("10.1.0.7")])
     assert "ip saddr { 10.1.0.0/24 } tcp dport 22 accept" in egress.rules(policy)
+
+
+def test_clients_may_call_one_port_or_none(egress: ModuleType) -> None:
+    clients = [ip_network("10.0.0.0/8")]
+    open_to_them = "ip saddr { 10.0.0.0/8 } tcp dport"
+    assert f"{open_to_them} 9443 accept" in egress.rules(
+        egress.Policy(controllers=[], clients=clients, serving_port=9443)
+    )
+    assert open_to_them not in egress.rules(egress.Policy(controllers=[], clients=clients, serving_port=0))
+
+
+SERVING_ALONE = {"training": ["t"], "inference": ["s"]}
+BALANCED = SERVING_ALONE | {"balancer": ["b"]}
+
+
+@pytest.mark.parametrize(
+    ("host", "groups", "given", "port"),
+    [
+        ("s", SERVING_ALONE, {}, 8443),
+        ("s", SERVING_ALONE, {"serving": {"port": 8500}}, 8500),
+        ("t", SERVING_ALONE, {}, 0),
+        ("b", BALANCED, {}, 9443),
+        ("b", BALANCED, {"balancer": {"port": 443}, "serving": {"port": 8500}}, 443),
+        ("s", BALANCED, {"serving": {"port": 8500}}, 0),
+        ("x", {"premises": ["x"]}, {}, 8443),
+    ],
+)
+def test_the_port_for_clients_is_the_endpoints(
+    host: str, groups: dict[str, list[str]], given: dict[str, Any], port: int
+) -> None:
+    defaults = yaml.safe_load((PLAYBOOKS / "roles" / "egress" / "defaults" / "main.yml").read_text())
+    template = jinja2.Environment(autoescape=True).from_string(defaults["egress_serving_port"])
+    assert template.render(inventory_hostname=host, groups=groups, **given).strip() == str(port)

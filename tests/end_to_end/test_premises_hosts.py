@@ -1,162 +1,49 @@
 """Private AI on hosts of their own, by Pulumi: bare Debian hosts with systemd and no way out, in the lab.
 
-One host trains (`s3-local`); two others serve what it released behind one endpoint (`s1-local-serving`).
+One host trains (`s3-local`); two others, managed and closed, serve what it released behind one endpoint
+(`s1-local-serving`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import json
 import os
-import ssl
+import re
+import socket
 import subprocess
-import sys
-import threading
 import time
-from dataclasses import dataclass, field
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
-import httpx
 import pytest
-import yaml
 
-from lab import lock
-from lab.fixtures import a_folder
-from lab.premises.access import ssh
-from lab.premises.lifecycle import bring_up
 from lab.premises.wan import Wan
-from scenario_model.digests import tree_digest
-from scenario_model.release import keys
-from scenario_model.release.signature import sign_directory
-from tests.conftest import SHARING
-from tests.end_to_end.conftest import ROOT, Clone, make_clone
+from tests.ansible.hosts.watch import at_the_router, try_all, watch
+from tests.end_to_end.conftest import make_clone
+from tests.end_to_end.rollout import Load, offered, signed
+from tests.end_to_end.site import OF_THE_OTHER_STACK, SERVING, Site, client, deployed, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.premises.lifecycle import Premises
+    from lab.premises.host import Host
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
-
-# What a host keeps of its own accord: not files that a deployment made.
-_EPHEMERAL = ("/proc", "/sys", "/run", "/dev", "/tmp", "/var/log", "/var/tmp", "/home", "/var/lib/systemd")
-
-
-@dataclass
-class Site:
-    """Premises with both stacks; what each host had before."""
-
-    premises: Premises
-    trains: Clone
-    serves: Clone
-    before: dict[str, set[str]] = field(default_factory=dict)
-
-    def on(self, number: int, command: str) -> str:
-        host = self.premises.hosts[number]
-        return ssh(host.folder, host.address, command, timeout_s=60)
-
-    def files(self, number: int) -> set[str]:
-        """Every file of a host that is there to stay, and every user and unit by the file that it is in."""
-        pruned = " -o ".join(f"-path {folder}" for folder in _EPHEMERAL)
-        found = self.on(number, f"sudo find / \\( {pruned} \\) -prune -o -print; getent passwd; getent group")
-        return set(found.splitlines())
-
-
-def inventory(premises: Premises, groups: dict[str, list[int]]) -> dict[str, Any]:
-    """The lab's own inventory, in other groups, and with root by sudo."""
-    written = yaml.safe_load(premises.inventory.read_text())["premises"]
-    hosts = list(written["hosts"].items())
-    children = {
-        name: {"hosts": dict(hosts[number] for number in members)} for name, members in groups.items()
-    }
-    ours = {"ansible_become": True, "service_host_environment": SHARING}
-    return {"premises": {"children": children, "vars": {**written["vars"], **ours}}}
-
-
-def settings(clone: Clone, **values: Any) -> None:
-    """Write a stack's file anew, but for the salt that Pulumi keeps there."""
-    file = clone.path / "stacks" / f"Pulumi.{clone.stack}.yaml"
-    kept = {k: v for k, v in yaml.safe_load(file.read_text()).items() if k == "encryptionsalt"}
-    bundle = clone.path / ".state" / "bundle"
-    premises = {
-        "premises:inventory": f"ansible/inventory/{clone.stack}.yml",
-        "premises:bundle": str(bundle),
-        "premises:bundleKey": str(bundle.parent / "bundle-key" / "bundle-verification.pem"),
-    }
-    ours = {f"model-deployment-scenarios:{name}": value for name, value in values.items()}
-    file.write_text(yaml.safe_dump({**kept, "config": {**ours, **premises}}))
-
-
-OF_THE_OTHER_STACK = {"kind": "stack", "stack": "s3-local"}
-SERVING = {"host": "0.0.0.0", "engine": {"compile": "off", "weights": "fp32", "threads": 1}}
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Iterator[Site]:
     """Both stacks up on three hosts; at the end both are removed, and the hosts are as they were."""
-    trains = make_clone(tmp_path_factory.mktemp("hosts"))
-    serves = Clone(path=trains.path, port=trains.port, stack="s1-local-serving")
-    with a_folder() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAB_CLOUD", "none")
-        with lock.exclusive(folder):
-            premises = bring_up(folder, 3)
-        site = Site(premises, trains, serves)
-        prepare(site, tiny_checkpoint)
-        site.before = {host.name: site.files(number) for number, host in enumerate(premises.hosts)}
-        trains.run("make", "bundle", "CPU=yes")
-        try:
-            trains.said = trains.run("make", "up").stdout
-            serves.said = serves.run("make", "up", "STACK=s1-local-serving").stdout
-            yield site
-        finally:
-            serves.run("make", "down", "STACK=s1-local-serving")
-            trains.run("make", "down")
-        for number, host in enumerate(premises.hosts):
-            assert sorted(site.files(number) - site.before[host.name])[:40] == [], host.name
+    with deployed(tmp_path_factory.mktemp("hosts"), tiny_checkpoint) as site:
+        yield site
 
 
-def prepare(site: Site, checkpoint: Path) -> None:
-    """Inventories and settings; a tiny foundation model and data on the host that trains."""
-    for clone, groups in (
-        (site.trains, {"training": [0], "inference": [0]}),
-        (site.serves, {"inference": [1, 2], "balancer": [1]}),
-    ):
-        file = clone.path / "ansible" / "inventory" / f"{clone.stack}.yml"
-        file.write_text(yaml.safe_dump(inventory(site.premises, groups)))
-    texts = site.trains.path / "texts"
-    texts.mkdir()
-    for number in range(24):
-        text = f"Chapter {number}. " + "The quick brown fox jumps over the lazy dog. " * 12
-        (texts / f"{number:02}.txt").write_text(text)
-    for source, target in ((checkpoint, "/srv/foundation"), (texts, "/srv/texts")):
-        copy = ["-b", "-m", "ansible.builtin.copy", "-a", f"src={source}/ dest={target}/ mode=0755"]
-        program = str(Path(sys.executable).parent / "ansible")
-        command = [program, "-i", str(site.premises.inventory), "premises-1", *copy]
-        subprocess.run(command, cwd=ROOT / "ansible", check=True, capture_output=True)
-    settings(
-        site.trains,
-        foundation={"kind": "directory", "path": "/srv/foundation", "max_perplexity": 1e9},
-        data={"kind": "text", "path": "/srv/texts", "held_out": 0.4},
-        recipe={"method": "full", "max_steps": 6, "sequence_length": 128, "learning_rate": 0.01},
-        gate={"old_domain_margin": 1.0},
-        serving=SERVING,
-        release={"name": "assistant", "export": ".state/releases"},
-    )
-    settings(site.serves, release=OF_THE_OTHER_STACK, serving=SERVING)
-
-
-@contextlib.contextmanager
-def client(clone: Clone) -> Iterator[httpx.Client]:
-    """Speaks to the stack's endpoint, and trusts nothing but its CA."""
-    outputs = clone.outputs()
-    tls = ssl.create_default_context(cadata=outputs["ca_certificate"])
-    headers = {"Authorization": f"Bearer {outputs['api_key']}"}
-    base = outputs["endpoint"].removesuffix("/v1")
-    with httpx.Client(base_url=base, verify=tls, headers=headers, timeout=60) as http:
-        yield http
+@pytest.fixture(scope="module")
+def watched(site: Site) -> Host:
+    """The first of the closed hosts; the router counts what it sends."""
+    host = site.premises.hosts[1]
+    watch(host, site.premises.space)
+    return host
 
 
 def test_what_one_host_trained_two_others_serve_behind_one_endpoint(site: Site) -> None:
@@ -194,53 +81,94 @@ def test_services_are_protected_and_each_host_comes_back_by_itself(site: Site) -
             time.sleep(1)
 
 
-@dataclass
-class Load:
-    """Asks again and again, as clients do, until it is told to stop; keeps what was not answered."""
-
-    clone: Clone
-    releases: set[str] = field(default_factory=set)
-    answered: int = 0
-    failed: list[str] = field(default_factory=list)
-    _over: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._ask)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _ask(self) -> None:
-        body = {"model": "assistant", "prompt": "One, two,", "max_tokens": 4, "ignore_eos": True}
-        with client(self.clone) as http:
-            while not self._over.wait(0.2):
-                try:
-                    answer = http.post("/v1/completions", json=body)
-                    answer.raise_for_status()
-                    self.answered += 1
-                    self.releases.add(answer.headers["x-release"])
-                except httpx.HTTPError as error:
-                    self.failed.append(repr(error))
+def test_the_hosts_are_closed_first_and_admitted_before_they_serve(site: Site) -> None:
+    exported = json.loads(site.serves.pulumi("stack", "export").stdout)["deployment"]["resources"]
+    found = {each["urn"].rpartition("::")[2]: each for each in exported}
+    needed = {
+        name: {urn.rpartition("::")[2] for urn in each.get("dependencies", [])}
+        for name, each in found.items()
+    }
+    for name, before in (("hosts", "preflight"), ("runtime", "hosts"), ("validation", "runtime")):
+        assert needed[name] == {before}
+    assert "validation" in needed["serving"]
+    told = set(found["hosts"]["inputs"]["variables"])
+    assert not told & {"release_given", "release_name"}, "another release is no reason to touch them"
+    admission = site.serves.outputs()["admission"]
+    assert set(admission) == {"premises-2", "premises-3"}
+    for verdict in admission.values():
+        assert (verdict["admitted"], verdict["failures"]) == (True, [])
+        (device,) = verdict["devices"]
+        assert device["name"] == "CPU"
+        assert 0.001 < device["matmul_tflops"] < 1000
 
 
-def signed(folder: Path, model: Path, *, broken: bool = False) -> dict[str, str]:
-    """Sign a release of a model with a key of its own; return it as a setting."""
-    draft = folder / "assistant"
-    subprocess.run(["cp", "-r", model, draft], check=True)
-    if broken:
-        (draft / "config.json").write_text('{"model_type": "llama", "hidden_size": 7}')
-    evaluation = {"passed": True, "reasons": []}
-    (draft / "release.json").write_text(
-        json.dumps({"format": 1, "name": "assistant", "evaluation": evaluation, "note": folder.name})
-    )
-    digest = tree_digest(draft)
-    keys.create_pair(folder / "signing.pem", folder / "verification.pem")
-    sign_directory(draft, folder / "signing.pem")
-    key = str(folder / "verification.pem")
-    return {"kind": "file", "path": str(draft), "id": f"assistant@{digest}", "verification_key": key}
+def test_a_host_below_the_floor_is_not_admitted_and_named(site: Site) -> None:
+    file = site.serves.path / "ansible" / "inventory" / f"{site.serves.stack}.yml"
+    written = file.read_text()
+    file.write_text(written.replace("gpu_validation_cpu_gflops: 0.01", "gpu_validation_cpu_gflops: 1000000"))
+    try:
+        up = site.serves.pulumi("up", "--yes", "--skip-preview", "--target", "**::validation", check=False)
+    finally:
+        file.write_text(written)
+    assert up.returncode
+    said = " ".join(up.stdout.split())
+    for name in ("premises-2", "premises-3"):
+        assert re.search(rf"{name} is not admitted to inference: CPU 0: matmul \S+ TFLOP/s, floor", said)
+
+
+def test_nothing_goes_out_or_comes_in_but_what_is_listed(site: Site, watched: Host) -> None:
+    space = site.premises.space
+    before = at_the_router(space)
+    tried = try_all(watched)
+    assert len(tried) == 9
+    assert "went through" not in tried.values(), tried
+    assert at_the_router(space) == before, tried
+    with client(site.serves) as http:
+        assert http.get("/readyz").status_code == 200
+    for number in (1, 2):
+        with pytest.raises(OSError, match="timed out"):
+            socket.create_connection((site.premises.hosts[number].address, 8443), timeout=2)
+
+
+def test_rules_units_and_services_that_somebody_changed_show_in_refresh_and_are_mended(
+    site: Site, watched: Host
+) -> None:
+    space, router = site.premises.space, watched.addresses.router
+    rules = "sudo nft --stateless list ruleset"
+    ping = f"ping -c1 -W2 {router} >/dev/null && echo through; true"
+    stopped = {
+        1: ("prometheus", site.unit(1, "balancer")),
+        2: ("prometheus-node-exporter", site.unit(2, "inference")),
+    }
+    before, seen = site.on(1, rules), at_the_router(space)
+    site.on(1, f"sudo nft insert rule inet scenario_egress output ip daddr {router} accept")
+    assert site.on(1, ping) == "through\n"
+    assert at_the_router(space)["four"] == seen["four"] + 1, "what goes out is seen"
+    site.on(1, "echo '# by hand' | sudo tee -a /etc/systemd/system/scenario-egress.service >/dev/null")
+    for number, units in stopped.items():
+        site.on(number, f"sudo systemctl stop {' '.join(units)}")
+
+    shown = site.serves.pulumi("refresh", "--preview-only", "--diff").stdout
+    drift = set(re.findall(r'\[\d+\]: "(\w+ : .*?)(?: \(.*\))?"', shown))
+    assert drift == {
+        "egress : Load the rules",
+        "egress : Write the unit that loads them at boot",
+        "monitoring : Run Prometheus",
+        "monitoring : Run the exporters",
+        "service : Run balancer",
+        "service : Run inference",
+    }, shown[-6000:]
+    assert site.on(1, ping) == "through\n", "a preview mends nothing"
+
+    site.serves.pulumi("up", "--yes", "--skip-preview", "--refresh")
+    assert site.on(1, rules) == before
+    seen = at_the_router(space)
+    assert site.on(1, ping) == ""
+    assert at_the_router(space) == seen
+    assert "by hand" not in site.on(1, "cat /etc/systemd/system/scenario-egress.service")
+    for number, units in stopped.items():
+        assert site.on(number, f"systemctl is-active {' '.join(units)}").split() == ["active", "active"]
+    site.serves.pulumi("preview", "--expect-no-changes")
 
 
 def test_a_release_is_rolled_out_host_by_host_and_a_broken_one_goes_no_further(
@@ -259,22 +187,6 @@ def test_a_release_is_rolled_out_host_by_host_and_a_broken_one_goes_no_further(
         site.serves.pulumi("up", "--yes", "--skip-preview")
     with client(site.serves) as http:
         assert http.get("/readyz").headers["x-release"] == before
-
-
-@contextlib.contextmanager
-def offered(release: Path) -> Iterator[str]:
-    """Offer a release on the controller's loopback as an archive; gives its address."""
-    archive = release.with_suffix(".tar")
-    subprocess.run(["tar", "--create", "--file", archive, "--directory", release, "."], check=True)
-    files = functools.partial(SimpleHTTPRequestHandler, directory=archive.parent)
-    with ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/{archive.name}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def roll_out(site: Site, before: str, following: dict[str, str], broken: dict[str, str]) -> None:

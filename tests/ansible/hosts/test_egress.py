@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.premises.network import BRIDGE
 from lab.premises.wan import Wan
 from tests.ansible.hosts.conftest import on, succeeds_on, traces
+from tests.ansible.hosts.watch import at_the_router, try_all, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,47 +25,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-SIX = "2001:db8:9::1"
-ATTEMPTS = Path(__file__).with_name("attempts.py").read_text()
-
-
-def try_all(host: Host) -> dict[str, str]:
-    """Try every way out from a host; returns what became of each."""
-    targets = json.dumps([host.addresses.outside, SIX])
-    answer: dict[str, str] = json.loads(on(host, f"sudo python3 - '{targets}' <<'END'\n{ATTEMPTS}\nEND"))
-    return answer
-
-
-def at_the_router(site: Site) -> dict[str, int]:
-    """Packets of the first host that the router has seen, but for those to this machine; by IP version."""
-    told = json.loads(site.premises.space.run(["nft", "--json", "list", "table", "netdev", "probe"]))
-    return {
-        each["counter"]["name"]: each["counter"]["packets"] for each in told["nftables"] if "counter" in each
-    }
-
 
 @pytest.fixture(scope="module")
 def watched(site: Site) -> None:
-    """The router counts what the first host sends; the host has an IPv6 address, and a way to the router."""
-    host, space = site.hosts[0], site.premises.space
-    mac = json.loads(space.run(["ip", "-json", "link", "show", BRIDGE]))[0]["address"]
-    own = json.loads(on(host, "ip -json link show host0"))[0]["address"]
-    rules = f"""table netdev probe {{
-  counter four {{ }}
-  counter six {{ }}
-  chain seen {{
-    type filter hook ingress device "{BRIDGE}" priority 0;
-    ether saddr {own} ip saddr {host.address} ip daddr != {host.addresses.machine} counter name four
-    ether saddr {own} meta protocol ip6 counter name six
-  }}
-}}
-"""
-    space.run(["nft", "-f", "-"], stdin=rules)
-    on(
-        host,
-        "sudo ip -6 address replace 2001:db8:9::101/64 dev host0 nodad && "
-        f"sudo ip -6 neigh replace {SIX} lladdr {mac} dev host0",
-    )
+    """The router counts what the first host sends."""
+    watch(site.hosts[0], site.premises.space)
 
 
 @contextmanager
@@ -90,9 +54,9 @@ def a_mirror_outside(site: Site) -> Iterator[int]:
 def closed(site: Site, watched: None) -> Iterator[Host]:
     """The first host after the role, which was open before; a mirror is all that it may call."""
     host = site.hosts[0]
-    before = at_the_router(site)
+    before = at_the_router(site.premises.space)
     tried = try_all(host)
-    seen = {name: packets - before[name] for name, packets in at_the_router(site).items()}
+    seen = {name: packets - before[name] for name, packets in at_the_router(site.premises.space).items()}
     # Without the rules every one of these attempts is seen: the measurement measures something.
     assert seen["four"] >= 5, tried
     assert seen["six"] >= 2, tried
@@ -110,11 +74,11 @@ def closed(site: Site, watched: None) -> Iterator[Host]:
 
 
 def test_nothing_leaves_but_to_the_listed_mirror(closed: Host, site: Site) -> None:
-    before, wan = at_the_router(site), Wan(site.premises.space).capture()[closed.name]
+    before, wan = at_the_router(site.premises.space), Wan(site.premises.space).capture()[closed.name]
     tried = try_all(closed)
     assert "went through" not in tried.values(), tried
     assert len(tried) == 9
-    assert at_the_router(site) == before, tried
+    assert at_the_router(site.premises.space) == before, tried
     assert Wan(site.premises.space).capture()[closed.name] == wan
     url = f"http://{closed.addresses.outside}:8080/"
     fetch = f"python3 -c 'import urllib.request as r; r.urlopen(\"{url}\", timeout=5)'"
@@ -177,9 +141,9 @@ def test_a_connection_ends_with_its_permission(closed: Host, site: Site) -> None
     on(closed, "timeout 5 sh -c 'until sudo ss -tn state established | grep -q :8080; do sleep 0.1; done'")
     try:
         on(closed, "grep -v 8080 /etc/scenario-egress.nft | sudo nft -f -")
-        before = at_the_router(site)
+        before = at_the_router(site.premises.space)
         on(closed, "sudo systemctl stop try-connected")  # its farewell does not get out any more
-        assert at_the_router(site) == before
+        assert at_the_router(site.premises.space) == before
     finally:
         on(closed, "sudo systemctl reload scenario-egress")
 
@@ -191,9 +155,16 @@ def test_a_host_that_is_open_fails_its_validation(closed: Host, site: Site) -> N
     assert "packets to 127.0.0.1 leave this host" in " ".join(ran.output.split())
 
 
-def test_settings_that_would_lock_us_out_change_nothing(fresh: Host, site: Site) -> None:
+@pytest.mark.parametrize("becomes", [False, True], ids=["root by the play", "root by the inventory"])
+def test_settings_that_would_lock_us_out_change_nothing(fresh: Host, site: Site, *, becomes: bool) -> None:
     before = traces(fresh)
-    ran = site.play("egress", limit=fresh, succeeds=False, egress_controllers=["10.1.2.0/24"])
+    folder = site.premises.inventory.with_name("host_vars")
+    folder.mkdir()
+    (folder / f"{fresh.name}.yml").write_text(json.dumps({"ansible_become": True} if becomes else {}))
+    try:
+        ran = site.play("egress", limit=fresh, succeeds=False, egress_controllers=["10.1.2.0/24"])
+    finally:
+        shutil.rmtree(folder)
     assert ran.code
     assert f"it comes from {fresh.addresses.machine}, and egress_controllers is 10.1.2.0/24" in " ".join(
         ran.output.split()

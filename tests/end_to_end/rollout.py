@@ -1,0 +1,90 @@
+"""Releases made by hand, offered, and what clients see while one takes the place of another."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Self
+
+import httpx
+
+from scenario_model.digests import tree_digest
+from scenario_model.release import keys
+from scenario_model.release.signature import sign_directory
+from tests.end_to_end.site import client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.end_to_end.conftest import Clone
+
+
+@dataclass
+class Load:
+    """Asks again and again, as clients do, until it is told to stop; keeps what was not answered."""
+
+    clone: Clone
+    releases: set[str] = field(default_factory=set)
+    answered: int = 0
+    failed: list[str] = field(default_factory=list)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._ask)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        body = {"model": "assistant", "prompt": "One, two,", "max_tokens": 4, "ignore_eos": True}
+        with client(self.clone) as http:
+            while not self._over.wait(0.2):
+                try:
+                    answer = http.post("/v1/completions", json=body)
+                    answer.raise_for_status()
+                    self.answered += 1
+                    self.releases.add(answer.headers["x-release"])
+                except httpx.HTTPError as error:
+                    self.failed.append(repr(error))
+
+
+def signed(folder: Path, model: Path, *, broken: bool = False) -> dict[str, str]:
+    """Sign a release of a model with a key of its own; return it as a setting."""
+    draft = folder / "assistant"
+    subprocess.run(["cp", "-r", model, draft], check=True)
+    if broken:
+        (draft / "config.json").write_text('{"model_type": "llama", "hidden_size": 7}')
+    evaluation = {"passed": True, "reasons": []}
+    (draft / "release.json").write_text(
+        json.dumps({"format": 1, "name": "assistant", "evaluation": evaluation, "note": folder.name})
+    )
+    digest = tree_digest(draft)
+    keys.create_pair(folder / "signing.pem", folder / "verification.pem")
+    sign_directory(draft, folder / "signing.pem")
+    key = str(folder / "verification.pem")
+    return {"kind": "file", "path": str(draft), "id": f"assistant@{digest}", "verification_key": key}
+
+
+@contextlib.contextmanager
+def offered(release: Path) -> Iterator[str]:
+    """Offer a release on the controller's loopback as an archive; gives its address."""
+    archive = release.with_suffix(".tar")
+    subprocess.run(["tar", "--create", "--file", archive, "--directory", release, "."], check=True)
+    files = functools.partial(SimpleHTTPRequestHandler, directory=archive.parent)
+    with ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/{archive.name}"
+        finally:
+            server.shutdown()
+            thread.join()

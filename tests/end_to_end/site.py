@@ -1,0 +1,166 @@
+"""Premises in the lab with both stacks: one host trains, two others serve, which are managed and closed."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import yaml
+
+from lab import lock
+from lab.fixtures import a_folder
+from lab.premises.access import ssh
+from lab.premises.lifecycle import bring_up
+from tests.conftest import SHARING
+from tests.end_to_end.conftest import ROOT, Clone, make_clone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lab.premises.lifecycle import Premises
+
+# What a host keeps of its own accord: not files that a deployment made. Packages are compared by their names.
+_EPHEMERAL = (
+    *("/proc", "/sys", "/run", "/dev", "/tmp", "/var/log", "/var/tmp", "/home", "/var/lib/systemd"),
+    *("/var/cache", "/var/lib/dpkg", "/var/lib/apt"),
+)
+_BESIDES_FILES = (
+    "getent passwd; getent group; sudo nft --stateless list ruleset; "
+    "dpkg-query --show --showformat 'package ${Package} ${db:Status-Abbrev}\\n'"
+)
+OF_THE_OTHER_STACK = {"kind": "stack", "stack": "s3-local"}
+SERVING = {"host": "0.0.0.0", "engine": {"compile": "off", "weights": "fp32", "threads": 1}}
+
+
+@dataclass
+class Site:
+    """Premises with both stacks; what each host had before."""
+
+    premises: Premises
+    trains: Clone
+    serves: Clone
+    before: dict[str, set[str]] = field(default_factory=dict)
+
+    def on(self, number: int, command: str) -> str:
+        host = self.premises.hosts[number]
+        return ssh(host.folder, host.address, command, timeout_s=60)
+
+    def files(self, number: int) -> set[str]:
+        """Every file of a host that is there to stay, every user, package and rule; a unit is a file."""
+        pruned = " -o ".join(f"-path {folder}" for folder in _EPHEMERAL)
+        find = f"sudo find / \\( {pruned} \\) -prune -o -print"
+        return set(self.on(number, f"{find}; {_BESIDES_FILES}").splitlines())
+
+    def unit(self, number: int, service: str) -> str:
+        """The name of a host's unit of a service."""
+        listed = f"systemctl list-unit-files --plain --no-legend '{service}-*.service'"
+        return self.on(number, listed).split()[0]
+
+
+def inventory(premises: Premises, groups: dict[str, list[int]]) -> dict[str, Any]:
+    """The lab's own inventory, in other groups, and with root by sudo; burnt in for a moment."""
+    written = yaml.safe_load(premises.inventory.read_text())["premises"]
+    hosts = list(written["hosts"].items())
+    children = {
+        name: {"hosts": dict(hosts[number] for number in members)} for name, members in groups.items()
+    }
+    ours = {"ansible_become": True, "service_host_environment": SHARING}
+    ours |= {"gpu_validation_seconds": 1, "monitoring_interval_seconds": 2}
+    # Two processors are shared by all hosts of the lab, and by other tests.
+    ours |= {"gpu_validation_cpu_gflops": 0.01}
+    return {"premises": {"children": children, "vars": {**written["vars"], **ours}}}
+
+
+def settings(clone: Clone, *, hosts: Mapping[str, Any] | None = None, **values: Any) -> None:
+    """Write a stack's file anew, but for Pulumi's salt and what was said of the hosts themselves."""
+    file = clone.path / "stacks" / f"Pulumi.{clone.stack}.yaml"
+    written = yaml.safe_load(file.read_text())
+    kept = {key: value for key, value in written.items() if key == "encryptionsalt"}
+    of_hosts = {
+        key: value
+        for key, value in written["config"].items()
+        if key in {"premises:manageHosts", "premises:egress"}
+    }
+    of_hosts |= {f"premises:{name}": value for name, value in (hosts or {}).items()}
+    bundle = clone.path / ".state" / "bundle"
+    premises = {
+        "premises:inventory": f"ansible/inventory/{clone.stack}.yml",
+        "premises:bundle": str(bundle),
+        "premises:bundleKey": str(bundle.parent / "bundle-key" / "bundle-verification.pem"),
+    }
+    ours = {f"model-deployment-scenarios:{name}": value for name, value in values.items()}
+    file.write_text(yaml.safe_dump({**kept, "config": {**ours, **premises, **of_hosts}}))
+
+
+@contextlib.contextmanager
+def deployed(directory: Path, checkpoint: Path) -> Iterator[Site]:
+    """Both stacks up on three hosts; at the end both are removed, and the hosts are as they were."""
+    trains = make_clone(directory)
+    serves = Clone(path=trains.path, port=trains.port, stack="s1-local-serving")
+    with a_folder() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_CLOUD", "none")
+        with lock.exclusive(folder):
+            premises = bring_up(folder, 3)
+        site = Site(premises, trains, serves)
+        prepare(site, checkpoint)
+        site.before = {host.name: site.files(number) for number, host in enumerate(premises.hosts)}
+        trains.run("make", "bundle", "CPU=yes")
+        try:
+            trains.said = trains.run("make", "up").stdout
+            serves.said = serves.run("make", "up", "STACK=s1-local-serving").stdout
+            yield site
+        finally:
+            serves.run("make", "down", "STACK=s1-local-serving")
+            trains.run("make", "down")
+        for number, host in enumerate(premises.hosts):
+            assert sorted(site.files(number) - site.before[host.name])[:40] == [], host.name
+
+
+def prepare(site: Site, checkpoint: Path) -> None:
+    """Inventories and settings; a tiny foundation model and data on the host that trains."""
+    for clone, groups in (
+        (site.trains, {"training": [0], "inference": [0]}),
+        (site.serves, {"inference": [1, 2], "balancer": [1]}),
+    ):
+        file = clone.path / "ansible" / "inventory" / f"{clone.stack}.yml"
+        file.write_text(yaml.safe_dump(inventory(site.premises, groups)))
+    texts = site.trains.path / "texts"
+    texts.mkdir()
+    for number in range(24):
+        text = f"Chapter {number}. " + "The quick brown fox jumps over the lazy dog. " * 12
+        (texts / f"{number:02}.txt").write_text(text)
+    for source, target in ((checkpoint, "/srv/foundation"), (texts, "/srv/texts")):
+        copy = ["-b", "-m", "ansible.builtin.copy", "-a", f"src={source}/ dest={target}/ mode=0755"]
+        program = str(Path(sys.executable).parent / "ansible")
+        command = [program, "-i", str(site.premises.inventory), "premises-1", *copy]
+        subprocess.run(command, cwd=ROOT / "ansible", check=True, capture_output=True)
+    settings(
+        site.trains,
+        foundation={"kind": "directory", "path": "/srv/foundation", "max_perplexity": 1e9},
+        data={"kind": "text", "path": "/srv/texts", "held_out": 0.4},
+        recipe={"method": "full", "max_steps": 6, "sequence_length": 128, "learning_rate": 0.01},
+        gate={"old_domain_margin": 1.0},
+        serving=SERVING,
+        release={"name": "assistant", "export": ".state/releases"},
+    )
+    here = [site.premises.addresses.machine]
+    closed = {"manageHosts": True, "egress": {"controllers": here, "clients": here}}
+    settings(site.serves, hosts=closed, release=OF_THE_OTHER_STACK, serving=SERVING)
+
+
+@contextlib.contextmanager
+def client(clone: Clone) -> Iterator[httpx.Client]:
+    """Speaks to the stack's endpoint, and trusts nothing but its CA."""
+    outputs = clone.outputs()
+    tls = ssl.create_default_context(cadata=outputs["ca_certificate"])
+    headers = {"Authorization": f"Bearer {outputs['api_key']}"}
+    base = outputs["endpoint"].removesuffix("/v1")
+    with httpx.Client(base_url=base, verify=tls, headers=headers, timeout=60) as http:
+        yield http
