@@ -198,7 +198,9 @@ def spread(model: LossModel, strategy: Strategy, world: World) -> nn.Module:
         return model
     if strategy == "ddp":
         ids = [world.device.index] if world.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(model, device_ids=ids)
+        # Otherwise DDP arranges its buckets anew after its first step, and the first one after a resume would
+        # be added up in another order over three processes or more.
+        return nn.parallel.DistributedDataParallel(model, device_ids=ids, find_unused_parameters=True)
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
