@@ -94,10 +94,10 @@ class Host:
             if time.monotonic() - begun > BOOT_S:
                 raise LabError(f"{self.name} still runs")
             time.sleep(0.1)
-        hang_up(self.folder)
 
     def boot_again(self, space: Space) -> None:
         """Boot it after a power cut; returns when it can be logged in to. Raises LabError."""
+        hang_up(self.folder)  # a connection that Ansible keeps open would outlive it
         self._boot(space)
         self.wait()
 

@@ -186,7 +186,7 @@ def test_a_host_that_has_other_data_is_named_before_anything_trains(trainers: Tr
 def test_a_host_that_loses_its_power_is_named_and_with_it_back_the_run_ends_the_same(
     trainers: Trainers, uninterrupted: str
 ) -> None:
-    trainers.on(0, f"sudo rm -r {HOME}/runs/* {HOME}/training/outcome.json")
+    trainers.on(0, f"sudo sh -c 'rm -r {HOME}/runs/* {HOME}/training/outcome.json'")
     play = trainers.begin("train.yml", training_patience_seconds=60)
     trainers.wait_for("progress.jsonl", 15)
     gone = trainers.premises.hosts[1]

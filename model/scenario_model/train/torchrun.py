@@ -20,11 +20,15 @@ import socket
 import struct
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch.distributed import DistError
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 _DECIDED = (1, 2)
 _TOLD = {*_DECIDED, os.EX_TEMPFAIL, 128 + signal.SIGTERM}
@@ -34,7 +38,13 @@ _SIOCGIFADDR = 0x8915  # netdevice(7)
 
 def main() -> None:
     """Run this host's processes to their end."""
-    arguments = parse_args(sys.argv[1:])  # type: ignore[no-untyped-call]
+    code = _run(parse_args(sys.argv[1:]))  # type: ignore[no-untyped-call]
+    sys.stderr.flush()
+    # At once: a host that comes back must not meet the store of a launcher that is on its way out.
+    os._exit(code)
+
+
+def _run(arguments: Namespace) -> int:
     logging.disable(logging.ERROR)  # it tells of each process in twenty lines; what counts is said below
     try:
         _listen_on(interface_to(arguments.master_addr))
@@ -43,12 +53,13 @@ def main() -> None:
         codes = [failure.exitcode for failure in error.failures.values()]
         if not _TOLD & set(codes):
             _say(f"a process of this host ended with {', '.join(map(_words, codes))}")
-        sys.exit(exit_code(codes))
+        return exit_code(codes)
     except SignalException as error:
-        sys.exit(128 + error.sigval)
+        return 128 + error.sigval
     except (DistError, OSError) as error:
         _say(f"{arguments.master_addr} port {arguments.master_port}: not every host came: {_first(error)}")
-        sys.exit(os.EX_TEMPFAIL)
+        return os.EX_TEMPFAIL
+    return 0
 
 
 def exit_code(codes: list[int]) -> int:
