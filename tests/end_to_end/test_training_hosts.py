@@ -175,7 +175,8 @@ def test_the_first_host_alone_keeps_the_run_and_converging_again_changes_nothing
 
 
 def test_a_host_that_has_other_data_is_named_before_anything_trains(trainers: Trainers) -> None:
-    trainers.on(1, "echo 'A chapter that the first host lacks.' | sudo tee /srv/trained/texts/more.txt")
+    more = "A chapter that the first host lacks, long enough to count as a document of its own."
+    trainers.on(1, f"echo '{more}' | sudo tee /srv/trained/texts/more.txt")
     try:
         said = " ".join(trainers.play("train.yml", "--check", succeeds=False).output.split())
     finally:
