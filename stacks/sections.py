@@ -59,7 +59,7 @@ class PackagedFoundation(Section):
 
 
 class FoundationPath(Section):
-    """A foundation model of one's own: a Hugging Face directory or a GGUF file on the training host."""
+    """A foundation model of one's own: a Hugging Face directory or a GGUF file on each training host."""
 
     kind: Literal["directory", "gguf"]
     path: HostPath
@@ -74,7 +74,7 @@ class PackagedData(Section):
 
 
 class DataPath(Section):
-    """Training data of one's own on the training host: chat JSONL, or a folder of plain text."""
+    """Training data of one's own on each training host: chat JSONL, or a folder of plain text."""
 
     kind: Literal["chat", "text"]
     path: HostPath

@@ -17,6 +17,7 @@ short_description: Fail if somebody else listens on a port
 options:
   host: {type: str, required: true, description: [The address to listen on.]}
   port: {type: int, required: true}
+  setting: {type: str, default: serving.port, description: [What names the port, for the message.]}
   service: {type: path, required: true, description: [The definition of the service that may hold the port.]}
 author: [model-deployment-scenarios]
 """
@@ -73,10 +74,11 @@ def main() -> None:
     options: dict[str, Any] = {
         "host": {"type": "str", "required": True},
         "port": {"type": "int", "required": True},
+        "setting": {"type": "str", "default": "serving.port"},
         "service": {"type": "path", "required": True},
     }
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
-    host, port, definition = (module.params[name] for name in ("host", "port", "service"))
+    host, port, setting, definition = (module.params[name] for name in ("host", "port", "setting", "service"))
     try:
         if bindable(host, port):
             module.exit_json(changed=False)
@@ -88,9 +90,7 @@ def main() -> None:
     if any(process.environment.get("SCENARIO_SERVICE") == definition for process in holders):
         module.exit_json(changed=False)
     who = ", ".join(f"pid {p.pid} ({Path(p.command[0]).name})" for p in holders) or "another user's process"
-    module.fail_json(
-        msg=f"port {port} on {host} is in use by {who}; stop it, or set serving.port to a free one"
-    )
+    module.fail_json(msg=f"port {port} on {host} is in use by {who}; stop it, or set {setting} to a free one")
 
 
 if __name__ == "__main__":

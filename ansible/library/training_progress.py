@@ -19,13 +19,13 @@ options:
   run: {type: path, required: true, description: [The run's folder.]}
   manager: {type: str, required: true, choices: [system, systemd, supervisor]}
   definition: {type: path, required: true, description: [The definition of the training service.]}
-  patience: {type: int, default: 0, description: [Seconds to wait on the host for the training to end.]}
   seconds: {type: int, default: 0, description: [How long to wait for the end of training before answering.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
 state: {type: str, returned: always, description: [One of V(training), V(finished), V(stopped).]}
 progress: {type: str, returned: always, description: [One line for people.]}
+quiet_seconds: {type: int, returned: always, description: [How long no step was made.]}
 log: {type: list, elements: str, returned: always, description: [Its last lines, if it stopped.]}
 """
 
@@ -51,6 +51,19 @@ def latest(progress: Path) -> str:
         file.seek(max(0, progress.stat().st_size - 65536))
         complete = [line for line in file.read().split(b"\n")[:-1] if line.endswith(b"}")]
     return describe(json.loads(complete[-1])) if complete else "preparing"
+
+
+def quiet_seconds(run: Path, now: float) -> float:
+    """Tell how long ago a step was made or the run was begun or gone on with; without either, very long."""
+    marks = [file.stat().st_mtime for name in ("progress.jsonl", "run.json") if (file := run / name).exists()]
+    return max(0.0, now - max(marks, default=0.0))
+
+
+def in_words(run: Path, quiet: float) -> str:
+    """Say where a run is, and whether it has been there for long."""
+    minutes = int(quiet // 60) if (run / "run.json").exists() else 0
+    where = latest(run / "progress.jsonl")
+    return f"{where}; no step for {minutes} min" if minutes else where
 
 
 def watch(run: Path, subject: Service, seconds: float) -> str:
@@ -82,7 +95,9 @@ def main() -> None:
     try:
         state = watch(run, subject, module.params["seconds"])
         log = subject.log(20) if state == "stopped" else []
-        module.exit_json(changed=False, state=state, progress=latest(run / "progress.jsonl"), log=log)
+        quiet = quiet_seconds(run, time.time())
+        words = in_words(run, 0.0 if state == "finished" else quiet)
+        module.exit_json(changed=False, state=state, progress=words, quiet_seconds=int(quiet), log=log)
     except (ServiceError, OSError, ValueError, KeyError) as error:
         module.fail_json(msg=f"cannot tell the progress of {run}: {error}")
 

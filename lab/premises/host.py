@@ -86,6 +86,21 @@ class Host:
         self._boot(space)
         self.wait()
 
+    def cut_power(self) -> None:
+        """End all of it at once, as a power cut does; its files stay. Raises LabError if it does not end."""
+        cgroups.kill(self.cgroup)
+        begun = time.monotonic()
+        while self.running:
+            if time.monotonic() - begun > BOOT_S:
+                raise LabError(f"{self.name} still runs")
+            time.sleep(0.1)
+
+    def boot_again(self, space: Space) -> None:
+        """Boot it after a power cut; returns when it can be logged in to. Raises LabError."""
+        hang_up(self.folder)  # a connection that Ansible keeps open would outlive it
+        self._boot(space)
+        self.wait()
+
     def _boot(self, space: Space) -> None:
         root = self.home / "root"
         boot = ["systemd-nspawn", "--quiet", "--boot", f"--directory={root}", f"--machine={self.name}"]

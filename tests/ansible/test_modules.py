@@ -33,6 +33,21 @@ def test_a_line_that_is_still_being_written_is_not_read(
     assert module("training_progress").latest(file) == "step 1/9"
 
 
+def test_a_run_on_which_no_step_is_made_says_since_when(
+    module: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    progress = module("training_progress")
+    assert progress.quiet_seconds(tmp_path, 1e9) == 1e9
+    assert progress.in_words(tmp_path, 1e9) == "preparing"
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "progress.jsonl").write_text(json.dumps({"step": 7, "of": 9}) + "\n")
+    for name, written in (("run.json", 100), ("progress.jsonl", 500)):
+        os.utime(tmp_path / name, (written, written))
+    assert progress.quiet_seconds(tmp_path, 500 + 130) == 130
+    assert progress.in_words(tmp_path, 30) == "step 7/9"
+    assert progress.in_words(tmp_path, 130) == "step 7/9; no step for 2 min"
+
+
 def test_a_port_with_a_listener_is_not_free_and_its_holder_is_found(
     module: Callable[[str], ModuleType],
 ) -> None:

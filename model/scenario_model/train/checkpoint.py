@@ -4,6 +4,9 @@ A checkpoint is a folder `step-<number>`: `rank-<r>.safetensors` (weights that t
 random generators) and `complete.json`, written last, with the digest of each file. It is written in a
 folder aside, synced, and renamed. One whose marker is missing or does not fit is passed over for the one
 before. No pickle anywhere.
+
+All of it is on the leader's host, whatever number of hosts train: one rename makes it count, and a host that
+comes back empty goes on like the others. Processes on other hosts hand their files over the process group.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save, save_file
 from torch import Tensor
 
 from scenario_model import durable
@@ -58,9 +61,7 @@ class Checkpoints:
                 durable.fresh(aside)
             self._world.wait()
             if self._world.rank < self._writers:
-                path = aside / f"rank-{self._world.rank}.safetensors"
-                save_file(_tensors(parameters, optimizer, self._world.device), path)
-                durable.sync(path)
+                self._write(aside, _tensors(parameters, optimizer, self._world.device))
             self._world.wait()
             if self._world.leads:
                 self._publish(aside, progress)
@@ -82,14 +83,38 @@ class Checkpoints:
             raise InputError(
                 f"the checkpoint was written by {was}", where=str(self._folder / name), remedy=remedy
             )
-        rank = self._world.rank if self._writers > 1 else 0
-        _restore(
-            load_file(self._folder / name / f"rank-{rank}.safetensors"),
-            parameters,
-            optimizer,
-            self._world.device,
-        )
+        _restore(self._read(self._folder / name), parameters, optimizer, self._world.device)
         return Progress(**marker["progress"])
+
+    def _write(self, aside: Path, tensors: dict[str, Tensor]) -> None:
+        """Write this process's file; the leader writes those of processes on other hosts too."""
+        world = self._world
+        if world.rank not in world.far:
+            path = aside / _file_of(world.rank)
+            save_file(tensors, path)
+            durable.sync(path)
+        for rank in world.far if self._writers > 1 else ():
+            content = world.carry(save(tensors) if rank == world.rank else b"", rank, 0)
+            if world.leads:
+                path = aside / _file_of(rank)
+                path.write_bytes(content)
+                durable.sync(path)
+
+    def _read(self, folder: Path) -> dict[str, Tensor]:
+        """What this process goes on from; those on other hosts have it from the leader."""
+        world = self._world
+
+        def content(rank: int) -> bytes:
+            return (folder / _file_of(rank)).read_bytes() if world.leads else b""
+
+        if self._writers == 1:
+            return load(world.carry(content(0), 0)) if world.far else load_file(folder / _file_of(0))
+        found = {} if world.rank in world.far else load_file(folder / _file_of(world.rank))
+        for rank in world.far:
+            carried = world.carry(content(rank), 0, rank)
+            if rank == world.rank:
+                found = load(carried)
+        return found
 
     def _publish(self, aside: Path, progress: Progress) -> None:
         files = {path.name: file_digest(path) for path in sorted(aside.glob("*.safetensors"))}
@@ -118,6 +143,10 @@ class Checkpoints:
             except (OSError, ValueError, KeyError):
                 continue
         return None
+
+
+def _file_of(rank: int) -> str:
+    return f"rank-{rank}.safetensors"
 
 
 def _tensors(

@@ -20,8 +20,23 @@ from scenario_model.train.settings import TrainSettings
 @click.option(
     "--plan", "only_plan", is_flag=True, help="Validate everything and name the run; train nothing."
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=1,
+    envvar="WORLD_SIZE",
+    help="For --plan: how many processes shall train together; torchrun itself says it to each.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(1),
+    default=600,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a process waits for the others before it ends with exit code 75.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-def command(config: Path, only_plan: bool, as_json: bool) -> None:
+def command(config: Path, only_plan: bool, processes: int, patience: float, as_json: bool) -> None:
     """Fine-tune a foundation model.
 
     The configuration has the keys foundation (a directory made by `import`), runs (a folder), data
@@ -29,23 +44,29 @@ def command(config: Path, only_plan: bool, as_json: bool) -> None:
     learning_rate, epochs, …; all with defaults). The run is named by the digest of all its inputs: the same
     never trains twice, and one that was stopped or killed goes on from its last checkpoint, bit for bit.
     SIGTERM saves first (exit code 143). Several processes: `torchrun --nproc-per-node N -m scenario_model
-    train --config …`. Progress goes to standard error. The default takes about five minutes on two cores.
+    train --config …`, on several hosts `python -m scenario_model.train.torchrun` with the same arguments:
+    each host needs the same foundation model and data, and the first one keeps the run. Progress goes to
+    standard error. The default takes about five minutes on two cores.
     """
-    plan = make_plan(load_file(TrainSettings, config))
+    plan = make_plan(load_file(TrainSettings, config), processes)
     if only_plan:
         summary = plan.summary()
         text = f"run {summary['run']} ({summary['state']}): {summary['data']['training_documents']} documents"
         click.echo(json.dumps(summary) if as_json else text)
         return
     # Only now: torch takes seconds to import.
-    from scenario_model.train.parallel import end_process
+    from scenario_model.train.parallel import PeersLostError, end_process
     from scenario_model.train.run import train
 
     _quiet()
     leads = os.environ.get("RANK", "0") == "0"
     if leads:
         click.echo(f"run {plan.summary()['run']} ({plan.folder.state}): {plan.folder.root}", err=True)
-    result, changed = train(plan)
+    try:
+        result, changed = train(plan, patience)
+    except PeersLostError as error:
+        click.echo(f"scenario-model: {error}", err=True)
+        end_process(error.exit_code)
     if leads and as_json:
         click.echo(json.dumps({**plan.summary(), "result": result, "changed": changed}))
     elif leads:
@@ -53,7 +74,7 @@ def command(config: Path, only_plan: bool, as_json: bool) -> None:
             f"{'trained' if changed else 'already trained'}: {result['tokens']} tokens in "
             f"{result['seconds']} s, final loss {result['final_loss']:.3f}; {plan.folder.model}"
         )
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if processes > 1:
         end_process()
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,26 +14,43 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from scenario_model.errors import InputError
+from scenario_model.errors import InputError, ScenarioModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from scenario_model.train.model import LossModel
 
 Strategy = Literal["single", "ddp", "fsdp"]
 
+_PART = 2**26  # bytes that are carried at once: a GPU has no room for a whole checkpoint beside the model
+
+
+class PeersLostError(ScenarioModelError):
+    """Another process of the run ended or is silent. Exit code 75 (sysexits' EX_TEMPFAIL): start again."""
+
+    exit_code = os.EX_TEMPFAIL
+
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The processes of this run: mine is `rank` of `size`, on `device`."""
+    """The processes of this run: mine is `rank` of `size`, on `device`; `hosts` has the number of each
+    one's host."""
 
     rank: int
     size: int
     device: torch.device
+    hosts: tuple[int, ...] = (0,)
 
     @property
     def leads(self) -> bool:
         """Whether this process writes what is written once."""
         return self.rank == 0
+
+    @property
+    def far(self) -> list[int]:
+        """The processes on other hosts than the leader's, which do not see its files."""
+        return [rank for rank, host in enumerate(self.hosts) if host != self.hosts[0]]
 
     def total(self, values: Tensor) -> Tensor:
         """Sum over all processes, in place."""
@@ -40,22 +58,46 @@ class World:
             dist.all_reduce(values)
         return values
 
-    def share(self, value: Any) -> Any:
-        """The leader's JSON value, in every process."""
+    def least(self, value: int) -> int:
+        """The smallest of all processes' values, so that all of them decide alike."""
+        return min(int(self.share(value, rank)) for rank in range(self.size))
+
+    def share(self, value: Any, source: int = 0) -> Any:
+        """The leader's JSON value, or another process's, in every process."""
         if self.size == 1:
             return value
         # As JSON: torch's own way to send objects is pickle.
-        content = bytearray(json.dumps(value).encode())
+        return json.loads(self.carry(json.dumps(value).encode(), source))
+
+    def agree(self, problem: str) -> None:
+        """Go on if no process has a problem. Raises InputError with all problems, in every process."""
+        problems = [told for rank in range(self.size) if (told := self.share(problem, rank))]
+        if problems:
+            raise InputError("; ".join(dict.fromkeys(problems)), where="training over several processes")
+
+    def carry(self, content: bytes, source: int, target: int | None = None) -> bytes:
+        """The source's bytes, in every process; with a target in that alone, and the others pass by."""
+        if target is not None and self.rank not in {source, target}:
+            return b""
+        gives = self.rank == source
         size = torch.tensor(len(content), device=self.device)
-        dist.broadcast(size, 0)
-        sent = (
-            torch.frombuffer(content, dtype=torch.uint8)
-            if self.leads
-            else torch.empty(int(size), dtype=torch.uint8)
-        )
-        sent = sent.to(self.device)
-        dist.broadcast(sent, 0)
-        return json.loads(bytes(sent.tolist()))
+        self._move(size, source, target)
+        carried = bytearray(content) if gives else bytearray(int(size))
+        for start in range(0, len(carried), _PART):
+            part = torch.frombuffer(carried, dtype=torch.uint8)[start : start + _PART]
+            moved = part.to(self.device)
+            self._move(moved, source, target)
+            if not gives:
+                part.copy_(moved)
+        return bytes(carried)
+
+    def _move(self, tensor: Tensor, source: int, target: int | None) -> None:
+        if target is None:
+            dist.broadcast(tensor, source)
+        elif self.rank == source:
+            dist.send(tensor, target)
+        else:
+            dist.recv(tensor, source)
 
     def wait(self) -> None:
         """Until every process is here."""
@@ -63,8 +105,32 @@ class World:
             dist.barrier()
 
 
-def join_world() -> World:
-    """Join torchrun's process group where there is one: NCCL with a GPU each, gloo on CPUs."""
+@contextmanager
+def joined_world(patience_s: float) -> Iterator[World]:
+    """Be in torchrun's process group where there is one: NCCL with a GPU each, gloo on CPUs.
+
+    No process waits longer than `patience_s` for another. Raises PeersLostError where one ended or is
+    silent.
+    """
+    try:
+        world = _join(patience_s)
+        yield world
+    except RuntimeError as error:
+        if not _is_of_peers(error):
+            raise
+        # The group is not left in order: the others would be waited for once more.
+        raise PeersLostError(
+            f"another process of this run ended, or was silent for {patience_s:.0f} s",
+            where="training over several processes",
+            remedy="start it again on every host: it goes on from its last checkpoint",
+        ) from error
+    except BaseException:
+        _leave()
+        raise
+    _leave()
+
+
+def _join(patience_s: float) -> World:
     gpu = torch.cuda.is_available()
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return World(0, 1, torch.device("cuda" if gpu else "cpu"))
@@ -75,17 +141,27 @@ def join_world() -> World:
     device = torch.device("cuda", local) if gpu else torch.device("cpu")
     if gpu:
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if gpu else "gloo")
-    return World(dist.get_rank(), dist.get_world_size(), device)
+    dist.init_process_group("nccl" if gpu else "gloo", timeout=datetime.timedelta(seconds=patience_s))
+    world = World(dist.get_rank(), dist.get_world_size(), device)
+    mine = int(os.environ.get("GROUP_RANK", "0"))
+    hosts = tuple(world.share(mine, rank) for rank in range(world.size))
+    return World(world.rank, world.size, device, hosts)
 
 
-def leave_world(world: World) -> None:
-    """Leave the process group."""
-    if world.size > 1:
+def _is_of_peers(error: RuntimeError) -> bool:
+    """Whether an error tells of another process, and not of this one.
+
+    gloo's are plain RuntimeErrors that begin with the place in its source.
+    """
+    return isinstance(error, dist.DistError) or "/gloo/" in str(error)
+
+
+def _leave() -> None:
+    if dist.is_initialized():
         dist.destroy_process_group()
 
 
-def end_process() -> None:
+def end_process(code: int = 0) -> None:
     """End this process of several now, its work done and written; the interpreter takes nothing down.
 
     DDP's and FSDP's own caches keep gloo's worker threads alive past the process group. One that frees its
@@ -94,7 +170,7 @@ def end_process() -> None:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 def choose_strategy(wanted: str, world: World, training_bytes: int, memory_bytes: int) -> Strategy:
@@ -122,7 +198,9 @@ def spread(model: LossModel, strategy: Strategy, world: World) -> nn.Module:
         return model
     if strategy == "ddp":
         ids = [world.device.index] if world.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(model, device_ids=ids)
+        # Otherwise DDP arranges its buckets anew after its first step, and the first one after a resume would
+        # be added up in another order over three processes or more.
+        return nn.parallel.DistributedDataParallel(model, device_ids=ids, find_unused_parameters=True)
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 

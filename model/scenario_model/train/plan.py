@@ -67,13 +67,23 @@ class RunFolder:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A validated run: settings, prepared data, `inputs` as run.json keeps them, digest, folder."""
+    """A validated run: settings, prepared data, `inputs` as run.json keeps them, digest, folder.
+
+    `parts` is what the digest is made of.
+    """
 
     settings: TrainSettings
     data: Prepared
     inputs: dict[str, Any]
+    parts: dict[str, Any]
     digest: str
     folder: RunFolder
+
+    @property
+    def processes(self) -> int:
+        """How many train together."""
+        number: int = self.parts["processes"]
+        return number
 
     def summary(self) -> dict[str, Any]:
         """What `--plan` prints."""
@@ -82,11 +92,14 @@ class Plan:
             "directory": str(self.folder.root),
             "state": self.folder.state,
             "data": self.data.summary(),
+            "parts": self.parts,
         }
 
 
-def make_plan(settings: TrainSettings) -> Plan:
+def make_plan(settings: TrainSettings, processes: int = 1) -> Plan:
     """Validate everything that can be known without training, and name the run.
+
+    Sums come out otherwise over another number of processes, so that makes another run.
 
     Raises InputError for a foundation model that is not there, bad data, or a recipe that does not fit
     together.
@@ -105,13 +118,14 @@ def make_plan(settings: TrainSettings) -> Plan:
             "libraries": {name: version(name) for name in _LIBRARIES},
         }
     )
-    inputs = {
+    parts = {
         "foundation": foundation["digest"],
         "data": data.digest,
         "recipe": dump(recipe),
         "package": package,
+        "processes": processes,
     }
-    digest = json_digest(inputs)
+    digest = json_digest(parts)
     record = {
         "digest": digest,
         "foundation": {
@@ -122,9 +136,10 @@ def make_plan(settings: TrainSettings) -> Plan:
         "data": {"settings": dump(settings.data), **data.summary()},
         "recipe": dump(recipe),
         "package": package,
+        "processes": processes,
     }
     root = settings.runs.resolve() / digest.removeprefix("sha256:")
-    return Plan(settings, data, record, digest, RunFolder(root))
+    return Plan(settings, data, record, parts, digest, RunFolder(root))
 
 
 def load_tokenizer(foundation: Path) -> Any:

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import shutil
+import socket
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import torch
 from scenario_model import durable
 from scenario_model.data.packing import pack
 from scenario_model.digests import tree_digest
+from scenario_model.errors import InputError, ScenarioModelError
 from scenario_model.foundation.importer import verify_foundation
 from scenario_model.train import hardware, parallel
 from scenario_model.train.batches import Batches
@@ -30,16 +32,22 @@ if TYPE_CHECKING:
 
     from scenario_model.train.parallel import World
 
+PATIENCE_S = 600.0
+"""How long a process waits for another: longer than one takes alone, to save a checkpoint for instance."""
 
-def train(plan: Plan) -> tuple[dict[str, Any], bool]:
+
+def train(plan: Plan, patience_s: float = PATIENCE_S) -> tuple[dict[str, Any], bool]:
     """Carry out a planned run, from its newest checkpoint if it has one; returns (result.json's content,
     changed).
 
-    Under torchrun every process calls it. Another process at the same run is waited for.
+    Under torchrun every process calls it; `patience_s` is how long one waits for another. The leader's host
+    alone keeps the run's folder. Another process at the same run is waited for.
     """
     folder = plan.folder
-    world = parallel.join_world()
-    try:
+    with parallel.joined_world(patience_s) as world:
+        if world.size != plan.processes:
+            what = f"the run is planned for {plan.processes} processes, and {world.size} are here"
+            raise InputError(what, where="training", remedy="start it with torchrun, all of them")
         with _alone(folder, world):
             done = world.share(_result(folder) if world.leads else None)
             if done is None:
@@ -48,12 +56,10 @@ def train(plan: Plan) -> tuple[dict[str, Any], bool]:
                 shutil.rmtree(folder.checkpoints, ignore_errors=True)
                 return done, False
             return done, True
-    finally:
-        parallel.leave_world(world)
 
 
 def _train(plan: Plan, world: World) -> dict[str, Any]:
-    verify_foundation(plan.settings.foundation)
+    _insist_on_the_same(plan, world)
     recipe = plan.settings.recipe
     with durable.disk_errors(plan.folder.root):
         environment = world.share(_begin(plan, world) if world.leads else None)
@@ -63,9 +69,8 @@ def _train(plan: Plan, world: World) -> dict[str, Any]:
     batches = Batches.of(packed, recipe)
     model = load_model(plan.settings.foundation, recipe, bf16=bf16)
     flops = flops_per_token(model)
-    strategy = parallel.choose_strategy(
-        recipe.strategy, world, _training_bytes(model), hardware.memory_there(world.device)
-    )
+    memory = world.least(hardware.memory_there(world.device))
+    strategy = parallel.choose_strategy(recipe.strategy, world, _training_bytes(model), memory)
     spread = parallel.spread(model, strategy, world)
     parameters = trainable(model)
     optimizer = make_optimizer(parameters, recipe)
@@ -93,6 +98,22 @@ def _train(plan: Plan, world: World) -> dict[str, Any]:
     if reporter:
         reporter.close()
     return _finish(plan, training, packed.target_tokens)
+
+
+def _insist_on_the_same(plan: Plan, world: World) -> None:
+    """Each process reads the files of its own host: all must be what the leader's are, and unharmed."""
+    if world.size == 1:
+        verify_foundation(plan.settings.foundation)
+        return
+    leaders, host, problem = world.share(plan.parts), socket.gethostname(), ""
+    if differing := [name for name, value in leaders.items() if plan.parts[name] != value]:
+        problem = f"{host} differs from the first host in {' and '.join(differing)}"
+    else:
+        try:
+            verify_foundation(plan.settings.foundation)
+        except ScenarioModelError as error:
+            problem = f"{host}: {error}"
+    world.agree(problem)
 
 
 def _begin(plan: Plan, world: World) -> dict[str, Any]:

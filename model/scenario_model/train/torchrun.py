@@ -1,0 +1,116 @@
+"""torchrun for a service on each of several hosts; torchrun's own arguments.
+
+`python -m scenario_model.train.torchrun --nnodes N --node-rank R --master-addr FIRST --master-port PORT
+--nproc-per-node P -m scenario_model train --config …`
+
+torchrun ends with 1 whatever its processes ended with, and leaves it to the host's own name, which on Debian
+is 127.0.1.1, where they listen. This says by its exit code what they said, so that a service manager starts
+again what lost its peers (75, or a signal) and leaves alone what is decided (0, 1, 2); and it has them listen
+where the first host is reached.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+import struct
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch.distributed import DistError
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.run import parse_args, run
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+_DECIDED = (1, 2)
+_TOLD = {*_DECIDED, os.EX_TEMPFAIL, 128 + signal.SIGTERM}
+"""Exit codes with which a process of ours has said why."""
+_SIOCGIFADDR = 0x8915  # netdevice(7)
+
+
+def main() -> None:
+    """Run this host's processes to their end."""
+    code = _run(parse_args(sys.argv[1:]))  # type: ignore[no-untyped-call]
+    sys.stderr.flush()
+    # At once: a host that comes back must not meet the store of a launcher that is on its way out.
+    os._exit(code)
+
+
+def _run(arguments: Namespace) -> int:
+    logging.disable(logging.ERROR)  # it tells of each process in twenty lines; what counts is said below
+    try:
+        _listen_on(interface_to(arguments.master_addr))
+        run(arguments)  # type: ignore[no-untyped-call]
+    except ChildFailedError as error:
+        codes = [failure.exitcode for failure in error.failures.values()]
+        if not _TOLD & set(codes):
+            _say(f"a process of this host ended with {', '.join(map(_words, codes))}")
+        return exit_code(codes)
+    except SignalException as error:
+        return 128 + error.sigval
+    except (DistError, OSError) as error:
+        _say(f"{arguments.master_addr} port {arguments.master_port}: not every host came: {_first(error)}")
+        return os.EX_TEMPFAIL
+    return 0
+
+
+def exit_code(codes: list[int]) -> int:
+    """What the service ends with, of what its processes ended with: what is decided wins."""
+    decided = [code for code in codes if code in _DECIDED]
+    return (decided or [code for code in codes if code > 0] or [os.EX_TEMPFAIL])[0]
+
+
+def interface_to(address: str) -> str | None:
+    """The network interface that leads to an address; None where none of this host's has the local end of it.
+
+    Raises OSError while there is no way there, as before the network is up.
+    """
+    family, kind, protocol, _, target = socket.getaddrinfo(address, 9, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.connect(target)  # sends nothing
+        own = probe.getsockname()[0]
+    return next((name for _, name in socket.if_nameindex() if own in _addresses(name)), None)
+
+
+def _addresses(interface: str) -> set[str]:
+    found = set()
+    request = struct.pack("256s", interface.encode())
+    # A suppressed error: it has none of version 4.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking, contextlib.suppress(OSError):
+        found.add(socket.inet_ntoa(fcntl.ioctl(asking, _SIOCGIFADDR, request)[20:24]))
+    table = Path("/proc/net/if_inet6")
+    for line in table.read_text(encoding="ascii").splitlines() if table.exists() else ():
+        fields = line.split()
+        if fields[-1] == interface:
+            found.add(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(fields[0])))
+    return found
+
+
+def _listen_on(interface: str | None) -> None:
+    if interface:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
+        os.environ.setdefault("NCCL_SOCKET_IFNAME", f"={interface}")
+
+
+def _words(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _say(text: str) -> None:
+    print(f"scenario-model: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
