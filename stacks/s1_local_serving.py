@@ -10,7 +10,7 @@ import pulumi
 from components.premises.errors import PremisesError
 from components.premises.hosts import read_inventory
 from components.premises.playbook import Playbook
-from stacks.on_premises import deployment, provide_runtime, read_local, serve
+from stacks.on_premises import deployment, provide_runtime, read_local, serve, serving_variables
 from stacks.sections import ReleaseFile, ReleaseOfStack
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def build(settings: ServingSettings) -> dict[str, Any]:
     """Declare the stack and return its outputs.
 
     Raises:
-        PremisesError: the inventory, the release, the bundle or a playbook cannot be used.
+        PremisesError: the inventory, the release, the bundle, a lock or a playbook cannot be used.
 
     """
     inventory = read_inventory(Path(settings.premises.inventory), groups=("inference",))
@@ -32,9 +32,9 @@ def build(settings: ServingSettings) -> dict[str, Any]:
     release = given["id"]
     variables = {"release_given": given, "release_name": release.apply(lambda name: name.partition("@")[0])}
     on = deployment(STACK, settings.premises, inventory, variables)
-    checked = {"serving": settings.serving.model_dump(exclude_none=True)}
+    checked = serving_variables(STACK, settings.serving)
     preflight = Playbook("preflight", on.playbook("preflight_serving", variables=checked))
-    runtime = provide_runtime(on, preflight)
+    runtime = provide_runtime(on, settings.serving, preflight)
     return serve(on, settings.serving, settings.balancer, release=release, depends_on=[runtime])
 
 

@@ -10,7 +10,7 @@ import pulumi
 from components.premises.hosts import read_inventory
 from components.premises.playbook import Playbook
 from components.premises.training_run import TrainingRun, TrainingRunArgs
-from stacks.on_premises import deployment, provide_runtime, serve
+from stacks.on_premises import deployment, provide_runtime, serve, serving_variables
 
 if TYPE_CHECKING:
     from stacks.on_premises import Deployment
@@ -23,7 +23,7 @@ def build(settings: LocalSettings) -> dict[str, Any]:
     """Declare the stack and return its outputs.
 
     Raises:
-        PremisesError: the inventory, the bundle or a playbook cannot be used.
+        PremisesError: the inventory, the bundle, a lock or a playbook cannot be used.
 
     """
     inventory = read_inventory(Path(settings.premises.inventory), groups=("training", "inference"))
@@ -36,9 +36,9 @@ def build(settings: LocalSettings) -> dict[str, Any]:
         "gate": settings.gate.as_variables(),
     }
     variables = {name: value for name, value in asked.items() if name != "data"}
-    variables |= {"training_data": asked["data"], "serving": settings.serving.model_dump(exclude_none=True)}
+    variables |= {"training_data": asked["data"], **serving_variables(STACK, settings.serving)}
     preflight = Playbook("preflight", on.playbook("preflight", variables=variables))
-    runtime = provide_runtime(on, preflight)
+    runtime = provide_runtime(on, settings.serving, preflight)
     training = TrainingRun(
         "training",
         TrainingRunArgs(
