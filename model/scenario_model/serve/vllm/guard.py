@@ -33,12 +33,15 @@ def _guard(folder: str, command: list[str]) -> None:
         os.kill(child.pid, signal.SIGTERM)
     select.select([ended], [], [], GRACE_SECONDS)
     status = child.poll()
-    print("vLLM is killed" if status is None else f"vLLM ended with exit status {status}", flush=True)
+    with contextlib.suppress(OSError):  # with the server, who would read it is gone
+        print("vLLM is killed" if status is None else f"vLLM ended with exit status {status}", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
-    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":
     if os.getpgrp() != os.getpid():
         sys.exit("guard.py kills its process group when it is done, so it needs one of its own")
-    _guard(sys.argv[1], sys.argv[2:])
+    try:
+        _guard(sys.argv[1], sys.argv[2:])
+    finally:
+        os.killpg(0, signal.SIGKILL)
