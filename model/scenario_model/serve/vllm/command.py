@@ -20,22 +20,25 @@ _DTYPES = {"auto": "auto", "bf16": "bfloat16", "fp16": "float16", "fp32": "float
 _NOT_HANDED_ON = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "VLLM_API_KEY")
 
 
-def arguments(model_dir: Path, settings: VllmSettings, socket: Path) -> list[str]:
-    """Return program and arguments. Raises InputError where the environment has no vLLM.
-
-    No `--trust-remote-code`: it is off by default. Of the model's `generation_config.json` the end tokens
-    count, but not its sampling (temperature, penalties, …), as in the bundled engine.
-    """
-    program = settings.environment / "bin" / "vllm"
-    if not program.exists():
+def require(settings: VllmSettings) -> None:
+    """Raise InputError where the environment has no vLLM."""
+    if not (settings.environment / "bin" / "vllm").exists():
         raise InputError(
             f"there is no vLLM in {settings.environment}",
             where="engine.environment",
             remedy="name a Python environment that has it (requirements/vllm.lock)",
         )
+
+
+def arguments(model_dir: Path, settings: VllmSettings, socket: Path) -> list[str]:
+    """Return program and arguments.
+
+    No `--trust-remote-code`: it is off by default. Of the model's `generation_config.json` the end tokens
+    count, but not its sampling (temperature, penalties, …), as in the bundled engine.
+    """
     return [
         str(settings.environment / "bin" / "python"),
-        str(program),
+        str(settings.environment / "bin" / "vllm"),
         "serve",
         str(model_dir),
         f"--uds={socket}",

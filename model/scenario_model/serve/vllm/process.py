@@ -21,7 +21,7 @@ import httpx2
 from scenario_model.errors import ScenarioModelError
 from scenario_model.serve import logs
 from scenario_model.serve.vllm import guard
-from scenario_model.serve.vllm.command import arguments, environment
+from scenario_model.serve.vllm.command import arguments, environment, require
 
 if TYPE_CHECKING:
     from scenario_model.serve.vllm.settings import VllmSettings
@@ -37,6 +37,7 @@ class VllmProcess:
 
     def __init__(self, model_dir: Path, settings: VllmSettings, cache: Path | None) -> None:
         """Start it. Raises InputError where the environment has no vLLM."""
+        require(settings)
         self._folder = Path(tempfile.mkdtemp(prefix="vllm-"))
         self.socket = self._folder / "http.sock"
         kept = (cache or self._folder) / "vllm"
