@@ -48,9 +48,9 @@ bench: ## our server and training loop beside their peers
 	@$(PYTHON) -m controller.virtualenv bench
 	$(VENV)/python -m benchmarks
 
-bundle: ## all that hosts without a way out need, in one signed folder: make bundle CPU=yes
+bundle: ## all that hosts without a way out need, in one signed folder: make bundle CPU=yes, VLLM=yes
 	@$(PYTHON) -m controller.virtualenv control
-	@$(VENV)/python -m bundle $(if $(CPU),--cpu)
+	@$(VENV)/python -m bundle $(if $(CPU),--cpu) $(if $(VLLM),--vllm $(filter-out yes,$(VLLM)))
 
 lab: ## a customer's premises and a public cloud on this machine (root): make lab HOSTS=5
 	@$(PYTHON) -m lab.up $(if $(HOSTS),--hosts $(HOSTS))

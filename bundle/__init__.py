@@ -2,7 +2,7 @@
 
     SHA256SUMS, SHA256SUMS.sig   every file's digest, signed (ECDSA on P-256): for openssl and sha256sum
     requirements/                the locks that hosts install from, and the Python that they are for
-    wheels/                      every package of requirements/model.lock, and uv
+    wheels/                      every package of requirements/model.lock, uv, and if asked for vLLM
     foundation/                  the default foundation model, as its package carries it
     packages/                    haproxy for hosts without it, as the distribution packs it
     controller/                  the Pulumi engine, and every package of requirements/control.lock, and uv

@@ -1,7 +1,8 @@
 """`make bundle`: collect what hosts without a way out need, with digests, in one signed folder.
 
-`python -m bundle [--cpu] [--to DIR] [--key FILE]`; needs a package registry. Where it is taken to, the
-playbooks take it by `bundle` and `bundle_key`, and Pulumi by `premises:bundle` and `premises:bundleKey`.
+`python -m bundle [--cpu] [--vllm [LOCK]] [--to DIR] [--key FILE]`; needs a package registry. Where it is
+taken to, the playbooks take it by `bundle` and `bundle_key`, and Pulumi by `premises:bundle` and
+`premises:bundleKey`.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from engine.cache import exclusive
 from engine.console import say
 
 _STATE = ROOT / ".state"
+_VLLM_LOCK = REQUIREMENTS / "vllm.lock"
 _KEY = _STATE / "bundle-key" / "bundle-signing.pem"
 
 
-def collect(target: Path, private: Path, *, cpu: bool) -> Path:
+def collect(target: Path, private: Path, *, cpu: bool, vllm: Path | None = None) -> Path:
     """Make the bundle, and return the key to verify it with. What is there under its name stays until then.
 
-    Raises BundleError.
+    vllm: the lock of vLLM's environment, if hosts serve with that. Raises BundleError.
     """
     aside = target.with_name(f"{target.name}.unfinished")
     shutil.rmtree(aside, ignore_errors=True)
@@ -36,8 +38,10 @@ def collect(target: Path, private: Path, *, cpu: bool) -> Path:
     locks = {name: (REQUIREMENTS / f"{name}.lock").read_text(encoding="utf-8") for name in ("model", "uv")}
     if cpu:
         locks["model"] = cpu_only.without_gpu(locks["model"])
+    if vllm is not None:
+        locks["vllm"] = vllm.read_text(encoding="utf-8")
     for name, lock in locks.items():
-        say(f"bundle: requirements/{name}.lock")
+        say(f"bundle: {vllm if name == 'vllm' else f'requirements/{name}.lock'}")
         fetch(lock, aside / "wheels")
     if cpu:
         locks["model"] = for_cpu(locks["model"], aside / "wheels")
@@ -68,12 +72,25 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=_STATE / "bundle", metavar="DIR")
     parser.add_argument("--key", type=Path, default=_KEY, metavar="FILE")
     parser.add_argument("--cpu", action="store_true", help="hosts without a GPU: 0.9 GB instead of about 3")
+    parser.add_argument(
+        "--vllm",
+        type=Path,
+        nargs="?",
+        const=_VLLM_LOCK,
+        metavar="LOCK",
+        help="with vLLM's environment too: 6 GB more; LOCK: of another build than requirements/vllm.lock",
+    )
     arguments = parser.parse_args()
+    if arguments.cpu and arguments.vllm == _VLLM_LOCK:
+        parser.error(
+            "--cpu is for hosts without a GPU, and requirements/vllm.lock for hosts with one; "
+            "leave --cpu out, or name the lock of a CPU build: --vllm LOCK (make bundle CPU=yes VLLM=LOCK)"
+        )
     target = arguments.to.absolute()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with exclusive(target.with_name(f"{target.name}.lock"), "making the bundle"):
-            public = collect(target, arguments.key.absolute(), cpu=arguments.cpu)
+            public = collect(target, arguments.key.absolute(), cpu=arguments.cpu, vllm=arguments.vllm)
     except (BundleError, EngineError, OSError) as error:
         sys.exit(f"make bundle: {error}")
     except KeyboardInterrupt:

@@ -9,8 +9,9 @@ from controller import ROOT
 from controller.virtualenv import VENV
 from engine.console import say
 
-# dev first: the others are subsets of it and have to agree with it, version for version.
-_SETS = ("dev", "control", "lab", "model", "bench", "foundation", "uv")
+# dev first: the others are subsets of it and have to agree with it, version for version. Not so vLLM, which
+# has an environment of its own.
+_SETS = ("dev", "control", "lab", "model", "bench", "foundation", "uv", "vllm")
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from components.credentials import ApiKey, CertificateAuthority, ServerCertifica
 from components.premises.errors import PremisesError
 from components.premises.playbook import Playbook, PlaybookArgs
 from stacks.placement import placement_of
+from stacks.sections import VllmEngine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from stacks.sections import Balancer, Serving
 
 _SUMS = "SHA256SUMS"
+_VLLM_LOCK = "requirements/vllm.lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +66,21 @@ def deployment(
     )
 
 
-def provide_runtime(on: Deployment, *, after: Playbook) -> Playbook:
-    """Declare the model package on every host; its removal takes along all but what was done to the hosts."""
+def provide_runtime(on: Deployment, serving: Serving, *, after: Playbook) -> Playbook:
+    """Declare the model package, and vLLM where it serves; its removal takes all but the hosts' own along."""
+    variables: dict[str, Any] = {}
+    if isinstance(serving.engine, VllmEngine):
+        # What else serving is told changes no environment, and should not show as if it did.
+        variables = serving_variables(on.stack, serving)
+        told = variables["serving"]["engine"].items()
+        engine = {name: value for name, value in told if name in {"kind", "device", "requirements"}}
+        variables["serving"] = {"engine": engine}
     arguments = on.playbook(
-        "runtime", teardown="ansible/reset.yml", uses_package=True, preview_check=on.preview_check
+        "runtime",
+        variables=variables,
+        teardown="ansible/reset.yml",
+        uses_package=True,
+        preview_check=on.preview_check,
     )
     return Playbook("runtime", arguments, pulumi.ResourceOptions(depends_on=[after]))
 
@@ -87,7 +100,7 @@ def serve(
     certificate = ServerCertificate("server", authority=authority, names=names)
     api_key = ApiKey("client")
     variables: dict[str, pulumi.Input[Any]] = {
-        "serving": serving.model_dump(exclude_none=True),
+        **serving_variables(on.stack, serving),
         "tls_certificate": certificate.certificate,
         "api_key_sha256": api_key.sha256,
     }
@@ -114,6 +127,23 @@ def serve(
             for host in on.inventory.hosts
         ],
     }
+
+
+def serving_variables(stack: str, serving: Serving) -> dict[str, Any]:
+    """Return what playbooks are told of serving; vLLM's lock is part of their identity.
+
+    Raises:
+        PremisesError: the lock that a setting names is not there.
+
+    """
+    variables: dict[str, Any] = {"serving": serving.model_dump(exclude_none=True)}
+    if isinstance(serving.engine, VllmEngine):
+        lock = Path(serving.engine.requirements or _VLLM_LOCK)
+        text = read_local(stack, "serving.engine.requirements", str(lock))
+        if serving.engine.requirements:
+            variables["serving"]["engine"]["requirements"] = str(lock.absolute())
+        variables["vllm_requirements_digest"] = hashlib.sha256(text.encode()).hexdigest()
+    return variables
 
 
 def root_folder(stack: str, root: str, inventory: Inventory) -> str:

@@ -11,7 +11,7 @@ from components.premises.errors import PremisesError
 from components.premises.hosts import read_inventory
 from components.premises.playbook import Playbook
 from stacks.managed_hosts import admit_hosts, prepare_hosts
-from stacks.on_premises import deployment, provide_runtime, read_local, serve
+from stacks.on_premises import deployment, provide_runtime, read_local, serve, serving_variables
 from stacks.sections import ReleaseFile, ReleaseOfStack
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def build(settings: ServingSettings) -> dict[str, Any]:
     """Declare the stack and return its outputs.
 
     Raises:
-        PremisesError: the inventory, the release, the bundle or a playbook cannot be used.
+        PremisesError: the inventory, the release, the bundle, a lock or a playbook cannot be used.
 
     """
     inventory = read_inventory(Path(settings.premises.inventory), groups=("inference",))
@@ -33,10 +33,12 @@ def build(settings: ServingSettings) -> dict[str, Any]:
     release = given["id"]
     variables = {"release_given": given, "release_name": release.apply(lambda name: name.partition("@")[0])}
     on = deployment(STACK, settings.premises, inventory, variables)
-    checked = {"serving": settings.serving.model_dump(exclude_none=True)}
+    checked = serving_variables(STACK, settings.serving)
     preflight = Playbook("preflight", on.playbook("preflight_serving", variables=checked))
     hosts = prepare_hosts(on, settings.premises, settings.serving, settings.balancer, preflight=preflight)
-    ready, admission = admit_hosts(on, settings.premises, runtime=provide_runtime(on, after=hosts))
+    ready, admission = admit_hosts(
+        on, settings.premises, runtime=provide_runtime(on, settings.serving, after=hosts)
+    )
     return serve(on, settings.serving, settings.balancer, release=release, depends_on=[ready]) | admission
 
 

@@ -11,7 +11,7 @@ from components.premises.hosts import read_inventory
 from components.premises.playbook import Playbook
 from components.premises.training_run import TrainingRun, TrainingRunArgs
 from stacks.managed_hosts import admit_hosts, prepare_hosts
-from stacks.on_premises import deployment, provide_runtime, serve
+from stacks.on_premises import deployment, provide_runtime, serve, serving_variables
 
 if TYPE_CHECKING:
     from stacks.on_premises import Deployment
@@ -24,7 +24,7 @@ def build(settings: LocalSettings) -> dict[str, Any]:
     """Declare the stack and return its outputs.
 
     Raises:
-        PremisesError: the inventory, the bundle or a playbook cannot be used.
+        PremisesError: the inventory, the bundle, a lock or a playbook cannot be used.
 
     """
     inventory = read_inventory(Path(settings.premises.inventory), groups=("training", "inference"))
@@ -37,10 +37,12 @@ def build(settings: LocalSettings) -> dict[str, Any]:
         "gate": settings.gate.as_variables(),
     }
     variables = {name: value for name, value in asked.items() if name != "data"}
-    variables |= {"training_data": asked["data"], "serving": settings.serving.model_dump(exclude_none=True)}
+    variables |= {"training_data": asked["data"], **serving_variables(STACK, settings.serving)}
     preflight = Playbook("preflight", on.playbook("preflight", variables=variables))
     hosts = prepare_hosts(on, settings.premises, settings.serving, settings.balancer, preflight=preflight)
-    ready, admission = admit_hosts(on, settings.premises, runtime=provide_runtime(on, after=hosts))
+    ready, admission = admit_hosts(
+        on, settings.premises, runtime=provide_runtime(on, settings.serving, after=hosts)
+    )
     training = TrainingRun(
         "training",
         TrainingRunArgs(

@@ -6,7 +6,7 @@ import difflib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 
@@ -128,16 +128,70 @@ class Limits(Section):
 
 
 class Engine(Section):
-    """How the model is run."""
+    """What both kinds of engine are told."""
 
+    max_context: Annotated[int, Field(ge=2)] | None = None
+    max_waiting: NotNegative | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_what_the_other_kind_is_told(cls, values: object) -> object:
+        for other in (TorchEngine, VllmEngine):
+            for key in values if isinstance(values, dict) else ():
+                if key in other.model_fields and key not in cls.model_fields:
+                    kinds = ("vllm", "torch") if other is VllmEngine else ("torch", "vllm")
+                    raise _mistake("{} belongs to kind {!r}, and this is kind {!r}".format(key, *kinds))
+        return values
+
+
+class TorchEngine(Engine):
+    """The bundled engine."""
+
+    kind: Literal["torch"] = "torch"
     weights: Literal["auto", "int8", "bf16", "fp32"] | None = None
     compile: Literal["auto", "on", "off"] | None = None
     threads: Positive | None = None
     max_sequences: Annotated[int, Field(ge=1, le=1024)] | None = None
-    max_context: Annotated[int, Field(ge=2)] | None = None
-    max_waiting: NotNegative | None = None
     prefill_tokens: Positive | None = None
     lookup: Literal["auto", "on", "off"] | None = None
+
+
+class VllmEngine(Engine):
+    """vLLM, on hosts with GPUs; `requirements` is a lock on this machine in place of ours.
+
+    A CPU build of vLLM, which `device: cpu` wants, comes by such a lock alone.
+    """
+
+    kind: Literal["vllm"]
+    device: Literal["gpu", "cpu"] | None = None
+    requirements: LocalPath | None = None
+    dtype: Literal["auto", "bf16", "fp16", "fp32"] | None = None
+    max_sequences: Annotated[int, Field(ge=1, le=4096)] | None = None
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
+    tensor_parallel: Annotated[int, Field(ge=1, le=64)] | None = None
+
+    @model_validator(mode="after")
+    def _want_a_lock_for_cpus(self) -> VllmEngine:
+        if self.device == "cpu" and self.requirements is None:
+            raise _mistake("device cpu needs requirements, the lock of a CPU build of vLLM")
+        return self
+
+
+def _engine_kind(engine: object) -> str:
+    kind = engine.get("kind", "torch") if isinstance(engine, dict) else getattr(engine, "kind", "torch")
+    return str(kind)
+
+
+_Torch = Annotated[TorchEngine, Tag("torch")]
+_Vllm = Annotated[VllmEngine, Tag("vllm")]
+AnyEngine = Annotated[
+    _Torch | _Vllm,
+    Discriminator(
+        _engine_kind,
+        custom_error_type="mistake",
+        custom_error_message="kind should be 'torch' or 'vllm'",
+    ),
+]
 
 
 class Serving(Section):
@@ -147,7 +201,7 @@ class Serving(Section):
     port: Annotated[int, Field(ge=1, le=65535)] = 8443
     names: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:*-]+$")], ...] = ()
     limits: Limits = Limits()
-    engine: Engine = Engine()
+    engine: AnyEngine = TorchEngine()
     drain_seconds: Annotated[float, Field(ge=0, le=600)] | None = None
 
 

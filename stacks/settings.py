@@ -111,6 +111,8 @@ def _line(detail: ErrorDetails) -> str:
     parts = [str(part) for part in detail["loc"]]
     tags = {"packaged", "directory", "gguf", "python-reference", "chat", "text", "file", "url", "stack"}
     parts = [part for index, part in enumerate(parts) if not (index == 1 and part in tags)]
+    if parts[:2] == ["serving", "engine"] and parts[2:3] in (["torch"], ["vllm"]):
+        del parts[2]
     path = ".".join(parts)
     if parts[:1] == ["premises"]:
         path = f"premises:{'.'.join(parts[1:])}".rstrip(":")

@@ -3,6 +3,7 @@
 A config class is a slots, frozen, kw_only dataclass. Its annotations are the schema: `str`, `int`, `float`,
 `bool`, `Path`, `Literal[...]`, `X | None`, `tuple[X, ...]`, `dict[str, X]`, another config class, a union of
 config classes told apart by their `kind: Literal["..."]`, and `Annotated[int, Range(1, 4096)]` for limits.
+Where one class of a union alone has a default for `kind`, it is meant when `kind` is left out.
 """
 
 from __future__ import annotations
@@ -155,12 +156,33 @@ def _union(options: tuple[Any, ...], value: Any, where: str, key: str) -> Any:
     _expect(isinstance(value, dict), "an object with the key 'kind'", value, where, key)
     kinds = {get_args(get_type_hints(option)["kind"])[0]: option for option in options}
     allowed = ", ".join(json.dumps(kind) for kind in kinds)
-    if "kind" not in value:
+    usual = [kind for kind, option in kinds.items() if _has_default(option, "kind")]
+    if "kind" not in value and len(usual) != 1:
         raise InputError(f"key '{key}.kind' is missing", where=where, remedy=f"use one of {allowed}")
-    kind = value["kind"]
+    kind = value.get("kind", usual[0] if usual else None)
     if not isinstance(kind, str) or kind not in kinds:
         raise InputError(f"key '{key}.kind' is {_found(kind)}", where=where, remedy=f"use one of {allowed}")
+    _refuse_keys_of_others(kinds, kind, value, where, key)
     return _value(kinds[kind], value, where, key)
+
+
+def _has_default(option: Any, name: str) -> bool:
+    return any(f.name == name and f.default is not dataclasses.MISSING for f in dataclasses.fields(option))
+
+
+def _refuse_keys_of_others(
+    kinds: dict[str, Any], kind: str, value: dict[str, Any], where: str, key: str
+) -> None:
+    """Say of a key that another kind has that it does: who mixes them up has not misspelt it."""
+    fields = {each: {f.name for f in dataclasses.fields(option)} for each, option in kinds.items()}
+    for name in value:
+        owners = [each for each, names in fields.items() if name in names]
+        if owners and kind not in owners:
+            raise InputError(
+                f"key {f'{key}.{name}'!r} belongs to kind {' and '.join(map(json.dumps, owners))}",
+                where=where,
+                remedy=f"this is kind {json.dumps(kind)}: leave it out, or change '{key}.kind'",
+            )
 
 
 def _expect(fits: bool, wanted: str, value: Any, where: str, key: str) -> None:

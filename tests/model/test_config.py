@@ -48,6 +48,24 @@ def test_every_kind_of_value_is_read() -> None:
     assert load(House, mapping, "x") == expected
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rabbit:
+    kind: Literal["rabbit"]
+    carrots: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hutch:
+    pet: Cat | Rabbit
+
+
+def test_the_one_kind_that_has_a_default_is_meant_where_none_is_named() -> None:
+    assert load(Hutch, {"pet": {"lives": 3}}, "x").pet == Cat(lives=3)
+    assert load(Hutch, {"pet": {"kind": "rabbit", "carrots": 3}}, "x").pet == Rabbit(kind="rabbit", carrots=3)
+    with pytest.raises(InputError, match="carrots' belongs to kind"):
+        load(Hutch, {"pet": {"carrots": 3}}, "x")
+
+
 def test_what_is_dumped_loads_again() -> None:
     house = House(path=Path("/a"), pet=Dog(tricks=("sit", "roll")))
     assert load(House, dump(house), "x") == house
@@ -73,7 +91,14 @@ def test_what_is_dumped_loads_again() -> None:
         ({"path": "a", "pet": {"kind": "cow"}}, 'x: key \'pet.kind\' is "cow"; use one of "cat", "dog"'),
         (
             {"path": "a", "pet": {"kind": "cat", "tricks": []}},
-            "x: unknown key 'pet.tricks'; known keys: kind, lives",
+            (
+                "x: key 'pet.tricks' belongs to kind \"dog\"; "
+                "this is kind \"cat\": leave it out, or change 'pet.kind'"
+            ),
+        ),
+        (
+            {"path": "a", "pet": {"kind": "cat", "lifes": 7}},
+            "x: unknown key 'pet.lifes'; known keys: kind, lives",
         ),
         (
             {"path": "a", "pet": {"kind": "dog", "tricks": [1]}},

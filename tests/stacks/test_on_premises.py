@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from components.premises.errors import PremisesError
 from components.premises.hosts import Host, Inventory
 from stacks import scenario
-from stacks.on_premises import root_folder, server_names
+from stacks.on_premises import root_folder, server_names, serving_variables
 from stacks.settings import PROJECT, LocalSettings, read_settings
 
 REMOTE = Host(name="serve-1", address="192.0.2.7", local=False, groups=("premises", "inference"))
@@ -44,6 +45,23 @@ def test_a_relative_root_is_below_the_project_and_for_local_hosts_only() -> None
         root_folder("s3-local", ".state/x", inventory(LOCAL, REMOTE))
     for root in ("/srv/premises", "~/premises"):
         assert root_folder("s3-local", root, inventory(REMOTE)) == root
+
+
+def told(engine: str) -> dict[str, Any]:
+    given = read_settings(LocalSettings, "s3-local", {f"{PROJECT}:serving": f'{{"engine": {engine}}}'})
+    return serving_variables("s3-local", given.serving)
+
+
+def test_vllms_lock_is_part_of_what_playbooks_are_told(tmp_path: Path) -> None:
+    assert set(told("{}")) == {"serving"}
+    ours = told('{"kind": "vllm"}')
+    lock = tmp_path / "other.lock"
+    lock.write_text("vllm-for-cpus==1")
+    other = told(f'{{"kind": "vllm", "device": "cpu", "requirements": "{lock}"}}')
+    assert other["serving"]["engine"]["requirements"] == str(lock)
+    assert ours["vllm_requirements_digest"] != other["vllm_requirements_digest"]
+    with pytest.raises(PremisesError, match=r"serving\.engine\.requirements: no\.lock: No such file"):
+        told('{"kind": "vllm", "requirements": "no.lock"}')
 
 
 @pytest.mark.parametrize(

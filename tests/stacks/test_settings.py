@@ -16,6 +16,7 @@ from scenario_model.data.settings import Chat, PythonReference, Text
 from scenario_model.evaluate.settings import GateSettings
 from scenario_model.serve.engine.interface import EngineSettings
 from scenario_model.serve.settings import Limits, ServeSettings
+from scenario_model.serve.vllm.settings import VllmSettings
 from scenario_model.train.settings import Recipe
 from stacks import sections as stack_settings
 from stacks.settings import PROJECT, LocalSettings, SettingsError, read_settings
@@ -63,6 +64,11 @@ def test_the_stack_file_in_the_repository_is_valid() -> None:
         ("recipe", [1], "recipe: input should be a valid dictionary"),
         ("serving", {"port": 70000}, "serving.port: input should be less than or equal to 65535; got 70000"),
         ("serving", {"engine": {"wieght": "int8"}}, "serving.engine: unknown key 'wieght'; did you mean"),
+        ("serving", {"engine": {"dtype": "bf16"}}, "serving.engine: dtype belongs to kind 'vllm', and this"),
+        ("serving", {"engine": {"kind": "vllm", "lookup": "on"}}, "lookup belongs to kind 'torch', and this"),
+        ("serving", {"engine": {"kind": "vlm"}}, "serving.engine: kind should be 'torch' or 'vllm'"),
+        ("serving", {"engine": {"kind": "vllm", "tensor_parallel": 0}}, "serving.engine.tensor_parallel: in"),
+        ("serving", {"engine": {"kind": "vllm", "device": "cpu"}}, "device cpu needs requirements, the lock"),
         ("data", {"kind": "chat"}, "data.path: field required"),
         ("data", {"kind": "chat", "path": "a/b"}, "data.path: must be an absolute path on the hosts"),
         ("data", {"kind": "csv"}, "expected tags: 'python-reference', 'chat', 'text'"),
@@ -119,7 +125,8 @@ def test_settings_cannot_be_changed() -> None:
         (stack_settings.Recipe, Recipe, set()),
         (stack_settings.Gate, GateSettings, set()),
         (stack_settings.Limits, Limits, set()),
-        (stack_settings.Engine, EngineSettings, set()),
+        (stack_settings.TorchEngine, EngineSettings, set()),
+        (stack_settings.VllmEngine, VllmSettings, {"environment"}),
         (stack_settings.PackagedData, PythonReference, set()),
         (stack_settings.DataPath, Chat, set()),
         (stack_settings.DataPath, Text, set()),
@@ -134,7 +141,21 @@ def test_what_can_be_set_is_what_the_model_package_knows(
     ours: type[pydantic.BaseModel], theirs: Any, not_settable: set[str]
 ) -> None:
     known = {field.name for field in dataclasses.fields(theirs)} - not_settable
-    assert set(ours.model_fields) - {"names"} == known
+    # How vLLM's environment is made is for the playbooks, which tell the package where it is.
+    assert set(ours.model_fields) - {"names", "device", "requirements"} == known
+
+
+def test_what_vllm_is_told_is_accepted_by_the_model_package() -> None:
+    told = {
+        "kind": "vllm",
+        "dtype": "bf16",
+        "max_context": 4096,
+        "gpu_memory_utilization": 1,
+        "tensor_parallel": 8,
+    }
+    engine = settings_of(serving={"engine": {**told, "device": "gpu"}}).serving.engine.as_variables()
+    assert engine.pop("device") == "gpu"
+    assert load(VllmSettings, {**engine, "environment": "/e"}, "x").tensor_parallel == 8
 
 
 def test_what_is_accepted_here_is_accepted_by_the_model_package() -> None:

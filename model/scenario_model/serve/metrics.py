@@ -153,7 +153,7 @@ class _EngineMetrics:
         counters: dict[str, tuple[str, float]] = {}
         if service.engine is not None:
             now = service.engine.statistics()
-            gauges |= _gauges(now, service.engine.max_context)
+            gauges |= _gauges(now)
             counters = _counters(now)
         for kind, values in ((GaugeMetricFamily, gauges), (CounterMetricFamily, counters)):
             for name, (documentation, value) in values.items():
@@ -162,17 +162,18 @@ class _EngineMetrics:
                 yield family
 
 
-def _gauges(now: EngineStatistics, max_context: int) -> dict[str, tuple[str, float]]:
-    capacity = now.slots * max_context
-    return {
-        "vllm:num_requests_running": ("Requests that are generating.", now.running),
-        "vllm:num_requests_waiting": ("Requests that wait for a slot.", now.waiting),
+def _gauges(now: EngineStatistics) -> dict[str, tuple[str, float]]:
+    gauges = {
+        "vllm:num_requests_running": ("Requests that are generating.", float(now.running)),
+        "vllm:num_requests_waiting": ("Requests that wait for a slot.", float(now.waiting)),
         "vllm:kv_cache_usage_perc": (
             "Part of the key/value cache in use; 1 is all of it.",
-            now.cache_tokens_used / capacity if capacity else 0.0,
+            now.cache_usage,
         ),
-        "scenario_model_engine_step_seconds": ("Duration of the last step.", now.last_step_seconds),
     }
+    if now.last_step_seconds is not None:
+        gauges["scenario_model_engine_step_seconds"] = ("Duration of the last step.", now.last_step_seconds)
+    return gauges
 
 
 def _counters(now: EngineStatistics) -> dict[str, tuple[str, float]]:

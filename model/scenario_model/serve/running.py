@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING, Never, Protocol
 
 import uvloop
 
@@ -17,14 +17,15 @@ from scenario_model.errors import ScenarioModelError
 from scenario_model.serve import logs
 from scenario_model.serve.gateway import Gateway
 from scenario_model.serve.listener import Listener
-from scenario_model.serve.service import Service
+from scenario_model.serve.service import Service, TokenEngine
+from scenario_model.serve.vllm.settings import VllmSettings
 
 if TYPE_CHECKING:
     import socket
     import ssl
+    from pathlib import Path
 
     from scenario_model.release.verify import VerifiedRelease
-    from scenario_model.serve.engine import Engine
     from scenario_model.serve.settings import ApiKeys, ServeSettings
 
 # After the drain's deadline: for the last words to reach the clients, then for new ones to hear "503".
@@ -33,6 +34,19 @@ _LINGER_SECONDS = 0.2
 _WATCH_SECONDS = 1.0
 
 Announce = Callable[[float], None]
+
+
+class RunningEngine(TokenEngine, Protocol):
+    """What this asks of an engine, beyond what the gateway does."""
+
+    def start(self) -> None:
+        """Begin to take requests; called in the event loop."""
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new work, finish what was accepted; what is left after `seconds` ends there."""
+
+    def stop(self) -> None:
+        """End at once."""
 
 
 def run(
@@ -84,20 +98,17 @@ class _Server:
             engine.stop()
             await self._listener.close()
 
-    def _load(self) -> Engine:
-        # Imported here, in the loading thread: torch alone takes seconds.
-        from transformers.utils import logging as transformers_logging
-
-        from scenario_model.serve.engine import Engine
-
-        # Its bars are no lines of a log.
-        transformers_logging.disable_progress_bar()
-        engine = Engine(self._release.directory, self._settings.engine, self._settings.cache)
-        # Nobody may have swapped a file between its verification and its use.
-        self._release.check_unchanged()
+    def _load(self) -> RunningEngine:
+        engine = _load_engine(self._release.directory, self._settings)
+        try:
+            # Nobody may have swapped a file between its verification and its use.
+            self._release.check_unchanged()
+        except BaseException:
+            engine.stop()
+            raise
         return engine
 
-    async def _watch(self, engine: Engine) -> None:
+    async def _watch(self, engine: RunningEngine) -> None:
         """Wait for a signal. Raises ScenarioModelError if the engine fails: a supervisor then starts anew."""
         while not self._stop.is_set():
             if engine.statistics().state == "failed":
@@ -106,7 +117,7 @@ class _Server:
                 async with asyncio.timeout(_WATCH_SECONDS):
                     await self._stop.wait()
 
-    async def _drain(self, engine: Engine) -> None:
+    async def _drain(self, engine: RunningEngine) -> None:
         began = time.monotonic()
         logs.info("draining", seconds=self._settings.drain_seconds)
         await engine.drain(self._settings.drain_seconds)
@@ -124,6 +135,21 @@ class _Server:
             # Nothing was accepted yet, or somebody is in a hurry; a thread that loads cannot be interrupted.
             logs.info("ending at once", signal=number.name)
             end(128 + number if again else 0)
+
+
+def _load_engine(model_dir: Path, settings: ServeSettings) -> RunningEngine:
+    # Imported here, in the loading thread: torch alone takes seconds, and vLLM's server does not need it.
+    from transformers.utils import logging as transformers_logging
+
+    # Its bars are no lines of a log.
+    transformers_logging.disable_progress_bar()
+    if isinstance(settings.engine, VllmSettings):
+        from scenario_model.serve.vllm.engine import VllmEngine
+
+        return VllmEngine(model_dir, settings.engine, settings.cache)
+    from scenario_model.serve.engine import Engine
+
+    return Engine(model_dir, settings.engine, settings.cache)
 
 
 def end(code: int) -> Never:

@@ -11,6 +11,7 @@ from scenario_model import config
 from scenario_model.config import Range
 from scenario_model.errors import InputError
 from scenario_model.serve.engine.interface import EngineSettings
+from scenario_model.serve.vllm.settings import VllmSettings  # noqa: TC001  (as above)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,8 @@ class ServeSettings:
 
     store, name, channel: the release that the channel names at start-up; `release` (`name@sha256:…`), where
     given, is served whatever the channel names. verification_key: PEM; a release that it did not sign is
-    refused. api_keys: JSON file of hashed keys. cache: folder for compiled code.
+    refused. api_keys: JSON file of hashed keys. engine: the bundled one (`kind: torch`, if none is named) or
+    vLLM. cache: folder for compiled code.
     drain_seconds: after SIGTERM, what was accepted may take this long to finish.
     """
 
@@ -65,7 +67,7 @@ class ServeSettings:
     tls: Tls
     api_keys: Path
     limits: Limits = field(default_factory=Limits)
-    engine: EngineSettings = field(default_factory=EngineSettings)
+    engine: EngineSettings | VllmSettings = field(default_factory=EngineSettings)
     cache: Path | None = None
     drain_seconds: Annotated[float, Range(0, 600)] = 8.0
 

@@ -99,9 +99,13 @@ async def port(gateway: Gateway, limits: Limits, certificates: Path) -> AsyncIte
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory, tiny_foundation: Path, certificates: Path) -> Path:
     """A store with a signed, promoted release of the tiny model, keys and certificates."""
-    root = tmp_path_factory.mktemp("deployment")
+    return deploy(tmp_path_factory.mktemp("deployment"), tiny_foundation, certificates)
+
+
+def deploy(root: Path, foundation: Path, certificates: Path) -> Path:
+    """Sign and promote a release of a foundation model below `root`."""
     draft = root / "draft" / "assistant"
-    shutil.copytree(tiny_foundation, draft, ignore=shutil.ignore_patterns("foundation.json"))
+    shutil.copytree(foundation, draft, ignore=shutil.ignore_patterns("foundation.json"))
     manifest = {"format": 1, "name": "assistant", "evaluation": {"passed": True, "reasons": []}}
     (draft / "release.json").write_text(json.dumps(manifest))
     release = f"assistant@{tree_digest(draft)}"

@@ -79,7 +79,7 @@ class StandInEngine:
             last_step_seconds=self.step_seconds,
             seconds_since_step=0.0,
             cache_bytes=0,
-            cache_tokens_used=running * self.max_context // 2,
+            cache_usage=running / self.slots / 2,
         )
 
     async def drain(self, seconds: float) -> None:

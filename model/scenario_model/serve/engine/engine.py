@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from scenario_model.errors import InputError
 from scenario_model.serve.engine.compiling import compile_meanwhile, compile_now
 from scenario_model.serve.engine.generation import QueuedGeneration, deliver
 from scenario_model.serve.engine.interface import (
@@ -82,7 +81,7 @@ class Engine:
 
         Raises QueueFull, EngineStopped, EngineFailed; InputError when prompt and answer exceed the context.
         """
-        self._check(request)
+        request.check(self._model.vocabulary, self.max_context)
         lookup = Lookup() if self.lookup else None
         sequence = Sequence(len(request.prompt), request.max_tokens, list(request.prompt), lookup=lookup)
         generation = QueuedGeneration(len(request.prompt), lambda: self._cancel(sequence))
@@ -125,7 +124,7 @@ class Engine:
                 last_step_seconds=pace.last_step_seconds,
                 seconds_since_step=time.monotonic() - pace.last_step_at,
                 cache_bytes=self._model.cache_bytes,
-                cache_tokens_used=sum(sequence.cached for sequence in self._scheduler.running),
+                cache_usage=self._cached() / (self._settings.max_sequences * self.max_context),
             )
 
     async def drain(self, seconds: float) -> None:
@@ -166,20 +165,6 @@ class Engine:
             return
         loaded.set_result(model)
         self._work(model)
-
-    def _check(self, request: GenerationRequest) -> None:
-        if not request.prompt or request.max_tokens < 1:
-            raise InputError("a prompt of at least one token and max_tokens of at least 1 are needed")
-        if not 0 <= min(request.prompt) <= max(request.prompt) < self._model.vocabulary:
-            raise InputError(
-                f"the prompt has a token that is not one of the model's {self._model.vocabulary}"
-            )
-        if len(request.prompt) + request.max_tokens > self.max_context:
-            raise InputError(
-                f"{len(request.prompt)} prompt tokens and {request.max_tokens} new ones are more than "
-                f"the context of {self.max_context} tokens",
-                remedy="shorten the prompt or lower max_tokens",
-            )
 
     def _cancel(self, sequence: Sequence) -> None:
         with self._lock:
@@ -236,6 +221,9 @@ class Engine:
                     self._pace.note_end(job.steps)
                     self._forget(job.sequence)
         deliver(news)
+
+    def _cached(self) -> int:
+        return sum(sequence.cached for sequence in self._scheduler.running)
 
     def _forget(self, sequence: Sequence) -> None:
         self._scheduler.remove(sequence)

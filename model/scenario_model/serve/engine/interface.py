@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from scenario_model.config import Range
-from scenario_model.errors import ScenarioModelError
+from scenario_model.errors import InputError, ScenarioModelError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ class EngineStopped(ScenarioModelError):  # noqa: N818
 
 
 class EngineFailed(ScenarioModelError):  # noqa: N818
-    """A step of the model failed: all its requests end with this, and no new one is taken."""
+    """A step of the model, or the process that runs it, failed: all its requests end with this."""
 
 
 class Drained(ScenarioModelError):  # noqa: N818
@@ -36,7 +36,7 @@ class Drained(ScenarioModelError):  # noqa: N818
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """How the model is run; the `engine` part of the server's configuration.
+    """How the bundled engine runs the model: the `engine` part of the server's configuration (`kind: torch`).
 
     weights: number format of the linear layers. `auto`: int8 on a CPU, bf16 on a GPU.
     compile: `auto` compiles the layers if a C++ compiler is found (CPU) or the device is a GPU.
@@ -50,6 +50,7 @@ class EngineSettings:
     bit; `on`: with any, where answers may differ by rounding.
     """
 
+    kind: Literal["torch"] = "torch"
     weights: Literal["auto", "int8", "bf16", "fp32"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
     threads: Annotated[int, Range(1)] | None = None
@@ -76,6 +77,19 @@ class GenerationRequest:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
+
+    def check(self, vocabulary: int, context: int) -> None:
+        """Raise InputError unless its tokens are the model's and prompt and answer fit into the context."""
+        if not self.prompt or self.max_tokens < 1:
+            raise InputError("a prompt of at least one token and max_tokens of at least 1 are needed")
+        if not 0 <= min(self.prompt) <= max(self.prompt) < vocabulary:
+            raise InputError(f"the prompt has a token that is not one of the model's {vocabulary}")
+        if len(self.prompt) + self.max_tokens > context:
+            raise InputError(
+                f"{len(self.prompt)} prompt tokens and {self.max_tokens} new ones are more than "
+                f"the context of {context} tokens",
+                remedy="shorten the prompt or lower max_tokens",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +124,7 @@ class EngineStatistics:
     """A snapshot. Times are in seconds; `*_total` only ever grow.
 
     drafts: how often tokens were guessed; tokens_drafted: how many; tokens_accepted: how many were right.
+    cache_usage: part of the key/value cache in use, 0 to 1. last_step_seconds: None if it is not known.
     """
 
     state: Literal["new", "running", "draining", "stopped", "failed"]
@@ -123,7 +138,7 @@ class EngineStatistics:
     tokens_accepted_total: int
     steps_total: int
     step_seconds_total: float
-    last_step_seconds: float
+    last_step_seconds: float | None
     seconds_since_step: float
     cache_bytes: int
-    cache_tokens_used: int
+    cache_usage: float

@@ -6,7 +6,7 @@ from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AttentionInterface, AutoModelForCausalLM
 
 from scenario_model.errors import InputError
 from scenario_model.serve.engine.attention import (
@@ -22,12 +22,14 @@ from scenario_model.serve.engine.compiling import compile_layers, recording
 from scenario_model.serve.engine.int8 import quantise_linears
 from scenario_model.serve.engine.memory import refuse_if_too_big
 from scenario_model.serve.engine.selfcheck import check_step, plain_logits
+from scenario_model.serve.engine.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
 
     from scenario_model.serve.engine.interface import EngineSettings
     from scenario_model.serve.engine.scheduler import Chunk
@@ -167,21 +169,6 @@ def _load(directory: Path, dtype: torch.dtype) -> Any:
             remedy="a Hugging Face directory with config.json and safetensors is needed",
         ) from error
     return network.eval().requires_grad_(requires_grad=False)
-
-
-def load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
-    """Load the tokenizer of a model directory. Raises InputError when it has none of the fast kind."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"no usable tokenizer ({str(error).splitlines()[0]})", where=str(directory)
-        ) from error
-    if not getattr(tokenizer, "is_fast", False):
-        raise InputError(
-            "the tokenizer cannot decode step by step", where=str(directory), remedy="add tokenizer.json"
-        )
-    return tokenizer
 
 
 def _end_tokens(network: Any, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:

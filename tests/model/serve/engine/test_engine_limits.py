@@ -249,6 +249,6 @@ def test_a_thousand_requests_and_cancellations_leave_nothing_behind(start: Start
 
     asyncio.run(all_of_them())
     statistics = engine.statistics()
-    assert (statistics.running, statistics.waiting, statistics.cache_tokens_used) == (0, 0, 0)
+    assert (statistics.running, statistics.waiting, statistics.cache_usage) == (0, 0, 0)
     assert engine._jobs == {}
     assert sorted(engine._scheduler._free) == list(range(8))

@@ -141,7 +141,7 @@ def test_who_leaves_in_the_middle_disturbs_nobody(start: Start, laconic_checkpoi
 
     assert asyncio.run(some_leave()) == _ask_all(plain, requests)
     statistics = engine.statistics()
-    assert (statistics.running, statistics.waiting, statistics.cache_tokens_used) == (0, 0, 0)
+    assert (statistics.running, statistics.waiting, statistics.cache_usage) == (0, 0, 0)
     assert statistics.tokens_accepted_total > 0
 
 

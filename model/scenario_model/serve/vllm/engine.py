@@ -1,0 +1,169 @@
+"""The engine that is vLLM: what the gateway asks of an engine, asked of vLLM in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import time
+from typing import TYPE_CHECKING, Literal
+
+import httpx2
+
+from scenario_model.serve import logs
+from scenario_model.serve.engine.interface import (
+    Delta,
+    EngineFailed,
+    EngineStatistics,
+    EngineStopped,
+    GenerationRequest,
+    QueueFull,
+)
+from scenario_model.serve.engine.tokenizer import load_tokenizer
+from scenario_model.serve.vllm.answer import Answer
+from scenario_model.serve.vllm.process import BASE_URL, VllmProcess
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scenario_model.serve.engine.generation import QueuedGeneration
+    from scenario_model.serve.vllm.settings import VllmSettings
+
+_LOOK_SECONDS = 1.0
+_CACHE_USAGE = re.compile(r"^vllm:kv_cache_usage_perc\{[^}]*\} (\S+)$", re.MULTILINE)
+# Weight of the newest answer in the usual duration, and what that is before there was any, in seconds.
+_NEW = 0.1
+_FIRST_GUESS = 5.0
+
+_State = Literal["new", "running", "draining", "stopped", "failed"]
+
+
+class VllmEngine:
+    """Serves requests with a vLLM of its own. Public methods are called from the event loop's thread."""
+
+    def __init__(self, model_dir: Path, settings: VllmSettings, cache: Path | None = None) -> None:
+        """Start vLLM and wait until it has loaded the model (which the caller has verified).
+
+        Raises InputError when model or settings cannot be used, ScenarioModelError when vLLM ends.
+        """
+        self._settings = settings
+        self._state: _State = "new"
+        self._answers: set[Answer] = set()
+        self._prompt_tokens = self._generated_tokens = 0
+        self._last_token_at = time.monotonic()
+        self._usual_seconds = _FIRST_GUESS
+        self._cache_usage = 0.0
+        self.tokenizer = load_tokenizer(model_dir)
+        self._process = VllmProcess(model_dir, settings, cache)
+        try:
+            self.max_context = self._process.wait_until_up()
+        except BaseException:
+            self._process.stop()
+            raise
+
+    def start(self) -> None:
+        """Begin to take requests."""
+        transport = httpx2.AsyncHTTPTransport(
+            uds=str(self._process.socket),
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
+        )
+        # The first token may take as long as the queue is; what has died closes its connections.
+        timeout = httpx2.Timeout(5, read=None)
+        self._client = httpx2.AsyncClient(
+            transport=transport, base_url=BASE_URL, timeout=timeout, trust_env=False
+        )
+        self._state = "running"
+        self._looking = asyncio.create_task(self._look())
+
+    async def submit(self, request: GenerationRequest) -> QueuedGeneration:
+        """Take a request in.
+
+        Raises QueueFull, EngineStopped, EngineFailed; InputError when prompt and answer exceed the context.
+        """
+        request.check(len(self.tokenizer), self.max_context)
+        if (state := self._now()) == "failed":
+            raise EngineFailed("vLLM has failed")
+        if state != "running":
+            raise EngineStopped(f"the engine takes no requests: it is {state}")
+        waiting = self._unfinished() - self._settings.max_sequences
+        if waiting >= self._settings.max_waiting:
+            raise QueueFull(max(1.0, self._usual_seconds * max(waiting, 1) / self._settings.max_sequences))
+        answer = Answer(self._client, request, self._note)
+        self._prompt_tokens += len(request.prompt)
+        self._answers.add(answer)
+        answer.task.add_done_callback(lambda _: self._ended(answer))
+        return answer.generation
+
+    def statistics(self) -> EngineStatistics:
+        """Return a snapshot. What waits is beyond `max_sequences`; the cache's usage is a second old."""
+        slots, unfinished = self._settings.max_sequences, self._unfinished()
+        return EngineStatistics(
+            state=self._now(),
+            running=min(unfinished, slots),
+            waiting=max(unfinished - slots, 0),
+            slots=slots,
+            tokens_prompt_total=self._prompt_tokens,
+            tokens_generated_total=self._generated_tokens,
+            drafts_total=0,
+            tokens_drafted_total=0,
+            tokens_accepted_total=0,
+            steps_total=0,
+            step_seconds_total=0.0,
+            last_step_seconds=None,
+            seconds_since_step=time.monotonic() - self._last_token_at,
+            cache_bytes=0,
+            cache_usage=self._cache_usage,
+        )
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new work, finish what was accepted; what is left after `seconds` ends there."""
+        if self._state == "running":
+            self._state = "draining"
+        if tasks := [answer.task for answer in self._answers]:
+            await asyncio.wait(tasks, timeout=seconds)
+        cut = list(self._answers)
+        for answer in cut:
+            answer.cut()
+        await asyncio.gather(*(answer.task for answer in cut), return_exceptions=True)
+        if self._state == "draining":
+            self._state = "stopped"
+        self._looking.cancel()
+        await self._client.aclose()
+
+    def stop(self) -> None:
+        """End vLLM at once; answers that are unfinished end with an error."""
+        if self._now() != "failed":
+            self._state = "stopped"
+        self._process.stop()
+
+    def _now(self) -> _State:
+        """Tell the state; a process that has ended while it was wanted has failed."""
+        if self._process.ended and self._state in {"new", "running", "draining"}:
+            self._state = "failed"
+        return self._state
+
+    def _unfinished(self) -> int:
+        return sum(not answer.finished for answer in self._answers)
+
+    def _note(self, delta: Delta) -> None:
+        self._generated_tokens += delta.tokens
+        self._last_token_at = time.monotonic()
+
+    def _ended(self, answer: Answer) -> None:
+        self._answers.discard(answer)
+        if not answer.task.cancelled():
+            self._usual_seconds += _NEW * (time.monotonic() - answer.began - self._usual_seconds)
+
+    async def _look(self) -> None:
+        """Ask every second how vLLM is: its HTTP server may live on when its engine has died."""
+        while self._now() in {"running", "draining"}:
+            with contextlib.suppress(httpx2.TransportError):
+                health = await self._client.get("/health", timeout=30)
+                if health.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
+                    self._state = "failed"
+                    logs.info("vLLM says that its engine has died")
+                    return
+                metrics = await self._client.get("/metrics", timeout=30)
+                self._cache_usage = max(map(float, _CACHE_USAGE.findall(metrics.text)), default=0.0)
+            await asyncio.sleep(_LOOK_SECONDS)

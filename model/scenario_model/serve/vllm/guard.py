@@ -1,0 +1,47 @@
+"""The process between the server and vLLM: it sees to it that vLLM never outlives the server.
+
+    python guard.py FOLDER PROGRAM ARGUMENTS…        in a process group of its own
+
+Standard input is a pipe whose other end the server holds. When the server is gone, however it went, the pipe
+closes; the program is then asked to end, and after a moment it and all processes that it started are killed.
+The same happens when the program ends by itself. A signal sent to a parent's death (PR_SET_PDEATHSIG) would
+reach the program alone, not its workers, and at the end of the thread that started it. FOLDER is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+
+# vLLM takes its shared memory away in this time; all answers have ended before.
+GRACE_SECONDS = 3.0
+
+
+def _guard(folder: str, command: list[str]) -> None:
+    # The server decides when to end. A handler, unlike SIG_IGN, is not handed on to the program.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603
+    ended = os.pidfd_open(child.pid)
+    select.select([sys.stdin.fileno(), ended], [], [])
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child.pid, signal.SIGTERM)
+    select.select([ended], [], [], GRACE_SECONDS)
+    status = child.poll()
+    with contextlib.suppress(OSError):  # with the server, who would read it is gone
+        print("vLLM is killed" if status is None else f"vLLM ended with exit status {status}", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    if os.getpgrp() != os.getpid():
+        sys.exit("guard.py kills its process group when it is done, so it needs one of its own")
+    try:
+        _guard(sys.argv[1], sys.argv[2:])
+    finally:
+        os.killpg(0, signal.SIGKILL)
