@@ -140,7 +140,7 @@ class Engine(Section):
             for key in values if isinstance(values, dict) else ():
                 if key in other.model_fields and key not in cls.model_fields:
                     kinds = ("vllm", "torch") if other is VllmEngine else ("torch", "vllm")
-                    raise _mistake("{} belongs to kind {!r}, and this is kind {!r}".format(key, *kinds))
+                    raise mistake("{} belongs to kind {!r}, and this is kind {!r}".format(key, *kinds))
         return values
 
 
@@ -173,7 +173,7 @@ class VllmEngine(Engine):
     @model_validator(mode="after")
     def _want_a_lock_for_cpus(self) -> VllmEngine:
         if self.device == "cpu" and self.requirements is None:
-            raise _mistake("device cpu needs requirements, the lock of a CPU build of vLLM")
+            raise mistake("device cpu needs requirements, the lock of a CPU build of vLLM")
         return self
 
 
