@@ -58,12 +58,6 @@ class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # it comes without 
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than processors: a deployment often waits, for a service, a pod, a download."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
-@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """Give the workers whole modules."""
     return _ByModule(config, log)
