@@ -62,11 +62,12 @@ def _download(names: list[str], target: Path) -> None:
 
 def _with_libraries() -> list[str]:
     """Name the programs' packages and, through all levels, those of libraries."""
-    found = list(_PROGRAMS)
-    for name in found:
-        for needed in _DEPENDS.findall(_run(["apt-cache", "depends", name])):
-            if needed.startswith("lib") and needed not in (*found, *_BASIS):
-                found.append(needed)
+    found: list[str] = []
+    level = list(_PROGRAMS)
+    while level:  # one question for each: apt reads all of its lists for it
+        found += level
+        needed = dict.fromkeys(_DEPENDS.findall(_run(["apt-cache", "depends", *level])))
+        level = [name for name in needed if name.startswith("lib") and name not in (*found, *_BASIS)]
     return found
 
 

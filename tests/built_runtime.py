@@ -20,14 +20,6 @@ if TYPE_CHECKING:
 VARIABLES: dict[str, str] = {"model_runtime_python": str(Path(sys.executable).resolve())}
 _PLAYBOOKS = Path(__file__).parents[1] / "ansible"
 
-# Python compiles a module when it is first used, and keeps that beside it: done before the copies are made.
-_USED = (
-    "peft, torch._dynamo, torch.distributed.tensor, transformers.models.llama.modeling_llama, "
-    "scenario_model.cli, scenario_model.data.prepare, scenario_model.evaluate.compare, "
-    "scenario_model.foundation.proof, scenario_model.train.run, scenario_model.serve.running, "
-    "scenario_model.serve.gateway, scenario_model.serve.engine.engine, supervisor.supervisord"
-)
-
 
 @dataclass(frozen=True)
 class BuiltRuntime:
@@ -74,7 +66,6 @@ def _build(runtime: BuiltRuntime, aside: Path) -> None:
     inventory = _PLAYBOOKS / "inventory" / "localhost.yml"
     play = [sys.executable, "-m", "ansible", "playbook", "-i", str(inventory), "runtime.yml"]
     _run([*play, "-e", json.dumps(variables)])
-    _run([str(aside / "runtime" / "current" / "bin" / "python"), "-c", f"import {_USED}"])
     for other in aside.iterdir():
         if other.is_dir() and other.name != "runtime":
             shutil.rmtree(other)  # empty still; which of these a host gets depends on what it is for

@@ -77,7 +77,7 @@ def test_a_config_edited_by_hand_shows_in_refresh_and_the_next_up_mends_it(small
     assert "drift" in shown
     assert config.read_text() != original
 
-    small_deployment.pulumi("up", "--yes")
+    small_deployment.pulumi("up", "--yes", "--skip-preview")
     assert config.read_text() == original
     assert_nothing_to_do(small_deployment)
 
@@ -88,7 +88,7 @@ def test_a_release_that_fails_its_gate_is_not_served_and_up_says_why(small_deplo
     before = file.read_text()
     small_deployment.configure(recipe={"seed": 7}, gate={"minimum_gain": 50.0})
     try:
-        up = small_deployment.pulumi("up", "--yes", check=False)
+        up = small_deployment.pulumi("up", "--yes", "--skip-preview", check=False)
     finally:
         file.write_text(before)
 
@@ -96,7 +96,7 @@ def test_a_release_that_fails_its_gate_is_not_served_and_up_says_why(small_deplo
     assert "minimum_gain" in up.stdout or "50" in up.stdout
     assert "Traceback" not in up.stdout
     assert ask(small_deployment) == serving
-    small_deployment.pulumi("up", "--yes")
+    small_deployment.pulumi("up", "--yes", "--skip-preview")
     assert_nothing_to_do(small_deployment)
 
 
