@@ -32,6 +32,7 @@ class Deployment:
     inventory: Inventory
     variables: Mapping[str, pulumi.Input[Any]]
     preview_check: bool
+    gone: tuple[str, ...] = ()
 
     def playbook(self, name: str, **arguments: Any) -> PlaybookArgs:
         """Return the arguments of `ansible/<name>.yml` on these hosts; `variables` win over the common."""
@@ -56,14 +57,22 @@ def deployment(
     if premises.bundle:
         common |= _bundle(stack, premises)
     return Deployment(
-        stack=stack, inventory=inventory, variables=common, preview_check=premises.preview_check
+        stack=stack,
+        inventory=inventory,
+        variables=common,
+        preview_check=premises.preview_check,
+        gone=premises.gone,
     )
 
 
 def provide_runtime(on: Deployment, preflight: Playbook) -> Playbook:
     """Declare the model package on every host; its removal takes everything else along."""
     arguments = on.playbook(
-        "runtime", teardown="ansible/reset.yml", uses_package=True, preview_check=on.preview_check
+        "runtime",
+        teardown="ansible/reset.yml",
+        gone=on.gone,
+        uses_package=True,
+        preview_check=on.preview_check,
     )
     return Playbook("runtime", arguments, pulumi.ResourceOptions(depends_on=[preflight]))
 

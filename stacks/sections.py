@@ -194,10 +194,11 @@ class Balancer(Section):
 
 
 class Premises(Section):
-    """Which hosts, and what may be done to them when."""
+    """Which hosts, and what may be done to them when; `gone` are hosts that left the inventory for good."""
 
     inventory: Annotated[str, StringConstraints(min_length=1)] = "ansible/inventory/localhost.yml"
     root: Annotated[str, StringConstraints(min_length=1)] | None = None
     bundle: LocalPath | None = None
     bundle_key: LocalPath | None = Field(default=None, alias="bundleKey")
     preview_check: bool = Field(default=False, alias="previewCheck")
+    gone: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
