@@ -98,7 +98,7 @@ DRIFTS = {
     ),
     "gone": (
         "chmod 0700 store",
-        "chgrp root store/releases",
+        "chgrp root inference",
         "rm keys/release-verification.pem services/inference-*.service",
     ),
 }
