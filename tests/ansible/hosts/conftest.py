@@ -85,7 +85,7 @@ class Site:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=900,
+            timeout=1800,
         )
         if succeeds and done.returncode:
             pytest.fail(f"{playbook} ended with {done.returncode}:\n{done.stdout[-6000:]}")

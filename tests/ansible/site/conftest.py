@@ -23,6 +23,7 @@ import yaml
 import lab.callbacks
 from lab import lock
 from lab.fixtures import a_folder
+from lab.premises.base import base_tree
 from lab.premises.lifecycle import bring_up
 from scenario_model.serve import credentials
 from tests.ansible.hosts.conftest import Site, on
@@ -60,6 +61,7 @@ class Served:
 class ServingSite(Site):
     """The lab's hosts with the service on them, and the credentials that it was given."""
 
+    trees: tuple[Path, ...] = ()
     tls: Path = Path()
     said: list[str] = field(default_factory=list)
 
@@ -158,7 +160,8 @@ def below(tmp_path_factory: pytest.TempPathFactory, runtime: BuiltRuntime, tiny_
     for number in range(24):
         text = f"Chapter {number}. " + "The quick brown fox jumps over the lazy dog. " * 12
         (texts / f"{number:02}.txt").write_text(text)
-    shutil.copytree(tiny_checkpoint, tree / "srv" / "foundation")
+    # Contents alone: whoever serves has to be able to read them.
+    shutil.copytree(tiny_checkpoint, tree / "srv" / "foundation", copy_function=shutil.copyfile)
     root = tree / ROOT.lstrip("/")
     root.parent.mkdir(parents=True)
     runtime.give_to(root)
@@ -181,7 +184,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory, below: Path) -> Iterator[Serv
     with a_folder() as folder:
         with lock.exclusive(folder):
             premises = bring_up(folder, 3, over=[below])
-        made = ServingSite(premises, tmp_path_factory.mktemp("site"))
+        made = ServingSite(premises, tmp_path_factory.mktemp("site"), trees=(below, base_tree()))
         written = yaml.safe_load(premises.inventory.read_text())
         written["premises"]["vars"]["ansible_become"] = True
         made.inventory = made.folder / "inventory.yml"

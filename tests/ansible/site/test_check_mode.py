@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -31,20 +32,30 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 _VOLATILE = ("var/log/", "var/lib/systemd/", "run/", "tmp/", "var/tmp/", "home/modelops/.ansible/")
 
 
-def tree_of(host: Host) -> dict[str, tuple[int, int, int, str]]:
-    """Every file of a host that is not Debian's unchanged: its mode, owner, group and digest."""
-    found = {}
+Entry = tuple[int, int, int, str]
+
+
+def tree_of(site: ServingSite, host: Host) -> dict[str, Entry | None]:
+    """What a host has of its own: files that are not as they were when it first booted."""
     upper = host.home / "upper"
+    found = {}
     for path in upper.rglob("*"):
         name = str(path.relative_to(upper))
-        if f"{name}/".startswith(_VOLATILE):
-            continue
-        told = path.lstat()
-        content = str(path.readlink()) if path.is_symlink() else ""
-        if path.is_file() and not path.is_symlink():
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-        found[name] = (told.st_mode, told.st_uid, told.st_gid, content)
+        first = next((entry for tree in site.trees if (entry := entry_of(tree / name))), None)
+        if not f"{name}/".startswith(_VOLATILE) and entry_of(path) != first:
+            found[name] = entry_of(path)
     return found
+
+
+def entry_of(path: Path) -> Entry | None:
+    """A file's mode, owner, group and digest."""
+    if not os.path.lexists(path):
+        return None
+    told = path.lstat()
+    content = str(path.readlink()) if path.is_symlink() else ""
+    if path.is_file() and not path.is_symlink():
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+    return told.st_mode, told.st_uid, told.st_gid, content
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +80,10 @@ def test_a_check_of_bare_hosts_changes_nothing_on_them(
     elsewhere: dict[str, Any] = {"scenario_root": "/srv/bare", "service_user": "nobody-yet"}
     elsewhere |= {"serving": {**bare.variables["serving"], "port": 8444}}
     elsewhere |= {"release_given": given} if playbook == "upgrade.yml" else {}
-    before = [tree_of(host) for host in bare.hosts]
+    before = [tree_of(bare, host) for host in bare.hosts]
     ran = bare.run(playbook, check=True, **elsewhere)
     for host, tree in zip(bare.hosts, before, strict=True):
-        now = tree_of(host)
+        now = tree_of(bare, host)
         assert {name for name in now | tree if now.get(name) != tree.get(name)} == set()
     promised = {host.name: {task for where, task in ran.where if where == host.name} for host in bare.hosts}
     for host in bare.servers:
@@ -108,9 +119,9 @@ DRIFTS = {
 def test_a_check_of_edited_hosts_foretells_what_the_run_changes(site: ServingSite, drift: str) -> None:
     for host, line in zip(site.hosts, DRIFTS[drift], strict=True):
         on(host, f"sudo sh -ceu {shlex.quote(f'cd {ROOT}; {line}')}")
-    before = [tree_of(host) for host in site.hosts]
+    before = [tree_of(site, host) for host in site.hosts]
     foretold = site.run("site.yml", check=True)
-    assert [tree_of(host) for host in site.hosts] == before
+    assert [tree_of(site, host) for host in site.hosts] == before
     done = site.run("site.yml", "--diff")
     assert sorted(set(foretold.where)) == sorted(set(done.where))
     assert {host for host, _ in done.where} == {host.name for host in site.hosts}
