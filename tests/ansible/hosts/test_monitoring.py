@@ -55,7 +55,7 @@ def measured(site: Site, debs: Path, tmp_path_factory: pytest.TempPathFactory) -
     texts = {"check": foreseen.output.encode(), "run": ran.output.encode()}
     texts["arguments"] = b"\n".join(arguments.seen)
     for host in site.hosts:
-        texts[f"journal of {host.name}"] = on(host, "sudo journalctl --output export --no-pager").encode()
+        texts[f"journal of {host.name}"] = on(host, "sudo journalctl --output json --no-pager").encode()
         texts |= files_below(host.home / "upper")
     in_place = site.hosts[0].home / "upper/etc/scenario-monitoring/api_key"
     assert {place for place, _ in leaks(texts, [KEY])} == {str(in_place)}

@@ -98,8 +98,8 @@ def test_a_check_of_bare_hosts_changes_nothing_on_them(
 # What somebody did by hand, as root, in the folder of the deployment; each host its own.
 DRIFT = (
     "echo >> training/train.json; chmod 0700 store; rm runtime/current",
-    "echo '# by hand' >> services/inference-*.service; rm keys/release-verification.pem; chgrp root inference",
-    "systemctl stop 'inference-*'; rm inference/tls/server.key; sed -i 's/8443/8442/' inference/serve.json",
+    "sed -i '$a#' services/inference-*.service; rm keys/release-verification.pem; chgrp root inference",
+    "systemctl stop 'inference-*'; rm inference/tls/server.key; sed -i s/8443/1/ inference/serve.json",
 )
 
 

@@ -51,7 +51,8 @@ def test_a_cut_link_is_named_others_are_whole_and_the_next_run_goes_on(site: Ser
 def tell(number: int, lost: Host, ran: Ran, cut: float, events: list[dict[str, Any]]) -> None:
     """Say how it went, and insist that the host was named in time: after the first task that needed it."""
     stopped = next(each for each in events if each["event"] == "stopped")
-    place = f"cut {number + 1}: {lost.name} before {stopped['task']!r}, of {sum_of(events)} tasks"
+    before = sum(each["event"] == "task" and each["at"] <= stopped["at"] for each in events)
+    place = f"cut {number + 1}: {lost.name} before task {before}, {stopped['task']!r}"
     if not ran.code:
         print(f"{place}: nothing needed it any more")
         return
@@ -67,10 +68,6 @@ def tell(number: int, lost: Host, ran: Ran, cut: float, events: list[dict[str, A
     since = named["at"] - cut
     print(f"{place}: named {waited:.0f} s after {named['task']!r} began, {since:.0f} s after the cut")
     assert waited < NAMED_WITHIN_S
-
-
-def sum_of(events: list[dict[str, Any]]) -> int:
-    return sum(each["event"] == "task" for each in events)
 
 
 def assert_whole(now: Served, before: Served, wanted: dict[str, Any]) -> None:

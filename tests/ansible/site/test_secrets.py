@@ -55,7 +55,7 @@ def test_planted_secrets_are_in_no_log_fact_output_or_argument(site: ServingSite
     texts |= {"facts": b"\n".join(files_below(facts).values())}
     texts |= files_below(site.folder / "home") | files_below(site.folder / "tmp")
     for host in site.hosts:
-        texts[f"journal of {host.name}"] = on(host, "sudo journalctl --output export --no-pager").encode()
+        texts[f"journal of {host.name}"] = on(host, "sudo journalctl --output json --no-pager").encode()
         texts |= files_below(host.home / "upper")
     mine = {
         str(host.home / "upper" / ROOT.lstrip("/") / "inference" / "tls" / name)
