@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 # Folders whose tests share what is dear: one cluster, one AWS, one lab. Each goes to one worker.
-_TOGETHER = ("tests/lab/kubernetes/", "tests/lab/aws/", "tests/ansible/hosts/")
+_TOGETHER = ("tests/lab/kubernetes/", "tests/lab/aws/", "tests/ansible/hosts/", "tests/ansible/site/")
 
 
 class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # it comes without types

@@ -40,6 +40,7 @@ def prepare_hosts(
         inventory=on.inventory,
         variables={**on.bundle, **variables},
         teardown="ansible/hosts_reset.yml",
+        gone=on.gone,
         preview_check=on.preview_check,
     )
     return Playbook("hosts", arguments, pulumi.ResourceOptions(depends_on=[preflight]))

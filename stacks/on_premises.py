@@ -36,6 +36,7 @@ class Deployment:
     variables: Mapping[str, pulumi.Input[Any]]
     preview_check: bool
     bundle: Mapping[str, str] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()
 
     def playbook(self, name: str, **arguments: Any) -> PlaybookArgs:
         """Return the arguments of `ansible/<name>.yml` on these hosts; `variables` win over the common."""
@@ -63,6 +64,7 @@ def deployment(
         variables=common,
         preview_check=premises.preview_check,
         bundle=_bundle(stack, premises) if premises.bundle else {},
+        gone=premises.gone,
     )
 
 
@@ -79,6 +81,7 @@ def provide_runtime(on: Deployment, serving: Serving, *, after: Playbook) -> Pla
         "runtime",
         variables=variables,
         teardown="ansible/reset.yml",
+        gone=on.gone,
         uses_package=True,
         preview_check=on.preview_check,
     )

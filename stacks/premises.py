@@ -81,7 +81,7 @@ class Egress(Section):
 
 
 class Premises(Section):
-    """Which hosts, and what may be done to them when."""
+    """Which hosts, and what may be done to them when; `gone` are hosts that left the inventory for good."""
 
     inventory: Annotated[str, StringConstraints(min_length=1)] = "ansible/inventory/localhost.yml"
     root: Annotated[str, StringConstraints(min_length=1)] | None = None
@@ -90,6 +90,7 @@ class Premises(Section):
     preview_check: bool = Field(default=False, alias="previewCheck")
     manage_hosts: bool = Field(default=False, alias="manageHosts")
     egress: Egress | None = None
+    gone: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
 
     @model_validator(mode="after")
     def _close_hosts_that_are_managed_and_no_others(self) -> Self:

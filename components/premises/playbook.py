@@ -35,6 +35,7 @@ class PlaybookArgs:
         variables: extra variables, shown in previews and stored in plain text.
         secrets: extra variables that are encrypted in the state and shown nowhere.
         teardown: a playbook that undoes it, run with the same variables on `pulumi destroy`.
+        gone: hosts on which nothing is left to undo; only these may leave the inventory.
         after: outputs of others whose change makes it run again.
         uses_package: whether it uses the model package, so that a change of that makes it run again.
         preview_check: let previews ask the hosts what would change (`--check --diff`).
@@ -46,6 +47,7 @@ class PlaybookArgs:
     variables: Mapping[str, pulumi.Input[Any]] = field(default_factory=dict)
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     teardown: str | None = None
+    gone: Sequence[str] = ()
     after: Sequence[pulumi.Input[Any]] = ()
     uses_package: bool = False
     preview_check: bool = False
@@ -64,16 +66,14 @@ class PlaybookProvider(ResourceProvider):
         """Replace the wish for a check by its result: what would change on which host.
 
         Raises:
-            PremisesError: the folder on the hosts moved; what runs in the old one would be left behind.
+            PremisesError: the folder on the hosts moved, or a host left the inventory; what runs there
+                would be left behind.
 
         """
         _settle_in()
-        if olds and news.get("teardown") and (old := _root(olds)) != (new := _root(news)):
-            message = (
-                f"premises:root was {old} and is now {new}: what is in the old folder would stay behind, "
-                "running; put it back, or remove the stack first (make down)"
-            )
-            raise PremisesError(message)
+        gone = news.pop("gone", None) or []
+        if olds and news.get("teardown"):
+            _refuse_to_leave_behind(olds, news, gone)
         if news.pop("preview_check", False):
             if _has_unknowns(news):
                 print("not asked the hosts: some values are known only during the update", file=sys.stderr)
@@ -177,6 +177,8 @@ def playbook_inputs(args: PlaybookArgs, root: Path | None = None) -> Properties:
         inputs["secrets"] = pulumi.Output.secret(dict(args.secrets))
     if args.teardown:
         inputs["teardown"] = args.teardown
+        inputs["hosts"] = sorted(host.name for host in args.inventory.hosts)
+        inputs["gone"] = sorted(args.gone)
     if args.after:
         inputs["after"] = list(args.after)
     if args.uses_package:
@@ -204,8 +206,32 @@ def _settle_in() -> None:
     end_with_engine()
 
 
+def _refuse_to_leave_behind(olds: Properties, news: Properties, gone: Sequence[str]) -> None:
+    """Raise PremisesError where what a teardown would undo is no longer where the teardown will look."""
+    if (old := _root(olds)) != (new := _root(news)):
+        message = (
+            f"premises:root was {old} and is now {new}: what is in the old folder would stay behind, "
+            "running; put it back, or remove the stack first (make down)"
+        )
+        raise PremisesError(message)
+    missing = set(olds.get("hosts") or []) - {*news["hosts"], *gone}
+    if missing:
+        names, inventory, teardown = ",".join(sorted(missing)), news["inventory"], Path(news["teardown"])
+        root = f" -e scenario_root={new}" if _root_variable(news) else ""
+        message = (
+            f"{names} left {inventory}, and what runs there would stay behind; put it back and remove it: "
+            f"ANSIBLE_CONFIG={teardown.parent}/ansible.cfg ansible-playbook -i {inventory} {teardown} "
+            f"--limit {names}{root}; then, or if it is no more, take it out and set premises:gone: [{names}]"
+        )
+        raise PremisesError(message)
+
+
 def _root(props: Properties) -> str:
-    return str((props.get("variables") or {}).get("scenario_root") or "the hosts' default")
+    return _root_variable(props) or "the hosts' default"
+
+
+def _root_variable(props: Properties) -> str:
+    return str((props.get("variables") or {}).get("scenario_root") or "")
 
 
 def _has_unknowns(value: object) -> bool:

@@ -18,6 +18,8 @@ from lab.premises.network import BRIDGE
 from lab.side import premises_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lab.space import Space
 
 BOOT_S = 120.0
@@ -60,12 +62,16 @@ class Host:
         """Whether any of its processes lives."""
         return cgroups.populated(self.cgroup)
 
-    def start(self, base: Path, space: Space) -> None:
-        """Lay out its own files over the base tree and boot it; returns before it can be logged in to."""
+    def start(self, trees: Sequence[Path], space: Space) -> None:
+        """Lay out its own files over those trees, the topmost first, and boot it.
+
+        Returns before it can be logged in to.
+        """
         for name in ("upper", "work", "root"):
             (self.home / name).mkdir(parents=True)
         self._write_files()
-        layers = f"lowerdir={base},upperdir={self.home / 'upper'},workdir={self.home / 'work'}"
+        below = ":".join(map(str, trees))
+        layers = f"lowerdir={below},upperdir={self.home / 'upper'},workdir={self.home / 'work'}"
         root = self.home / "root"
         space.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(root)])
         self._boot(space)
@@ -100,6 +106,21 @@ class Host:
         hang_up(self.folder)  # a connection that Ansible keeps open would outlive it
         self._boot(space)
         self.wait()
+
+    def cut(self, space: Space) -> None:
+        """Pull its cable: packets vanish in both directions, and its own interface has no carrier."""
+        space.run(["ip", "link", "set", self._port, "down"])
+
+    def restore(self, space: Space) -> None:
+        """Put its cable back; returns when it can be logged in to. Raises LabError when it cannot."""
+        space.run(["ip", "link", "set", self._port, "up"])
+        hang_up(self.folder)  # a connection from before the cut may be dead without knowing it
+        self.wait()
+
+    @property
+    def _port(self) -> str:
+        """The bridge's end of its cable, as systemd-nspawn names it."""
+        return f"vb-{self.name}"
 
     def _boot(self, space: Space) -> None:
         root = self.home / "root"

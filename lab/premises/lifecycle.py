@@ -16,6 +16,7 @@ from lab.side import premises_of
 from lab.teardown import anything_of, take_away
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 DEFAULT_HOSTS = 2
@@ -35,11 +36,12 @@ class Premises:
         return access.inventory_of(self.space.folder)
 
 
-def bring_up(folder: Path, hosts: int | None = None) -> Premises:
+def bring_up(folder: Path, hosts: int | None = None, *, over: Sequence[Path] = ()) -> Premises:
     """Make premises with this many hosts, or change those that are up; None keeps the number, or takes 2.
 
-    The caller holds the folder's lock. Raises LabError; then nothing is left, or, where a host does not
-    start, all that shows why.
+    Hosts that are started now have the trees in `over` laid over Debian's, the topmost first; nobody may
+    change these while the hosts are up. The caller holds the folder's lock. Raises LabError; then nothing is
+    left, or, where a host does not start, all that shows why.
     """
     if hosts is not None and not 1 <= hosts <= MAX_HOSTS:
         raise LabError(f"{hosts} hosts: 1 to {MAX_HOSTS} are possible")
@@ -55,7 +57,7 @@ def bring_up(folder: Path, hosts: int | None = None) -> Premises:
             tear_down(folder)
             raise
     number = hosts or len(record.hosts) or DEFAULT_HOSTS
-    premises = _settle(record, held, [host_name(n) for n in range(1, number + 1)])
+    premises = _settle(record, held, [host_name(n) for n in range(1, number + 1)], over)
     record.phase = "up"
     record.save()
     return premises
@@ -82,7 +84,9 @@ def _begin(folder: Path) -> tuple[PremisesRecord, space.PremisesSpace]:
     return record, held
 
 
-def _settle(record: PremisesRecord, held: space.PremisesSpace, wanted: list[str]) -> Premises:
+def _settle(
+    record: PremisesRecord, held: space.PremisesSpace, wanted: list[str], over: Sequence[Path]
+) -> Premises:
     """Remove the hosts that are too many or dead, start those that are missing, write the inventory."""
     addresses = Addresses(record.network)
     known = [Host(name, record.folder, addresses) for name in record.hosts]
@@ -97,7 +101,7 @@ def _settle(record: PremisesRecord, held: space.PremisesSpace, wanted: list[str]
     record.save()
     hosts = [Host(name, record.folder, addresses) for name in wanted]
     if new := [host for host in hosts if host not in kept]:
-        _start(record, held, new)
+        _start(record, held, new, [*over, base_tree()])
     # The keys are pinned before the first connection is made.
     access.write_access(record.folder, wanted, addresses, {host.name: host.key for host in hosts})
     progress = Progress(f"{len(new)} host{'s' if len(new) > 1 else ''}")
@@ -121,13 +125,12 @@ def _answers(host: Host) -> bool:
     return True
 
 
-def _start(record: PremisesRecord, held: space.PremisesSpace, new: list[Host]) -> None:
-    base = base_tree()
+def _start(record: PremisesRecord, held: space.PremisesSpace, new: list[Host], trees: Sequence[Path]) -> None:
     for host in new:
         say(f"starting {host.name}")
         record.hosts.append(host.name)
         record.save()
-        host.start(base, held)
+        host.start(trees, held)
 
 
 def tear_down(folder: Path) -> None:

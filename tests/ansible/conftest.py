@@ -66,23 +66,31 @@ def module() -> Any:
 
 @dataclass
 class Ran:
-    """What a playbook did: exit code, all it printed, each host's recap, the tasks that changed something."""
+    """What a playbook did: exit code, all it printed, each host's recap, the tasks that changed something
+    (`where` says on which host)."""
 
     code: int
     output: str
     recap: dict[str, dict[str, int]] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
+    where: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         task = ""
         for line in self.output.splitlines():
             if found := re.match(r"TASK \[(?:[a-z_]+ : )?(.*?)\] \*", line):
                 task = found[1]
-            elif line.startswith("changed: ["):
+            elif found := re.match(r"changed: \[([^\] ]+)", line):
                 self.changed.append(task)
+                self.where.append((found[1], task))
             elif found := re.match(r"(\S+)\s+: (ok=.*)", line):
                 counts = (pair.split("=") for pair in found[2].split())
                 self.recap[found[1]] = {name: int(count) for name, count in counts}
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks there were, whether for one host or several."""
+        return self.output.count("\nTASK [")
 
     def changes(self) -> int:
         """How many tasks changed something, over all hosts."""

@@ -42,6 +42,8 @@ class Site:
     premises: Premises
     folder: Path
     variables: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    inventory: Path | None = None
 
     @property
     def hosts(self) -> list[Host]:
@@ -69,10 +71,12 @@ class Site:
         """Run a playbook as a user would; `variables` win over the site's own."""
         file = self.folder / "variables.json"
         file.write_text(json.dumps({**self.variables, **variables}))
-        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.premises.inventory), playbook]
+        inventory = str(self.inventory or self.premises.inventory)
+        command = [sys.executable, "-m", "ansible", "playbook", "-i", inventory, playbook]
         command += ["-e", f"@{file}", *arguments, *(["--check", "--diff"] if check else [])]
         command += ["--limit", limit.name] if limit else []
         own = {"ANSIBLE_HOME": str(self.folder / "home"), "ANSIBLE_ROLES_PATH": str(PLAYBOOKS / "roles")}
+        own |= self.environment
         done = subprocess.run(
             command,
             cwd=PLAYBOOKS,
@@ -81,7 +85,7 @@ class Site:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=1800,
         )
         if succeeds and done.returncode:
             pytest.fail(f"{playbook} ended with {done.returncode}:\n{done.stdout[-6000:]}")

@@ -12,6 +12,7 @@ import pytest
 from tests.ansible.conftest import PLAYBOOKS
 from tests.ansible.hosts.conftest import on, traces
 from tests.ansible.hosts.packages import folder_of
+from tests.planted import Arguments, files_below, leaks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,9 +49,16 @@ def measured(site: Site, debs: Path, tmp_path_factory: pytest.TempPathFactory) -
     clean = [traces(host) for host in site.hosts]
     foreseen = site.play("monitoring", check=True)
     assert [traces(host) for host in site.hosts] == clean, "a check changes nothing"
-    ran = site.play("monitoring")
+    with Arguments() as arguments:
+        ran = site.play("monitoring")
     assert sorted(ran.changed) == sorted(foreseen.changed)
-    assert KEY not in foreseen.output + ran.output
+    texts = {"check": foreseen.output.encode(), "run": ran.output.encode()}
+    texts["arguments"] = b"\n".join(arguments.seen)
+    for host in site.hosts:
+        texts[f"journal of {host.name}"] = on(host, "sudo journalctl --output json --no-pager").encode()
+        texts |= files_below(host.home / "upper")
+    in_place = site.hosts[0].home / "upper/etc/scenario-monitoring/api_key"
+    assert {place for place, _ in leaks(texts, [KEY])} == {str(in_place)}
     yield site
     site.play("monitoring", reset=True)
     assert [traces(host) for host in site.hosts] == clean

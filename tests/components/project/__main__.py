@@ -25,6 +25,7 @@ if "greeting" in parts:
         PlaybookArgs(
             playbook="ansible/greet.yml",
             teardown="ansible/undo.yml",
+            gone=shape.get("gone", []),
             inventory=inventory,
             variables={**common, "who": shape.get("who", "world"), "fails": shape.get("fails", "")},
             secrets={"password": shape["password"]} if "password" in shape else {},

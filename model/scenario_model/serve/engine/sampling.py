@@ -66,7 +66,7 @@ def _draw(scaled: torch.Tensor, sampler: Sampler) -> int:
     if float(values.sum()) < sampler.top_p:
         values, tokens = probabilities.sort(descending=True)
     before = values.cumsum(0) - values
-    # In the vocabulary's order: of two that are nearly equally likely, rounding decides which one comes first.
+    # In the vocabulary's order: of two that are about as likely, rounding decides which one comes first.
     nucleus = tokens[before < sampler.top_p].sort().values
     return int(nucleus[_inverse(probabilities[nucleus], sampler.draw())])
 

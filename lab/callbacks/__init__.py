@@ -1,0 +1,1 @@
+"""Callback plugins for Ansible, for tests and measurements: `ANSIBLE_CALLBACK_PLUGINS` names this folder."""
