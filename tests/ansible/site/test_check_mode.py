@@ -141,5 +141,6 @@ def wait_for(ask: Callable[[], tuple[int, str]]) -> tuple[int, str]:
 
 
 def files_in(output: str) -> set[str]:
-    """The files of which differences are shown."""
-    return set(re.findall(r"^\+\+\+ after: (\S+)", output, re.MULTILINE))
+    """The files of which differences are shown; a template is shown by its own name."""
+    shown = re.findall(r"^\+\+\+ after: (\S+)", output, re.MULTILINE)
+    return {re.sub(r".*/ansible-local-[^/]+/[^/]+/", "", path) for path in shown}
