@@ -59,14 +59,16 @@ class Budget(pulumi.ComponentResource):
                     f"{address!r} is no address that a budget could tell; as in team@example.com"
                 )
         super().__init__("scenario:aws:Budget", name, None, opts)
-        counted = [{"name": "TagKeyValue", "values": ["user:{}${}".format(*args.tag)]}] if args.tag else None
+        counted = [f"user:{key}${value}" for key, value in [args.tag or ("", "")] if key]
         made = budgets.Budget(
             name,
             budget_type="COST",
             time_unit="MONTHLY",
             limit_amount=f"{args.monthly_usd}.0",
             limit_unit="USD",
-            cost_filters=counted,
+            cost_filters=(
+                [budgets.BudgetCostFilterArgs(name="TagKeyValue", values=counted)] if counted else None
+            ),
             notifications=[
                 {
                     "notification_type": kind,

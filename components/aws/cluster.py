@@ -108,8 +108,8 @@ class Cluster(pulumi.ComponentResource):
         self._access(name, made, args.admins)
         self._addons(name, made)
         self.name, self.arn, self.endpoint, self.key_arn = made.name, made.arn, made.endpoint, key.arn
-        self.authority = made.certificate_authority.apply(lambda authority: authority.data)
-        self.security_group_id = made.vpc_config.apply(lambda config: config.cluster_security_group_id)
+        self.authority = made.certificate_authority.apply(lambda authority: str(authority.data))
+        self.security_group_id = made.vpc_config.apply(lambda config: str(config.cluster_security_group_id))
         self.kubeconfig = kubeconfig(args.location.region, made.name, made.endpoint, self.authority)
         outputs = ("name", "arn", "endpoint", "authority", "kubeconfig", "security_group_id", "key_arn")
         self.register_outputs({output: getattr(self, output) for output in outputs})

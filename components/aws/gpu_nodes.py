@@ -112,7 +112,7 @@ class GpuNodes(pulumi.ComponentResource):
         )
         self.node_group_name = group.node_group_name
         self.autoscaling_group = group.resources.apply(
-            lambda resources: (resources[0].autoscaling_groups or [])[0].name if resources else ""
+            lambda resources: str((resources[0].autoscaling_groups or [])[0].name) if resources else ""
         )
         self.register_outputs(
             {"node_group_name": self.node_group_name, "autoscaling_group": self.autoscaling_group}

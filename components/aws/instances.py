@@ -104,7 +104,7 @@ class InstanceType:
             return ()
         if self.network_cards == 1:
             return (Interface(card=0, device=0, kind="efa"),)
-        first = (Interface(card=0, device=0, kind="interface"),)
+        first: tuple[Interface, ...] = (Interface(card=0, device=0, kind="interface"),)
         if self.efa_interfaces == self.network_cards:
             first = (*first, Interface(card=0, device=1, kind="efa-only"))
         others = range(1, self.network_cards)

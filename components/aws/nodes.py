@@ -81,46 +81,53 @@ def launch_template(name: str, args: TemplateArgs, parent: pulumi.Resource) -> e
     The image is EKS's choice, by the node group's AMI type. A template for EKS must not name subnets, an
     instance profile or the spot market: https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html
     """
-    reserved = isinstance(args.capacity, (Reservation, CapacityBlock))
     wired = _network_interfaces(args)
-    return ec2.LaunchTemplate(
-        name,
+    disk = ec2.LaunchTemplateBlockDeviceMappingArgs(
+        device_name=_ROOT,
+        ebs=ec2.LaunchTemplateBlockDeviceMappingEbsArgs(
+            volume_size=args.disk_gib, volume_type="gp3", encrypted="true", delete_on_termination="true"
+        ),
+    )
+    properties = ec2.LaunchTemplateArgs(
         instance_type=args.instance.name,
         update_default_version=True,
         ebs_optimized="true",
-        block_device_mappings=[
-            {
-                "device_name": _ROOT,
-                "ebs": {
-                    "volume_size": args.disk_gib,
-                    "volume_type": "gp3",
-                    "encrypted": "true",
-                    "delete_on_termination": "true",
-                },
-            }
-        ],
+        block_device_mappings=[disk],
         # A pod that is not on the host's network is one hop too far from the node's credentials.
-        metadata_options={
-            "http_endpoint": "enabled",
-            "http_tokens": "required",
-            "http_put_response_hop_limit": 1,
-            "instance_metadata_tags": "disabled",
-        },
+        metadata_options=ec2.LaunchTemplateMetadataOptionsArgs(
+            http_endpoint="enabled",
+            http_tokens="required",
+            http_put_response_hop_limit=1,
+            instance_metadata_tags="disabled",
+        ),
         network_interfaces=wired or None,
         vpc_security_group_ids=None if wired else list(args.security_group_ids),
-        placement={"group_name": args.placement_group} if args.placement_group else None,
-        instance_market_options=(
-            {"market_type": "capacity-block"} if isinstance(args.capacity, CapacityBlock) else None
+        placement=(
+            ec2.LaunchTemplatePlacementArgs(group_name=args.placement_group) if args.placement_group else None
         ),
-        capacity_reservation_specification=(
-            {"capacity_reservation_target": {"capacity_reservation_id": args.capacity.id}}
-            if reserved
+        instance_market_options=(
+            ec2.LaunchTemplateInstanceMarketOptionsArgs(market_type="capacity-block")
+            if isinstance(args.capacity, CapacityBlock)
             else None
         ),
-        tag_specifications=[{"resource_type": kind, "tags": {"Name": name, **args.tags}} for kind in _TAGGED],
+        capacity_reservation_specification=_reserved(args.capacity),
+        tag_specifications=[
+            ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags={"Name": name, **args.tags})
+            for kind in _TAGGED
+        ],
         user_data=base64.b64encode(_RAID.encode()).decode() if args.instance.nvme_disks else None,
-        opts=pulumi.ResourceOptions(parent=parent, replace_on_changes=["instanceType"]),
     )
+    opts = pulumi.ResourceOptions(parent=parent, replace_on_changes=["instanceType"])
+    return ec2.LaunchTemplate(name, properties, opts)
+
+
+def _reserved(wanted: Capacity) -> ec2.LaunchTemplateCapacityReservationSpecificationArgs | None:
+    if not isinstance(wanted, (Reservation, CapacityBlock)):
+        return None
+    target = ec2.LaunchTemplateCapacityReservationSpecificationCapacityReservationTargetArgs(
+        capacity_reservation_id=wanted.id
+    )
+    return ec2.LaunchTemplateCapacityReservationSpecificationArgs(capacity_reservation_target=target)
 
 
 def _network_interfaces(args: TemplateArgs) -> list[ec2.LaunchTemplateNetworkInterfaceArgs]:

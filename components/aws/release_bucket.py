@@ -48,8 +48,8 @@ class ReleaseBucketArgs:
 class ReleaseBucket(pulumi.ComponentResource):
     """The bucket with its key and policies, and the S3 endpoint's policy, which lets no other bucket through.
 
-    Nobody can be locked out: what manages the bucket and its policy is denied only over plain HTTP or old TLS.
-    Pulumi itself also lists the bucket, so who runs it is to be named in `outside`.
+    Nobody is locked out: what manages the bucket and its policy is denied over plain HTTP and old TLS alone.
+    Pulumi also lists the bucket, so who runs it is to be named in `outside`.
 
     Raises:
         CloudError: nobody outside is named, so that not even the deployer could read a release.
