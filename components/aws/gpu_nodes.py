@@ -66,9 +66,6 @@ class GpuNodes(pulumi.ComponentResource):
     node_group_name: pulumi.Output[str]
     autoscaling_group: pulumi.Output[str]
     """The name of the group of instances behind the node group."""
-    instance: InstanceType
-    labels: dict[str, str]
-    taint: str
 
     def __init__(self, name: str, args: GpuNodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the nodes under `name`."""
@@ -76,7 +73,7 @@ class GpuNodes(pulumi.ComponentResource):
         check_capacity(instance, args.capacity)
         first = _check_numbers(args)
         super().__init__("scenario:aws:GpuNodes", name, None, opts)
-        self.instance, self.labels, self.taint = instance, instance.labels, instance.taint
+        self.instance: InstanceType = instance
         self._own = pulumi.ResourceOptions(parent=self)
         role, rights = node_role(name, self)
         template = launch_template(
@@ -101,7 +98,7 @@ class GpuNodes(pulumi.ComponentResource):
             launch_template={"id": template.id, "version": template.latest_version.apply(str)},
             scaling_config={"desired_size": first, "min_size": args.minimum, "max_size": args.maximum},
             labels={"scenario/nodes": "training"},
-            taints=[{"key": self.taint, "value": "true", "effect": "NO_SCHEDULE"}],
+            taints=[{"key": instance.taint, "value": "true", "effect": "NO_SCHEDULE"}],
             # A node that is to be replaced holds a part of a running job: one after the other.
             update_config={"max_unavailable": 1},
             opts=pulumi.ResourceOptions(

@@ -87,4 +87,4 @@ def declared(build: Callable[[], dict[str, pulumi.Output[Any]] | None]) -> Decla
 def a_cluster(**more: Any) -> Cluster:
     """Return a cluster for what needs one."""
     given = {"cluster_name": "s2", "subnet_ids": ["subnet-a", "subnet-b"], "version": "1.34"}
-    return Cluster("main", ClusterArgs(location=HERE, admins=[DEPLOYER], **(given | more)))
+    return Cluster("main", ClusterArgs(location=HERE, **({"admins": [DEPLOYER]} | given | more)))
