@@ -90,12 +90,7 @@ class Cluster(pulumi.ComponentResource):
             name=args.cluster_name,
             role_arn=role.arn,
             version=args.version,
-            vpc_config={
-                "subnet_ids": args.subnet_ids,
-                "endpoint_private_access": True,
-                "endpoint_public_access": bool(args.public_from),
-                "public_access_cidrs": list(args.public_from) or None,
-            },
+            vpc_config=_reach(args),
             access_config={
                 "authentication_mode": "API",
                 "bootstrap_cluster_creator_admin_permissions": False,
@@ -198,6 +193,19 @@ def kubeconfig(
             "contexts": [{"name": "eks", "context": {"cluster": "eks", "user": "aws"}}],
             "current-context": "eks",
         }
+    )
+
+
+def _reach(args: ClusterArgs) -> eks.ClusterVpcConfigArgs:
+    if not args.public_from:
+        return eks.ClusterVpcConfigArgs(
+            subnet_ids=args.subnet_ids, endpoint_private_access=True, endpoint_public_access=False
+        )
+    return eks.ClusterVpcConfigArgs(
+        subnet_ids=args.subnet_ids,
+        endpoint_private_access=True,
+        endpoint_public_access=True,
+        public_access_cidrs=list(args.public_from),
     )
 
 

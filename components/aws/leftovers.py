@@ -7,6 +7,7 @@ themselves. Keys of KMS that wait for their deletion are on their way out and do
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from dataclasses import dataclass
@@ -21,6 +22,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _EVERY_SECONDS = 10
+_KINDS = {
+    "elastic-ip": ("describe_addresses", "AllocationIds", "Addresses"),
+    "instance": ("describe_instances", "InstanceIds", "Reservations"),
+    "internet-gateway": ("describe_internet_gateways", "InternetGatewayIds", "InternetGateways"),
+    "launch-template": ("describe_launch_templates", "LaunchTemplateIds", "LaunchTemplates"),
+    "natgateway": ("describe_nat_gateways", "NatGatewayIds", "NatGateways"),
+    "network-interface": ("describe_network_interfaces", "NetworkInterfaceIds", "NetworkInterfaces"),
+    "placement-group": ("describe_placement_groups", "GroupIds", "PlacementGroups"),
+    "route-table": ("describe_route_tables", "RouteTableIds", "RouteTables"),
+    "security-group": ("describe_security_groups", "GroupIds", "SecurityGroups"),
+    "security-group-rule": (
+        "describe_security_group_rules",
+        "SecurityGroupRuleIds",
+        "SecurityGroupRules",
+    ),
+    "subnet": ("describe_subnets", "SubnetIds", "Subnets"),
+    "volume": ("describe_volumes", "VolumeIds", "Volumes"),
+    "vpc": ("describe_vpcs", "VpcIds", "Vpcs"),
+    "vpc-endpoint": ("describe_vpc_endpoints", "VpcEndpointIds", "VpcEndpoints"),
+}
+"""How EC2 is asked for one thing, by its type in tags: operation, member of the request, of the answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +86,29 @@ def _tagged(session: Any, tag: Tag) -> Iterator[str]:
 
 
 def _ec2(session: Any, tag: Tag) -> Iterator[str]:
+    ec2 = session.client("ec2")
     filters = [{"Name": "key", "Values": [tag.key]}, {"Name": "value", "Values": [tag.value]}]
-    for page in session.client("ec2").get_paginator("describe_tags").paginate(Filters=filters):
-        yield from (f"{each['ResourceType']} {each['ResourceId']}" for each in page["Tags"])
+    for page in ec2.get_paginator("describe_tags").paginate(Filters=filters):
+        for each in page["Tags"]:
+            if _exists(ec2, each["ResourceType"], each["ResourceId"]):
+                yield f"{each['ResourceType']} {each['ResourceId']}".strip()
+
+
+def _exists(ec2: Any, kind: str, identity: str) -> bool:
+    """Say whether a tagged thing is still there: EC2 tells of tags for a while after it is not."""
+    if kind not in _KINDS:
+        return True
+    operation, asked, told = _KINDS[kind]
+    try:
+        found = getattr(ec2, operation)(**{asked: [identity]})[told]
+    except ClientError as error:
+        if re.search("NotFound|Unknown", error.response["Error"]["Code"]):
+            return False
+        raise
+    things = [thing for each in found for thing in each.get("Instances", [each])]
+    states = [thing.get("State") for thing in things]
+    names = [state.get("Name") if isinstance(state, dict) else state for state in states]
+    return not all(str(name).lower() in {"deleted", "terminated"} for name in names)
 
 
 def _eks(session: Any, tag: Tag) -> Iterator[str]:

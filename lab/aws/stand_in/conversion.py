@@ -55,6 +55,8 @@ class Request:
             one = value[0] if isinstance(value, list) and len(value) == 1 else value
             return self.structure(shape, one, path) if isinstance(one, dict) else one
         if isinstance(shape, ListShape):
+            if isinstance(value, dict) and set(getattr(shape.member, "members", ())) == {"Key", "Value"}:
+                return tag_list(value)  # in Pulumi a mapping
             items = value if isinstance(value, list) else [value]
             return [self._value(shape.member, each, path) for each in items]
         if isinstance(shape, MapShape):

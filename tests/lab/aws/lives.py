@@ -109,6 +109,7 @@ LIVES: dict[str, Life] = {
             "blockDeviceMappings": [
                 {"deviceName": "/dev/xvda", "ebs": {"volumeSize": 200, "encrypted": "true"}}
             ],
+            "tagSpecifications": [{"resourceType": "instance", "tags": {"stack": "one"}}],
         },
         {"instanceType": "p5e.48xlarge"},
     ),
