@@ -59,6 +59,20 @@ def leader(pods: Iterable[Object]) -> Object | None:
     return max(first, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), default=None)
 
 
+def attempt(pod: Object) -> int:
+    """Return how often the gang had been started again when the pod was made."""
+    return int((pod["metadata"].get("labels") or {}).get("jobset.sigs.k8s.io/restart-attempt") or 0)
+
+
+def ended_at(pod: Object) -> str:
+    """Return when a pod's container ended, for comparison: what has not comes last."""
+    times = [
+        str(((container.get("state") or {}).get("terminated") or {}).get("finishedAt") or "~")
+        for container in _containers(pod)
+    ]
+    return min(times, default="~")
+
+
 def ending(pod: Object) -> str:
     """Return how a pod failed: its exit code, what that means, and the last that it said; else empty."""
     for container in _containers(pod):

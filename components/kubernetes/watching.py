@@ -33,7 +33,7 @@ class Watch:
     reader: Reader
     queue_patience_s: float
     _result: dict[str, Any] | None = None
-    _failure: str = ""
+    _failures: dict[int, str] = field(default_factory=dict)
     _restarts: int = 0
     _read: dict[str, str] = field(default_factory=dict)
     _said: str = ""
@@ -85,13 +85,16 @@ class Watch:
         completed, failed = words.holds(job_set, "Completed"), words.holds(job_set, "Failed")
         if not completed and not failed:
             return None
-        self._listen(self.reader.pods())
+        pods = self.reader.pods()
+        self._note_endings(pods)
+        self._listen(pods)
         result = self._result or {}
         if result.get("event") == "refused":
             reasons = "; ".join(map(str, result.get("reasons") or ["no reason given"]))
             self._refuse(f"the model is not released: {reasons}")
         if failed:
-            why = self._failure or words.condition(job_set, "Failed").get("message", "no reason given")
+            last = self._failures.get(max(self._failures, default=0))
+            why = last or words.condition(job_set, "Failed").get("message", "no reason given")
             self._refuse(f"it failed: {why}; once that is mended: {self._again()}")
         if not result:
             self._refuse(
@@ -103,21 +106,26 @@ class Watch:
     def _look(self, job_set: dict[str, Any]) -> str:
         """Say where the job stands; return why it is queued, empty where it is not."""
         pods = self.reader.pods()
-        self._listen(pods)
+        self._note_endings(pods)
         restarts = int((job_set.get("status") or {}).get("restarts") or 0)
         if restarts > self._restarts:
-            why = f": {self._failure}" if self._failure else ""
-            self._say(f"started again, for the {_th(restarts)} time{why}")
-            self._restarts, self._failure = restarts, ""
+            why = self._failures.get(restarts - 1, "")
+            self._say(f"started again, for the {_th(restarts)} time{why and f': {why}'}")
+            self._restarts = restarts
+        self._listen(pods)
         queued = words.why_queued(self.reader.workload(job_set["metadata"]["uid"]))
         if waits := queued or words.why_pending(pods):
             self._say(waits)
         return queued
 
+    def _note_endings(self, pods: list[dict[str, Any]]) -> None:
+        """Keep how a pod of each attempt ended first: the others ended because of it."""
+        for pod in sorted(pods, key=words.ended_at):
+            if how := words.ending(pod):
+                self._failures.setdefault(words.attempt(pod), how)
+
     def _listen(self, pods: list[dict[str, Any]]) -> None:
-        """Take in what the leader wrote since the last time, and how others ended."""
-        for pod in pods:
-            self._failure = words.ending(pod) or self._failure
+        """Take in what the leader wrote since the last time."""
         first = words.leader(pods)
         if first is None:
             return
