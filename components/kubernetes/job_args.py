@@ -87,7 +87,7 @@ class TrainingJobArgs:
         nearby: a node label of the platform's topology, within whose value the pods are placed if possible.
         flavors: the queue's, where they are known: a gang that fits in none of them is refused.
         wait: whether `pulumi up` stays until the job has ended.
-        queue_patience_s: how long it may wait for its quota meanwhile, in seconds.
+        patience_s: how long it may wait for quota, nodes or its image meanwhile, in seconds.
 
     """
 
@@ -110,7 +110,7 @@ class TrainingJobArgs:
     nearby: str | None = None
     flavors: Sequence[Flavor] = ()
     wait: bool = True
-    queue_patience_s: int = 3600
+    patience_s: int = 3600
 
 
 def require_possible(name: str, args: TrainingJobArgs) -> None:

@@ -83,7 +83,7 @@ class TrainingJob(pulumi.ComponentResource):
             namespace=args.namespace,
             job=self.job,
             wait=args.wait,
-            queue_patience_s=args.queue_patience_s,
+            patience_s=args.patience_s,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[gang]),
         )
         self.release, self.passed, self.evaluation = outcome.release, outcome.passed, outcome.evaluation

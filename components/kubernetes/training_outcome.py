@@ -41,7 +41,7 @@ class TrainingOutcomeProvider(ResourceProvider):
         _settle_in()
         try:
             with connected(props["kubeconfig"], props["namespace"], props["job"]) as reader:
-                found = Watch(reader, queue_patience_s=0).once()
+                found = Watch(reader, patience_s=0).once()
         except (NoAnswerError, ClusterError) as error:
             print(f"{props['job']}: {error}", file=sys.stderr, flush=True)
             found = None
@@ -69,7 +69,7 @@ class TrainingOutcome(Resource, module="kubernetes", name="TrainingOutcome"):
         namespace: pulumi.Input[str],
         job: pulumi.Input[str],
         wait: bool,
-        queue_patience_s: int,
+        patience_s: int,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Register the outcome of a job under `name`."""
@@ -78,7 +78,7 @@ class TrainingOutcome(Resource, module="kubernetes", name="TrainingOutcome"):
             "namespace": namespace,
             "job": job,
             "wait": wait,
-            "queue_patience_s": queue_patience_s,
+            "patience_s": patience_s,
         }
         secret = pulumi.ResourceOptions(additional_secret_outputs=["kubeconfig"])
         super().__init__(
@@ -93,7 +93,7 @@ def _outcome(props: Properties) -> Properties:
     if not props["wait"]:
         return dict.fromkeys(_RESULTS)
     with connected(props["kubeconfig"], props["namespace"], props["job"]) as reader:
-        return _results(Watch(reader, queue_patience_s=float(props["queue_patience_s"])).until_ended())
+        return _results(Watch(reader, patience_s=float(props["patience_s"])).until_ended())
 
 
 def _results(told: Properties) -> Properties:

@@ -26,12 +26,12 @@ class Watch:
 
     Attributes:
         reader: what reads it.
-        queue_patience_s: how long it may wait for its quota, in seconds.
+        patience_s: how long it may wait for quota, nodes or its image, in seconds.
 
     """
 
     reader: Reader
-    queue_patience_s: float
+    patience_s: float
     _result: dict[str, Any] | None = None
     _failures: dict[int, str] = field(default_factory=dict)
     _restarts: int = 0
@@ -45,7 +45,7 @@ class Watch:
             ClusterError: it failed, was refused by its gate, waited too long, or is not there.
 
         """
-        begun = heard = queued_since = time.monotonic()
+        begun = heard = waiting_since = time.monotonic()
         while True:
             now = time.monotonic()
             try:
@@ -53,10 +53,10 @@ class Watch:
                 heard = now
                 if (ended := self._ended(job_set)) is not None:
                     return ended
-                queued = self._look(job_set)
-                queued_since = queued_since if queued else now
-                if queued and now - queued_since > self.queue_patience_s:
-                    self._refuse(f"{queued}; gave up after {self.queue_patience_s:.0f} s, and it waits on")
+                waits = self._look(job_set)
+                waiting_since = waiting_since if waits else now
+                if waits and now - waiting_since > self.patience_s:
+                    self._refuse(f"{waits}; gave up after {self.patience_s:.0f} s, and it waits on")
             except NoAnswerError as error:
                 self._say(f"the cluster does not answer, trying on: {error}")
                 if now - heard > _SILENCE_S:
@@ -104,7 +104,7 @@ class Watch:
         return result
 
     def _look(self, job_set: dict[str, Any]) -> str:
-        """Say where the job stands; return why it is queued, empty where it is not."""
+        """Say where the job stands; return what it waits for, empty while it runs."""
         pods = self.reader.pods()
         self._note_endings(pods)
         restarts = int((job_set.get("status") or {}).get("restarts") or 0)
@@ -114,9 +114,10 @@ class Watch:
             self._restarts = restarts
         self._listen(pods)
         queued = words.why_queued(self.reader.workload(job_set["metadata"]["uid"]))
-        if waits := queued or words.why_pending(pods):
+        waits = queued or words.why_pending(pods)
+        if waits:
             self._say(waits)
-        return queued
+        return waits
 
     def _note_endings(self, pods: list[dict[str, Any]]) -> None:
         """Keep how a pod of each attempt ended first: the others ended because of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,13 @@ raise SystemExit(1)
 RELEASED = """
 import json
 print(json.dumps({"event": "released", "release": "sft@sha256:2e", "passed": True, "tokens": 7}))
+"""
+
+
+NEEDS_SECRETS = """
+import os
+assert open("/keys/signing.pem").read() == "planted-key"
+assert os.environ["TOKEN"] == "planted-token"
 """
 
 
@@ -77,14 +85,11 @@ class Stack:
 
 
 @pytest.fixture
-def stack(
-    with_image: Cluster, tmp_path: Path, pulumi_engine: Path, request: pytest.FixtureRequest
-) -> Iterator[Stack]:
+def stack(with_image: Cluster, tmp_path: Path, pulumi_engine: Path) -> Iterator[Stack]:
     """A stack that is not up yet; destroyed afterwards, and then nothing is left in the cluster."""
     project = new_project(Path(__file__).parent / "project", tmp_path, pulumi_engine)
     install_kubernetes(Path(project.environment["PULUMI_HOME"]), pulumi_engine)
-    namespace = f"t-{abs(hash(request.node.name)) % 10**6}"
-    made = Stack(project, with_image, namespace)
+    made = Stack(project, with_image, f"training-{secrets.token_hex(3)}")
     before = above_namespaces(with_image)
     yield made
     project.pulumi("destroy", "--yes", "--skip-preview", **made.shape())
@@ -142,7 +147,7 @@ def test_a_gang_trains_loses_a_pod_starts_again_and_hands_its_release_on(stack: 
 
 
 def test_a_gang_beyond_the_quota_waits_whole_and_says_why(stack: Stack) -> None:
-    job = {**torchrun(steps=1, pods=11), "queue_patience_s": 4}
+    job = {**torchrun(steps=1, pods=11), "patience_s": 4}
     said = stack.project.up(check=False, **stack.shape(job))
     assert "waits in the queue: couldn't assign flavors to pod set workers" in said
     assert "cpu in flavor" in said
@@ -194,7 +199,11 @@ def test_what_crashes_is_started_again_a_number_of_times_and_then_told_with_the_
 
 
 def test_who_does_not_wait_finds_the_release_by_a_refresh(stack: Stack) -> None:
-    shape = stack.shape(one_pod(RELEASED, wait=False))
+    stack.project.up(**stack.shape())
+    entries = [f"--from-literal={name}=planted-{name}" for name in ("key", "token")]
+    stack.cluster.kubectl("create", "secret", "generic", "signing", "-n", stack.namespace, *entries)
+    job = one_pod(NEEDS_SECRETS + RELEASED, wait=False, secrets={"file": "key", "environment": "token"})
+    shape = stack.shape(job)
     stack.project.up(**shape)
     assert "release" not in json.loads(stack.project.pulumi("stack", "output", "--json"))
     until(lambda: [each["status"].get("phase") for each in stack.pods()] == ["Succeeded"])

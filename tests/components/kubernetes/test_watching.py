@@ -71,7 +71,7 @@ class Story:
 
 
 def watch(*moments: Moment, patience_s: float = 60) -> Watch:
-    return Watch(cast("Reader", Story(*moments)), queue_patience_s=patience_s)
+    return Watch(cast("Reader", Story(*moments)), patience_s=patience_s)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import pulumi_kubernetes as k8s
 from components.credentials import ApiKey
 from components.kubernetes.charts import Chart, Charts
 from components.kubernetes.isolation import Destination
-from components.kubernetes.job_args import PodSize, TrainingJobArgs
+from components.kubernetes.job_args import PodSize, SecretKey, TrainingJobArgs
 from components.kubernetes.node_agents import NodeAgents
 from components.kubernetes.platform import Platform, PlatformArgs
 from components.kubernetes.queues import Flavor
@@ -39,6 +39,7 @@ platform = Platform(
 )
 if "job" in shape:
     job = shape["job"]
+    keys = {use: SecretKey(secret="signing", key=key) for use, key in job.pop("secrets", {}).items()}
     training = TrainingJob(
         job.pop("name", "sft"),
         TrainingJobArgs(
@@ -49,6 +50,8 @@ if "job" in shape:
             config={"recipe": job.pop("recipe", {}), "store": store},
             size=PodSize(**job.pop("size")),
             flavors=platform.flavors if job.pop("check", False) else (),
+            secret_files={"signing.pem": keys["file"]} if keys else {},
+            secret_environment={"TOKEN": keys["environment"]} if keys else {},
             **job,
         ),
         pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[platform])),
