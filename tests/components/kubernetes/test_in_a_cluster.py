@@ -243,9 +243,7 @@ def test_a_preview_is_complete_without_a_cluster(stack: Stack, tmp_path: Path, u
     told["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
     nowhere.write_text(json.dumps(told))
     shape = stack.shape(torchrun(steps=1)) | {"kubeconfig": str(nowhere), "unknown": unknown}
-    begun = time.monotonic()
     changed = stack.changed(**shape)
-    print(f"{time.monotonic() - begun:.1f} s")
     kinds = {"Namespace", "NetworkPolicy", "ServiceAccount", "ResourceFlavor", "ClusterQueue", "LocalQueue"}
     assert kinds | {"ConfigMap", "JobSet", "TrainingOutcome"} <= set(changed)
     assert set(changed.values()) == {"create"}
@@ -277,9 +275,9 @@ def test_a_gang_of_64_nodes_with_efa_is_admitted_whole_or_not_at_all(stack: Stac
         stack.project.preview(**stack.shape(job, flavors=[flavor(pods)]))
         preview_s = time.monotonic() - begun
         stack.project.up(**stack.shape(job, flavors=[flavor(pods)]))
-        begun = time.monotonic()
+        since = time.monotonic()
         until(lambda: len(placed(stack)) == pods)
-        bound_s = time.monotonic() - begun
+        bound_s = time.monotonic() - since
         (workload,) = stack.get("workloads")
         print(
             f"{pods} nodes: preview {preview_s:.1f} s, all bound {bound_s:.1f} s after up;", waited(workload)
