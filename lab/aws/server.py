@@ -33,11 +33,12 @@ def main() -> None:
     )
     from werkzeug.serving import make_server
 
-    from lab.aws import placement_groups
+    from lab.aws import placement_groups, s3_writers
     from lab.aws.eks import operations
 
     operations.install(arguments.kubeconfig)
     placement_groups.install()
+    s3_writers.install()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     application = DomainDispatcherApplication(create_backend_app)
     server = make_server(

@@ -85,7 +85,7 @@ def leave_world(world: World) -> None:
         dist.destroy_process_group()
 
 
-def end_process() -> None:
+def end_process(code: int = 0) -> None:
     """End this process of several now, its work done and written; the interpreter takes nothing down.
 
     DDP's and FSDP's own caches keep gloo's worker threads alive past the process group. One that frees its
@@ -94,7 +94,7 @@ def end_process() -> None:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 def choose_strategy(wanted: str, world: World, training_bytes: int, memory_bytes: int) -> Strategy:
