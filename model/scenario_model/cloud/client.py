@@ -125,6 +125,9 @@ def _answered(error: Any, where: str) -> ScenarioModelError:
     asked = f"{error.operation_name} ({message})" if message else error.operation_name
     if code == "NoSuchBucket":
         return InputError("no such bucket", where=where, remedy="check its name, account and region")
+    if code in ("NotFoundException", "DisabledException", "KMSInvalidStateException"):
+        remedy = "check its ARN, its state and the region"
+        return InputError(f"no such key, or not to be used: {message}", where=where, remedy=remedy)
     if code in _NOT_ACCEPTED:
         remedy = "look at `aws sts get-caller-identity`"
         return InputError(f"AWS does not accept the credentials: {code}", where=where, remedy=remedy)

@@ -8,16 +8,13 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from scenario_model.config import load_file
 from scenario_model.errors import Refused, ScenarioModelError, TemporaryError
 from scenario_model.job.settings import JobSettings
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 
 @click.command("job")
@@ -67,6 +64,9 @@ def _carry_out(config: Path, *, only_plan: bool) -> int:
         settings = load_file(JobSettings, config)
         settings.check(str(config))
         outcome = _outcome(settings, only_plan=only_plan)
+    except SystemExit:
+        what = "stopped by SIGTERM; start it again"
+        return _ended(TemporaryError(what), {"event": "stopped", "reason": what})
     except TemporaryError as error:
         return _ended(error, {"event": "stopped", "reason": str(error)})
     except Refused as error:
@@ -99,9 +99,10 @@ def _outcome(settings: JobSettings, *, only_plan: bool) -> dict[str, Any] | None
     return job.run()
 
 
-def _stop(number: int, _: FrameType | None) -> None:
+def _stop(*_: object) -> None:
     """Outside of training, which saves first, nothing is lost by ending at once."""
-    raise TemporaryError(f"stopped by {signal.Signals(number).name}", remedy="start it again")
+    # Not an Exception, which somebody on the way may take for a fault of a file.
+    raise SystemExit(TemporaryError.exit_code)
 
 
 def _ended(error: ScenarioModelError, last: dict[str, Any]) -> int:

@@ -25,15 +25,16 @@ BUCKET = "scenario-model-job-tests"
 LENIENT = {"old_domain_margin": 100.0, "confidence": 0.5, "resamples": 100}
 
 
+def make_bucket() -> None:
+    """Make BUCKET, if another test has not, or has emptied the lab's AWS."""
+    s3, place = boto3.client("s3"), {"LocationConstraint": "eu-central-1"}
+    with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=place)
+
+
 @pytest.fixture(scope="session")
-def environment(aws_server: Aws) -> Iterator[dict[str, str]]:
-    """What a process needs to speak to the lab's AWS, where BUCKET is."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in aws_server.environment.items():
-            patch.setenv(name, value)
-        with contextlib.suppress(boto3.client("s3").exceptions.BucketAlreadyOwnedByYou):
-            place = {"LocationConstraint": "eu-central-1"}
-            boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=place)
+def environment(aws_server: Aws) -> dict[str, str]:
+    """What a process needs to speak to the lab's AWS."""
     return {**os.environ, **aws_server.environment, "OMP_NUM_THREADS": "1"}
 
 
@@ -83,7 +84,7 @@ class Job:
     def interrupt(self, number: int, when: Callable[[], bool], **changed: Any) -> int:
         """Start it, send it the signal as soon as `when` says so; returns the exit code."""
         child = self._warm.start("job", "--config", str(self.config(**changed)))
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not when():
             assert time.monotonic() < deadline, self.said
             assert Path(f"/proc/{child}").exists(), self.said
@@ -115,10 +116,21 @@ class Job:
 
 @pytest.fixture(scope="session")
 def new_job(
-    tiny_foundation: Path, warm: Warm, tmp_path_factory: pytest.TempPathFactory
+    tiny_foundation: Path,
+    warm: Warm,
+    environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], Job]:
     """Makes a job with a store of its own."""
-    return lambda name: Job(tmp_path_factory.mktemp("jobs") / name, tiny_foundation, warm)
+
+    def make(name: str) -> Job:
+        with pytest.MonkeyPatch.context() as patch:
+            for variable, value in environment.items():
+                patch.setenv(variable, value)
+            make_bucket()
+        return Job(tmp_path_factory.mktemp("jobs") / name, tiny_foundation, warm)
+
+    return make
 
 
 @pytest.fixture
