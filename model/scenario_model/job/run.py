@@ -98,9 +98,8 @@ class Job:
                 self.plan.folder.checkpoints.mkdir(parents=True, exist_ok=True)
             copies.bring(self.plan.folder.checkpoints, lambda environment: record_run(self.plan, environment))
         try:
-            result, _ = train(
-                self.plan, Surroundings(copies=copies, save_before=deadline, progress=sys.stdout)
-            )
+            around = Surroundings(copies=copies, save_before=deadline, progress=sys.stdout)
+            result, _ = train(self.plan, surroundings=around)
         except StoppedError as stopped:
             raise TemporaryError(str(stopped)) from None
         finally:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from scenario_model.train.parallel import World
 
 
-def train(plan: Plan, surroundings: Surroundings = NOTHING_SPECIAL) -> tuple[dict[str, Any], bool]:
+def train(plan: Plan, *, surroundings: Surroundings = NOTHING_SPECIAL) -> tuple[dict[str, Any], bool]:
     """Carry out a planned run, from its newest checkpoint if it has one; returns (result.json's content,
     changed).
 
