@@ -116,6 +116,21 @@ def _property(kind: Any, value: Any, names: Names, path: str) -> Any:
     return value
 
 
+def combined(kind: type, live: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the written properties of an SDK's class, and those that only AWS told of, in objects too."""
+    made = {**live, **written}
+    for name, inner in sdk.members(kind).items():
+        one, other = live.get(name), written.get(name)
+        if (
+            isinstance(inner, type)
+            and is_input_type(inner)
+            and isinstance(one, dict)
+            and isinstance(other, dict)
+        ):
+            made[name] = combined(inner, one, other)
+    return made
+
+
 def _find(members: Mapping[str, Any], name: str) -> str | None:
     """Return the member that a property means: another case, or one of several."""
     folded = {member.lower(): member for member in members}

@@ -94,6 +94,13 @@ LIVES: dict[str, Life] = {
         },
         {"tags": {"a": "b"}},
     ),
+    "ec2/vpcEndpointPolicy:VpcEndpointPolicy": Life(
+        lambda w: {
+            "vpcEndpointId": w.endpoint(),
+            "policy": policy(Principal="*", Resource="arn:aws:s3:::x/*"),
+        },
+        {"policy": policy(Principal="*", Resource="arn:aws:s3:::y/*")},
+    ),
     "ec2/launchTemplate:LaunchTemplate": Life(
         lambda w: {
             "instanceType": "p5.48xlarge",
