@@ -18,11 +18,16 @@ def uv_environment() -> dict[str, str]:
     environment.pop("VIRTUAL_ENV", None)
     if part := bundle():
         wheels = str(part / "wheels")
-        return environment | {
-            f"{tool}_{name}": value
-            for tool in ("PIP", "UV")
-            for name, value in (("NO_INDEX", "1"), ("FIND_LINKS", wheels))
-        }
+        # uv takes no index for a wish; offline is what keeps it from asking one.
+        return (
+            environment
+            | {"UV_OFFLINE": "1"}
+            | {
+                f"{tool}_{name}": value
+                for tool in ("PIP", "UV")
+                for name, value in (("NO_INDEX", "1"), ("FIND_LINKS", wheels))
+            }
+        )
     if "UV_DEFAULT_INDEX" not in environment and (index := _pip_index()):
         environment["UV_DEFAULT_INDEX"] = index
     return environment
