@@ -132,4 +132,4 @@ def test_vllm_serves_from_an_environment_of_its_own_which_goes_when_it_is_not_wa
     )
     assert list((premises.root / "runtime" / "vllm").iterdir()) == []
     assert complete(premises)[1] == release
-    assert not [p for p in premises.processes() if "vllm" in " ".join(p.cmdline())]
+    assert not [p for p in premises.processes() if "/runtime/vllm/" in " ".join(p.cmdline())]
