@@ -202,8 +202,8 @@ def brought_up(clone: Clone, runtime: BuiltRuntime | None = None) -> Iterator[st
 
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    """`make up` exactly as the README says, but for the port: the real model, the default data and recipe. With
-    fewer steps it passes its gate too, but what it answers then depends on the processor's rounding."""
+    """`make up` exactly as the README says, but for the port: the real model, the default data and recipe.
+    With fewer steps it passes its gate too, but what it answers then depends on the processor's rounding."""
     clone = make_clone(tmp_path_factory.mktemp("s3-local"))
     clone.configure(serving={"port": clone.port})
     with brought_up(clone) as clone.said:
