@@ -150,7 +150,8 @@ def test_a_client_that_leaves_frees_its_place_in_vllm(server: RunningServer) -> 
         httpx.Client(verify=server.trust, headers=headers, timeout=60) as client,
         client.stream("POST", f"{server.url}/v1/completions", json=asked) as answer,
     ):
-        next(answer.iter_lines())
+        lines = answer.iter_lines()  # kept: httpx hangs up with the iterator
+        next(lines)
         server.wait_for(lambda: server.metric("vllm:kv_cache_usage_perc") > 0)
     server.wait_for(lambda: server.metric("vllm:num_requests_running") == 0)
     server.wait_for(lambda: server.metric("vllm:kv_cache_usage_perc") == 0)
@@ -167,13 +168,14 @@ def test_more_than_there_is_room_for_is_told_to_come_again(server: RunningServer
     assert len({text(answer) for answer in accepted}) == 1
 
 
-def test_it_listens_on_no_port_and_calls_nobody(server: RunningServer) -> None:
+def test_nobody_on_another_host_can_call_it_and_it_calls_nobody(server: RunningServer) -> None:
     family = psutil.Process(server.process.pid).children(recursive=True)
     assert len(family) >= 2
     for process in family:
         connections = process.net_connections("inet")
-        assert [c for c in connections if c.status == "LISTEN"] == []
-        assert [c for c in connections if c.raddr and c.raddr.ip not in {"127.0.0.1", "::1"}] == []
+        # A CPU build's worker listens on the loopback: torch's collectives, of one process here.
+        assert {c.laddr.ip for c in connections} <= {"127.0.0.1", "::1"}
+        assert {c.raddr.ip for c in connections if c.raddr} <= {"127.0.0.1", "::1"}
 
 
 def test_no_prompt_is_in_the_log(server: RunningServer) -> None:
