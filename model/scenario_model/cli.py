@@ -24,6 +24,7 @@ _COMMANDS = {
     ),
     "evaluate": ("scenario_model.evaluate.command", "Compare a trained model with its parent: the gate."),
     "import": ("scenario_model.foundation.command", "Bring a foundation model in."),
+    "job": ("scenario_model.job.command", "Train, evaluate and release into a bucket, on hosts that may go."),
     "release": ("scenario_model.release.command", "Sign, verify, list, promote and roll back releases."),
     "serve": ("scenario_model.serve.command", "Serve a verified release over HTTPS."),
     "train": ("scenario_model.train.command", "Fine-tune a foundation model; resumes if it was stopped."),
@@ -50,7 +51,8 @@ class _LazyGroup(click.Group):
 def _cli() -> None:
     """Import, fine-tune, evaluate, release and serve a language model on your own hosts.
 
-    Exit codes: 0 done; 1 refused or gate failed, the reason named; 2 bad usage or input.
+    Exit codes: 0 done; 1 refused or gate failed, the reason named; 2 bad usage or input; 75 not now (a bucket
+    that cannot be reached, a job that was told to stop): try again.
     """
 
 

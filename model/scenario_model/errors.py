@@ -24,3 +24,12 @@ class InputError(ScenarioModelError):
 
 class Refused(ScenarioModelError):  # noqa: N818 - it is an answer, not a fault
     """A check said no: a signature, a digest, a gate, a compare-and-swap. Exit code 1."""
+
+
+class TemporaryError(ScenarioModelError):
+    """What may go well the next time: a network that is cut, a machine that is taken away. Exit code 75.
+
+    That is EX_TEMPFAIL of sysexits.h: whoever started the program is asked to start it again.
+    """
+
+    exit_code = 75

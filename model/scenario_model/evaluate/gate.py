@@ -12,6 +12,7 @@ from scenario_model.errors import Refused
 from scenario_model.evaluate.decide import Scores, decide
 from scenario_model.evaluate.documents import GENERAL, counted_bytes, read_documents
 from scenario_model.evaluate.run import EVALUATION, Run, read_run
+from scenario_model.foundation.importer import NOT_COUNTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,7 @@ def evaluate_run(
 
 def _score(run: Run, of: dict[str, Any], progress: Callable[[str, float], None]) -> dict[str, Any]:
     new, old = read_documents(run.held_out), read_documents(GENERAL)
-    if tree_digest(run.foundation, leave_out=frozenset({"foundation.json"})) != run.parent["digest"]:
+    if tree_digest(run.foundation, leave_out=NOT_COUNTED) != run.parent["digest"]:
         raise Refused(
             "is not the foundation model that the run began with",
             where=str(run.foundation),

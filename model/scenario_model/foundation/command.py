@@ -7,7 +7,11 @@ from pathlib import Path
 
 import click
 
+from scenario_model.durable import disk_errors
 from scenario_model.foundation.importer import import_foundation
+from scenario_model.release.keys import signing_key
+from scenario_model.release.signature import sign_directory
+from scenario_model.release.tree import SIGNATURE
 
 
 @click.command("import")
@@ -22,8 +26,13 @@ from scenario_model.foundation.importer import import_foundation
     type=click.FloatRange(min=1),
     help="Refuse a model whose perplexity per token on plain English is above this.",
 )
+@click.option(
+    "--key",
+    metavar="FILE|kms:ARN",
+    help="Sign it with this private key (release.sig), so that a training job may take it out of a bucket.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-def command(source: Path, out: Path, max_perplexity: float, as_json: bool) -> None:
+def command(source: Path, out: Path, max_perplexity: float, key: str | None, as_json: bool) -> None:
     """Bring a foundation model in, from a Hugging Face directory or a GGUF file.
 
     Writes safetensors, tokenizer and chat template to OUT, with foundation.json: digest, source, licence,
@@ -34,6 +43,9 @@ def command(source: Path, out: Path, max_perplexity: float, as_json: bool) -> No
     _quiet()
     click.echo(f"importing {source.name} into {out}", err=True)
     record, changed = import_foundation(source, out, max_perplexity=max_perplexity)
+    if key is not None and not (out / SIGNATURE).exists():
+        with disk_errors(out):
+            sign_directory(out, signing_key(key))
     if as_json:
         click.echo(json.dumps({**record, "directory": str(out), "changed": changed}))
         return

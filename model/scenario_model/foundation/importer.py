@@ -11,11 +11,14 @@ from scenario_model import durable
 from scenario_model.digests import tree_digest
 from scenario_model.errors import InputError, Refused
 from scenario_model.foundation.source import Source, inspect
+from scenario_model.release.tree import SIGNATURE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 RECORD = "foundation.json"
+# What says something about the model is no part of it.
+NOT_COUNTED = frozenset({RECORD, SIGNATURE})
 
 
 def import_foundation(source_path: Path, out: Path, *, max_perplexity: float) -> tuple[dict[str, Any], bool]:
@@ -53,7 +56,7 @@ def read_record(directory: Path) -> dict[str, Any]:
 def verify_foundation(directory: Path) -> dict[str, Any]:
     """The record of a foundation model whose files are still those of the record; else raises Refused."""
     record = read_record(directory)
-    if tree_digest(directory, leave_out=frozenset({RECORD})) != record["digest"]:
+    if tree_digest(directory, leave_out=NOT_COUNTED) != record["digest"]:
         remedy = "remove the directory and import the model again"
         raise Refused("files are not those that were imported", where=str(directory), remedy=remedy)
     return record

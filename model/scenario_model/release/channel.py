@@ -12,9 +12,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import getpass
 import hashlib
 import json
+import os
+import socket
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from cryptography.exceptions import InvalidSignature
@@ -29,6 +33,7 @@ from scenario_model.release.verify import verify_with
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from scenario_model.release.keys import SigningKey
     from scenario_model.release.store import Store
 
 # Signed together with the entry: a signature made for a channel fits nothing else that this key signs.
@@ -77,7 +82,7 @@ def promote(
     store: Store,
     release: str,
     channel: str,
-    key: ec.EllipticCurvePrivateKey,
+    key: SigningKey,
     *,
     at: str,
     by: str,
@@ -100,9 +105,16 @@ def promote(
     return True
 
 
-def rollback(
-    store: Store, name: str, channel: str, key: ec.EllipticCurvePrivateKey, *, at: str, by: str
-) -> str:
+def stamp() -> dict[str, str]:
+    """Who moves a channel, here and now: `at` and `by` of an entry, as trustworthy as this host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid {os.getuid()}"
+    return {"at": datetime.now(UTC).isoformat(timespec="seconds"), "by": f"{user}@{socket.gethostname()}"}
+
+
+def rollback(store: Store, name: str, channel: str, key: SigningKey, *, at: str, by: str) -> str:
     """Point the channel back at the release before the current one, and return that release.
 
     A rollback undoes the last promotion that is not undone yet. Raises Refused if there is none before it.
@@ -138,9 +150,7 @@ def _check_promotable(store: Store, release: str, key: ec.EllipticCurvePublicKey
         )
 
 
-def _append(
-    store: Store, key: ec.EllipticCurvePrivateKey, entries: list[tuple[Entry, str]], **fields: Any
-) -> None:
+def _append(store: Store, key: SigningKey, entries: list[tuple[Entry, str]], **fields: Any) -> None:
     previous = entries[-1][1] if entries else ""
     entry = Entry(sequence=len(entries) + 1, previous=previous, **fields)
     signature = key.sign(_DOMAIN + _canonical(asdict(entry)), ec.ECDSA(hashes.SHA256()))

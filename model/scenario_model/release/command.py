@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
-import socket
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +12,20 @@ from scenario_model.release import channel as channels
 from scenario_model.release import keys, listing
 from scenario_model.release.names import ReleaseId, check_name
 from scenario_model.release.sign import sign_run
-from scenario_model.release.store import FolderStore
+from scenario_model.release.stores import open_store
 from scenario_model.release.verify import verify_release
 
 _PATH = click.Path(path_type=Path)
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 _store = click.option(
-    "--store", type=_PATH, required=True, help="The folder that holds releases and channels."
+    "--store",
+    required=True,
+    metavar="FOLDER|s3://BUCKET/PREFIX",
+    help="Where releases and channels are.",
 )
-_private = click.option("--key", type=_PATH, required=True, help="The private signing key (PEM).")
+_private = click.option(
+    "--key", required=True, metavar="FILE|kms:ARN", help="The private signing key: a PEM file, or in AWS KMS."
+)
 _channel = click.option("--channel", default="stable", show_default=True, help="The channel's name.")
 _name = click.option("--name", default="assistant", show_default=True, help="The release's name.")
 
@@ -33,19 +34,28 @@ _name = click.option("--name", default="assistant", show_default=True, help="The
 def command() -> None:
     """Sign, verify, list, promote and roll back releases.
 
-    Exit codes: 0 done; 1 refused, the reason named; 2 bad usage or input.
+    A store is a folder, or a bucket: s3://BUCKET/PREFIX, in the region AWS_REGION, with the credentials that
+    boto3 finds. What is fetched from a bucket stays in $XDG_CACHE_HOME/scenario-model/releases (default
+    ~/.cache). Exit codes: 0 done; 1 refused, the reason named; 2 bad usage or input; 75 the bucket cannot be
+    reached now (after 5 attempts): try again.
     """
 
 
 @command.command()
 @click.option(
-    "--private", type=_PATH, required=True, help="Where the private key is or shall be (mode 0600)."
+    "--private",
+    required=True,
+    metavar="FILE|kms:ARN",
+    help="Where the private key is or shall be (mode 0600); one in AWS KMS must be there.",
 )
 @click.option("--public", type=_PATH, required=True, help="Where the public key is or shall be.")
 @_json
-def key(private: Path, public: Path, as_json: bool) -> None:
-    """Make an ECDSA P-256 key pair, if it is not there yet."""
-    changed = keys.create_pair(private, public)
+def key(private: str, public: Path, as_json: bool) -> None:
+    """Make an ECDSA P-256 key pair, if it is not there yet; of a key in KMS, write the public half."""
+    if private.startswith(keys.KMS):
+        changed = keys.write_public(keys.signing_key(private), public)
+    else:
+        changed = keys.create_pair(Path(private), public)
     fingerprint = keys.fingerprint(keys.load_public(public))
     _say(as_json, f"key sha256:{fingerprint}", changed, fingerprint=f"sha256:{fingerprint}")
 
@@ -56,12 +66,12 @@ def key(private: Path, public: Path, as_json: bool) -> None:
 @_store
 @_private
 @_json
-def sign(run: Path, name: str, store: Path, key: Path, as_json: bool) -> None:
+def sign(run: Path, name: str, store: str, key: str, as_json: bool) -> None:
     """Make a signed release of the evaluated training run in the directory RUN and put it in the store.
 
     A run that failed its gate is kept in the store too, for study; `promote` refuses it.
     """
-    signed = sign_run(run, check_name(name, "release"), FolderStore(store), key)
+    signed = sign_run(run, check_name(name, "release"), open_store(store), keys.signing_key(key))
     verdict = "gate passed" if signed.passed else "gate failed: kept for study, not to be promoted"
     _say(
         as_json, f"{signed.release} ({verdict})", signed.changed, release=signed.release, passed=signed.passed
@@ -85,14 +95,14 @@ def verify(directory: Path, key: Path, expect: str | None, as_json: bool) -> Non
 @click.option("--channel", help="Only this channel.")
 @click.option("--key", type=_PATH, help="The public key (PEM), to check signatures too.")
 @_json
-def list_(store: Path, name: str | None, channel: str | None, key: Path | None, as_json: bool) -> None:
+def list_(store: str, name: str | None, channel: str | None, key: Path | None, as_json: bool) -> None:
     """Show releases, their gates' verdicts, where channels point, and who moved them when."""
     public = keys.load_public(key) if key else None
     if name is not None:
         check_name(name, "release")
     if channel is not None:
         check_name(channel, "channel")
-    found = listing.listing(FolderStore(store), public, name=name, channel=channel)
+    found = listing.listing(open_store(store), public, name=name, channel=channel)
     _print(as_json, listing.table(found), found)
 
 
@@ -105,12 +115,12 @@ def list_(store: Path, name: str | None, channel: str | None, key: Path | None, 
     "--expect", metavar="NAME@sha256:…|none", help="Refuse if the channel points elsewhere than here."
 )
 @_json
-def promote(release: str, channel: str, store: Path, key: Path, expect: str | None, as_json: bool) -> None:
+def promote(release: str, channel: str, store: str, key: str, expect: str | None, as_json: bool) -> None:
     """Point the channel at a release that verifies and has passed its gate."""
     if expect not in (None, channels.NOTHING):
         ReleaseId.parse(expect)
     changed = channels.promote(
-        FolderStore(store), release, channel, keys.load_private(key), at=_now(), by=_who(), expect=expect
+        open_store(store), release, channel, keys.signing_key(key), **channels.stamp(), expect=expect
     )
     _say(as_json, f"{channel} -> {release}", changed, channel=channel, release=release)
 
@@ -121,11 +131,9 @@ def promote(release: str, channel: str, store: Path, key: Path, expect: str | No
 @_store
 @_private
 @_json
-def rollback(name: str, channel: str, store: Path, key: Path, as_json: bool) -> None:
+def rollback(name: str, channel: str, store: str, key: str, as_json: bool) -> None:
     """Point the channel back at the release before the current one."""
-    release = channels.rollback(
-        FolderStore(store), name, channel, keys.load_private(key), at=_now(), by=_who()
-    )
+    release = channels.rollback(open_store(store), name, channel, keys.signing_key(key), **channels.stamp())
     _say(as_json, f"{channel} -> {release}", True, channel=channel, release=release)
 
 
@@ -135,16 +143,3 @@ def _say(as_json: bool, text: str, changed: bool, **fields: Any) -> None:
 
 def _print(as_json: bool, text: str, fields: dict[str, Any]) -> None:
     click.echo(json.dumps(fields, ensure_ascii=False) if as_json else text)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _who() -> str:
-    """Who moves the channel: a note for people, as trustworthy as the host it is made on."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()}"

@@ -1,10 +1,11 @@
-"""The signing key pair: ECDSA on the curve P-256 (FIPS 186-5), PEM files."""
+"""The signing key pair: ECDSA on the curve P-256 (FIPS 186-5), in PEM files or in KMS."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -12,10 +13,27 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from scenario_model.errors import InputError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 _MAX_BYTES = 16 * 1024
+KMS = "kms:"
+
+
+class SigningKey(Protocol):
+    """A private ECDSA P-256 key, wherever it is: in a file (an `ec.EllipticCurvePrivateKey`), or in KMS."""
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """The public half."""
+
+    def sign(self, data: bytes, signature_algorithm: ec.EllipticCurveSignatureAlgorithm, /) -> bytes:
+        """The DER signature of `data`."""
+
+
+def signing_key(where: str) -> SigningKey:
+    """The key at `where`: `kms:` with an ARN, id or alias, or a PEM file. Raises InputError."""
+    if not where.startswith(KMS):
+        return load_private(Path(where))
+    from scenario_model.cloud.kms import KmsKey
+
+    return KmsKey(where.removeprefix(KMS))
 
 
 def create_pair(private: Path, public: Path) -> bool:
@@ -40,21 +58,34 @@ def create_pair(private: Path, public: Path) -> bool:
             serialization.NoEncryption(),
         )
         _write_new(private, pem, 0o600)
-    expected = load_private(private).public_key()
+    return write_public(load_private(private), public) or changed
+
+
+def write_public(key: SigningKey, public: Path) -> bool:
+    """Write the public half of `key` if it is not there; True if it was written.
+
+    Raises InputError if the file holds something else.
+    """
+    expected = public_pem(key.public_key())
     if not public.exists():
-        _write_new(public, public_pem(expected), 0o644)
+        _write_new(public, expected, 0o644)
         return True
-    if public_pem(load_public(public)) != public_pem(expected):
+    if public_pem(load_public(public)) != expected:
         raise InputError(
-            "does not belong to the private key", where=str(public), remedy=f"remove it, or mend {private}"
+            "does not belong to the private key",
+            where=str(public),
+            remedy="remove it, or mend the private key",
         )
-    return changed
+    return False
 
 
 def load_private(path: Path) -> ec.EllipticCurvePrivateKey:
     """Read a private key. Raises InputError if it is no P-256 key in PEM form or others may read it."""
     pem = _read(path)
-    if path.stat().st_mode & 0o077:
+    status = path.stat()
+    # A key of another owner comes by its group, as Kubernetes mounts a secret for a pod's user.
+    others = 0o077 if status.st_uid == os.geteuid() else 0o037
+    if status.st_mode & others:
         raise InputError(
             "others may read or change this private key", where=str(path), remedy=f"chmod 600 {path}"
         )

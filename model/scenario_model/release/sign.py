@@ -13,7 +13,6 @@ from scenario_model.durable import disk_errors, fresh, write_json
 from scenario_model.errors import Refused
 from scenario_model.evaluate.run import Run, read_evaluation, read_run
 from scenario_model.release import tree
-from scenario_model.release.keys import load_private
 from scenario_model.release.names import ReleaseId
 from scenario_model.release.signature import sign_directory
 from scenario_model.release.verify import MANIFEST, verify_with
@@ -21,6 +20,7 @@ from scenario_model.release.verify import MANIFEST, verify_with
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from scenario_model.release.keys import SigningKey
     from scenario_model.release.store import Store
 
 
@@ -33,14 +33,13 @@ class Signed:
     changed: bool
 
 
-def sign_run(directory: Path, name: str, store: Store, private_key: Path) -> Signed:
+def sign_run(directory: Path, name: str, store: Store, key: SigningKey) -> Signed:
     """Make the release `name` of the run in `directory`, keep it in `store`, and verify what is kept.
 
     The same run, evaluation and package give the same release. Raises InputError for a run that is not
     finished or not evaluated; Refused for weights that are not the evaluated ones, or a file that no release
     may hold.
     """
-    key = load_private(private_key).public_key()
     run = read_run(directory)
     evaluation = read_evaluation(run)
     if tree_digest(run.model) != evaluation["model"]:
@@ -50,14 +49,12 @@ def sign_run(directory: Path, name: str, store: Store, private_key: Path) -> Sig
             remedy=f"`scenario-model evaluate --run {directory}` again",
         )
     with disk_errors(directory):
-        release, changed = _keep(run, name, evaluation, store, private_key)
-    verify_with(store.fetch(release), key, expect=release)
+        release, changed = _keep(run, name, evaluation, store, key)
+    verify_with(store.fetch(release), key.public_key(), expect=release)
     return Signed(release, evaluation["passed"], changed)
 
 
-def _keep(
-    run: Run, name: str, evaluation: dict[str, Any], store: Store, private_key: Path
-) -> tuple[str, bool]:
+def _keep(run: Run, name: str, evaluation: dict[str, Any], store: Store, key: SigningKey) -> tuple[str, bool]:
     # What a killed signer left here is removed. The folder's name goes into the signature: it is the
     # release's.
     aside = fresh(run.directory / ".release.writing")
@@ -69,7 +66,7 @@ def _keep(
         changed = release.partition("@")[2].replace(":", "-") not in store.children(f"releases/{name}")
         if changed:
             _check_files(draft)
-            sign_directory(draft, private_key)
+            sign_directory(draft, key)
             store.upload(release, draft)
         return release, changed
     finally:

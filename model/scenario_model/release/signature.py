@@ -16,6 +16,7 @@ import binascii
 import hashlib
 import json
 import re
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from scenario_model.errors import Refused
-from scenario_model.release.keys import fingerprint
+from scenario_model.release.keys import SigningKey, create_pair, fingerprint, load_private, load_public
 from scenario_model.release.tree import SIGNATURE, check_file_name
 
 if TYPE_CHECKING:
@@ -45,15 +46,35 @@ _SERIALIZATION = {
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
-def sign_directory(directory: Path, private_key: Path) -> None:
-    """Write `release.sig` into `directory`: it covers every other file there, hidden ones too."""
+def sign_directory(directory: Path, key: Path | SigningKey) -> None:
+    """Write `release.sig` into `directory`: it covers every other file there, hidden ones too.
+
+    `key`: the private key, or its PEM file.
+    """
+    private = load_private(key) if isinstance(key, Path) else key
+    payload = _statement(directory)
+    signature = private.sign(_encoded(payload), ec.ECDSA(hashes.SHA256()))
+    bundle = _bundle(fingerprint(private.public_key()), payload, signature)
+    (directory / SIGNATURE).write_bytes(bundle)
+
+
+def _statement(directory: Path) -> bytes:
+    """What is signed about `directory`, as the model-signing library writes it.
+
+    It only knows keys in files; so it signs with one that lives as long as this call, and what it wrote is
+    signed again by whoever holds the real one.
+    """
     # Only signing needs the library; its import is slow.
     from model_signing import hashing, signing
 
     files = hashing.Config().use_file_serialization(hashing_algorithm="sha256")
     files.set_ignored_paths(paths=[Path(SIGNATURE)], ignore_git_paths=False)
-    signer = signing.Config().use_elliptic_key_signer(private_key=private_key).set_hashing_config(files)
-    signer.sign(directory, directory / SIGNATURE)
+    with tempfile.TemporaryDirectory() as folder:
+        passing, public = Path(folder) / "key.pem", Path(folder) / "public.pem"
+        create_pair(passing, public)
+        signer = signing.Config().use_elliptic_key_signer(private_key=passing).set_hashing_config(files)
+        signer.sign(directory, Path(folder) / SIGNATURE)
+        return _verified_payload((Path(folder) / SIGNATURE).read_bytes(), load_public(public))
 
 
 def signed_files(bundle: bytes, key: ec.EllipticCurvePublicKey) -> dict[str, str]:
@@ -104,15 +125,18 @@ def _verified_payload(bundle: bytes, key: ec.EllipticCurvePublicKey) -> bytes:
             f"signed by another key (sha256:{hint[:16]}…, expected sha256:{fingerprint(key)[:16]}…)",
             where=SIGNATURE,
         )
-    # DSSE's pre-authentication encoding: what was signed is the type and the payload, each with its length.
-    encoded = b"DSSEv1 %d %s %d %s" % (len(_PAYLOAD_TYPE), _PAYLOAD_TYPE.encode(), len(payload), payload)
     try:
-        key.verify(signature, encoded, ec.ECDSA(hashes.SHA256()))
+        key.verify(signature, _encoded(payload), ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
         raise Refused(
             "the signature does not fit: it or its list of files was changed", where=SIGNATURE
         ) from None
     return payload
+
+
+def _encoded(payload: bytes) -> bytes:
+    """DSSE's pre-authentication encoding, which is what is signed: type and payload, each with its length."""
+    return b"DSSEv1 %d %s %d %s" % (len(_PAYLOAD_TYPE), _PAYLOAD_TYPE.encode(), len(payload), payload)
 
 
 def _bundle(hint: str, payload: bytes, signature: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Where releases and channels are kept.
+"""Where releases and channels are kept: the interface, and a store in a folder (`s3_store`: in a bucket).
 
 The interface is the smallest that an object store with conditional writes can offer too: an object is created
 if it is absent and never changed; a release is a tree that appears whole or not at all.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
-_MAX_OBJECT_BYTES = 4 * 1024 * 1024
+MAX_OBJECT_BYTES = 4 * 1024 * 1024
 _ASIDE = ".incoming"
 
 
@@ -46,6 +46,18 @@ class Store(Protocol):
         """A local directory with the release, not yet verified. Raises InputError if it is not there."""
 
 
+def is_key(text: str) -> bool:
+    """Say whether `text` can be the key of an object, or a segment of one."""
+    return _KEY.fullmatch(text) is not None
+
+
+def check_key(key: str) -> str:
+    """Return `key` if it leads to an object of a store and nowhere else. Raises InputError."""
+    if not is_key(key):
+        raise InputError(f"{key[:120]!r} is no key of a store")
+    return key
+
+
 class FolderStore:
     """A store in a local folder. A killed process leaves nothing half-visible in it.
 
@@ -66,9 +78,9 @@ class FolderStore:
         except OSError as error:
             raise Refused(f"cannot be read: {error.strerror}", where=key) from None
         with os.fdopen(descriptor, "rb") as stream:
-            content = stream.read(_MAX_OBJECT_BYTES + 1)
-        if len(content) > _MAX_OBJECT_BYTES:
-            raise Refused(f"is larger than {_MAX_OBJECT_BYTES} bytes", where=key)
+            content = stream.read(MAX_OBJECT_BYTES + 1)
+        if len(content) > MAX_OBJECT_BYTES:
+            raise Refused(f"is larger than {MAX_OBJECT_BYTES} bytes", where=key)
         return content
 
     def create(self, key: str, content: bytes) -> bool:
@@ -92,7 +104,7 @@ class FolderStore:
             names = [path.name for path in self._path(prefix).iterdir()]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(name for name in names if _KEY.fullmatch(name))
+        return sorted(name for name in names if is_key(name))
 
     def upload(self, release: str, directory: Path) -> bool:
         """See `Store`. Files become read-only."""
@@ -124,9 +136,7 @@ class FolderStore:
         return path
 
     def _path(self, key: str) -> Path:
-        if not _KEY.fullmatch(key):
-            raise InputError(f"{key[:120]!r} is no key of a store")
-        return self.root / key
+        return self.root / check_key(key)
 
     @contextmanager
     def _aside(self) -> Iterator[Path]:

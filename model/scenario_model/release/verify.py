@@ -70,20 +70,37 @@ def verify_with(
 ) -> VerifiedRelease:
     """As `verify_release`, with a key that is already loaded."""
     with tree.opened(directory) as root:
-        found = tree.inspect(root)
-        if tree.SIGNATURE not in found:
-            raise Refused(f"not signed: it has no {tree.SIGNATURE}", where=str(directory))
-        signed = signature.signed_files(tree.read_small(root, tree.SIGNATURE, signature.MAX_BYTES), key)
-        content = {name: state for name, state in found.items() if name != tree.SIGNATURE}
-        _compare_names(content.keys(), signed.keys())
-        for name, digest in tree.hash_files(root, content).items():
-            if digest != signed[name]:
-                raise Refused("content differs from what was signed", where=name)
+        found, signed = _verified_files(root, directory, key)
+        if MANIFEST not in found:
+            raise Refused("a release must have it", where=MANIFEST)
         manifest = _manifest(tree.read_small(root, MANIFEST, signature.MAX_BYTES), signed[MANIFEST])
     release = VerifiedRelease(manifest["name"], release_digest(signed), directory, manifest, found)
     if expect is not None and release.id != expect:
         raise Refused(f"holds {release.id}, but {expect} was expected", where=str(directory))
     return release
+
+
+def verify_files(directory: Path, key: Path) -> None:
+    """Verify that `directory` holds what was signed, whatever it is; nothing is parsed. Raises as
+    `verify_release` does."""
+    with tree.opened(directory) as root:
+        _verified_files(root, directory, load_public(key))
+
+
+def _verified_files(
+    root: int, directory: Path, key: ec.EllipticCurvePublicKey
+) -> tuple[dict[str, tree.FileState], dict[str, str]]:
+    """All files that are there, and the SHA-256 (hex) of those that are signed: all but the signature."""
+    found = tree.inspect(root)
+    if tree.SIGNATURE not in found:
+        raise Refused(f"not signed: it has no {tree.SIGNATURE}", where=str(directory))
+    signed = signature.signed_files(tree.read_small(root, tree.SIGNATURE, signature.MAX_BYTES), key)
+    content = {name: state for name, state in found.items() if name != tree.SIGNATURE}
+    _compare_names(content.keys(), signed.keys())
+    for name, digest in tree.hash_files(root, content).items():
+        if digest != signed[name]:
+            raise Refused("content differs from what was signed", where=name)
+    return found, signed
 
 
 def release_digest(files: dict[str, str]) -> str:
@@ -100,8 +117,6 @@ def _compare_names(found: Any, signed: Any) -> None:
         raise Refused("is there but was not signed", where=name)
     for name in sorted(signed - found):
         raise Refused("was signed but is missing", where=name)
-    if MANIFEST not in found:
-        raise Refused("a release must have it", where=MANIFEST)
 
 
 def _manifest(content: bytes, digest: str) -> dict[str, Any]:

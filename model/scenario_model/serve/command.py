@@ -54,11 +54,11 @@ def command(path: Path, as_json: bool) -> None:
 
 def _verified(settings: ServeSettings) -> VerifiedRelease:
     from scenario_model.release import channel
-    from scenario_model.release.store import FolderStore
+    from scenario_model.release.stores import open_store
     from scenario_model.release.verify import verify_release
 
-    store = FolderStore(settings.store)
+    store = open_store(settings.store)
     key = settings.verification_key
     wanted = settings.release or channel.current(store, settings.name, settings.channel, key)
-    logs.info("verifying", release=wanted, store=str(settings.store))
+    logs.info("verifying", release=wanted, store=settings.store)
     return verify_release(store.fetch(wanted), key, expect=wanted)

@@ -50,14 +50,14 @@ class Limits:
 class ServeSettings:
     """`serve.json`: which release of which store is served, where, to whom.
 
-    store, name, channel: the release that the channel names at start-up; `release` (`name@sha256:…`), where
-    given, is served whatever the channel names. verification_key: PEM; a release that it did not sign is
-    refused. api_keys: JSON file of hashed keys. engine: the bundled one (`kind: torch`, if none is named) or
-    vLLM. cache: folder for compiled code.
+    store: a folder, or s3://bucket/prefix. name, channel: the release that the channel names at start-up;
+    `release` (`name@sha256:…`), where given, is served whatever the channel names. verification_key: PEM; a
+    release that it did not sign is refused. api_keys: JSON file of hashed keys. engine: the bundled one
+    (`kind: torch`, if none is named) or vLLM. cache: folder for compiled code.
     drain_seconds: after SIGTERM, what was accepted may take this long to finish.
     """
 
-    store: Path
+    store: str
     name: str
     channel: str = "stable"
     release: str | None = None

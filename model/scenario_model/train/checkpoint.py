@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-_MARKER = "complete.json"
+    from scenario_model.train.surroundings import Copies
+
+MARKER = "complete.json"
 _KEPT = 2  # the newest, and the one before in case a disk loses the newest
 
 
@@ -46,8 +48,8 @@ class Progress:
 class Checkpoints:
     """The checkpoints of one run, written and read by all of its processes together."""
 
-    def __init__(self, folder: Path, world: World, strategy: str) -> None:
-        self._folder, self._world = folder, world
+    def __init__(self, folder: Path, world: World, strategy: str, copies: Copies | None = None) -> None:
+        self._folder, self._world, self._copies = folder, world, copies
         self._writers = world.size if strategy == "fsdp" else 1
         self._shape = {"processes": self._writers, "strategy": "fsdp" if strategy == "fsdp" else "whole"}
 
@@ -123,13 +125,15 @@ class Checkpoints:
             "shape": self._shape,
             "files": files,
         }
-        durable.write_json(aside / _MARKER, content)
+        durable.write_json(aside / MARKER, content)
         final = self._folder / f"step-{progress.step:08d}"
         if final.exists():  # it did not count, or this run would not have come from before it
             shutil.rmtree(final)
         durable.publish(aside, final)
         for old in self._folders()[_KEPT:]:
             shutil.rmtree(old)
+        if self._copies:
+            self._copies.keep(final)
 
     def _folders(self) -> list[Path]:
         return sorted(self._folder.glob("step-*"), reverse=True)
@@ -137,7 +141,7 @@ class Checkpoints:
     def _newest(self) -> tuple[str, dict[str, Any]] | None:
         for folder in self._folders():
             try:
-                marker = json.loads((folder / _MARKER).read_text(encoding="utf-8"))
+                marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
                 if all(file_digest(folder / name) == digest for name, digest in marker["files"].items()):
                     return folder.name, marker
             except (OSError, ValueError, KeyError):

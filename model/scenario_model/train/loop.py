@@ -7,6 +7,7 @@ import math
 import signal
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
     from scenario_model.train.checkpoint import Checkpoints, Progress
     from scenario_model.train.settings import Recipe
 
+# How long a checkpoint may take of which none has been seen yet.
+_SAVING_SECONDS = 30.0
+
 
 class StoppedError(ScenarioModelError):
-    """SIGTERM came: the run is saved and can go on. Exit code 143, as of a process that the signal ended."""
+    """The run was told to stop: it is saved and can go on. Exit code 143, as of a process that was."""
 
     exit_code = 128 + signal.SIGTERM
 
@@ -44,15 +48,18 @@ class Training:
     world: World
     flops_per_token: float
     peak_flops: float | None
+    save_before: datetime | None = None
 
     def run(self) -> None:
         """Train from where `progress` is to the end.
 
         Raises ScenarioModelError if the loss or the gradient is not finite, before anything is saved;
-        Stopped, after a checkpoint, if SIGTERM came.
+        Stopped, after a checkpoint, if SIGTERM came or `save_before` is near; at once if it is near already.
         """
-        clock, stop = Clock(), _StopRequest()
+        clock, stop = Clock(), _StopRequest(self.save_before)
         with stop:
+            if self.progress.step < self.batches.steps and self._agree(stop):
+                raise stop.error(f"before step {self.progress.step + 1}")
             while self.progress.step < self.batches.steps:
                 begun = time.perf_counter()
                 loss = self.one_step(self.progress.step)
@@ -60,7 +67,8 @@ class Training:
                 self.progress.loss = loss
                 self.progress.seconds += time.perf_counter() - begun
                 self._report(clock)
-                self._save_if_due(bool(self.world.total(torch.tensor(float(stop.came))).item()))
+                self._save_if_due(stop)
+                stop.lasted(time.perf_counter() - begun)
 
     def one_step(self, step: int) -> float:
         """Train on a step (from 0): one update. Returns the mean loss in nats a token, over all processes."""
@@ -85,16 +93,19 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         return mean
 
-    def _save_if_due(self, stopping: bool) -> None:
+    def _agree(self, stop: _StopRequest) -> bool:
+        """Whether any process was told to stop: then all do."""
+        return bool(self.world.total(torch.tensor(float(stop.wanted))).item())
+
+    def _save_if_due(self, stop: _StopRequest) -> None:
+        stopping = self._agree(stop)
         done = self.progress.step == self.batches.steps
         if done or stopping or self.progress.step % self.recipe.checkpoint_every_steps == 0:
             self.checkpoints.save(self.progress, self.parameters, self.optimizer)
         if stopping and not done:
             if self.reporter:
                 self.reporter.close()
-            raise StoppedError(
-                f"stopped by SIGTERM after step {self.progress.step}, which is saved", remedy="run it again"
-            )
+            raise stop.error(f"after step {self.progress.step}, which is saved")
 
     def _report(self, clock: Clock) -> None:
         speed = clock.after(len(self.batches.indices(self.progress.step - 1)) * self.recipe.sequence_length)
@@ -143,10 +154,32 @@ def _on(batch: MicroBatch, device: torch.device) -> MicroBatch:
 
 
 class _StopRequest:
-    """While active, SIGTERM is noted instead of ending the process."""
+    """While active, SIGTERM is noted instead of ending the process; so is that `save_before` is near."""
 
-    def __init__(self) -> None:
-        self.came = False
+    def __init__(self, save_before: datetime | None) -> None:
+        self._save_before, self._longest = save_before, 0.0
+        self._came = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether this process was told to stop."""
+        return self._came or self._is_near()
+
+    def lasted(self, seconds: float) -> None:
+        """Note how long a step took, with its checkpoint."""
+        self._longest = max(self._longest, seconds)
+
+    def error(self, when: str) -> StoppedError:
+        """What ends the run."""
+        why = f"because of save_before {self._save_before}" if self._is_near() else "by SIGTERM"
+        return StoppedError(f"stopped {why} {when}", remedy="run it again")
+
+    def _is_near(self) -> bool:
+        """Whether another step and a checkpoint may not be done by then."""
+        if self._save_before is None:
+            return False
+        left = (self._save_before - datetime.now(UTC)).total_seconds()
+        return left <= _SAVING_SECONDS + 2 * self._longest
 
     def __enter__(self) -> None:
         self._before: Any = signal.signal(signal.SIGTERM, self._note)
@@ -155,4 +188,4 @@ class _StopRequest:
         signal.signal(signal.SIGTERM, self._before)
 
     def _note(self, *_: object) -> None:
-        self.came = True
+        self._came = True

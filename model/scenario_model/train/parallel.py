@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from scenario_model.errors import InputError, ScenarioModelError
+from scenario_model.errors import InputError, TemporaryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +26,8 @@ Strategy = Literal["single", "ddp", "fsdp"]
 _PART = 2**26  # bytes that are carried at once: a GPU has no room for a whole checkpoint beside the model
 
 
-class PeersLostError(ScenarioModelError):
-    """Another process of the run ended or is silent. Exit code 75 (sysexits' EX_TEMPFAIL): start again."""
-
-    exit_code = os.EX_TEMPFAIL
+class PeersLostError(TemporaryError):
+    """Another process of the run ended or is silent: start it again."""
 
 
 @dataclass(frozen=True, slots=True)

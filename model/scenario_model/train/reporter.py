@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from scenario_model import durable
 
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """Says what a run is doing, on standard error, and notes each step in its progress.jsonl."""
+    """Says what a run is doing, on `stream` (None: standard error), and notes each step in progress.jsonl."""
 
-    def __init__(self, path: Path, first_step: int) -> None:
-        self._path, self._terminal, self._open = path, sys.stderr.isatty(), False
+    def __init__(self, path: Path, first_step: int, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._path, self._terminal, self._open = path, self._stream.isatty(), False
         # Steps after the checkpoint are done again; a kill may have torn the last line.
         durable.write_text(path, "".join(_kept_lines(path, first_step)))
 
@@ -28,15 +29,15 @@ class Reporter:
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
         if not self._terminal:
-            print(line, file=sys.stderr, flush=True)
+            print(line, file=self._stream, flush=True)
             return
-        print(f"\r\033[K{_words(figures)}", end="", file=sys.stderr, flush=True)
+        print(f"\r\033[K{_words(figures)}", end="", file=self._stream, flush=True)
         self._open = True
 
     def close(self) -> None:
         """End the line that rewrites itself."""
         if self._open:
-            print(file=sys.stderr)
+            print(file=self._stream)
             self._open = False
 
 

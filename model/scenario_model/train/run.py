@@ -26,6 +26,7 @@ from scenario_model.train.loop import Training, make_optimizer
 from scenario_model.train.model import LossModel, load_model, save_trained, trainable
 from scenario_model.train.plan import Plan, RunFolder, load_tokenizer
 from scenario_model.train.reporter import Reporter
+from scenario_model.train.surroundings import NOTHING_SPECIAL, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,9 @@ PATIENCE_S = 600.0
 """How long a process waits for another: longer than one takes alone, to save a checkpoint for instance."""
 
 
-def train(plan: Plan, patience_s: float = PATIENCE_S) -> tuple[dict[str, Any], bool]:
+def train(
+    plan: Plan, patience_s: float = PATIENCE_S, *, surroundings: Surroundings = NOTHING_SPECIAL
+) -> tuple[dict[str, Any], bool]:
     """Carry out a planned run, from its newest checkpoint if it has one; returns (result.json's content,
     changed).
 
@@ -51,14 +54,14 @@ def train(plan: Plan, patience_s: float = PATIENCE_S) -> tuple[dict[str, Any], b
         with _alone(folder, world):
             done = world.share(_result(folder) if world.leads else None)
             if done is None:
-                done = _train(plan, world)
+                done = _train(plan, world, surroundings)
             elif world.leads:
                 shutil.rmtree(folder.checkpoints, ignore_errors=True)
                 return done, False
             return done, True
 
 
-def _train(plan: Plan, world: World) -> dict[str, Any]:
+def _train(plan: Plan, world: World, surroundings: Surroundings) -> dict[str, Any]:
     _insist_on_the_same(plan, world)
     recipe = plan.settings.recipe
     with durable.disk_errors(plan.folder.root):
@@ -74,12 +77,12 @@ def _train(plan: Plan, world: World) -> dict[str, Any]:
     spread = parallel.spread(model, strategy, world)
     parameters = trainable(model)
     optimizer = make_optimizer(parameters, recipe)
-    checkpoints = Checkpoints(plan.folder.checkpoints, world, strategy)
+    checkpoints = Checkpoints(plan.folder.checkpoints, world, strategy, surroundings.copies)
     progress = checkpoints.resume(parameters, optimizer)
     if world.leads and progress.step:
         _say(f"going on after step {progress.step} of {batches.steps}")
     peak = hardware.matmul_peak(world.device, torch.bfloat16 if bf16 else torch.float32)
-    reporter = Reporter(plan.folder.progress, progress.step) if world.leads else None
+    reporter = Reporter(plan.folder.progress, progress.step, surroundings.progress) if world.leads else None
     training = Training(
         recipe=recipe,
         batches=batches,
@@ -92,11 +95,14 @@ def _train(plan: Plan, world: World) -> dict[str, Any]:
         world=world,
         flops_per_token=flops,
         peak_flops=peak,
+        save_before=surroundings.save_before,
     )
     with durable.disk_errors(plan.folder.root):
         training.run()
     if reporter:
         reporter.close()
+    if surroundings.copies:
+        surroundings.copies.settle()
     return _finish(plan, training, packed.target_tokens)
 
 
@@ -132,9 +138,14 @@ def _begin(plan: Plan, world: World) -> dict[str, Any]:
         "threads": hardware.default_threads(),
         "processes": world.size,
     }
-    durable.write_text(folder.held_out, plan.data.held_out_lines())
-    durable.write_json(folder.record, {**plan.inputs, "environment": environment})
+    record_run(plan, environment)
     return environment
+
+
+def record_run(plan: Plan, environment: dict[str, Any]) -> None:
+    """Write what says, once and for all, how this run is done: on which inputs, and with which arithmetic."""
+    durable.write_text(plan.folder.held_out, plan.data.held_out_lines())
+    durable.write_json(plan.folder.record, {**plan.inputs, "environment": environment})
 
 
 def _finish(plan: Plan, training: Training, target_tokens: int) -> dict[str, Any]:

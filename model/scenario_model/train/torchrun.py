@@ -19,8 +19,9 @@ import signal
 import socket
 import struct
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch.distributed import DistError
 from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -33,11 +34,14 @@ if TYPE_CHECKING:
 _DECIDED = (1, 2)
 _TOLD = {*_DECIDED, os.EX_TEMPFAIL, 128 + signal.SIGTERM}
 """Exit codes with which a process of ours has said why."""
+_NAME_PATIENCE_S = 90.0
 _SIOCGIFADDR = 0x8915  # netdevice(7)
 
 
 def main() -> None:
     """Run this host's processes to their end."""
+    # Until torchrun handles it: as the first process of a container, this one would not hear it otherwise.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     code = _run(parse_args(sys.argv[1:]))  # type: ignore[no-untyped-call]
     sys.stderr.flush()
     # At once: a host that comes back must not meet the store of a launcher that is on its way out.
@@ -73,11 +77,23 @@ def interface_to(address: str) -> str | None:
 
     Raises OSError while there is no way there, as before the network is up.
     """
-    family, kind, protocol, _, target = socket.getaddrinfo(address, 9, type=socket.SOCK_DGRAM)[0]
+    family, kind, protocol, _, target = _looked_up(address)
     with socket.socket(family, kind, protocol) as probe:
         probe.connect(target)  # sends nothing
         own = probe.getsockname()[0]
     return next((name for _, name in socket.if_nameindex() if own in _addresses(name)), None)
+
+
+def _looked_up(address: str) -> Any:
+    """What a name means; in a cluster it is not known before the first pod has an address."""
+    begun = time.monotonic()
+    while True:
+        try:
+            return socket.getaddrinfo(address, 9, type=socket.SOCK_DGRAM)[0]
+        except socket.gaierror:
+            if time.monotonic() - begun > _NAME_PATIENCE_S:
+                raise
+        time.sleep(1)
 
 
 def _addresses(interface: str) -> set[str]:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from scenario_model.cloud import client
 from scenario_model.digests import tree_digest
 from scenario_model.release import keys
 from scenario_model.release.signature import sign_directory
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 class KeyPair:
     private: Path
     public: Path
+
+
+def key_of(name: str) -> str:
+    """Where a release is in a store."""
+    return f"releases/{name.replace('@sha256:', '/sha256-')}"
 
 
 def _key_pair(directory: Path) -> KeyPair:
@@ -78,3 +84,18 @@ def pristine_release(make_release: Callable[..., tuple[Path, str]]) -> tuple[Pat
 def release_copy(pristine_release: tuple[Path, str], tmp_path: Path) -> Path:
     """A copy of the signed release, to be tampered with."""
     return Path(shutil.copytree(pristine_release[0], tmp_path / "copy"))
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the operations that clients made from now on ask for."""
+    asked: list[str] = []
+    real = client.client
+
+    def noting(service: str) -> Any:
+        made = real(service)
+        made.meta.events.register("before-call", lambda model, **_: asked.append(model.name))
+        return made
+
+    monkeypatch.setattr("scenario_model.cloud.bucket.client", noting)
+    return asked

@@ -1,4 +1,5 @@
-"""A store in a folder: create-if-absent, whole trees, and nothing half-visible after a kill."""
+"""A store, in a folder or in a bucket: create-if-absent, whole trees; a kill leaves nothing half-visible in a
+folder."""
 
 from __future__ import annotations
 
@@ -7,12 +8,13 @@ import shutil
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from scenario_model.errors import InputError, Refused
-from scenario_model.release.store import FolderStore
+from scenario_model.release.store import FolderStore, Store
+from scenario_model.release.stores import open_store
 from scenario_model.release.verify import verify_release
 
 if TYPE_CHECKING:
@@ -49,16 +51,54 @@ else:
 """
 
 
-def test_an_object_is_created_once(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "store")
+class Open(Protocol):
+    """Opens the test's one store again, as another process does; `below` is for what others put there."""
+
+    def __call__(self) -> Store: ...
+
+    def put(self, key: str, content: bytes) -> None: ...
+
+
+class Folder:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __call__(self) -> Store:
+        return open_store(str(self.root))
+
+    def put(self, key: str, content: bytes) -> None:
+        (self.root / key).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / key).write_bytes(content)
+
+
+class InBucket:
+    def __init__(self, uri: str, put: Callable[[str, bytes], None], caches: Path) -> None:
+        self.uri, self.put, self._caches, self._opened = uri, put, caches, 0
+
+    def __call__(self) -> Store:
+        self._opened += 1
+        return open_store(self.uri, self._caches / str(self._opened))
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    if request.param == "folder":
+        return Folder(tmp_path / "store")
+    value = request.getfixturevalue
+    return InBucket(value("bucket_uri"), value("put"), tmp_path / "caches")
+
+
+def test_an_object_is_created_once(opened: Open) -> None:
+    store = opened()
     assert store.read("channels/a/stable/1.json") is None
     assert store.create("channels/a/stable/1.json", b"first")
     assert not store.create("channels/a/stable/1.json", b"second")
-    assert store.read("channels/a/stable/1.json") == b"first"
+    assert not store.create("channels/a/stable/1.json", b"first")
+    assert opened().read("channels/a/stable/1.json") == b"first"
 
 
-def test_of_many_creators_at_once_exactly_one_wins(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+def test_of_many_creators_at_once_exactly_one_wins(opened: Open) -> None:
+    store = opened()
     won = []
 
     def create(number: int) -> None:
@@ -74,55 +114,60 @@ def test_of_many_creators_at_once_exactly_one_wins(tmp_path: Path) -> None:
     assert store.read("channels/a/stable/1.json") == b"%d" % won[0]
 
 
-def test_children_are_sorted_and_leave_out_what_writers_left_behind(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+def test_children_are_sorted_and_leave_out_what_writers_left_behind(opened: Open) -> None:
+    store = opened()
     assert store.children("channels/a") == []
     for key in ("channels/a/2.json", "channels/a/1.json", "channels/a/b/c.json"):
         store.create(key, b"")
-    (tmp_path / "channels/a/.1.json.swp").touch()
+    opened.put("channels/a/.1.json.swp", b"")
     assert store.children("channels/a") == ["1.json", "2.json", "b"]
+    assert store.children("channels") == ["a"]
 
 
 @pytest.mark.parametrize(
     "key", ["", "/etc/passwd", "../x", "a/../b", "a//b", ".incoming/x", "a/.hidden", "a\nb"]
 )
-def test_a_key_that_leads_elsewhere_is_refused(key: str, tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+def test_a_key_that_leads_elsewhere_is_refused(key: str, opened: Open) -> None:
+    store = opened()
     for act in (store.read, store.children, lambda key: store.create(key, b"")):
         with pytest.raises(InputError, match="is no key of a store"):
             act(key)
 
 
-def test_a_symlink_or_an_endless_object_is_not_read(tmp_path: Path) -> None:
+def test_an_endless_object_is_not_read(opened: Open) -> None:
+    opened.put("large.json", bytes(5 * 2**20))
+    with pytest.raises(Refused, match=r"large.json: is larger than 4194304 bytes"):
+        opened().read("large.json")
+
+
+def test_a_symlink_in_a_folder_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "link.json").symlink_to(tmp_path / "secret")
-    with (tmp_path / "large.json").open("wb") as stream:
-        stream.truncate(5 * 2**20)
     store = FolderStore(tmp_path)
     with pytest.raises(Refused, match=r"link.json: cannot be read"):
         store.read("link.json")
-    with pytest.raises(Refused, match=r"large.json: is larger than"):
-        store.read("large.json")
 
 
 def test_a_release_is_kept_whole_read_only_and_once(
-    pristine_release: tuple[Path, str], key_pair: KeyPair, tmp_path: Path
+    pristine_release: tuple[Path, str], key_pair: KeyPair, opened: Open
 ) -> None:
     directory, name = pristine_release
-    store = FolderStore(tmp_path / "store")
-    assert store.upload(name, directory)
-    assert not store.upload(name, directory)
-    kept = store.fetch(name)
+    assert opened().upload(name, directory)
+    assert not opened().upload(name, directory)
+    kept = opened().fetch(name)
     assert verify_release(kept, key_pair.public, expect=name).id == name
-    assert kept == tmp_path / "store" / "releases" / "assistant" / name.partition("@")[2].replace(":", "-")
+    below = ("releases", "assistant", name.partition("@")[2].replace(":", "-"))
+    assert kept.parts[-3:] == below
+    assert opened().children("/".join(below[:2])) == [below[2]]
+    assert opened().read("/".join([*below, "config.json"])) == (directory / "config.json").read_bytes()
     assert not any(path.stat().st_mode & 0o222 for path in kept.rglob("*") if path.is_file())
 
 
-def test_a_release_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
+def test_a_release_that_is_not_there_is_bad_input(opened: Open) -> None:
     with pytest.raises(InputError, match="holds no release"):
-        FolderStore(tmp_path).fetch(f"assistant@sha256:{'0' * 64}")
+        opened().fetch(f"assistant@sha256:{'0' * 64}")
     with pytest.raises(InputError, match="names no release"):
-        FolderStore(tmp_path).fetch("assistant@sha256:../../etc")
+        opened().fetch("assistant@sha256:../../etc")
 
 
 @pytest.mark.slow

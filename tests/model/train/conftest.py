@@ -109,6 +109,7 @@ class Warm:
     def start(self, *arguments: str, stopped: bool = False) -> int:
         """Start `scenario-model arguments…`; returns its process id. `stopped`: it waits for SIGCONT
         first."""
+        self.log.write_bytes(b"")  # here: what the last one said must not be taken for what this one says
         self._write({"arguments": arguments, "stopped": stopped})
         return int(self._read())
 

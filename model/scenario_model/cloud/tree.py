@@ -1,0 +1,79 @@
+"""A tree of files out of a bucket into a folder, going on where a killed reader stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from scenario_model import durable
+from scenario_model.digests import file_digest
+from scenario_model.errors import InputError, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from scenario_model.cloud.bucket import Bucket
+
+_MOST_FILES = 10_000
+
+
+def bring(bucket: Bucket, folder: Path, check_name: Callable[[str], None]) -> None:
+    """Make `folder` hold the objects of `bucket`, each as a file named by its key, and nothing else.
+
+    `check_name` refuses a key that may be no file name, before anything is made of it. Raises InputError if
+    there is nothing; Refused, by name, for an object that is not what its writer noted.
+    """
+    wanted = bucket.sizes()
+    if not wanted:
+        raise InputError("holds nothing", where=bucket.uri, remedy="check the prefix")
+    if len(wanted) > _MOST_FILES:
+        raise Refused(f"holds more than {_MOST_FILES} objects", where=bucket.uri)
+    for key in wanted:
+        check_name(key)
+    with durable.disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(folder.rglob("*"), reverse=True):
+            if path.is_file() and path.relative_to(folder).as_posix() not in wanted:
+                path.unlink()
+            elif path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        for key in wanted:
+            _bring_one(bucket, key, folder / key)
+
+
+@contextmanager
+def aside(final: Path) -> Iterator[Path | None]:
+    """A folder to fill, which then becomes `final` at once; None if `final` is there.
+
+    One process at a time; the others wait for it. What a killed one left is there again. Where filling it
+    ends in an error that a second try would not cure, it is removed.
+    """
+    with durable.disk_errors(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        lock = (final.parent / f".{final.name}.lock").open("w")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if final.is_dir():
+            yield None
+            return
+        draft = final.parent / f".{final.name}.incoming"
+        try:
+            yield draft
+        except Refused:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        with durable.disk_errors(final):
+            durable.publish(draft, final)
+
+
+def _bring_one(bucket: Bucket, key: str, path: Path) -> None:
+    noted = bucket.describe(key)
+    if noted is not None and path.is_file() and noted.digest == file_digest(path):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bucket.download(key, path)
+    if noted is not None and noted.digest not in (None, file_digest(path)):
+        raise Refused("content differs from what was put there", where=f"{bucket.uri}/{key}")

@@ -1,0 +1,1 @@
+"""The Training Application in a cluster: one command from a foundation model to a release in a bucket."""

@@ -1,0 +1,117 @@
+"""Checkpoints in the bucket: copied there as they are made, and taken from there by a host that has none.
+
+Files first, then `complete.json`, which names their digests and is signed. Only what is signed and whole is
+taken. Copying goes on beside training; the next checkpoint waits for it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from scenario_model import durable
+from scenario_model.digests import file_digest
+from scenario_model.errors import Refused, TemporaryError
+from scenario_model.job.seal import seal, unseal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from scenario_model.cloud.bucket import Bucket
+    from scenario_model.release.keys import SigningKey
+
+_MARKER = "complete.json"
+_MOST_BYTES = 4 * 2**20
+_KEPT = 2
+_STEP = re.compile(r"step-\d{8}")
+_FILE = re.compile(r"rank-\d{1,6}\.safetensors")
+
+
+class BucketCheckpoints:
+    """Copies of one run's checkpoints, below `bucket`; see `Copies`. `place`: what its signatures are for."""
+
+    def __init__(self, bucket: Bucket, key: SigningKey, place: str) -> None:
+        self._bucket, self._key, self._place = bucket, key, place
+        self._pool = ThreadPoolExecutor(1)
+        self._copying: Future[None] | None = None
+
+    def bring(self, folder: Path, record: Callable[[dict[str, Any]], None]) -> None:
+        """Put the newest good copy below `folder`, unless a checkpoint at least as new is there.
+
+        `record` is given how the run's arithmetic is done (run.json's environment), before the copy appears:
+        a host that would choose otherwise has to go on in the same way.
+        """
+        self._bucket.abandon_uploads()  # of a former life, if it was killed while it copied
+        here = max((path.name for path in folder.glob("step-*")), default="")
+        steps = {key.split("/")[0] for key in self._bucket.sizes() if key.endswith(f"/{_MARKER}")}
+        for step in sorted((step for step in steps if _STEP.fullmatch(step) and step > here), reverse=True):
+            try:
+                self._bring_one(step, folder, record)
+            except Refused as refusal:
+                _say(f"passed over: {refusal}")
+            else:
+                return
+
+    def keep(self, checkpoint: Path) -> None:
+        """Copy the folder `checkpoint` in the background, after the one before.
+
+        A network that is cut is no reason to stop: that is said, and the next checkpoint is copied again.
+        """
+        self.settle()
+        self._copying = self._pool.submit(self._keep, checkpoint)
+
+    def settle(self) -> None:
+        """Wait until what was kept is in the bucket. Raises InputError if that may never be."""
+        copying, self._copying = self._copying, None
+        if copying is None:
+            return
+        error = copying.exception()
+        if isinstance(error, TemporaryError):
+            _say(f"a checkpoint was not copied: {error}")
+        elif error is not None:
+            raise error
+
+    def clear(self) -> None:
+        """Remove all copies: the run is over."""
+        self._bucket.delete("")
+
+    def _keep(self, checkpoint: Path) -> None:
+        step = checkpoint.name
+        marker = json.loads((checkpoint / _MARKER).read_text(encoding="utf-8"))
+        run = json.loads((checkpoint.parents[1] / "run.json").read_text(encoding="utf-8"))
+        for name in marker["files"]:
+            self._bucket.replace(f"{step}/{name}", checkpoint / name)
+        marker["environment"] = run["environment"]
+        self._bucket.put(f"{step}/{_MARKER}", seal(self._key, f"{self._place}/{step}", marker))
+        steps = sorted({key.split("/")[0] for key in self._bucket.sizes()}, reverse=True)
+        for old in [each for each in steps if each < step][_KEPT - 1 :]:
+            self._bucket.delete(old)
+
+    def _bring_one(self, step: str, folder: Path, record: Callable[[dict[str, Any]], None]) -> None:
+        where = f"{self._bucket.uri}/{step}/{_MARKER}"
+        sealed = self._bucket.read(f"{step}/{_MARKER}", _MOST_BYTES)
+        if sealed is None:
+            raise Refused("vanished", where=where)
+        marker = unseal(self._key.public_key(), f"{self._place}/{step}", sealed, where)
+        environment = marker.pop("environment")
+        files: dict[str, Any] = marker["files"]
+        there = self._bucket.sizes(step)
+        with durable.disk_errors(folder):
+            aside = durable.fresh(folder / ".bringing")
+            for name, digest in files.items():
+                if not _FILE.fullmatch(name) or name not in there:
+                    raise Refused("is missing", where=f"{self._bucket.uri}/{step}/{name}")
+                self._bucket.download(f"{step}/{name}", aside / name)
+                if file_digest(aside / name) != digest:
+                    raise Refused("is not the file that was saved", where=f"{self._bucket.uri}/{step}/{name}")
+            durable.write_json(aside / _MARKER, marker)
+            record(environment)
+            durable.publish(aside, folder / step)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

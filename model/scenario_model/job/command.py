@@ -1,0 +1,125 @@
+"""`scenario-model job`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scenario_model.config import load_file
+from scenario_model.errors import Refused, ScenarioModelError, TemporaryError
+from scenario_model.job.settings import JobSettings
+
+
+@click.command("job")
+@click.option("--config", required=True, type=click.Path(path_type=Path), help="The job, JSON; see below.")
+@click.option(
+    "--plan", "only_plan", is_flag=True, help="Bring and check the inputs, name the job; do nothing."
+)
+def command(config: Path, only_plan: bool) -> None:
+    """Train, evaluate, sign and release into a bucket: a whole job, in one process or under torchrun.
+
+    \b
+    The configuration has these keys (store, scratch, signing_key and foundation must be there):
+      foundation   {"kind": "directory", "path"}, or {"kind": "bucket", "uri": "s3://…", and
+                   "verification_key" (PEM file) or "digest" (sha256:…)}; nothing unsigned is loaded
+      data         {"kind": "python-reference" | "chat" | "text", "path", "held_out"}; path may be s3://…
+      recipe       as of `train`
+      gate         as of `evaluate`
+      release      {"name", "channel"}: default assistant, stable
+      store        s3://BUCKET/PREFIX, for releases, channels and runs/<digest>/
+      scratch      a folder of this host; what is in it may be lost
+      signing_key  a PEM file, or kms:ARN (ECC_NIST_P256)
+      save_before  null, or an ISO 8601 time with zone: the last checkpoint is on this host's disk before it;
+                   leave minutes for its copy to the bucket
+
+    Checkpoints (recipe.checkpoint_every_steps) are copied to the bucket while training goes on; a fresh host
+    takes the newest good one. The same job never trains twice: one whose outcome is in the bucket says it
+    again. Standard output has JSON lines: progress, and last
+    {"event": "released" | "refused" | "stopped" | "failed", …}.
+
+    \b
+    Exit codes: 0 released; 1 gate failed or refused, do not start it again; 2 bad configuration;
+    75 start it again: SIGTERM, save_before, a network that is cut, another process of it that died.
+    Under torchrun start it by `python3 -m scenario_model.train.torchrun`, which passes these codes on; where
+    it was told to stop itself, it ends with 143, which means 75.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    code = _carry_out(config, only_plan=only_plan)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from scenario_model.train.parallel import end_process
+
+        end_process(code)
+    sys.exit(code)
+
+
+def _carry_out(config: Path, *, only_plan: bool) -> int:
+    """The exit code, after saying what came of it: to people on standard error, as JSON on the other."""
+    try:
+        settings = load_file(JobSettings, config)
+        settings.check(str(config))
+        outcome = _outcome(settings, only_plan=only_plan)
+    except SystemExit:
+        what = "stopped by SIGTERM; start it again"
+        return _ended(TemporaryError(what), {"event": "stopped", "reason": what})
+    except TemporaryError as error:
+        return _ended(error, {"event": "stopped", "reason": str(error)})
+    except Refused as error:
+        return _ended(error, {"event": "refused", "reasons": [str(error)]})
+    except ScenarioModelError as error:
+        return _ended(error, {"event": "failed", "reason": str(error)})
+    except Exception as error:  # noqa: BLE001 - a host that died shows as anything, and a new start may cure it
+        traceback.print_exc()
+        _say({"event": "stopped", "reason": f"{type(error).__name__}: {str(error).strip()[:300]}"})
+        return TemporaryError.exit_code
+    if outcome is None:
+        return 0
+    _say(outcome)
+    return Refused.exit_code if outcome["event"] == "refused" else 0
+
+
+def _outcome(settings: JobSettings, *, only_plan: bool) -> dict[str, Any] | None:
+    """The outcome, of this life or of a former one; None in processes that do not lead."""
+    from scenario_model.job.run import Job
+
+    job = Job(settings)
+    if only_plan:
+        return {"event": "planned", "run": job.digest, "processes": job.processes, **job.plan.data.summary()}
+    outcome = job.outcome()
+    if outcome is not None:
+        return outcome
+    if job.leads:
+        _say({"event": "begun", "run": job.digest, "processes": job.processes})
+    _quiet()
+    return job.run()
+
+
+def _stop(*_: object) -> None:
+    """Outside of training, which saves first, nothing is lost by ending at once."""
+    # Not an Exception, which somebody on the way may take for a fault of a file.
+    raise SystemExit(TemporaryError.exit_code)
+
+
+def _ended(error: ScenarioModelError, last: dict[str, Any]) -> int:
+    click.echo(f"scenario-model: {error}", err=True)
+    _say(last)
+    return error.exit_code
+
+
+def _say(event: dict[str, Any]) -> None:
+    """On standard output, by the leader."""
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(json.dumps(event))
+
+
+def _quiet() -> None:
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

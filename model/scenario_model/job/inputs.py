@@ -1,0 +1,78 @@
+"""Foundation model and data from where the settings say to this host, verified before anything is parsed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scenario_model.cloud import tree as trees
+from scenario_model.cloud.bucket import Bucket, is_bucket_uri
+from scenario_model.data.settings import Chat, PythonReference, Text
+from scenario_model.digests import json_digest, tree_digest
+from scenario_model.errors import InputError, Refused
+from scenario_model.foundation.importer import NOT_COUNTED, read_record
+from scenario_model.job.settings import ChatAt, FoundationInBucket
+from scenario_model.release.keys import load_public, public_pem
+from scenario_model.release.store import check_key
+from scenario_model.release.tree import check_file_name
+from scenario_model.release.verify import verify_files
+
+if TYPE_CHECKING:
+    from scenario_model.data.settings import DataSettings
+    from scenario_model.job.settings import JobSettings
+
+
+def foundation_here(settings: JobSettings) -> Path:
+    """The directory of the foundation model on this host; processes of one host bring it once.
+
+    Raises Refused for one out of a bucket that the key did not sign, or that is not the one of the digest.
+    """
+    wanted = settings.foundation
+    if not isinstance(wanted, FoundationInBucket):
+        return wanted.path
+    key = wanted.verification_key and public_pem(load_public(wanted.verification_key)).decode()
+    final = settings.scratch / "foundations" / _place([wanted.uri, wanted.digest, key])
+    with trees.aside(final) as draft:
+        if draft is not None:
+            bucket = Bucket(wanted.uri)
+            bucket.check()
+            trees.bring(bucket, draft, check_file_name)
+            if wanted.verification_key:
+                verify_files(draft, wanted.verification_key)
+            if wanted.digest and tree_digest(draft, leave_out=NOT_COUNTED) != wanted.digest:
+                raise Refused(f"is not the model {wanted.digest}", where=wanted.uri)
+            read_record(draft)
+    return final
+
+
+def data_here(settings: JobSettings) -> DataSettings:
+    """The data's settings as `train` knows them, with the data on this host."""
+    wanted = settings.data
+    if isinstance(wanted, PythonReference):
+        return wanted
+    path = _folder(wanted.path, settings.scratch) if is_bucket_uri(wanted.path) else Path(wanted.path)
+    made = Chat if isinstance(wanted, ChatAt) else Text
+    return made(path=path, held_out=wanted.held_out)
+
+
+def _folder(uri: str, scratch: Path) -> Path:
+    bucket = Bucket(uri)
+    bucket.check()
+    # Data may be added to: what is there now has a folder of its own.
+    final = scratch / "data" / _place([uri, bucket.versions()])
+    with trees.aside(final) as draft:
+        if draft is not None:
+            trees.bring(bucket, draft, _check_data_name)
+    return final
+
+
+def _check_data_name(name: str) -> None:
+    try:
+        check_key(name)
+    except InputError:
+        remedy = "use letters, digits, '.', '_', '-' and '/'"
+        raise InputError("is no name for a file of data", where=ascii(name[:120]), remedy=remedy) from None
+
+
+def _place(of: object) -> str:
+    return json_digest(of).removeprefix("sha256:")[:32]

@@ -1,0 +1,157 @@
+"""A job from its settings to its outcome. Under torchrun every process calls it; the leader releases."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from scenario_model import durable
+from scenario_model.cloud.bucket import Bucket
+from scenario_model.errors import Refused, TemporaryError
+from scenario_model.evaluate.run import EVALUATION
+from scenario_model.job.checkpoints import BucketCheckpoints
+from scenario_model.job.inputs import data_here, foundation_here
+from scenario_model.job.record import Record, job_digest
+from scenario_model.release import channel as channels
+from scenario_model.release.keys import SigningKey, signing_key
+from scenario_model.release.names import ReleaseId
+from scenario_model.release.sign import sign_run
+from scenario_model.release.stores import open_store
+from scenario_model.train.plan import Plan, make_plan
+from scenario_model.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from scenario_model.job.settings import JobSettings
+    from scenario_model.release.store import Store
+
+RELEASED, REFUSED = "released", "refused"
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+class Job:
+    """One job: its plan, its digest, and what is kept of it in the bucket."""
+
+    def __init__(self, settings: JobSettings) -> None:
+        """Bring the inputs here and name the job. Raises InputError, Refused and TemporaryError."""
+        self.settings = settings
+        self.processes = int(os.environ.get("WORLD_SIZE", "1"))
+        self.leads = os.environ.get("RANK", "0") == "0"
+        self._bucket = Bucket(settings.store)
+        self._key: SigningKey = signing_key(settings.signing_key)
+        if self.leads:
+            self._bucket.check(to_write=True)
+        foundation = foundation_here(settings)
+        train = TrainSettings(
+            foundation=foundation,
+            runs=settings.scratch / "runs",
+            data=data_here(settings),
+            recipe=settings.recipe,
+        )
+        self.plan: Plan = make_plan(train, self.processes)
+        self.digest = job_digest(self.plan.digest, settings)
+        self.record = Record(self._bucket, self.digest, self._key)
+
+    def outcome(self) -> dict[str, Any] | None:
+        """What came of this job in a former life, if it came to an end and its release is still there."""
+        outcome = self.record.read("outcome")
+        if outcome is None:
+            return None
+        release = ReleaseId.parse(outcome["release"])
+        if release.key.rpartition("/")[2] not in self._store().children(f"releases/{release.name}"):
+            remedy = "remove the outcome to train again"
+            where = f"{self._bucket.uri}/{self.record.place}/outcome.json"
+            raise Refused(f"its release {release} is not in the store any more", where=where, remedy=remedy)
+        return outcome
+
+    def run(self) -> dict[str, Any] | None:
+        """Train, and on the leader evaluate, sign, upload and promote; returns the outcome, None elsewhere.
+
+        Raises TemporaryError where it was told to stop and can go on.
+        """
+        result = self._train()
+        if not self.leads:
+            return None
+        # A life that ended after its training has noted when that was done: the same release comes of it.
+        noted = self.record.write("result", result)
+        if noted["model"] != result["model"]:
+            remedy = "the hosts of its lives compute otherwise; remove it to keep this one's"
+            where = f"{self._bucket.uri}/{self.record.place}/result.json"
+            raise Refused("a former life of this job trained other weights", where=where, remedy=remedy)
+        durable.write_json(self.plan.folder.result, noted)
+        outcome = self.record.write("outcome", self._release(noted))
+        self._checkpoints().clear()
+        return outcome
+
+    def _train(self) -> dict[str, Any]:
+        from scenario_model.train.loop import StoppedError
+        from scenario_model.train.run import record_run, train
+        from scenario_model.train.surroundings import Surroundings
+
+        deadline = self.settings.deadline
+        copies = self._checkpoints() if self.leads else None
+        if copies and self.plan.folder.state != "done":
+            with durable.disk_errors(self.plan.folder.root):
+                self.plan.folder.checkpoints.mkdir(parents=True, exist_ok=True)
+            copies.bring(self.plan.folder.checkpoints, lambda environment: record_run(self.plan, environment))
+        try:
+            around = Surroundings(copies=copies, save_before=deadline, progress=sys.stdout)
+            result, _ = train(self.plan, surroundings=around)
+        except StoppedError as stopped:
+            raise TemporaryError(str(stopped)) from None
+        finally:
+            if copies:
+                copies.settle()
+        return result
+
+    def _release(self, result: dict[str, Any]) -> dict[str, Any]:
+        from scenario_model.evaluate.gate import evaluate_run
+
+        directory, wanted = self.plan.folder.root, self.settings.release
+        # Noted as well: scores depend on the number type that is faster here and now.
+        evaluation = self.record.read("evaluation")
+        if evaluation is None:
+            evaluation, _ = evaluate_run(directory, self.settings.gate, _Progress())
+            evaluation = self.record.write("evaluation", evaluation)
+        durable.write_json(directory / EVALUATION, evaluation)
+        store = self._store()
+        signed = sign_run(directory, wanted.name, store, self._key)
+        if signed.passed:
+            channels.promote(store, signed.release, wanted.channel, self._key, **channels.stamp())
+        return {
+            "event": RELEASED if signed.passed else REFUSED,
+            "release": signed.release,
+            "channel": wanted.channel,
+            "passed": signed.passed,
+            "reasons": evaluation["reasons"],
+            "evaluation": evaluation,
+            "model": result["model"],
+            "tokens": result["tokens"],
+            "seconds": result["seconds"],
+            "run": self.digest,
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    def _store(self) -> Store:
+        return open_store(self.settings.store, self.settings.scratch / "releases")
+
+    def _checkpoints(self) -> BucketCheckpoints:
+        # Apart from the record: these may be deleted, and expire.
+        place = f"checkpoints/{self.digest.removeprefix('sha256:')}"
+        return BucketCheckpoints(self._bucket.below(place), self._key, place)
+
+
+class _Progress:
+    """A JSON line on standard output now and then."""
+
+    def __init__(self) -> None:
+        self._said = ("", 0.0)
+
+    def __call__(self, what: str, share: float) -> None:
+        now = time.monotonic()
+        if what != self._said[0] or now - self._said[1] >= _SECONDS_BETWEEN_LINES or share == 1:
+            self._said = (what, now)
+            print(json.dumps({"event": "evaluating", "doing": what, "share": round(share, 3)}), flush=True)

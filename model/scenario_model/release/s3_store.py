@@ -1,0 +1,112 @@
+"""A store in an S3 bucket, laid out as the folder is: objects by their keys, a release's files below its key.
+
+S3 renames nothing, so that a release appears with its last object: `release.sig`, which lists all the others
+and is created on the condition that it is absent. Before that its files are nobody's: no listing shows them,
+nothing reads them. Every file too is created once; of two writers of one release each finds the other's files
+and leaves them, and one creates the signature. docs/decisions/0052-s3-store.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scenario_model.cloud import tree as trees
+from scenario_model.digests import tree_digest
+from scenario_model.errors import InputError, Refused
+from scenario_model.release.names import ReleaseId
+from scenario_model.release.store import MAX_OBJECT_BYTES, check_key, is_key
+from scenario_model.release.tree import SIGNATURE, check_file_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scenario_model.cloud.bucket import Bucket
+
+
+class S3Store:
+    """See `Store`. Raises InputError and TemporaryError for what the bucket does not answer."""
+
+    def __init__(self, bucket: Bucket, cache: Path) -> None:
+        """`cache`: a folder of this machine where fetched releases stay, whole or not at all."""
+        self._bucket, self._cache = bucket, cache
+
+    def read(self, key: str) -> bytes | None:
+        """See `Store`. Raises Refused for an object that is too large."""
+        return self._bucket.read(check_key(key), MAX_OBJECT_BYTES) if self._is_visible(key) else None
+
+    def create(self, key: str, content: bytes) -> bool:
+        """See `Store`."""
+        return self._bucket.create(check_key(key), content)
+
+    def children(self, prefix: str) -> list[str]:
+        """See `Store`."""
+        match check_key(prefix).split("/"):
+            case ["releases", name]:
+                keys = (key.split("/") for key in self._bucket.sizes(f"releases/{name}"))
+                found = [parts[0] for parts in keys if parts[1:] == [SIGNATURE]]
+            case _:
+                found = self._bucket.children(prefix) if self._is_visible(f"{prefix}/.") else []
+        return sorted(name for name in found if is_key(name))
+
+    def upload(self, release: str, directory: Path) -> bool:
+        """See `Store`. Goes on where a killed writer stopped.
+
+        Raises InputError for a directory without a signature; Refused, by name, where the bucket holds other
+        files, or other content, below the release's key.
+        """
+        name = ReleaseId.parse(release)
+        if self._is_there(name):
+            return False
+        signature = directory / SIGNATURE
+        if not signature.is_file():
+            raise InputError(f"is not signed: it has no {SIGNATURE}", where=str(directory))
+        paths = sorted(path for path in directory.rglob("*") if not path.is_dir() and path != signature)
+        files = {path.relative_to(directory).as_posix(): path for path in paths}
+        for file, path in files.items():
+            check_file_name(file)
+            if path.is_symlink() or not path.is_file():
+                raise Refused("is a symlink or special file", where=str(path))
+            self._bucket.upload(f"{name.key}/{file}", path)
+        for file in sorted(self._bucket.sizes(name.key).keys() - files.keys() - {SIGNATURE}):
+            where = f"{self._bucket.uri}/{name.key}/{file}"
+            raise Refused("is no file of this release", where=where, remedy="remove it and try again")
+        return self._bucket.create(f"{name.key}/{SIGNATURE}", signature.read_bytes())
+
+    def fetch(self, release: str) -> Path:
+        """See `Store`: a copy in the cache, whose files together have the digest in the release's name.
+
+        Raises Refused if they have not, naming the object where it can be told.
+        """
+        name = ReleaseId.parse(release)
+        if not self._is_there(name):
+            remedy = "`scenario-model release list` shows what is there"
+            raise InputError(f"holds no release {release}", where=self._bucket.uri, remedy=remedy)
+        final = self._cache / name.key
+        with trees.aside(final) as draft:
+            if draft is not None:
+                below = self._bucket.below(name.key)
+                trees.bring(below, draft, check_file_name)
+                if tree_digest(draft, leave_out=frozenset({SIGNATURE})) != name.digest:
+                    raise self._guilty(name)
+                for path in draft.rglob("*"):
+                    if path.is_file():
+                        path.chmod(0o444)
+        return final
+
+    def _guilty(self, name: ReleaseId) -> Refused:
+        """The objects that somebody put there by other means, if only some were."""
+        below = self._bucket.below(name.key)
+        keys = [key for key in below.sizes() if key != SIGNATURE]
+        unnoted = [key for key in keys if (noted := below.describe(key)) is None or noted.digest is None]
+        where = f"{below.uri}/{unnoted[0]}" if 0 < len(unnoted) < len(keys) else below.uri
+        return Refused("content differs from what the release's name says", where=where)
+
+    def _is_there(self, release: ReleaseId) -> bool:
+        return self._bucket.describe(f"{release.key}/{SIGNATURE}") is not None
+
+    def _is_visible(self, key: str) -> bool:
+        """Whether `key` is not of a release that is not there yet, or not any more."""
+        parts = key.split("/")
+        if parts[0] != "releases" or len(parts) < 4 or parts[3:] == [SIGNATURE]:
+            return True
+        return self._bucket.describe("/".join([*parts[:3], SIGNATURE])) is not None
