@@ -1,4 +1,4 @@
-"""The moto server of the lab: moto as it is, with the EKS operations that it lacks.
+"""The moto server of the lab: moto as it is, with the EKS operations that it lacks, and corrected.
 
 `python -m lab.aws.server --url-file FILE --kubeconfig FILE`: takes a free port and writes where it listens.
 It runs in the foreground, keeps all in memory, and forgets all when it ends.
@@ -33,11 +33,13 @@ def main() -> None:
     )
     from werkzeug.serving import make_server
 
-    from lab.aws import placement_groups
+    from lab.aws import bucket_policies, placement_groups, s3
     from lab.aws.eks import operations
 
     operations.install(arguments.kubeconfig)
     placement_groups.install()
+    s3.install()
+    bucket_policies.install()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     application = DomainDispatcherApplication(create_backend_app)
     server = make_server(

@@ -1,4 +1,4 @@
-"""Nodes that exist in the API only, with eight GPUs each, in any number: for scheduling at scale.
+"""Nodes that exist in the API only, with eight GPUs and EFA each, in any number: for scheduling at scale.
 
 KWOK answers for their kubelets: they are ready, and what is bound to them runs until it is deleted. A taint
 keeps all pods away that do not tolerate it, so that nothing real ends up where nothing runs.
@@ -23,10 +23,13 @@ LABEL = "scenario-lab/fake"
 TAINT = {"key": LABEL, "value": "true", "effect": "NoSchedule"}
 TOLERATION = {"key": LABEL, "operator": "Exists", "effect": "NoSchedule"}
 GPUS = 8
+EFA_INTERFACES = 32
+"""As on AWS's p5.48xlarge."""
 MAX_NODES = 5000
 """What Kubernetes itself is made for."""
 
 _CAPACITY = {"cpu": "192", "memory": "2Ti", "pods": "110", "nvidia.com/gpu": str(GPUS)}
+_CAPACITY |= {"vpc.amazonaws.com/efa": str(EFA_INTERFACES)}
 _CHUNK = 200
 _READY_S = 300.0
 # EKS tells by these labels which nodes are near each other in the network, the last one meaning nearest.

@@ -106,6 +106,10 @@ class Adapter(ABC):
         """Return the properties that an answer of the API holds."""
         return conversion.properties(sdk.resource_type(self.token).state, answer, self.reads)
 
+    def combined(self, live: Properties, written: Properties) -> Properties:
+        """Return what is written, and what AWS adds: in objects too, as in a cluster's `vpcConfig`."""
+        return conversion.combined(sdk.resource_type(self.token).state, live, written)
+
     @property
     def tagged(self) -> bool:
         """Whether the type has tags."""

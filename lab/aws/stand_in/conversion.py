@@ -55,6 +55,8 @@ class Request:
             one = value[0] if isinstance(value, list) and len(value) == 1 else value
             return self.structure(shape, one, path) if isinstance(one, dict) else one
         if isinstance(shape, ListShape):
+            if isinstance(value, dict) and set(getattr(shape.member, "members", ())) == {"Key", "Value"}:
+                return tag_list(value)  # in Pulumi a mapping
             items = value if isinstance(value, list) else [value]
             return [self._value(shape.member, each, path) for each in items]
         if isinstance(shape, MapShape):
@@ -114,6 +116,21 @@ def _property(kind: Any, value: Any, names: Names, path: str) -> Any:
     if kind is str:
         return str(value).lower() if isinstance(value, bool) else str(value)
     return value
+
+
+def combined(kind: type, live: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the written properties of an SDK's class, and those that only AWS told of, in objects too."""
+    made = {**live, **written}
+    for name, inner in sdk.members(kind).items():
+        one, other = live.get(name), written.get(name)
+        if (
+            isinstance(inner, type)
+            and is_input_type(inner)
+            and isinstance(one, dict)
+            and isinstance(other, dict)
+        ):
+            made[name] = combined(inner, one, other)
+    return made
 
 
 def _find(members: Mapping[str, Any], name: str) -> str | None:

@@ -51,7 +51,10 @@ def as_written(written: Any, live: Any) -> Any:
     difference is seen in spaces or order.
     """
     if isinstance(written, dict) and isinstance(live, dict):
-        return {key: as_written(value, live.get(key, value)) for key, value in written.items()}
+        return {
+            key: None if value is None else as_written(value, live.get(key, value))
+            for key, value in written.items()
+        }
     if isinstance(written, list) and isinstance(live, list) and len(written) == len(live):
         if same(written, live):
             return written

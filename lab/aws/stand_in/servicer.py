@@ -205,7 +205,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         hidden = self._hidden(request.inputs, request.properties)
         return provider_pb2.ReadResponse(
             id=request.id,
-            properties=struct({**state, **outputs, **inputs}, hidden),
+            properties=struct({**state, **adapter.combined(outputs, inputs)}, hidden),
             inputs=struct(inputs | {DEFAULTS: defaults(request.inputs)}, hidden & set(inputs)),
         )
 
@@ -215,7 +215,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         adapter, new, state = self._adapter(request), plain(request.news), plain(request.olds)
         hidden = self._hidden(request.news)
         if request.preview:
-            later = {**state, **new} | ({"tagsAll": self._tags(new)} if adapter.tagged else {})
+            later = adapter.combined(state, new) | ({"tagsAll": self._tags(new)} if adapter.tagged else {})
             return provider_pb2.UpdateResponse(properties=struct(later, hidden))
         aws = self._at(new)
         changed = {top(path) for path, _ in differences(plain(request.old_inputs), new)} - {"tags"}
@@ -253,7 +253,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
     def _outputs(self, adapter: Adapter, identity: str, inputs: Properties) -> Properties:
         live = self._with_tags(adapter, adapter.read(self._at(inputs), identity))
-        return {**live, **{name: value for name, value in inputs.items() if value is not None}}
+        return adapter.combined(live, {name: value for name, value in inputs.items() if value is not None})
 
     def _with_tags(self, adapter: Adapter, live: Properties) -> Properties:
         """Split the live tags into the resource's and all: the provider's own are not written on it."""

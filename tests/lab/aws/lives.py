@@ -94,6 +94,13 @@ LIVES: dict[str, Life] = {
         },
         {"tags": {"a": "b"}},
     ),
+    "ec2/vpcEndpointPolicy:VpcEndpointPolicy": Life(
+        lambda w: {
+            "vpcEndpointId": w.endpoint(),
+            "policy": policy(Principal="*", Resource="arn:aws:s3:::x/*"),
+        },
+        {"policy": policy(Principal="*", Resource="arn:aws:s3:::y/*")},
+    ),
     "ec2/launchTemplate:LaunchTemplate": Life(
         lambda w: {
             "instanceType": "p5.48xlarge",
@@ -102,6 +109,7 @@ LIVES: dict[str, Life] = {
             "blockDeviceMappings": [
                 {"deviceName": "/dev/xvda", "ebs": {"volumeSize": 200, "encrypted": "true"}}
             ],
+            "tagSpecifications": [{"resourceType": "instance", "tags": {"stack": "one"}}],
         },
         {"instanceType": "p5e.48xlarge"},
     ),

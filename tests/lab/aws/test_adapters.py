@@ -37,7 +37,9 @@ def test_a_resource_lives_without_a_difference_but_the_one_that_was_written(
     inputs = life.inputs(world)
     resource = driver.create(f"aws:{token}", inputs)
     assert driver.diff(resource, inputs).changes == 1, "DIFF_NONE"
+    made = resource.state
     assert driver.refresh(resource)
+    assert resource.state == made
     found = driver.diff(resource, inputs)
     assert not list(found.diffs), f"after a refresh {found.detailedDiff} differ"
     if life.change is not None:

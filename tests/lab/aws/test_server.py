@@ -77,6 +77,22 @@ def test_a_cluster_knows_its_network_and_keeps_what_an_update_does_not_name(clus
     assert before["clusterSecurityGroupId"] not in {group["GroupId"] for group in groups}
 
 
+def test_a_buckets_policy_denies_what_it_says_but_no_condition_is_judged(aws_api: Aws) -> None:
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="judged", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    deny = {"Effect": "Deny", "Principal": "*", "Resource": "arn:aws:s3:::judged/*"}
+    no_tls = {"Action": "s3:*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}, **deny}
+    s3.put_bucket_policy(Bucket="judged", Policy=json.dumps({"Statement": [no_tls]}))
+    s3.put_object(Bucket="judged", Key="a", Body=b"a")
+    statements = [no_tls, {"Action": "s3:PutObject", **deny}]
+    s3.put_bucket_policy(Bucket="judged", Policy=json.dumps({"Statement": statements}))
+    with pytest.raises(ClientError, match="Forbidden"):
+        s3.put_object(Bucket="judged", Key="b", Body=b"b")
+    s3.delete_bucket_policy(Bucket="judged")
+    s3.delete_object(Bucket="judged", Key="a")
+    s3.delete_bucket(Bucket="judged")
+
+
 def test_an_operation_that_is_not_there_is_refused_by_name_and_does_not_look_gone(cluster: Any) -> None:
     with pytest.raises(ClientError, match="the lab's EKS has no ListInsights") as error:
         cluster.list_insights(clusterName="c")

@@ -47,6 +47,10 @@ class World:
     def address(self) -> str:
         return self.make("aws:ec2/eip:Eip", {"domain": "vpc"}).id
 
+    def endpoint(self) -> str:
+        service = {"serviceName": "com.amazonaws.eu-central-1.s3"}
+        return self.make("aws:ec2/vpcEndpoint:VpcEndpoint", {"vpcId": self.vpc(), **service}).id
+
     def role(self) -> Resource:
         trust = policy(Action="sts:AssumeRole", Principal={"Service": "eks.amazonaws.com"})
         return self.make("aws:iam/role:Role", {"assumeRolePolicy": trust})

@@ -70,6 +70,11 @@ class LaunchTemplate(Ec2):
         names = {name: member for name, member in self.names.items() if member}
         state = sdk.resource_type(self.token).state
         found = conversion.properties(state, latest["LaunchTemplateData"], names | {"tags": None})
+        # moto puts the template's own tags among those that it gives to what is started from it.
+        given = [
+            each for each in found.get("tagSpecifications", []) if each["resourceType"] != "launch-template"
+        ]
+        found |= {"tagSpecifications": given} if given else {}
         return found | {
             "latestVersion": item["LatestVersionNumber"],
             "defaultVersion": item["DefaultVersionNumber"],

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from lab.aws.stand_in import GoneError
+from lab.aws.stand_in.adapter import Adapter
 from lab.aws.stand_in.adapters.ec2 import Ec2
 
 if TYPE_CHECKING:
     from lab.aws.stand_in.adapter import Properties
     from lab.aws.stand_in.cloud import Cloud
+
+_EVERYTHING = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+"""What AWS lets through an endpoint that nobody gave a policy."""
 
 
 class VpcEndpoint(Ec2):
@@ -55,4 +61,35 @@ class VpcEndpoint(Ec2):
         self.call(aws, self.deletes, VpcEndpointIds=[identity])
 
 
-ADAPTERS = (VpcEndpoint,)
+class VpcEndpointPolicy(Adapter):
+    """The policy of an endpoint that is another resource, which may be of another stack."""
+
+    token, service = "aws:ec2/vpcEndpointPolicy:VpcEndpointPolicy", "ec2"
+    creates = "ModifyVpcEndpoint"
+    names = {"policy": "PolicyDocument"}
+    documents = {"policy": "resource"}
+    replaces = frozenset({"vpcEndpointId"})
+    updates = frozenset({"policy"})
+    collides = replaces
+
+    def create(self, aws: Cloud, inputs: Properties, tags: dict[str, str]) -> str:
+        self.call(aws, self.creates, **self.members(inputs))
+        return str(inputs["vpcEndpointId"])
+
+    def update(self, aws: Cloud, identity: str, inputs: Properties, changed: set[str]) -> None:
+        self.call(aws, self.creates, **self.members(inputs))
+
+    def read(self, aws: Cloud, identity: str) -> Properties:
+        found = self.call(aws, "DescribeVpcEndpoints", VpcEndpointIds=[identity])["VpcEndpoints"]
+        policy = found[0]["PolicyDocument"] if found else "{}"
+        if json.loads(policy).get("Statement", [_EVERYTHING]) == [_EVERYTHING]:
+            raise GoneError(identity)
+        return {"vpcEndpointId": identity, "policy": policy}
+
+    def delete(self, aws: Cloud, identity: str, state: Properties) -> None:
+        """Let everything through again, as AWS does by default; moto knows no `ResetPolicy`."""
+        document = json.dumps({"Version": "2012-10-17", "Statement": [_EVERYTHING]})
+        self.call(aws, self.creates, VpcEndpointId=identity, PolicyDocument=document)
+
+
+ADAPTERS = (VpcEndpoint, VpcEndpointPolicy)

@@ -1,0 +1,26 @@
+"""Policies of buckets without their conditions: moto takes a denial that has one for a denial of everything.
+
+Whether a request came by TLS or through an endpoint of the network cannot be told here, so a statement that
+asks for it is not judged; one without condition is.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def install() -> None:
+    """Teach moto so, in this process."""
+    from moto.iam.access_control import IAMPolicy, PermissionResult
+    from moto.s3.models import FakeBucket
+
+    def get_permission(self: Any, action: str, resource: str) -> Any:
+        if self.policy is None:
+            return PermissionResult.NEUTRAL
+        statements = json.loads(self.policy)["Statement"]
+        listed = statements if isinstance(statements, list) else [statements]
+        judged = [each for each in listed if not each.get("Condition")]
+        return IAMPolicy(json.dumps({"Statement": judged})).is_action_permitted(action, resource)
+
+    FakeBucket.get_permission = get_permission
