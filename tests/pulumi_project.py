@@ -40,7 +40,7 @@ class PulumiProject:
     def pulumi(self, *arguments: str, check: bool = True, **shape: Any) -> str:
         """Run a command to its end; return what it printed."""
         with self.start(*arguments, **shape) as process:
-            said, _ = process.communicate(timeout=300)
+            said, _ = process.communicate(timeout=900)
         assert not check or process.returncode == 0, said
         return said
 

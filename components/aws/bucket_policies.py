@@ -1,0 +1,137 @@
+"""Who may do what with the release bucket, in the bucket's policy and in that of the S3 endpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pulumi
+
+from components.aws.policies import Statement, document
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from components.aws.location import Location
+
+_READ = ("s3:GetBucketLocation", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket")
+_WRITE = (
+    *("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucketMultipartUploads"),
+    *("s3:ListMultipartUploadParts", "s3:PutObject"),
+)
+_DATA = tuple(
+    sorted({*_READ, *_WRITE, "s3:DeleteObjectVersion", "s3:ListBucketVersions"} - {"s3:GetBucketLocation"})
+)
+"""What touches objects. What manages the bucket is not among it: no mistake here locks anybody out."""
+
+_SENT_KEY = "s3:x-amz-server-side-encryption-customer-algorithm"
+
+
+def bucket_policy(
+    bucket_arn: pulumi.Input[str],
+    *,
+    key_arn: pulumi.Input[str],
+    region: str,
+    s3_endpoint_id: pulumi.Input[str],
+    outside: Sequence[str],
+) -> pulumi.Output[str]:
+    """Return the bucket's policy: it only denies; what is allowed, IAM says.
+
+    Denied are plain HTTP and old TLS to everybody, objects to whoever does not come through the endpoint and
+    is not named, another region, and objects that another key would encrypt.
+    """
+    everything = [bucket_arn, pulumi.Output.concat(bucket_arn, "/*")]
+    objects = pulumi.Output.concat(bucket_arn, "/*")
+    encryption = "s3:x-amz-server-side-encryption"
+    return document(
+        [
+            _deny("PlainHttp", ["s3:*"], everything, Bool={"aws:SecureTransport": "false"}),
+            _deny("OldTls", ["s3:*"], everything, NumericLessThan={"s3:TlsVersion": "1.2"}),
+            _deny(
+                "OnlyThroughTheNetwork",
+                _DATA,
+                everything,
+                StringNotEquals={"aws:SourceVpce": s3_endpoint_id},
+                ArnNotEquals={"aws:PrincipalArn": list(outside)},
+            ),
+            _deny(
+                "OnlyThisRegion",
+                _DATA,
+                everything,
+                StringNotEquals={"aws:RequestedRegion": region},
+                Null={"aws:RequestedRegion": "false"},
+            ),
+            # Who names no encryption gets the bucket's own.
+            _deny(
+                "OnlyEncryptedByKms",
+                ["s3:PutObject"],
+                objects,
+                StringNotEquals={encryption: "aws:kms"},
+                Null={encryption: "false"},
+            ),
+            _deny(
+                "OnlyThisKey",
+                ["s3:PutObject"],
+                objects,
+                StringNotEquals={f"{encryption}-aws-kms-key-id": key_arn},
+                Null={f"{encryption}-aws-kms-key-id": "false"},
+            ),
+            _deny("NoKeyOfTheSenders", ["s3:PutObject"], objects, Null={_SENT_KEY: "false"}),
+        ]
+    )
+
+
+def endpoint_policy(
+    bucket_arn: pulumi.Input[str], *, location: Location, readable: Sequence[str]
+) -> pulumi.Output[str]:
+    """Return the S3 endpoint's policy: this bucket, others to read, and where ECR keeps the layers of images.
+
+    With it nobody in the network can carry anything to a bucket of somebody else's.
+    Source of the layers' bucket: https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html
+    """
+    ours = {"StringEquals": {"aws:PrincipalAccount": location.account}}
+    layers = f"arn:aws:s3:::prod-{location.region}-starport-layer-bucket/*"
+    statements: list[Statement] = [
+        {
+            "Sid": "TheReleaseBucket",
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": sorted({*_READ, *_WRITE}),
+            "Resource": [bucket_arn, pulumi.Output.concat(bucket_arn, "/*")],
+            "Condition": ours,
+        },
+        {
+            "Sid": "LayersOfImages",
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": ["s3:GetObject"],
+            "Resource": [layers],
+        },
+    ]
+    if readable:
+        statements.append(
+            {
+                "Sid": "OthersToRead",
+                "Effect": "Allow",
+                "Principal": "*",
+                "Action": list(_READ),
+                "Resource": [each for arn in readable for each in (arn, f"{arn}/*")],
+                "Condition": ours,
+            }
+        )
+    return document(statements)
+
+
+def _deny(
+    sid: str,
+    actions: Sequence[str],
+    resources: pulumi.Input[str] | Sequence[pulumi.Input[str]],
+    **condition: Statement,
+) -> Statement:
+    return {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": list(actions),
+        "Resource": resources,
+        "Condition": condition,
+    }

@@ -1,0 +1,85 @@
+"""An alarm before training costs more than was meant; AWS stops nothing by it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+from pulumi_aws import budgets
+
+from components.aws.errors import CloudError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ALARMS = (("ACTUAL", 50.0), ("ACTUAL", 80.0), ("ACTUAL", 100.0), ("FORECASTED", 100.0))
+"""Percent of the limit, spent or foreseen."""
+_MOST_ADDRESSES = 10
+"""AWS's limit for a notification."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetArgs:
+    """What may be spent.
+
+    Attributes:
+        monthly_usd: the limit of a month in US dollars.
+        emails: who is told.
+        tag: key and value of the tag whose costs count; without it all costs of the account. AWS counts by a
+            tag once it is activated as cost allocation tag in the billing console, and not before.
+
+    """
+
+    monthly_usd: int
+    emails: Sequence[str]
+    tag: tuple[str, str] | None = None
+
+
+class Budget(pulumi.ComponentResource):
+    """A monthly budget that tells people at a half, four fifths and the whole of it.
+
+    Raises:
+        CloudError: no money, nobody to tell, or more than AWS tells.
+
+    """
+
+    budget_name: pulumi.Output[str]
+
+    def __init__(self, name: str, args: BudgetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register the budget under `name`."""
+        if args.monthly_usd < 1:
+            raise CloudError(f"a budget of {args.monthly_usd} USD a month is none; take 1 or more")
+        if not 1 <= len(args.emails) <= _MOST_ADDRESSES:
+            raise CloudError(f"a budget tells 1 to {_MOST_ADDRESSES} addresses, not {len(args.emails)}")
+        for address in args.emails:
+            if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", address):
+                raise CloudError(
+                    f"{address!r} is no address that a budget could tell; as in team@example.com"
+                )
+        super().__init__("scenario:aws:Budget", name, None, opts)
+        counted = [f"user:{key}${value}" for key, value in [args.tag or ("", "")] if key]
+        made = budgets.Budget(
+            name,
+            budget_type="COST",
+            time_unit="MONTHLY",
+            limit_amount=f"{args.monthly_usd}.0",
+            limit_unit="USD",
+            cost_filters=(
+                [budgets.BudgetCostFilterArgs(name="TagKeyValue", values=counted)] if counted else None
+            ),
+            notifications=[
+                {
+                    "notification_type": kind,
+                    "comparison_operator": "GREATER_THAN",
+                    "threshold": percent,
+                    "threshold_type": "PERCENTAGE",
+                    "subscriber_email_addresses": list(args.emails),
+                }
+                for kind, percent in _ALARMS
+            ],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.budget_name = made.name
+        self.register_outputs({"budget_name": self.budget_name})

@@ -1,0 +1,131 @@
+"""How GPU nodes are come by: on demand, spot, by a reservation, or by a Capacity Block with its end."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from components.aws.errors import CloudError
+
+if TYPE_CHECKING:
+    from components.aws.instances import InstanceType
+
+KINDS = ("on-demand", "spot", "reservation", "capacity-block")
+_TAKEN_BACK = dt.timedelta(minutes=30)
+"""EC2 ends instances so long before their block: EC2 user guide, Capacity Blocks for ML, read 2026-11."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnDemand:
+    """Pay by the second for as long as there is capacity."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spot:
+    """Spare capacity, cheaper, taken away with two minutes' notice."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reservation:
+    """An on-demand capacity reservation, and the placement group that it was made in, if it was."""
+
+    id: str
+    placement_group: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CapacityBlock:
+    """Capacity bought for a time that ends at `ends` (with a time zone)."""
+
+    id: str
+    ends: dt.datetime
+
+    @property
+    def save_before(self) -> dt.datetime:
+        """When EC2 begins to take the instances back: what trains must have saved and ended by then."""
+        return self.ends - _TAKEN_BACK
+
+
+Capacity = OnDemand | Spot | Reservation | CapacityBlock
+
+
+def capacity(
+    kind: str,
+    *,
+    reservation: str | None = None,
+    placement_group: str | None = None,
+    ends: str | None = None,
+    now: dt.datetime | None = None,
+) -> Capacity:
+    """Return the capacity that settings describe.
+
+    Args:
+        kind: one of `KINDS`.
+        reservation: ID of the reservation or block, as in `cr-0123456789abcdef0`.
+        placement_group: the group that a reservation was made in.
+        ends: when a block ends, ISO 8601 with a time zone.
+        now: the time to compare with; this moment if left out.
+
+    Raises:
+        CloudError: no such kind; something is missing, malformed or not for that kind; the block has ended.
+
+    """
+    if kind not in KINDS:
+        raise CloudError(f"capacity {kind!r} is none; use one of {', '.join(KINDS)}")
+    given = {"reservation": reservation, "placement group": placement_group, "end": ends}
+    allowed = {"reservation": {"reservation", "placement group"}, "capacity-block": {"reservation", "end"}}
+    for what, value in given.items():
+        if value is not None and what not in allowed.get(kind, set()):
+            raise CloudError(f"capacity {kind!r} has no {what}, but {value!r} is given; take it out")
+    if kind == "on-demand":
+        return OnDemand()
+    if kind == "spot":
+        return Spot()
+    identity = _reservation_id(kind, reservation)
+    if kind == "reservation":
+        return Reservation(id=identity, placement_group=placement_group)
+    return CapacityBlock(id=identity, ends=_end(identity, ends, now or dt.datetime.now(dt.UTC)))
+
+
+def check_capacity(instance: InstanceType, wanted: Capacity) -> None:
+    """Refuse a capacity that is not sold for an instance type.
+
+    Raises:
+        CloudError: it is not.
+
+    """
+    if isinstance(wanted, CapacityBlock) and not instance.capacity_blocks:
+        raise CloudError(
+            f"Capacity Blocks are not sold for {instance.name}; use on-demand, spot or a reservation, or a "
+            "type of p4d, p4de, p5, p5e, p5en, p6-b200 or p6-b300"
+        )
+
+
+def _reservation_id(kind: str, identity: str | None) -> str:
+    if identity is None or not re.fullmatch(r"cr-[0-9a-f]{8,17}", identity):
+        told = "none is given" if identity is None else f"{identity!r} is none"
+        raise CloudError(
+            f"capacity {kind!r} needs the ID of the reservation (cr-…); {told}; "
+            "`aws ec2 describe-capacity-reservations` lists them"
+        )
+    return identity
+
+
+def _end(identity: str, ends: str | None, now: dt.datetime) -> dt.datetime:
+    example = "as in 2027-01-31T11:30:00Z; `aws ec2 describe-capacity-reservations` says it"
+    if ends is None:
+        raise CloudError(f"the Capacity Block {identity} needs its end: a time with a zone, {example}")
+    try:
+        end = dt.datetime.fromisoformat(ends)
+    except ValueError:
+        raise CloudError(f"the end {ends!r} of {identity} is no time; write it {example}") from None
+    if end.tzinfo is None:
+        raise CloudError(f"the end {ends!r} of {identity} has no time zone; write it {example}")
+    if end - _TAKEN_BACK <= now:
+        raise CloudError(
+            f"the Capacity Block {identity} ends at {ends}, and EC2 takes instances back 30 minutes before: "
+            "that has passed; buy another block, or use another capacity"
+        )
+    return end

@@ -1,0 +1,245 @@
+"""An EKS cluster: private unless asked otherwise, secrets encrypted, what happens logged, access by name."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+from pulumi_aws import cloudwatch, eks, iam, kms
+
+from components.aws.errors import CloudError
+from components.aws.policies import customer_key, document, trust
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from components.aws.location import Location
+
+_LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
+_ADMINISTRATION = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+_ADDONS = ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")
+"""What nodes need to become ready, so it is there before them; CoreDNS needs nodes: see `system_nodes`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterArgs:
+    """What a cluster is made of.
+
+    Attributes:
+        location: account and region.
+        cluster_name: its name in EKS, once for account and region.
+        subnet_ids: private subnets in two zones or more.
+        version: Kubernetes' minor version, as in `1.34`.
+        admins: ARNs of roles or users that may do everything in the cluster. Nobody else may anything, not
+            even who makes it: name the deployer too.
+        public_from: networks that may reach the API over the internet; none means only from the VPC.
+        log_days: for how long the control plane's logs are kept.
+
+    """
+
+    location: Location
+    cluster_name: str
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    version: str
+    admins: Sequence[str]
+    public_from: Sequence[str] = ()
+    log_days: int = 90
+
+
+class Cluster(pulumi.ComponentResource):
+    """A control plane with the add-ons that nodes need; nodes are resources of their own.
+
+    What uses it names it in `depends_on`, so that access and add-ons are there too.
+
+    Raises:
+        CloudError: a name, version, admin or network that EKS would refuse, or that opens it to everybody.
+
+    """
+
+    name: pulumi.Output[str]
+    arn: pulumi.Output[str]
+    endpoint: pulumi.Output[str]
+    authority: pulumi.Output[str]
+    """The certificate to verify the endpoint by, PEM in base64."""
+    kubeconfig: pulumi.Output[str]
+    """JSON. It holds no secret: whoever uses it asks `aws eks get-token` for one."""
+    security_group_id: pulumi.Output[str]
+    """EKS's own group: nodes in it and the control plane reach each other."""
+    key_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register the cluster under `name`."""
+        _check(args)
+        super().__init__("scenario:aws:Cluster", name, None, opts)
+        self._own = pulumi.ResourceOptions(parent=self)
+        key = self._key(name, args)
+        logs = cloudwatch.LogGroup(
+            f"{name}-logs",
+            # EKS writes there, and would make one that nobody encrypts or removes.
+            name=_log_group(args),
+            retention_in_days=args.log_days,
+            kms_key_id=key.arn,
+            opts=self._own,
+        )
+        role, rights = self._role(name, key)
+        made = eks.Cluster(
+            name,
+            name=args.cluster_name,
+            role_arn=role.arn,
+            version=args.version,
+            vpc_config=_reach(args),
+            access_config={
+                "authentication_mode": "API",
+                "bootstrap_cluster_creator_admin_permissions": False,
+            },
+            encryption_config={"provider": {"key_arn": key.arn}, "resources": ["secrets"]},
+            enabled_cluster_log_types=list(_LOGS),
+            bootstrap_self_managed_addons=False,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, *rights]),
+        )
+        self._access(name, made, args.admins)
+        self._addons(name, made)
+        self.name, self.arn, self.endpoint, self.key_arn = made.name, made.arn, made.endpoint, key.arn
+        self.authority = made.certificate_authority.apply(lambda authority: str(authority.data))
+        self.security_group_id = made.vpc_config.apply(lambda config: str(config.cluster_security_group_id))
+        self.kubeconfig = kubeconfig(args.location.region, made.name, made.endpoint, self.authority)
+        outputs = ("name", "arn", "endpoint", "authority", "kubeconfig", "security_group_id", "key_arn")
+        self.register_outputs({output: getattr(self, output) for output in outputs})
+
+    def _key(self, name: str, args: ClusterArgs) -> kms.Key:
+        """Declare the key of Kubernetes' secrets and of the logs."""
+        where = f"arn:aws:logs:{args.location.region}:{args.location.account}:log-group:{_log_group(args)}"
+        logs = {
+            "Sid": "LogsOfThisCluster",
+            "Effect": "Allow",
+            "Principal": {"Service": f"logs.{args.location.region}.amazonaws.com"},
+            "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
+            "Resource": "*",
+            "Condition": {"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": where}},
+        }
+        purpose = f"secrets and logs of the EKS cluster {args.cluster_name}"
+        return customer_key(name, args.location, purpose, statements=[logs], opts=self._own)
+
+    def _role(self, name: str, key: kms.Key) -> tuple[iam.Role, list[pulumi.Resource]]:
+        """Declare the control plane's role, and return it with what must be there before the cluster."""
+        role = iam.Role(
+            f"{name}-control-plane", assume_role_policy=trust("eks.amazonaws.com"), opts=self._own
+        )
+        managed = iam.RolePolicyAttachment(
+            f"{name}-control-plane",
+            role=role.name,
+            policy_arn="arn:aws:iam::aws:policy/AmazonEKSClusterPolicy",
+            opts=self._own,
+        )
+        secrets = iam.RolePolicy(
+            f"{name}-secrets",
+            role=role.id,
+            policy=document(
+                [
+                    {
+                        "Effect": "Allow",
+                        "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:ListGrants"],
+                        "Resource": key.arn,
+                    }
+                ]
+            ),
+            opts=self._own,
+        )
+        return role, [managed, secrets]
+
+    def _access(self, name: str, made: eks.Cluster, admins: Sequence[str]) -> None:
+        """Let the admins in, by access entries; the config map of old is not read."""
+        for arn in admins:
+            who = f"{name}-{arn.rpartition(':')[2].replace('/', '-')}"
+            entry = eks.AccessEntry(who, cluster_name=made.name, principal_arn=arn, opts=self._own)
+            eks.AccessPolicyAssociation(
+                who,
+                cluster_name=made.name,
+                principal_arn=entry.principal_arn,
+                policy_arn=_ADMINISTRATION,
+                access_scope={"type": "cluster"},
+                opts=self._own,
+            )
+
+    def _addons(self, name: str, made: eks.Cluster) -> None:
+        for addon in _ADDONS:
+            eks.Addon(f"{name}-{addon}", cluster_name=made.name, addon_name=addon, opts=self._own)
+
+
+def kubeconfig(
+    region: str,
+    cluster_name: pulumi.Input[str],
+    endpoint: pulumi.Input[str],
+    authority: pulumi.Input[str],
+) -> pulumi.Output[str]:
+    """Return a kubeconfig in JSON whose user is whoever the AWS CLI speaks for."""
+    arguments = ["--region", region, "eks", "get-token", "--cluster-name", cluster_name, "--output", "json"]
+    access = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "aws",
+        "args": arguments,
+        "interactiveMode": "Never",
+    }
+    server = {"server": endpoint, "certificate-authority-data": authority}
+    return pulumi.Output.json_dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "eks", "cluster": server}],
+            "users": [{"name": "aws", "user": {"exec": access}}],
+            "contexts": [{"name": "eks", "context": {"cluster": "eks", "user": "aws"}}],
+            "current-context": "eks",
+        }
+    )
+
+
+def _reach(args: ClusterArgs) -> eks.ClusterVpcConfigArgs:
+    if not args.public_from:
+        return eks.ClusterVpcConfigArgs(
+            subnet_ids=args.subnet_ids, endpoint_private_access=True, endpoint_public_access=False
+        )
+    return eks.ClusterVpcConfigArgs(
+        subnet_ids=args.subnet_ids,
+        endpoint_private_access=True,
+        endpoint_public_access=True,
+        public_access_cidrs=list(args.public_from),
+    )
+
+
+def _log_group(args: ClusterArgs) -> str:
+    return f"/aws/eks/{args.cluster_name}/cluster"
+
+
+def _check(args: ClusterArgs) -> None:
+    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}", args.cluster_name):
+        raise CloudError(
+            f"cluster name {args.cluster_name!r} is none for EKS: letters, digits, - and _, 100 at most, the "
+            "first a letter or digit"
+        )
+    if not re.fullmatch(r"1\.\d{2}", args.version):
+        raise CloudError(f"Kubernetes version {args.version!r} is none of EKS; write it as in '1.34'")
+    if not args.admins:
+        raise CloudError("a cluster without admins would let nobody in; name the deployer's role or user ARN")
+    for arn in args.admins:
+        if not re.fullmatch(r"arn:aws:(iam|sts)::\d{12}:(role|user)/\S+", arn):
+            raise CloudError(
+                f"admin {arn!r} is no ARN of a role or user (of the role, not of its session); "
+                "as in arn:aws:iam::123456789012:role/deployer"
+            )
+    for block in args.public_from:
+        _check_public(block)
+
+
+def _check_public(block: str) -> None:
+    try:
+        network = ipaddress.IPv4Network(block)
+    except ValueError as error:
+        raise CloudError(f"public access from {block!r}: {error}; write it as in 203.0.113.7/32") from None
+    if network.prefixlen < 16:
+        raise CloudError(
+            f"public access from {block} lets {network.num_addresses} addresses in; name the networks that "
+            "you come from, of prefix 16 or longer, or none for private access only"
+        )

@@ -1,0 +1,163 @@
+"""Nodes that train: started from nothing when there is work, near to each other, wired for EFA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pulumi
+from pulumi_aws import ec2, eks, vpc
+
+from components.aws.capacity import CapacityBlock, OnDemand, Reservation, Spot, check_capacity
+from components.aws.errors import CloudError
+from components.aws.instance_types import instance_type
+from components.aws.nodes import TemplateArgs, launch_template, node_role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from components.aws.capacity import Capacity
+    from components.aws.cluster import Cluster
+    from components.aws.instances import InstanceType
+
+TRAINING_LABEL = {"scenario/nodes": "training"}
+"""The label by which Kubernetes and Kueue's flavours know such nodes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuNodesArgs:
+    """What nodes for training are made of.
+
+    Attributes:
+        cluster: the cluster that they join.
+        vpc_id: its network.
+        subnet_id: the one subnet, and so zone, that they are in: EFA does not cross zones, and a reservation
+            is of one zone.
+        instance_type: a name from the table; a type without GPU makes cheap trials.
+        maximum: the most nodes that there may be.
+        minimum: the fewest; 0 lets them all go when there is no work.
+        nodes: how many are started at first; `minimum` if left out.
+        capacity: how they are come by.
+        tags: the stack's tags, for instances, disks and interfaces.
+        disk_gib: the first disk, for the system and images, in GiB.
+
+    """
+
+    cluster: Cluster
+    vpc_id: pulumi.Input[str]
+    subnet_id: pulumi.Input[str]
+    instance_type: str
+    maximum: int
+    minimum: int = 0
+    nodes: int | None = None
+    capacity: Capacity = field(default_factory=OnDemand)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    disk_gib: int = 200
+
+
+class GpuNodes(pulumi.ComponentResource):
+    """A node group that only training may use: its taint keeps other pods off.
+
+    Where `minimum` and `maximum` differ, an autoscaler (or `aws eks update-nodegroup-config`) decides between
+    them, and that is no drift. Where they are the same, a change of the number changes the group.
+
+    Raises:
+        CloudError: an unknown instance type, a capacity that is not sold for it, numbers that do not fit.
+
+    """
+
+    node_group_name: pulumi.Output[str]
+    autoscaling_group: pulumi.Output[str]
+    """The name of the group of instances behind the node group."""
+
+    def __init__(self, name: str, args: GpuNodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register the nodes under `name`."""
+        instance = instance_type(args.instance_type)
+        check_capacity(instance, args.capacity)
+        first = _check_numbers(args)
+        super().__init__("scenario:aws:GpuNodes", name, None, opts)
+        self.instance: InstanceType = instance
+        self._own = pulumi.ResourceOptions(parent=self)
+        role, rights = node_role(name, self)
+        template = launch_template(
+            name,
+            TemplateArgs(
+                instance=instance,
+                security_group_ids=[args.cluster.security_group_id, self._fabric(name, args.vpc_id)],
+                tags=args.tags,
+                disk_gib=args.disk_gib,
+                placement_group=self._placement_group(name, args.capacity),
+                capacity=args.capacity,
+            ),
+            self,
+        )
+        group = eks.NodeGroup(
+            name,
+            cluster_name=args.cluster.name,
+            node_role_arn=role.arn,
+            subnet_ids=[args.subnet_id],
+            ami_type="AL2023_x86_64_NVIDIA" if instance.gpus else "AL2023_x86_64_STANDARD",
+            capacity_type=_capacity_type(args.capacity),
+            launch_template={"id": template.id, "version": template.latest_version.apply(str)},
+            scaling_config={"desired_size": first, "min_size": args.minimum, "max_size": args.maximum},
+            labels=TRAINING_LABEL,
+            taints=[{"key": instance.taint, "value": "true", "effect": "NO_SCHEDULE"}],
+            # A node that is to be replaced holds a part of a running job: one after the other.
+            update_config={"max_unavailable": 1},
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[args.cluster, *rights],
+                ignore_changes=["scalingConfig.desiredSize"] if args.minimum < args.maximum else None,
+            ),
+        )
+        self.node_group_name = group.node_group_name
+        self.autoscaling_group = group.resources.apply(
+            lambda resources: str((resources[0].autoscaling_groups or [])[0].name) if resources else ""
+        )
+        self.register_outputs(
+            {"node_group_name": self.node_group_name, "autoscaling_group": self.autoscaling_group}
+        )
+
+    def _fabric(self, name: str, vpc_id: pulumi.Input[str]) -> pulumi.Output[str]:
+        """Declare the security group that EFA needs: everything among its members, in both directions."""
+        group = ec2.SecurityGroup(
+            f"{name}-fabric", vpc_id=vpc_id, description="Training nodes among themselves", opts=self._own
+        )
+        for direction in (vpc.SecurityGroupIngressRule, vpc.SecurityGroupEgressRule):
+            direction(
+                f"{name}-fabric",
+                security_group_id=group.id,
+                referenced_security_group_id=group.id,
+                description="Everything among training nodes",
+                ip_protocol="-1",
+                opts=self._own,
+            )
+        return group.id
+
+    def _placement_group(self, name: str, wanted: Capacity) -> pulumi.Input[str] | None:
+        """Return the group that brings nodes near to each other.
+
+        AWS places a block's instances itself, and a reservation's where the reservation was made.
+        """
+        if isinstance(wanted, CapacityBlock) or not self.instance.efa_interfaces:
+            return None
+        if isinstance(wanted, Reservation):
+            return wanted.placement_group
+        return ec2.PlacementGroup(name, strategy="cluster", opts=self._own).name
+
+
+def _capacity_type(wanted: Capacity) -> str:
+    if isinstance(wanted, CapacityBlock):
+        return "CAPACITY_BLOCK"
+    return "SPOT" if isinstance(wanted, Spot) else "ON_DEMAND"
+
+
+def _check_numbers(args: GpuNodesArgs) -> int:
+    """Return how many nodes are started at first. Raises CloudError."""
+    first = args.minimum if args.nodes is None else args.nodes
+    if args.maximum < 1 or not 0 <= args.minimum <= first <= args.maximum:
+        raise CloudError(
+            f"nodes of {args.instance_type}: {args.minimum} at least, {first} at first and {args.maximum} at "
+            "most do not fit; they rise from 0 and end at 1 or more"
+        )
+    return first

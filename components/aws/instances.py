@@ -1,0 +1,117 @@
+"""What an instance type is: what a node of it offers, and how it is wired; pure, for previews."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GPU_RESOURCE = "nvidia.com/gpu"
+EFA_RESOURCE = "vpc.amazonaws.com/efa"
+"""The extended resources that NVIDIA's and AWS's device plugins offer."""
+TRAINING_TAINT = "scenario/training"
+"""Keeps everything but training off nodes without a GPU; those with one have the GPU's name as taint."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interface:
+    """A network interface of a node: `interface` (IP), `efa` (both) or `efa-only`, by EC2's names."""
+
+    card: int
+    device: int
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstanceType:
+    """One instance type.
+
+    Attributes:
+        name: EC2's name.
+        vcpus: virtual CPUs, two of which are a core.
+        memory_gib: main memory in GiB.
+        gpus: whole GPUs.
+        gpu_model: NVIDIA's model, empty without.
+        gpu_memory_gib: memory of one GPU in GiB, rounded down.
+        network_cards: network cards.
+        efa_interfaces: EFA interfaces, at most one a card.
+        nvme_disks: local disks, which lose their content with the instance.
+        nvme_disk_gb: one disk's size in GB (powers of ten).
+        capacity_blocks: whether Capacity Blocks of it are sold.
+        source: where this was published.
+        as_of: the month it was read.
+
+    """
+
+    name: str
+    vcpus: int
+    memory_gib: int
+    source: str
+    as_of: str
+    gpus: int = 0
+    gpu_model: str = ""
+    gpu_memory_gib: int = 0
+    network_cards: int = 1
+    efa_interfaces: int = 0
+    nvme_disks: int = 0
+    nvme_disk_gb: int = 0
+    capacity_blocks: bool = False
+
+    @property
+    def nvme_gb(self) -> int:
+        """The local disks together, in GB."""
+        return self.nvme_disks * self.nvme_disk_gb
+
+    @property
+    def pod_vcpus(self) -> int:
+        """The vCPUs that one pod may ask for: one is left to the kubelet and the daemons of a node.
+
+        An estimate on the safe side: EKS keeps 6 % of the first core, 1 % of the second, less of others.
+        """
+        return self.vcpus - 1
+
+    @property
+    def pod_memory_gib(self) -> int:
+        """The GiB that one pod may ask for: 5 %, at least 2 GiB, are left to the kubelet and the daemons.
+
+        An estimate on the safe side: EKS reserves 255 MiB, 11 MiB for each of up to 737 pods, and 100 MiB.
+        """
+        return self.memory_gib - max(2, -(-self.memory_gib // 20))
+
+    @property
+    def taint(self) -> str:
+        """The key of the taint, with the value `true`, that keeps other pods off such nodes."""
+        return GPU_RESOURCE if self.gpus else TRAINING_TAINT
+
+    @property
+    def resources(self) -> dict[str, int]:
+        """The extended resources of a node, by Kubernetes' names; empty without GPU and EFA."""
+        counts = {GPU_RESOURCE: self.gpus, EFA_RESOURCE: self.efa_interfaces}
+        return {name: count for name, count in counts.items() if count}
+
+    @property
+    def interfaces(self) -> tuple[Interface, ...]:
+        """The interfaces that bring out all of its EFA bandwidth with one IP address; empty without EFA.
+
+        With one card, one interface is both. With more, IP is alone at card 0, device 0; each card has an
+        EFA-only interface at device 0, card 0 at device 1, if it does EFA at all (p6-b300's does not).
+        Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa-acc-inst-types.html, read 2026-11.
+        """
+        if not self.efa_interfaces:
+            return ()
+        if self.network_cards == 1:
+            return (Interface(card=0, device=0, kind="efa"),)
+        first: tuple[Interface, ...] = (Interface(card=0, device=0, kind="interface"),)
+        if self.efa_interfaces == self.network_cards:
+            first = (*first, Interface(card=0, device=1, kind="efa-only"))
+        others = range(1, self.network_cards)
+        return first + tuple(Interface(card=card, device=0, kind="efa-only") for card in others)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demand:
+    """What one pod, alone on its node, asks for: counts, vCPUs, GiB of memory, GB of local scratch."""
+
+    gpus: int = 0
+    efa_interfaces: int = 0
+    vcpus: float = 0
+    memory_gib: float = 0
+    scratch_gb: float = 0

@@ -1,0 +1,144 @@
+"""What all nodes have in common: their role, and the template that they are started from."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pulumi
+from pulumi_aws import ec2, iam
+
+from components.aws.capacity import CapacityBlock, OnDemand, Reservation
+from components.aws.policies import trust
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from components.aws.capacity import Capacity
+    from components.aws.instances import InstanceType
+
+_MANAGED = ("AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly")
+"""AWS's own policies for nodes: join the cluster, give pods addresses, pull images."""
+_ROOT = "/dev/xvda"
+"""The first disk of Amazon Linux 2023."""
+_TAGGED = ("instance", "volume", "network-interface")
+# One array of all local disks, with the images, the logs and the scratch of pods on it.
+_RAID = """MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="//"
+
+--//
+Content-Type: application/node.eks.aws
+
+apiVersion: node.eks.aws/v1alpha1
+kind: NodeConfig
+spec:
+  instance:
+    localStorage:
+      strategy: RAID0
+
+--//--
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemplateArgs:
+    """What nodes are started from.
+
+    Attributes:
+        instance: the instance type.
+        security_group_ids: groups of every network interface.
+        tags: the stack's tags: EC2 gives them to instances, disks and interfaces only if the template does.
+        disk_gib: the first disk, for the system and images, in GiB.
+        placement_group: the placement group that nodes are started in.
+        capacity: how the nodes are come by.
+
+    """
+
+    instance: InstanceType
+    security_group_ids: Sequence[pulumi.Input[str]]
+    tags: Mapping[str, str]
+    disk_gib: int
+    placement_group: pulumi.Input[str] | None = None
+    capacity: Capacity = field(default_factory=OnDemand)
+
+
+def node_role(name: str, parent: pulumi.Resource) -> tuple[iam.Role, list[pulumi.Resource]]:
+    """Declare the role of nodes; return it with what must be there before they are."""
+    own = pulumi.ResourceOptions(parent=parent)
+    role = iam.Role(name, assume_role_policy=trust("ec2.amazonaws.com"), opts=own)
+    return role, [
+        iam.RolePolicyAttachment(
+            f"{name}-{policy}", role=role.name, policy_arn=f"arn:aws:iam::aws:policy/{policy}", opts=own
+        )
+        for policy in _MANAGED
+    ]
+
+
+def launch_template(name: str, args: TemplateArgs, parent: pulumi.Resource) -> ec2.LaunchTemplate:
+    """Declare a launch template; another instance type takes a new one, and so new nodes.
+
+    The image is EKS's choice, by the node group's AMI type. A template for EKS must not name subnets, an
+    instance profile or the spot market: https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html
+    """
+    wired = _network_interfaces(args)
+    disk = ec2.LaunchTemplateBlockDeviceMappingArgs(
+        device_name=_ROOT,
+        ebs=ec2.LaunchTemplateBlockDeviceMappingEbsArgs(
+            volume_size=args.disk_gib, volume_type="gp3", encrypted="true", delete_on_termination="true"
+        ),
+    )
+    properties = ec2.LaunchTemplateArgs(
+        instance_type=args.instance.name,
+        update_default_version=True,
+        ebs_optimized="true",
+        block_device_mappings=[disk],
+        # A pod that is not on the host's network is one hop too far from the node's credentials.
+        metadata_options=ec2.LaunchTemplateMetadataOptionsArgs(
+            http_endpoint="enabled",
+            http_tokens="required",
+            http_put_response_hop_limit=1,
+            instance_metadata_tags="disabled",
+        ),
+        network_interfaces=wired or None,
+        vpc_security_group_ids=None if wired else list(args.security_group_ids),
+        placement=(
+            ec2.LaunchTemplatePlacementArgs(group_name=args.placement_group) if args.placement_group else None
+        ),
+        instance_market_options=(
+            ec2.LaunchTemplateInstanceMarketOptionsArgs(market_type="capacity-block")
+            if isinstance(args.capacity, CapacityBlock)
+            else None
+        ),
+        capacity_reservation_specification=_reserved(args.capacity),
+        tag_specifications=[
+            ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags={"Name": name, **args.tags})
+            for kind in _TAGGED
+        ],
+        user_data=base64.b64encode(_RAID.encode()).decode() if args.instance.nvme_disks else None,
+    )
+    opts = pulumi.ResourceOptions(parent=parent, replace_on_changes=["instanceType"])
+    return ec2.LaunchTemplate(name, properties, opts)
+
+
+def _reserved(wanted: Capacity) -> ec2.LaunchTemplateCapacityReservationSpecificationArgs | None:
+    if not isinstance(wanted, (Reservation, CapacityBlock)):
+        return None
+    target = ec2.LaunchTemplateCapacityReservationSpecificationCapacityReservationTargetArgs(
+        capacity_reservation_id=wanted.id
+    )
+    return ec2.LaunchTemplateCapacityReservationSpecificationArgs(capacity_reservation_target=target)
+
+
+def _network_interfaces(args: TemplateArgs) -> list[ec2.LaunchTemplateNetworkInterfaceArgs]:
+    return [
+        ec2.LaunchTemplateNetworkInterfaceArgs(
+            network_card_index=each.card,
+            device_index=each.device,
+            interface_type=each.kind,
+            associate_public_ip_address="false",
+            delete_on_termination="true",
+            security_groups=list(args.security_group_ids),
+        )
+        for each in args.instance.interfaces
+    ]

@@ -1,0 +1,86 @@
+"""Policy documents of IAM, KMS, S3 and VPC endpoints, and keys whose policy is one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+from pulumi_aws import kms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from components.aws.location import Location
+
+Statement = dict[str, Any]
+"""One statement; its values may be outputs."""
+
+_KEY_ADMINISTRATION = tuple(
+    f"kms:{action}"
+    for action in (
+        *("DescribeKey", "GetKeyPolicy", "PutKeyPolicy", "ListKeyPolicies", "GetKeyRotationStatus"),
+        *("EnableKeyRotation", "DisableKeyRotation", "EnableKey", "DisableKey", "UpdateKeyDescription"),
+        *("TagResource", "UntagResource", "ListResourceTags", "CreateAlias", "UpdateAlias", "DeleteAlias"),
+        *("ScheduleKeyDeletion", "CancelKeyDeletion", "CreateGrant", "ListGrants", "RevokeGrant"),
+    )
+)
+KEY_USE = tuple(
+    f"kms:{action}"
+    for action in ("Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "DescribeKey")
+)
+"""What encrypts and decrypts by a key."""
+_WAITING_DAYS = 7
+"""How long KMS keeps a deleted key, in case it was a mistake: the least that it allows."""
+
+
+def document(statements: Sequence[Statement]) -> pulumi.Output[str]:
+    """Return a policy in JSON."""
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def trust(service: str, *actions: str, condition: Statement | None = None) -> pulumi.Output[str]:
+    """Return the policy of a role that an AWS service assumes."""
+    statement: Statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": list(actions or ("sts:AssumeRole",)),
+    }
+    return document([statement | ({"Condition": condition} if condition else {})])
+
+
+def customer_key(
+    name: str,
+    location: Location,
+    purpose: str,
+    *,
+    statements: Sequence[Statement] = (),
+    opts: pulumi.ResourceOptions | None = None,
+) -> kms.Key:
+    """Declare a symmetric key of the account's own, rotated each year.
+
+    The account's IAM policies decide who administers and uses it; its own policy names each action, so that
+    nothing that KMS adds later comes with it. In a key's policy AWS wants `Resource: *`: it means this key.
+
+    Args:
+        name: the resource's name.
+        location: account and region.
+        purpose: what it encrypts, for whoever finds it in the console.
+        statements: who else may do what with it.
+        opts: the resource's options.
+
+    """
+    account: Statement = {
+        "Sid": "TheAccountsPoliciesDecide",
+        "Effect": "Allow",
+        "Principal": {"AWS": location.root},
+        "Action": sorted({*_KEY_ADMINISTRATION, *KEY_USE}),
+        "Resource": "*",
+    }
+    return kms.Key(
+        name,
+        description=purpose,
+        enable_key_rotation=True,
+        deletion_window_in_days=_WAITING_DAYS,
+        policy=document([account, *statements]),
+        opts=opts,
+    )

@@ -1,0 +1,156 @@
+"""The bucket that releases, checkpoints and data are in: encrypted, versioned, private, for TLS alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+from pulumi_aws import ec2, s3
+
+from components.aws.bucket_policies import bucket_policy, endpoint_policy
+from components.aws.errors import CloudError
+from components.aws.policies import customer_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from components.aws.location import Location
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseBucketArgs:
+    """What the bucket is made of.
+
+    Attributes:
+        location: account and region.
+        s3_endpoint_id: the network's S3 endpoint: objects are read and written through it alone.
+        outside: ARNs of roles and users for whom that does not hold: the deployer, and who fetches releases
+            from elsewhere. Their own IAM policies still decide what they may do.
+        readable: ARNs of other buckets that may be read through the endpoint, with data or models.
+        protect: refuse to delete the bucket, whatever is in it, its key, and what keeps it private. Without,
+            `destroy` deletes every release.
+        checkpoint_prefix: what lies below is for going on after an interruption only.
+        checkpoint_days: how long that is kept.
+        old_version_days: how long what was overwritten or deleted can be had back.
+
+    """
+
+    location: Location
+    s3_endpoint_id: pulumi.Input[str]
+    outside: Sequence[str]
+    readable: Sequence[str] = ()
+    protect: bool = True
+    checkpoint_prefix: str = "checkpoints/"
+    checkpoint_days: int = 30
+    old_version_days: int = 90
+
+
+class ReleaseBucket(pulumi.ComponentResource):
+    """The bucket with its key and policies, and the S3 endpoint's policy, which lets no other bucket through.
+
+    Nobody is locked out: what manages the bucket and its policy is denied over plain HTTP and old TLS alone.
+    Pulumi also lists the bucket, so who runs it is to be named in `outside`.
+
+    Raises:
+        CloudError: nobody outside is named, so that not even the deployer could read a release.
+
+    """
+
+    name: pulumi.Output[str]
+    arn: pulumi.Output[str]
+    uri: pulumi.Output[str]
+    """As in `s3://name`."""
+    key_arn: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: ReleaseBucketArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Register the bucket under `name`."""
+        if not args.outside:
+            raise CloudError(
+                "the release bucket could be read from within its network alone; name the deployer's ARN in "
+                "outside"
+            )
+        super().__init__("scenario:aws:ReleaseBucket", name, None, opts)
+        self._kept = pulumi.ResourceOptions(parent=self, protect=args.protect)
+        key = customer_key(name, args.location, f"objects of the bucket {name}", opts=self._kept)
+        bucket = s3.Bucket(name, force_destroy=not args.protect, opts=self._kept)
+        self.name, self.arn, self.key_arn = bucket.bucket, bucket.arn, key.arn
+        self.uri = pulumi.Output.concat("s3://", bucket.bucket)
+        self._settings(name, args)
+        s3.BucketPolicy(
+            name,
+            bucket=self.name,
+            policy=bucket_policy(
+                self.arn,
+                key_arn=self.key_arn,
+                region=args.location.region,
+                s3_endpoint_id=args.s3_endpoint_id,
+                outside=args.outside,
+            ),
+            opts=self._kept,
+        )
+        ec2.VpcEndpointPolicy(
+            name,
+            vpc_endpoint_id=args.s3_endpoint_id,
+            policy=endpoint_policy(self.arn, location=args.location, readable=args.readable),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({"name": self.name, "arn": self.arn, "uri": self.uri, "key_arn": self.key_arn})
+
+    def _settings(self, name: str, args: ReleaseBucketArgs) -> None:
+        s3.BucketOwnershipControls(
+            name, bucket=self.name, rule={"object_ownership": "BucketOwnerEnforced"}, opts=self._kept
+        )
+        s3.BucketPublicAccessBlock(
+            name,
+            bucket=self.name,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
+            opts=self._kept,
+        )
+        versioning = s3.BucketVersioning(
+            name, bucket=self.name, versioning_configuration={"status": "Enabled"}, opts=self._kept
+        )
+        s3.BucketServerSideEncryptionConfiguration(
+            name,
+            bucket=self.name,
+            rules=[
+                {
+                    "apply_server_side_encryption_by_default": {
+                        "sse_algorithm": "aws:kms",
+                        "kms_master_key_id": self.key_arn,
+                    },
+                    "bucket_key_enabled": True,
+                }
+            ],
+            opts=self._kept,
+        )
+        s3.BucketLifecycleConfiguration(
+            name,
+            bucket=self.name,
+            rules=[
+                {
+                    "id": "unfinished-uploads",
+                    "status": "Enabled",
+                    "filter": {"prefix": ""},
+                    "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
+                },
+                {
+                    "id": "old-versions",
+                    "status": "Enabled",
+                    "filter": {"prefix": ""},
+                    "noncurrent_version_expiration": {"noncurrent_days": args.old_version_days},
+                },
+                {
+                    "id": "checkpoints",
+                    "status": "Enabled",
+                    "filter": {"prefix": args.checkpoint_prefix},
+                    "expiration": {"days": args.checkpoint_days},
+                },
+            ],
+            opts=pulumi.ResourceOptions.merge(self._kept, pulumi.ResourceOptions(depends_on=[versioning])),
+        )

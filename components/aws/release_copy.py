@@ -1,0 +1,87 @@
+"""A release out of the bucket, on this machine: for stacks whose hosts have no way to the bucket."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
+
+from components.aws.errors import CloudError
+
+if TYPE_CHECKING:
+    import pulumi
+
+    Properties = dict[str, Any]
+
+
+class ReleaseCopyProvider(ResourceProvider):
+    """Copies a release's objects into a folder that gets its name last. Whoever serves it verifies it."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: Properties) -> CreateResult:
+        """Copy it."""
+        sys.tracebacklimit = 0
+        path = _copy(props["store"], props["release"], Path(props["folder"]))
+        return CreateResult(str(props["release"]), {**props, "path": str(path)})
+
+    def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
+        """Another release, store or folder is another copy."""
+        changed = [name for name in ("store", "release", "folder") if olds.get(name) != news.get(name)]
+        return DiffResult(changes=bool(changed), replaces=changed, delete_before_replace=False)
+
+    def delete(self, _id: str, props: Properties) -> None:
+        """Remove the copy."""
+        shutil.rmtree(props["path"], ignore_errors=True)
+
+
+class ReleaseCopy(Resource, module="aws", name="ReleaseCopy"):
+    """A copy of the release on this machine: a folder at `path`."""
+
+    path: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, *, store: pulumi.Input[str], release: pulumi.Input[str], folder: str
+    ) -> None:
+        """Register the copy of `release` in `store` (`s3://…`) below `folder`."""
+        properties = {"store": store, "release": release, "folder": folder, "path": None}
+        super().__init__(ReleaseCopyProvider(), name, properties)
+
+
+def _copy(store: str, release: str, folder: Path) -> Path:
+    if not release:
+        raise CloudError(
+            "no release to copy yet: training.wait is false; set it, or leave release.export out"
+        )
+    bucket, _, above = store.removeprefix("s3://").partition("/")
+    key = release.replace("@sha256:", "/sha256-")
+    prefix = f"{above}/releases/{key}/".removeprefix("/")
+    final = folder / release.replace("@sha256:", "-")
+    if final.is_dir():
+        return final
+    aside = final.with_name(f"{final.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        _fetch(bucket, prefix, aside)
+    except (BotoCoreError, ClientError, OSError) as error:
+        message = f"{store}: release {release} cannot be copied to {folder}: {error}"
+        raise CloudError(message) from None
+    aside.rename(final)
+    return final
+
+
+def _fetch(bucket: str, prefix: str, target: Path) -> None:
+    s3 = boto3.client("s3")
+    target.mkdir(parents=True)
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for each in page.get("Contents", []):
+            name = PurePosixPath(each["Key"].removeprefix(prefix))
+            if name.is_absolute() or ".." in name.parts:
+                raise CloudError(f"s3://{bucket}/{each['Key']}: not a name that a release's file may have")
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            s3.download_file(bucket, each["Key"], str(target / name))

@@ -1,0 +1,91 @@
+"""A few small nodes for what a cluster runs beside training: CoreDNS, Kueue, JobSet, an autoscaler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pulumi
+from pulumi_aws import eks
+
+from components.aws.errors import CloudError
+from components.aws.instance_types import instance_type
+from components.aws.nodes import TemplateArgs, launch_template, node_role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from components.aws.cluster import Cluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemNodesArgs:
+    """What system nodes are made of.
+
+    Attributes:
+        cluster: the cluster that they join.
+        subnet_ids: private subnets, over which they are spread.
+        instance_type: a name from the table, without GPU.
+        nodes: how many; two of them survive the loss of a zone.
+        tags: the stack's tags, for instances, disks and interfaces.
+
+    """
+
+    cluster: Cluster
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    instance_type: str = "m7i.large"
+    nodes: int = 2
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class SystemNodes(pulumi.ComponentResource):
+    """A node group of fixed size, and CoreDNS, which is only ready where there are nodes.
+
+    Raises:
+        CloudError: an instance type that is unknown or has GPUs; no node at all.
+
+    """
+
+    node_group_name: pulumi.Output[str]
+
+    def __init__(self, name: str, args: SystemNodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register the nodes under `name`."""
+        instance = instance_type(args.instance_type)
+        if instance.gpus or args.nodes < 1:
+            raise CloudError(
+                f"{args.nodes} system nodes of {instance.name} will not do; take one or more of a type "
+                "without GPU, as in 'm7i.large'"
+            )
+        super().__init__("scenario:aws:SystemNodes", name, None, opts)
+        role, rights = node_role(name, self)
+        template = launch_template(
+            name,
+            TemplateArgs(
+                instance=instance,
+                security_group_ids=[args.cluster.security_group_id],
+                tags=args.tags,
+                disk_gib=50,
+            ),
+            self,
+        )
+        group = eks.NodeGroup(
+            name,
+            cluster_name=args.cluster.name,
+            node_role_arn=role.arn,
+            subnet_ids=args.subnet_ids,
+            ami_type="AL2023_x86_64_STANDARD",
+            capacity_type="ON_DEMAND",
+            launch_template={"id": template.id, "version": template.latest_version.apply(str)},
+            scaling_config={"desired_size": args.nodes, "min_size": args.nodes, "max_size": args.nodes},
+            labels={"scenario/nodes": "system"},
+            update_config={"max_unavailable": 1},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.cluster, *rights]),
+        )
+        eks.Addon(
+            f"{name}-coredns",
+            cluster_name=args.cluster.name,
+            addon_name="coredns",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[group]),
+        )
+        self.node_group_name = group.node_group_name
+        self.register_outputs({"node_group_name": self.node_group_name})

@@ -1,0 +1,191 @@
+"""What a service account's pods may do in AWS: a role of their own, without a key that could be stolen."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+from pulumi_aws import eks, iam
+
+from components.aws.errors import CloudError
+from components.aws.policies import Statement, document, trust
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from components.aws.cluster import Cluster
+    from components.aws.location import Location
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadIdentityArgs:
+    """Who gets what.
+
+    Attributes:
+        cluster: the cluster that the pods are in.
+        namespace: the service account's namespace.
+        service_account: its name.
+        statements: what is allowed; `bucket_access`, `signing` and `node_scaling` make them.
+
+    """
+
+    cluster: Cluster
+    namespace: str
+    service_account: str
+    statements: Sequence[Statement]
+
+
+class WorkloadIdentity(pulumi.ComponentResource):
+    """A role that EKS Pod Identity gives to the pods of one service account, and to no others.
+
+    Raises:
+        CloudError: nothing is allowed, so that the identity would be of no use.
+
+    """
+
+    role_arn: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: WorkloadIdentityArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Register the identity under `name`."""
+        if not args.statements:
+            raise CloudError(
+                f"the identity of {args.namespace}/{args.service_account} allows nothing; leave it out"
+            )
+        super().__init__("scenario:aws:WorkloadIdentity", name, None, opts)
+        own = pulumi.ResourceOptions(parent=self)
+        whose = {
+            "aws:RequestTag/eks-cluster-arn": args.cluster.arn,
+            "aws:RequestTag/kubernetes-namespace": args.namespace,
+            "aws:RequestTag/kubernetes-service-account": args.service_account,
+        }
+        role = iam.Role(
+            name,
+            assume_role_policy=trust(
+                "pods.eks.amazonaws.com",
+                "sts:AssumeRole",
+                "sts:TagSession",
+                condition={"StringEquals": whose},
+            ),
+            opts=own,
+        )
+        policy = iam.RolePolicy(name, role=role.id, policy=document(args.statements), opts=own)
+        eks.PodIdentityAssociation(
+            name,
+            cluster_name=args.cluster.name,
+            namespace=args.namespace,
+            service_account=args.service_account,
+            role_arn=role.arn,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.cluster, policy]),
+        )
+        self.role_arn = role.arn
+        self.register_outputs({"role_arn": self.role_arn})
+
+
+def bucket_access(
+    *,
+    bucket_arn: pulumi.Input[str],
+    key_arn: pulumi.Input[str],
+    region: str,
+    read: Sequence[str] = (),
+    write: Sequence[str] = (),
+    delete: Sequence[str] = (),
+) -> list[Statement]:
+    """Return what lets objects be read, written (and read), or deleted, each below prefixes of a bucket.
+
+    A prefix is written as in `releases/`; an empty one is the whole bucket. The key only works by way of S3.
+
+    Raises:
+        CloudError: no prefix at all.
+
+    """
+    readable = sorted({*read, *write})
+    if not readable:
+        raise CloudError("access to a bucket needs a prefix to read or write below, as in 'releases/'")
+    kinds = {
+        "Read": (readable, ["s3:GetObject"]),
+        "Write": (write, ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"]),
+        "Delete": (delete, ["s3:DeleteObject"]),
+    }
+    listing: Statement = {
+        "Sid": "List",
+        "Effect": "Allow",
+        # Of the whole bucket: a store looks at its top to see that the bucket is there and may be written to.
+        "Action": ["s3:ListBucket", *(["s3:ListBucketMultipartUploads"] if write else [])],
+        "Resource": bucket_arn,
+    }
+    key: Statement = {
+        "Sid": "Key",
+        "Effect": "Allow",
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey"] if write else ["kms:Decrypt"],
+        "Resource": key_arn,
+        "Condition": {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}},
+    }
+    objects: list[Statement] = [
+        {
+            "Sid": kind,
+            "Effect": "Allow",
+            "Action": actions,
+            "Resource": [pulumi.Output.concat(bucket_arn, "/", prefix, "*") for prefix in prefixes],
+        }
+        for kind, (prefixes, actions) in kinds.items()
+        if prefixes
+    ]
+    return [listing, *objects, key]
+
+
+def bucket_reading(bucket_arn: str) -> list[Statement]:
+    """Return what lets all objects of another bucket be read, such as a foundation model or data."""
+    return [
+        {
+            "Sid": f"Read{hashlib.sha256(bucket_arn.encode()).hexdigest()[:8]}",
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:ListBucket"],
+            "Resource": [bucket_arn, f"{bucket_arn}/*"],
+        }
+    ]
+
+
+def signing(key_arn: pulumi.Input[str]) -> list[Statement]:
+    """Return what lets releases be signed by a key that never leaves KMS."""
+    actions = ["kms:DescribeKey", "kms:GetPublicKey", "kms:Sign"]
+    return [{"Sid": "Sign", "Effect": "Allow", "Action": actions, "Resource": key_arn}]
+
+
+def node_scaling(location: Location, cluster_name: str) -> list[Statement]:
+    """Return what an autoscaler in the cluster needs: to see everything, and to change this cluster's groups.
+
+    AWS gives no way to allow the questions for single resources: they are asked of `*`.
+    Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html
+    """
+    groups = f"arn:aws:autoscaling:{location.region}:{location.account}:autoScalingGroup:*"
+    owned = {"StringEquals": {"aws:ResourceTag/eks:cluster-name": cluster_name}}
+    cluster = f"arn:aws:eks:{location.region}:{location.account}:nodegroup/{cluster_name}/*"
+    return [
+        {
+            "Sid": "See",
+            "Effect": "Allow",
+            "Action": [
+                "autoscaling:DescribeAutoScalingGroups",
+                "autoscaling:DescribeAutoScalingInstances",
+                "autoscaling:DescribeLaunchConfigurations",
+                "autoscaling:DescribeScalingActivities",
+                "ec2:DescribeImages",
+                "ec2:DescribeInstanceTypes",
+                "ec2:DescribeLaunchTemplateVersions",
+                "ec2:GetInstanceTypesFromInstanceRequirements",
+            ],
+            "Resource": "*",
+        },
+        {"Sid": "Group", "Effect": "Allow", "Action": ["eks:DescribeNodegroup"], "Resource": cluster},
+        {
+            "Sid": "Scale",
+            "Effect": "Allow",
+            "Action": ["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"],
+            "Resource": groups,
+            "Condition": owned,
+        },
+    ]

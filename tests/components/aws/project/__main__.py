@@ -1,0 +1,120 @@
+"""The whole AWS side of a training cloud, shaped by the JSON in SHAPE; errors as a stack shows them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import pulumi
+
+from components.aws.budget import Budget, BudgetArgs
+from components.aws.capacity import capacity
+from components.aws.cluster import Cluster, ClusterArgs
+from components.aws.errors import CloudError
+from components.aws.gpu_nodes import GpuNodes, GpuNodesArgs
+from components.aws.image_registry import ImageRegistry, ImageRegistryArgs
+from components.aws.instance_types import fit, instance_type
+from components.aws.instances import Demand
+from components.aws.location import Location
+from components.aws.network import Network, NetworkArgs
+from components.aws.release_bucket import ReleaseBucket, ReleaseBucketArgs
+from components.aws.system_nodes import SystemNodes, SystemNodesArgs
+from components.aws.workload_identity import (
+    WorkloadIdentity,
+    WorkloadIdentityArgs,
+    bucket_access,
+    node_scaling,
+)
+
+TAG = ("scenario:stack", "cloud-under-test")
+shape = json.loads(os.environ.get("SHAPE", "{}"))
+
+
+def declare() -> dict[str, Any]:
+    region = shape.get("region", "eu-central-1")
+    account = "123456789012"
+    here = Location(account=account, region=region, zones=(f"{region}a", f"{region}b"))
+    nodes = instance_type(shape.get("instance_type", "p5.48xlarge"))
+    fit(nodes, Demand(**shape.get("demand", {"gpus": nodes.gpus})))
+    how = capacity(**shape.get("capacity", {"kind": "on-demand"}))
+    network = Network("training", NetworkArgs(location=here, nat=shape.get("nat", False)))
+    cluster = Cluster(
+        "training",
+        ClusterArgs(
+            location=here,
+            cluster_name="training",
+            subnet_ids=network.subnet_ids,
+            version="1.34",
+            admins=[f"arn:aws:sts::{account}:user/moto"],
+        ),
+    )
+    SystemNodes("system", SystemNodesArgs(cluster=cluster, subnet_ids=network.subnet_ids, tags=dict([TAG])))
+    gpus = GpuNodes(
+        "gpus",
+        GpuNodesArgs(
+            cluster=cluster,
+            vpc_id=network.vpc_id,
+            subnet_id=network.subnet_ids[0],
+            instance_type=nodes.name,
+            maximum=4,
+            capacity=how,
+            tags=dict([TAG]),
+        ),
+    )
+    bucket = ReleaseBucket(
+        "releases",
+        ReleaseBucketArgs(
+            location=here,
+            s3_endpoint_id=network.s3_endpoint_id,
+            outside=[f"arn:aws:iam::{account}:role/deployer"],
+            protect=shape.get("protect", False),
+        ),
+    )
+    images = ImageRegistry("images", ImageRegistryArgs(location=here, repositories=["s2/scenario-model"]))
+    access = bucket_access(
+        bucket_arn=bucket.arn,
+        key_arn=bucket.key_arn,
+        region=region,
+        read=["data/"],
+        write=["releases/", "runs/"],
+        delete=["runs/"],
+    )
+    WorkloadIdentity(
+        "trainer",
+        WorkloadIdentityArgs(
+            cluster=cluster, namespace="training", service_account="trainer", statements=access
+        ),
+    )
+    WorkloadIdentity(
+        "autoscaler",
+        WorkloadIdentityArgs(
+            cluster=cluster,
+            namespace="kube-system",
+            service_account="cluster-autoscaler",
+            statements=node_scaling(here, "training"),
+        ),
+    )
+    Budget("training", BudgetArgs(monthly_usd=500, emails=["team@example.com"], tag=TAG))
+    return {
+        "vpc": network.vpc_id,
+        "cluster": cluster.name,
+        "kubeconfig": cluster.kubeconfig,
+        "key": cluster.key_arn,
+        "nodes": gpus.node_group_name,
+        "autoscaling": gpus.autoscaling_group,
+        "bucket": bucket.name,
+        "bucket_key": bucket.key_arn,
+        "s3_endpoint": network.s3_endpoint_id,
+        "images": images.urls,
+    }
+
+
+try:
+    outputs = declare()
+except CloudError as error:
+    pulumi.log.error(str(error))
+    sys.exit(32)
+for name, value in outputs.items():
+    pulumi.export(name, value)

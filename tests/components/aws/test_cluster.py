@@ -1,0 +1,123 @@
+"""The cluster: private, encrypted, logged, and open to nobody who is not named."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from components.aws.errors import CloudError
+from tests.components.aws.declaring import ACCOUNT, DEPLOYER, Declared, a_cluster, declared
+
+
+def cluster(**more: Any) -> Declared:
+    def build() -> dict[str, Any]:
+        made = a_cluster(**more)
+        outputs = ("name", "endpoint", "authority", "kubeconfig", "security_group_id", "key_arn")
+        return {output: getattr(made, output) for output in outputs}
+
+    return declared(build)
+
+
+def test_a_cluster_is_private_encrypted_and_logged_and_nothing_else_is_made() -> None:
+    made = cluster()
+    assert made.names == sorted(
+        [
+            "cloudwatch/logGroup:LogGroup main-logs",
+            "eks/accessEntry:AccessEntry main-role-deployer",
+            "eks/accessPolicyAssociation:AccessPolicyAssociation main-role-deployer",
+            "eks/addon:Addon main-eks-pod-identity-agent",
+            "eks/addon:Addon main-kube-proxy",
+            "eks/addon:Addon main-vpc-cni",
+            "eks/cluster:Cluster main",
+            "iam/role:Role main-control-plane",
+            "iam/rolePolicy:RolePolicy main-secrets",
+            "iam/rolePolicyAttachment:RolePolicyAttachment main-control-plane",
+            "kms/key:Key main",
+        ]
+    )
+    control_plane = made.one("eks/cluster:Cluster")
+    assert control_plane["vpcConfig"] == {
+        "subnetIds": ["subnet-a", "subnet-b"],
+        "endpointPrivateAccess": True,
+        "endpointPublicAccess": False,
+    }
+    assert control_plane["accessConfig"] == {
+        "authenticationMode": "API",
+        "bootstrapClusterCreatorAdminPermissions": False,
+    }
+    assert control_plane["encryptionConfig"] == {
+        "provider": {"keyArn": "arn:aws:test:::main"},
+        "resources": ["secrets"],
+    }
+    assert len(control_plane["enabledClusterLogTypes"]) == 5
+    assert control_plane["bootstrapSelfManagedAddons"] is False
+    logs = made.one("cloudwatch/logGroup:LogGroup")
+    assert logs == {"name": "/aws/eks/s2/cluster", "retentionInDays": 90, "kmsKeyId": "arn:aws:test:::main"}
+
+
+def test_only_the_admins_that_are_named_get_in() -> None:
+    admin = f"arn:aws:iam::{ACCOUNT}:user/ops/anna"
+    made = cluster(admins=[DEPLOYER, admin])
+    entries = made.of("eks/accessEntry:AccessEntry")
+    assert {each["principalArn"] for each in entries.values()} == {DEPLOYER, admin}
+    policies = made.of("eks/accessPolicyAssociation:AccessPolicyAssociation")
+    assert set(policies) == set(entries) == {"main-role-deployer", "main-user-ops-anna"}
+    for policy in policies.values():
+        assert policy["policyArn"].endswith("/AmazonEKSClusterAdminPolicy")
+        assert policy["accessScope"] == {"type": "cluster"}
+
+
+def test_a_public_endpoint_is_only_for_the_networks_that_are_named() -> None:
+    made = cluster(public_from=["203.0.113.0/24"])
+    assert made.one("eks/cluster:Cluster")["vpcConfig"] == {
+        "subnetIds": ["subnet-a", "subnet-b"],
+        "endpointPrivateAccess": True,
+        "endpointPublicAccess": True,
+        "publicAccessCidrs": ["203.0.113.0/24"],
+    }
+
+
+def test_the_key_names_each_action_and_lets_logs_of_this_cluster_alone_use_it() -> None:
+    key = cluster().statements("kms/key:Key", "main")
+    account = key["TheAccountsPoliciesDecide"]
+    assert account["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    assert not [action for each in key.values() for action in each["Action"] if "*" in action]
+    assert {"kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"} <= set(account["Action"]), "no lock-out"
+    logs = key["LogsOfThisCluster"]
+    assert logs["Principal"] == {"Service": "logs.eu-central-1.amazonaws.com"}
+    where = f"arn:aws:logs:eu-central-1:{ACCOUNT}:log-group:/aws/eks/s2/cluster"
+    assert logs["Condition"] == {"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": where}}
+
+
+def test_the_kubeconfig_asks_the_aws_cli_and_holds_no_secret() -> None:
+    outputs = cluster().outputs
+    config = json.loads(outputs["kubeconfig"])
+    (user,), (server,) = config["users"], config["clusters"]
+    assert server["cluster"] == {
+        "server": "https://cluster.example",
+        "certificate-authority-data": "Q0E=",
+    }
+    assert list(user["user"]) == ["exec"]
+    told = " ".join(["aws", *user["user"]["exec"]["args"]])
+    assert told == "aws --region eu-central-1 eks get-token --cluster-name s2 --output json"
+    assert outputs["security_group_id"] == "sg-cluster"
+    assert outputs["name"] == "s2"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"admins": []}, "a cluster without admins would let nobody in"),
+        ({"admins": ["anna"]}, "admin 'anna' is no ARN"),
+        ({"admins": [f"arn:aws:sts::{ACCOUNT}:assumed-role/x/y"]}, r"is no ARN .*\(of the role, not"),
+        ({"version": "v1.34.1"}, "Kubernetes version 'v1.34.1' is none of EKS"),
+        ({"cluster_name": "s2 training"}, "cluster name 's2 training' is none for EKS"),
+        ({"public_from": ["0.0.0.0/0"]}, "public access from 0.0.0.0/0 lets 4294967296 addresses in"),
+        ({"public_from": ["203.0.113.7/24"]}, "public access from '203.0.113.7/24': .*host bits"),
+    ],
+)
+def test_what_would_open_or_break_the_cluster_is_one_line(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(CloudError, match=said):
+        cluster(**wrong)

@@ -1,0 +1,115 @@
+"""The table of instance types against what EC2 answers, and what does not fit it."""
+
+from __future__ import annotations
+
+import difflib
+
+import pytest
+from moto.ec2.models.instance_types import INSTANCE_TYPES as ANSWERED
+
+from components.aws.errors import CloudError
+from components.aws.instance_types import INSTANCE_TYPES, fit, instance_type
+from components.aws.instances import Demand
+
+
+@pytest.mark.parametrize("name", INSTANCE_TYPES)
+def test_each_row_is_what_ec2_answers_to_describe_instance_types(name: str) -> None:
+    row, answer = INSTANCE_TYPES[name], ANSWERED[name]
+    network, storage = answer["NetworkInfo"], answer.get("InstanceStorageInfo", {})
+    (gpu, *others) = answer.get("GpuInfo", {}).get("Gpus", [{}])
+    (disks, *more) = storage.get("Disks", [{}])
+    assert not others
+    assert not more
+    assert {
+        "vcpus": answer["VCpuInfo"]["DefaultVCpus"],
+        "memory": answer["MemoryInfo"]["SizeInMiB"] // 1024,
+        "gpus": gpu.get("Count", 0),
+        "model": gpu.get("Name", ""),
+        "GPU memory": gpu.get("MemoryInfo", {}).get("SizeInMiB", 0) // 1024,
+        "cards": network["MaximumNetworkCards"],
+        "EFA": network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 0),
+        "NVMe": storage.get("TotalSizeInGB", 0),
+        "disks": disks.get("Count", 0),
+        "blocks": "capacity-block" in answer["SupportedUsageClasses"],
+        "architecture": answer["ProcessorInfo"]["SupportedArchitectures"],
+    } == {
+        "vcpus": row.vcpus,
+        "memory": row.memory_gib,
+        "gpus": row.gpus,
+        "model": row.gpu_model,
+        "GPU memory": row.gpu_memory_gib,
+        "cards": row.network_cards,
+        "EFA": row.efa_interfaces,
+        "NVMe": row.nvme_gb,
+        "disks": row.nvme_disks,
+        "blocks": row.capacity_blocks,
+        "architecture": ["x86_64"],
+    }
+    assert row.source.startswith("https://docs.aws.amazon.com/")
+    assert row.as_of == "2026-11"
+
+
+@pytest.mark.parametrize("name", INSTANCE_TYPES)
+def test_the_interfaces_of_each_type_bring_out_every_efa_and_no_place_is_taken_twice(name: str) -> None:
+    row = INSTANCE_TYPES[name]
+    places = [(each.card, each.device) for each in row.interfaces]
+    assert len(set(places)) == len(places)
+    assert sum(each.kind.startswith("efa") for each in row.interfaces) == row.efa_interfaces
+    assert {card for card, _ in places} == set(range(row.network_cards if row.efa_interfaces else 0))
+    with_ip = [(each.card, each.device) for each in row.interfaces if each.kind != "efa-only"]
+    assert with_ip == ([(0, 0)] if row.efa_interfaces else []), "one IP address a node"
+
+
+def test_the_known_large_types_are_wired_as_awss_guide_has_it() -> None:
+    def wired(name: str) -> list[tuple[int, int, str]]:
+        return [(each.card, each.device, each.kind) for each in instance_type(name).interfaces]
+
+    others = [(card, 0, "efa-only") for card in range(1, 32)]
+    assert wired("p5.48xlarge") == [(0, 0, "interface"), (0, 1, "efa-only"), *others]
+    assert wired("p5en.48xlarge") == [(0, 0, "interface"), (0, 1, "efa-only"), *others[:15]]
+    assert wired("p6-b200.48xlarge") == [(0, 0, "interface"), (0, 1, "efa-only"), *others[:7]]
+    assert wired("p6-b300.48xlarge") == [(0, 0, "interface"), *others[:16]], "its first card has no EFA"
+    assert wired("g6.8xlarge") == [(0, 0, "efa")]
+    assert wired("g6.xlarge") == []
+
+
+def test_a_type_that_is_not_in_the_table_is_one_line_with_the_nearest_one() -> None:
+    with pytest.raises(CloudError, match=r"'p5.48xlage' is not in the table .*did you mean 'p5.48xlarge'\?"):
+        instance_type("p5.48xlage")
+    assert not difflib.get_close_matches("quantum", INSTANCE_TYPES)
+    with pytest.raises(CloudError, match=r"'quantum' is not in the table .*known are g5.xlarge, "):
+        instance_type("quantum")
+
+
+@pytest.mark.parametrize(
+    ("name", "demand", "said"),
+    [
+        ("g6.xlarge", Demand(gpus=2), "a pod asks for 2 GPUs, but one node of g6.xlarge has 1 for it"),
+        ("p5en.48xlarge", Demand(gpus=8, efa_interfaces=32), "32 EFA interfaces, .*p5en.48xlarge has 16"),
+        ("g6.xlarge", Demand(efa_interfaces=1), "1 EFA interfaces, but one node of g6.xlarge has 0"),
+        ("g6.xlarge", Demand(vcpus=4), "4 vCPUs, but one node of g6.xlarge has 3 for it"),
+        ("g6.xlarge", Demand(memory_gib=15.5), "15.5 GiB of memory, but one node of g6.xlarge has 14"),
+        ("m7i.xlarge", Demand(scratch_gb=10), "10 GB of local scratch, but one node of m7i.xlarge has 0"),
+        ("m7i.xlarge", Demand(vcpus=-1), "a pod cannot ask for -1 vCPUs"),
+    ],
+)
+def test_what_no_node_could_hold_is_refused_by_what_is_too_much(name: str, demand: Demand, said: str) -> None:
+    with pytest.raises(CloudError, match=said):
+        fit(instance_type(name), demand)
+
+
+@pytest.mark.parametrize("name", INSTANCE_TYPES)
+def test_a_pod_may_have_all_gpus_and_efa_of_a_node_but_not_quite_all_of_its_memory(name: str) -> None:
+    row = INSTANCE_TYPES[name]
+    whole = Demand(
+        gpus=row.gpus,
+        efa_interfaces=row.efa_interfaces,
+        vcpus=row.pod_vcpus,
+        memory_gib=row.pod_memory_gib,
+        scratch_gb=row.nvme_gb,
+    )
+    fit(row, whole)
+    assert 0 < row.pod_memory_gib < row.memory_gib
+    assert row.resources.get("nvidia.com/gpu", 0) == row.gpus
+    assert row.resources.get("vpc.amazonaws.com/efa", 0) == row.efa_interfaces
+    assert row.taint == ("nvidia.com/gpu" if row.gpus else "scenario/training")
