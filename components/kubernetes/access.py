@@ -1,0 +1,154 @@
+"""A cluster's API, read with a kubeconfig that never touches a disk."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import urllib3
+import yaml
+from kubernetes import client, config
+from kubernetes.config import ConfigException
+
+from components.kubernetes.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_JOB_SETS = ("jobset.x-k8s.io", "v1alpha2")
+_WORKLOADS = ("kueue.x-k8s.io", "v1beta2")
+_SECONDS = 30
+_DATA = "-data"
+_NOT_THERE = 404
+_REFUSED = (401, 403)
+
+
+class NoAnswerError(Exception):
+    """The cluster did not answer this time; it may the next."""
+
+
+class Reader:
+    """What is read of one JobSet: itself, its workload in the queue, its pods and what they wrote."""
+
+    def __init__(self, api: client.ApiClient, namespace: str, job: str) -> None:
+        self._custom, self._core = client.CustomObjectsApi(api), client.CoreV1Api(api)
+        self._namespace, self.job = namespace, job
+
+    def job_set(self) -> dict[str, Any] | None:
+        """Return the JobSet; None if there is none."""
+        with _understood():
+            return _object(
+                self._custom.get_namespaced_custom_object(
+                    *_JOB_SETS, self._namespace, "jobsets", self.job, _request_timeout=_SECONDS
+                )
+            )
+        return None
+
+    def workload(self, job_uid: str) -> dict[str, Any] | None:
+        """Return what stands for a JobSet in its queue; None while there is nothing."""
+        with _understood():
+            told = _object(
+                self._custom.list_namespaced_custom_object(
+                    *_WORKLOADS,
+                    self._namespace,
+                    "workloads",
+                    label_selector=f"kueue.x-k8s.io/job-uid={job_uid}",
+                    _request_timeout=_SECONDS,
+                )
+            )
+            return next(iter(told["items"]), None)
+        return None
+
+    def pods(self) -> list[dict[str, Any]]:
+        """Return the JobSet's pods that are there."""
+        with _understood():
+            # As it came: the client's own classes refuse a field that is newer than they are.
+            answer: Any = self._core.list_namespaced_pod(
+                self._namespace,
+                label_selector=f"jobset.sigs.k8s.io/jobset-name={self.job}",
+                _preload_content=False,
+                _request_timeout=_SECONDS,
+            )
+            told: list[dict[str, Any]] = json.loads(answer.data)["items"]
+            return told
+        return []
+
+    def log(self, pod: str, lines: int) -> list[tuple[str, str]]:
+        """Return the last lines of a pod, each with its time; none where there is no log yet, or any more."""
+        try:
+            answer: Any = self._core.read_namespaced_pod_log(
+                pod,
+                self._namespace,
+                tail_lines=lines,
+                timestamps=True,
+                _preload_content=False,
+                _request_timeout=_SECONDS,
+            )
+        except (client.ApiException, urllib3.exceptions.HTTPError):
+            return []
+        text = answer.data.decode("utf-8", errors="replace")
+        return [(time, said) for time, _, said in (line.partition(" ") for line in text.splitlines())]
+
+
+@contextlib.contextmanager
+def connected(kubeconfig: str, namespace: str, job: str) -> Iterator[Reader]:
+    """Yield a reader of one JobSet.
+
+    Raises:
+        ClusterError: the kubeconfig cannot be used, by the client's own words.
+
+    """
+    try:
+        told = yaml.safe_load(kubeconfig)
+        if not isinstance(told, dict):
+            raise ClusterError("the kubeconfig is no kubeconfig: it has to be the content of one")
+        with contextlib.ExitStack() as files:
+            _keep_in_memory(told, files)
+            api = config.new_client_from_config_dict(told, persist_config=False)  # type: ignore[no-untyped-call]
+            files.callback(api.close)
+            yield Reader(api, namespace, job)
+    except (ConfigException, yaml.YAMLError) as error:
+        # Only the kind of a YAML error: its text quotes the file.
+        words = error if isinstance(error, ConfigException) else type(error).__name__
+        raise ClusterError(f"the kubeconfig cannot be used: {' '.join(str(words).split())}") from None
+
+
+def _keep_in_memory(kubeconfig: dict[str, Any], files: contextlib.ExitStack) -> None:
+    """Put certificates and keys where TLS wants a file and nobody else has one: this process's memory.
+
+    The client would write them to the temporary folder, where a killed process leaves them.
+    """
+    for kind, holder in (("clusters", "cluster"), ("users", "user")):
+        for entry in kubeconfig.get(kind) or []:
+            body = entry.get(holder) or {}
+            for name in [each for each in body if each.endswith(_DATA)]:
+                descriptor = os.memfd_create(name)
+                files.callback(os.close, descriptor)
+                os.write(descriptor, base64.b64decode(body.pop(name)))
+                body[name.removesuffix(_DATA)] = f"/proc/self/fd/{descriptor}"
+
+
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
+    """Tell apart what is not there (nothing happens), what is refused, and what may work the next time."""
+    try:
+        yield
+    except client.ApiException as error:
+        if error.status in _REFUSED:
+            message = (
+                f"the cluster refuses to show the job ({error.status} {error.reason}); give the kubeconfig's "
+                "user leave to get jobsets, workloads, pods and pods/log in the job's namespace"
+            )
+            raise ClusterError(message) from None
+        if error.status != _NOT_THERE:
+            raise NoAnswerError(f"{error.status} {error.reason}") from None
+    except urllib3.exceptions.HTTPError as error:
+        raise NoAnswerError(" ".join(str(error).split())) from None
+
+
+def _object(told: Any) -> dict[str, Any]:
+    found: dict[str, Any] = told
+    return found

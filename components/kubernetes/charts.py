@@ -1,0 +1,94 @@
+"""JobSet and Kueue from their own charts, at pinned versions; a mirror or a folder does as well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_JOBSET_VERSION, _KUEUE_VERSION = "0.11.0", "0.19.0"
+_SECONDS = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A chart and the image of its controller.
+
+    Attributes:
+        reference: `oci://…`, read in every preview too, or the path of a folder or archive on this machine.
+        version: of a chart in a registry; leave it empty for a path.
+        image: the controller's, `repository:tag`.
+        values: what else is to differ from the chart's own values.
+
+    """
+
+    reference: str
+    version: str
+    image: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Charts:
+    """What a platform installs, for a cluster that has neither.
+
+    Attributes:
+        jobset: sets of jobs.
+        kueue: their queues.
+
+    """
+
+    jobset: Chart = Chart(
+        reference="oci://registry.k8s.io/jobset/charts/jobset",
+        version=_JOBSET_VERSION,
+        image=f"registry.k8s.io/jobset/jobset:v{_JOBSET_VERSION}",
+    )
+    kueue: Chart = Chart(
+        reference="oci://registry.k8s.io/kueue/charts/kueue",
+        version=_KUEUE_VERSION,
+        image=f"registry.k8s.io/kueue/kueue:v{_KUEUE_VERSION}",
+    )
+
+
+def install(charts: Charts, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
+    """Declare both releases. Kueue comes last: until it runs, its webhook refuses the pods of others."""
+    jobset = _release("jobset", charts.jobset, {"image": _image(charts.jobset)}, opts)
+    after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[jobset]))
+    manager = {"controllerManager": {"manager": {"image": _image(charts.kueue)}}}
+    return [jobset, _release("kueue", charts.kueue, manager, after)]
+
+
+def _release(
+    name: str, chart: Chart, values: Mapping[str, Any], opts: pulumi.ResourceOptions
+) -> k8s.helm.v3.Release:
+    return k8s.helm.v3.Release(
+        name,
+        name=name,
+        namespace=f"{name}-system",
+        create_namespace=True,
+        chart=chart.reference,
+        version=chart.version or None,
+        values=_merged(values, chart.values),
+        timeout=_SECONDS,
+        opts=opts,
+    )
+
+
+def _image(chart: Chart) -> dict[str, str]:
+    repository, _, tag = chart.image.rpartition(":")
+    return {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"}
+
+
+def _merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    both = {**values, **over}
+    return {
+        key: _merged(values[key], over[key])
+        if isinstance(values.get(key), dict) and isinstance(over.get(key), dict)
+        else value
+        for key, value in both.items()
+    }

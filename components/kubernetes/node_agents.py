@@ -1,0 +1,112 @@
+"""What runs on every GPU node: NVIDIA's device plugin and telemetry, and AWS's plugin for EFA.
+
+They need files of the node and, for EFA, its network, so they have a namespace of their own beside the
+jobs', which is restricted. None of them has a token for the API server, and none runs privileged.
+Sources: <https://github.com/NVIDIA/k8s-device-plugin>, <https://github.com/NVIDIA/dcgm-exporter>,
+<https://github.com/aws/eks-charts/tree/master/stable/aws-efa-k8s-device-plugin>, November 2026.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pulumi_kubernetes as k8s
+
+from components.kubernetes.isolation import METRICS_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pulumi
+
+_PLUGINS = "/var/lib/kubelet/device-plugins"
+_NO_MORE = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeAgents:
+    """Which of them there are, by their images; an empty one is left out.
+
+    Attributes:
+        node_labels: where they run.
+        taints: `{key, value, effect}` of those nodes.
+        device_plugin: NVIDIA's, which makes GPUs known as `nvidia.com/gpu`.
+        telemetry: NVIDIA's exporter for Prometheus, on port 9400 of each node's pod.
+        efa_plugin: AWS's, which makes interfaces known as `vpc.amazonaws.com/efa`; each region has its own
+            registry for it.
+
+    """
+
+    node_labels: Mapping[str, str]
+    taints: Sequence[Mapping[str, str]] = field(default_factory=tuple)
+    device_plugin: str = "nvcr.io/nvidia/k8s-device-plugin:v0.17.1"
+    telemetry: str = "nvcr.io/nvidia/k8s/dcgm-exporter:4.2.3-4.1.3-ubuntu22.04"
+    efa_plugin: str = ""
+
+
+def run(
+    namespace: pulumi.Input[str], agents: NodeAgents, opts: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Declare one DaemonSet for each of them."""
+    return [
+        k8s.apps.v1.DaemonSet(
+            name,
+            metadata={"name": name, "namespace": namespace, "labels": _labels(name)},
+            spec={
+                "selector": {"matchLabels": _labels(name)},
+                "template": {"metadata": {"labels": _labels(name)}, "spec": _pod(agents, name, *parts)},
+            },
+            # Nodes come later, or none at all while the group is scaled to zero.
+            opts=opts,
+        )
+        for name, parts in _containers(agents).items()
+    ]
+
+
+def _containers(agents: NodeAgents) -> dict[str, tuple[dict[str, Any], dict[str, str], bool]]:
+    """Return by name the container, which of the node's folders it sees, and whether its network too."""
+    plugins = {"plugins": _PLUGINS}
+    found: dict[str, tuple[dict[str, Any], dict[str, str], bool]] = {}
+    if agents.device_plugin:
+        # On a node whose driver does not answer it fails and is seen to, instead of offering no GPU.
+        told = {"env": [{"name": "FAIL_ON_INIT_ERROR", "value": "true"}], "securityContext": _NO_MORE}
+        found["nvidia-device-plugin"] = ({"image": agents.device_plugin, **told}, plugins, False)
+    if agents.telemetry:
+        told = {
+            "env": [{"name": "DCGM_EXPORTER_KUBERNETES", "value": "true"}],
+            "ports": [{"name": "metrics", "containerPort": METRICS_PORT}],
+            "securityContext": _NO_MORE,
+        }
+        folders = {"pod-resources": "/var/lib/kubelet/pod-resources"}
+        found["dcgm-exporter"] = ({"image": agents.telemetry, **told}, folders, False)
+    if agents.efa_plugin:
+        container = {"image": agents.efa_plugin, "securityContext": _NO_MORE}
+        found["efa-device-plugin"] = (container, {**plugins, "infiniband": "/dev/infiniband"}, True)
+    return found
+
+
+def _pod(
+    agents: NodeAgents, name: str, container: dict[str, Any], folders: dict[str, str], host_network: bool
+) -> dict[str, Any]:
+    mounts = [
+        {"name": each, "mountPath": path, "readOnly": path != _PLUGINS} for each, path in folders.items()
+    ]
+    resources = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+    tolerations = [
+        {"key": each["key"], "operator": "Exists", "effect": each["effect"]} for each in agents.taints
+    ]
+    return {
+        "automountServiceAccountToken": False,
+        "hostNetwork": host_network,
+        "priorityClassName": "system-node-critical",
+        "nodeSelector": dict(agents.node_labels),
+        "tolerations": tolerations,
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{"name": name, **container, "resources": resources, "volumeMounts": mounts}],
+        "volumes": [{"name": each, "hostPath": {"path": path}} for each, path in folders.items()],
+    }
+
+
+def _labels(name: str) -> dict[str, str]:
+    return {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "scenario-platform"}

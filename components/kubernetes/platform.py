@@ -1,0 +1,128 @@
+"""What training in a cluster stands on: a closed namespace, a queue with quotas, agents on GPU nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.kubernetes import charts, node_agents, queues
+from components.kubernetes.isolation import Destination, policies, telemetry_only
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlatformArgs:
+    """What a platform consists of.
+
+    Attributes:
+        namespace: made for the jobs; its agents are in `<namespace>-nodes`.
+        flavors: kinds of nodes with their quotas.
+        queue: the name of the queue that jobs are put in.
+        charts: JobSet and Kueue to install; None where the cluster has both already.
+        destinations: what pods may call: the bucket, the registry, where credentials come from.
+        agents: what runs on GPU nodes; None where there are none, or others care for them.
+        service_account: made for the jobs, to be given a cloud identity; it may do nothing in the cluster.
+
+    """
+
+    namespace: str
+    flavors: Sequence[queues.Flavor]
+    queue: str = "training"
+    charts: charts.Charts | None = None
+    destinations: Sequence[Destination] = ()
+    agents: node_agents.NodeAgents | None = None
+    service_account: str = "trainer"
+
+
+class Platform(pulumi.ComponentResource):
+    """A namespace with its queue, ready for training jobs.
+
+    Jobs must depend on it: its objects go last.
+
+    Attributes:
+        namespace: the jobs' namespace.
+        queue: the name of its queue.
+        service_account: the jobs' service account.
+        flavors: what the queue has.
+
+    """
+
+    namespace: pulumi.Output[str]
+    queue: pulumi.Output[str]
+    service_account: pulumi.Output[str]
+    flavors: Sequence[queues.Flavor]
+
+    def __init__(self, name: str, args: PlatformArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare the platform.
+
+        Raises:
+            ClusterError: Kueue would refuse its flavours.
+
+        """
+        queues.require_possible(name, args.flavors)
+        super().__init__("scenario:kubernetes:Platform", name, {}, opts)
+        own = pulumi.ResourceOptions(parent=self)
+        installed = charts.install(args.charts, own) if args.charts else []
+        namespace = k8s.core.v1.Namespace(
+            args.namespace, metadata={"name": args.namespace, "labels": _RESTRICTED}, opts=own
+        )
+        inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+        for each, spec in policies(args.destinations).items():
+            k8s.networking.v1.NetworkPolicy(
+                f"{args.namespace}-{each}",
+                metadata={"name": each, "namespace": args.namespace},
+                spec=spec,
+                opts=inside,
+            )
+        k8s.core.v1.ServiceAccount(
+            args.service_account,
+            metadata={"name": args.service_account, "namespace": args.namespace},
+            automount_service_account_token=False,
+            opts=inside,
+        )
+        self._queue(args, [*installed, namespace])
+        if args.agents:
+            self._agents(args.namespace, args.agents)
+        self.namespace = pulumi.Output.from_input(args.namespace)
+        self.queue = pulumi.Output.from_input(args.queue)
+        self.service_account = pulumi.Output.from_input(args.service_account)
+        self.flavors = args.flavors
+        self.register_outputs({"namespace": args.namespace, "queue": args.queue})
+
+    def _queue(self, args: PlatformArgs, before: list[pulumi.Resource]) -> None:
+        for kind, each, spec in queues.objects(args.namespace, args.queue, args.flavors):
+            before = [*before, self._kueue(kind, {"name": each}, spec, before)]
+        cluster_queue = {"clusterQueue": f"{args.namespace}-{args.queue}"}
+        self._kueue("LocalQueue", {"name": args.queue, "namespace": args.namespace}, cluster_queue, before)
+
+    def _kueue(
+        self, kind: str, metadata: dict[str, str], spec: dict[str, Any], before: list[pulumi.Resource]
+    ) -> pulumi.Resource:
+        return k8s.apiextensions.CustomResource(
+            metadata["name"],
+            api_version=queues.API,
+            kind=kind,
+            metadata=metadata,
+            spec=spec,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+        )
+
+    def _agents(self, namespace: str, agents: node_agents.NodeAgents) -> None:
+        name = f"{namespace}-nodes"
+        labels = {"pod-security.kubernetes.io/enforce": "privileged"}  # folders of the node
+        beside = k8s.core.v1.Namespace(
+            name, metadata={"name": name, "labels": labels}, opts=pulumi.ResourceOptions(parent=self)
+        )
+        inside = pulumi.ResourceOptions(parent=self, depends_on=[beside])
+        for each, spec in telemetry_only().items():
+            k8s.networking.v1.NetworkPolicy(
+                f"{name}-{each}", metadata={"name": each, "namespace": name}, spec=spec, opts=inside
+            )
+        node_agents.run(name, agents, inside)

@@ -1,0 +1,112 @@
+"""Training in a cluster as a resource: a gang of pods whose name follows from all that goes into it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.kubernetes.gang import INSTANCE, job_set, labels
+from components.kubernetes.job_args import TrainingJobArgs, require_possible
+from components.kubernetes.training_outcome import TrainingOutcome
+
+_JOB_SET = "jobset.x-k8s.io/v1alpha2"
+_QUEUE = "kueue.x-k8s.io/queue-name"
+_DIGITS = 10
+
+
+class TrainingJob(pulumi.ComponentResource):
+    """A JobSet that Kueue admits whole, its configuration, who may speak to it, and what became of it.
+
+    The same inputs have the same name and so are the same job, which never runs twice; any other input is
+    another job in place of this one. What it trained stays in its store.
+
+    Attributes:
+        job: the JobSet's name, which ends with a digest of configuration, image and layout.
+        release: the release that it made, `name@sha256:…`; None while nobody waits for it (`wait: False`).
+        passed: whether the release passed its gate.
+        evaluation: the gate's figures.
+        tokens: how many tokens were trained.
+        seconds: how long training took.
+
+    """
+
+    job: pulumi.Output[str]
+    release: pulumi.Output[str]
+    passed: pulumi.Output[bool]
+    evaluation: pulumi.Output[dict[str, Any]]
+    tokens: pulumi.Output[int]
+    seconds: pulumi.Output[float]
+
+    def __init__(self, name: str, args: TrainingJobArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare the job.
+
+        Raises:
+            ClusterError: no cluster would take it, or its queue would never admit it.
+
+        """
+        require_possible(name, args)
+        super().__init__("scenario:kubernetes:TrainingJob", name, {}, opts)
+        own = pulumi.ResourceOptions(parent=self)
+        config = pulumi.Output.json_dumps(args.config, sort_keys=True, indent=1)
+        config_map = _named(name, config)
+        spec = job_set(name, args, config_map)
+        self.job = _named(name, pulumi.Output.json_dumps(spec, sort_keys=True))
+        before = [
+            k8s.core.v1.ConfigMap(
+                name,
+                metadata={"name": config_map, "namespace": args.namespace, "labels": labels(name)},
+                data={"job.json": config},
+                immutable=True,
+                opts=own,
+            ),
+            _peers(name, args, own),
+        ]
+        gang = k8s.apiextensions.CustomResource(
+            name,
+            api_version=_JOB_SET,
+            kind="JobSet",
+            metadata={
+                "name": self.job,
+                "namespace": args.namespace,
+                "labels": {**labels(name), _QUEUE: args.queue},
+            },
+            spec=spec,
+            # The one before goes first: it may hold the quota that this one waits for.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=before, delete_before_replace=True),
+        )
+        outcome = TrainingOutcome(
+            name,
+            kubeconfig=args.kubeconfig,
+            namespace=args.namespace,
+            job=self.job,
+            wait=args.wait,
+            patience_s=args.patience_s,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[gang]),
+        )
+        self.release, self.passed, self.evaluation = outcome.release, outcome.passed, outcome.evaluation
+        self.tokens, self.seconds = outcome.tokens, outcome.seconds
+        self.register_outputs({"job": self.job, "release": self.release, "passed": self.passed})
+
+
+def _named(name: str, content: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Return a name that another content does not have."""
+    return content.apply(lambda text: f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]}")
+
+
+def _peers(name: str, args: TrainingJobArgs, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+    """Let the pods of one gang speak to each other; the namespace's own rule is that nobody speaks."""
+    peers = [{"podSelector": {"matchLabels": {INSTANCE: name}}}]
+    return k8s.networking.v1.NetworkPolicy(
+        name,
+        metadata={"name": f"{name}-peers", "namespace": args.namespace, "labels": labels(name)},
+        spec={
+            "podSelector": {"matchLabels": {INSTANCE: name}},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": peers}],
+            "egress": [{"to": peers}],
+        },
+        opts=opts,
+    )

@@ -1,0 +1,106 @@
+"""What became of a job in a cluster, as a resource: it waits, shows progress, and hands the release on."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import CreateResult, ReadResult, Resource, ResourceProvider, UpdateResult
+
+from components.kubernetes.access import NoAnswerError, connected
+from components.kubernetes.errors import ClusterError
+from components.kubernetes.watching import Watch
+from components.premises.lifetime import end_with_engine
+
+Properties = dict[str, Any]
+
+_RESULTS = ("release", "evaluation", "passed", "tokens", "seconds")
+
+
+class TrainingOutcomeProvider(ResourceProvider):
+    """Watches a job that is there; makes and removes nothing.
+
+    Its class is stored by name, not by value, so that the code at hand is what runs later.
+    """
+
+    serialize_as_secret_always = False
+
+    def create(self, props: Properties) -> CreateResult:
+        """Wait for the job's end, or return at once."""
+        _settle_in()
+        return CreateResult(str(props["job"]), {**props, **_outcome(props)})
+
+    def update(self, _id: str, _olds: Properties, news: Properties) -> UpdateResult:
+        """Wait for another job's end; one that has ended is not waited for."""
+        _settle_in()
+        return UpdateResult({**news, **_outcome(news)})
+
+    def read(self, id_: str, props: Properties) -> ReadResult:
+        """Look whether a job that was not waited for has ended; keep what is known of one that is gone."""
+        _settle_in()
+        try:
+            with connected(props["kubeconfig"], props["namespace"], props["job"]) as reader:
+                found = Watch(reader, patience_s=0).once()
+        except (NoAnswerError, ClusterError) as error:
+            print(f"{props['job']}: {error}", file=sys.stderr, flush=True)
+            found = None
+        current = {**props, **(_results(found) if found else {})}
+        return ReadResult(id_, current, {key: each for key, each in current.items() if key not in _RESULTS})
+
+
+class TrainingOutcome(Resource, module="kubernetes", name="TrainingOutcome"):
+    """A job that has ended well; one that fails, or whose gate refuses the model, fails the update.
+
+    Updated in place for another job: what is before is history, as for a training on the premises.
+    """
+
+    release: pulumi.Output[str]
+    evaluation: pulumi.Output[dict[str, Any]]
+    passed: pulumi.Output[bool]
+    tokens: pulumi.Output[int]
+    seconds: pulumi.Output[float]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        kubeconfig: pulumi.Input[str],
+        namespace: pulumi.Input[str],
+        job: pulumi.Input[str],
+        wait: bool,
+        patience_s: int,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Register the outcome of a job under `name`."""
+        inputs = {
+            "kubeconfig": pulumi.Output.secret(kubeconfig),
+            "namespace": namespace,
+            "job": job,
+            "wait": wait,
+            "patience_s": patience_s,
+        }
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["kubeconfig"])
+        super().__init__(
+            TrainingOutcomeProvider(),
+            name,
+            {**inputs, **dict.fromkeys(_RESULTS)},
+            pulumi.ResourceOptions.merge(opts, secret),
+        )
+
+
+def _outcome(props: Properties) -> Properties:
+    if not props["wait"]:
+        return dict.fromkeys(_RESULTS)
+    with connected(props["kubeconfig"], props["namespace"], props["job"]) as reader:
+        return _results(Watch(reader, patience_s=float(props["patience_s"])).until_ended())
+
+
+def _results(told: Properties) -> Properties:
+    return {name: told.get(name) for name in _RESULTS}
+
+
+def _settle_in() -> None:
+    """Make this provider's process answer errors in one line, and end with its engine."""
+    sys.tracebacklimit = 0
+    end_with_engine()

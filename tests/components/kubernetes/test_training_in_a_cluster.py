@@ -1,0 +1,153 @@
+"""The real training in pods, with a tiny model: on one pod and on two; killed, evicted, or left alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+
+from lab.images import reference
+from scenario_model.digests import tree_digest
+from scenario_model.foundation.importer import NOT_COUNTED
+from scenario_model.release import keys
+from tests.components.kubernetes.conftest import ANY, Stack
+from tests.components.kubernetes.gangs import SMALL
+from tests.conftest import SHARING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lab.both import Lab
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+BUCKET = "training-in-a-cluster"
+STEPS = 16
+RECIPE = {"method": "full", "max_steps": STEPS, "epochs": 20, "sequence_length": 128, "learning_rate": 0.01}
+
+
+class Runs:
+    """Trains in a stack, again and again, each time with a store of its own, and so anew."""
+
+    def __init__(self, stack: Stack, lab: Lab, foundation: str) -> None:
+        assert lab.aws
+        self.stack, self.reached, self.foundation = stack, lab.aws, foundation
+        self.outputs: dict[str, Any] = {}
+
+    def shape(self, name: str, pods: int) -> dict[str, Any]:
+        host = urlsplit(self.reached.endpoint).hostname
+        config = {
+            "foundation": {"kind": "bucket", "uri": f"s3://{BUCKET}/tiny", "digest": self.foundation},
+            "data": {"kind": "text", "path": f"s3://{BUCKET}/texts", "held_out": 0.4},
+            "gate": {"old_domain_margin": 100.0, "confidence": 0.5, "resamples": 100},
+            "recipe": {**RECIPE, "checkpoint_every_steps": 2},
+            "store": f"s3://{BUCKET}/{name}",
+            "scratch": "/scratch",
+            "signing_key": "/keys/signing.pem",
+        }
+        job = {
+            "image": reference("model"),
+            "pods": pods,
+            "size": SMALL,
+            "spread": False,
+            "config": config,
+            "secrets": {"file": "key", "environment": "token"},
+            "environment": {
+                **self.reached.environment,
+                "SCENARIO_MODEL_PLAIN_HTTP": host,
+                **SHARING,
+                "OMP_NUM_THREADS": "1",
+            },
+        }
+        return self.stack.shape(job, flavors=[ANY])
+
+    def train(self, name: str, pods: int, at_step: Callable[[int], bool] = lambda _: False) -> str:
+        """Go up; `at_step` is asked at each step that is seen until it says that it did something."""
+        said, done = "", False
+        with self.stack.project.start("up", "--yes", "--skip-preview", **self.shape(name, pods)) as up:
+            assert up.stdout
+            for line in up.stdout:
+                said += line
+                if not done and ": step " in line:
+                    done = at_step(int(line.partition(": step ")[2].partition("/")[0]))
+        assert up.returncode == 0, said
+        self.outputs = json.loads(self.stack.project.pulumi("stack", "output", "--json"))
+        return said
+
+    def losses(self) -> dict[int, float]:
+        """The loss of each step that the last leader took."""
+        (leader,) = [each for each in self.stack.pods() if "-workers-0-0-" in each["metadata"]["name"]]
+        name = leader["metadata"]["name"]
+        lines = self.stack.cluster.kubectl("logs", name, "-n", self.stack.namespace).splitlines()
+        told = [json.loads(line) for line in lines if line.startswith("{")]
+        return {each["step"]: each["loss"] for each in told if "step" in each}
+
+    def second(self) -> str:
+        (pod,) = [each for each in self.stack.pods() if "-workers-0-1-" in each["metadata"]["name"]]
+        return str(pod["metadata"]["name"])
+
+    def kill(self, step: int) -> bool:
+        if step < 4:
+            return False
+        self.stack.cluster.kubectl(
+            *("delete", "pod", self.second(), "-n", self.stack.namespace, "--grace-period=0", "--force")
+        )
+        return True
+
+    def evict(self, step: int) -> bool:
+        """What `kubectl drain` does to a pod of the node."""
+        if step < 4:
+            return False
+        name, kubectl = self.second(), self.stack.cluster.kubectl
+        kubectl("cordon", "cloud-1")
+        metadata = {"name": name, "namespace": self.stack.namespace}
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+        where = f"/api/v1/namespaces/{self.stack.namespace}/pods/{name}/eviction"
+        kubectl("create", "--raw", where, "-f", "-", stdin=json.dumps(eviction))
+        time.sleep(5)
+        kubectl("uncordon", "cloud-1")
+        return True
+
+
+@pytest.fixture
+def runs(
+    stack: Stack, lab: Lab, tiny_foundation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Runs:
+    """A bucket with a foundation model and texts, and a Secret with the key; a platform without a job."""
+    made = Runs(stack, lab, tree_digest(tiny_foundation, leave_out=NOT_COUNTED))
+    for name, value in made.reached.environment.items():
+        monkeypatch.setenv(name, value)
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    for path in tiny_foundation.rglob("*"):
+        if path.is_file():
+            s3.upload_file(str(path), BUCKET, f"tiny/{path.relative_to(tiny_foundation).as_posix()}")
+    for number in range(24):
+        text = f"Chapter {number}. " + "The quick brown fox jumps over the lazy dog. " * 12
+        s3.put_object(Bucket=BUCKET, Key=f"texts/{number:02}.txt", Body=text.encode())
+    keys.create_pair(tmp_path / "signing.pem", tmp_path / "verification.pem")
+    stack.project.up(**stack.shape())
+    entries = [f"--from-file=key={tmp_path / 'signing.pem'}", "--from-literal=token=unused"]
+    stack.cluster.kubectl("create", "secret", "generic", "signing", "-n", stack.namespace, *entries)
+    return made
+
+
+def test_one_pod_or_two_killed_or_evicted_the_same_training_comes_to_the_same_end(runs: Runs) -> None:
+    said = runs.train("one", 1)
+    one = runs.losses()
+    assert list(one) == list(range(1, STEPS + 1)), said
+    runs.train("two", 2)
+    two, whole = runs.losses(), runs.outputs
+    assert two == pytest.approx(one, rel=1e-4), "the same curve, but for the order of sums"
+    for name, disturb in (("killed", runs.kill), ("evicted", runs.evict)):
+        said = runs.train(name, 2, disturb)
+        assert "started again, for the 1st time" in said
+        after = runs.losses()
+        assert min(after) > 1, "it went on from the bucket"
+        assert after == {step: two[step] for step in after}, "bit for bit"
+        assert runs.outputs["evaluation"]["model"] == whole["evaluation"]["model"]
