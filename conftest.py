@@ -48,13 +48,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 # Folders whose tests share what is dear: one cluster, one AWS, one lab. Each goes to one worker.
-_TOGETHER = ("tests/lab/kubernetes/", "tests/lab/aws/", "tests/ansible/hosts/", "tests/ansible/site/")
+_TOGETHER = {
+    "tests/end_to_end/test_s2_cloud_training.py": "the cluster",
+    "tests/components/kubernetes/test_in_a_cluster.py": "the cluster",
+    "tests/components/kubernetes/test_training_in_a_cluster.py": "the cluster",
+    "tests/lab/kubernetes/": "the cluster",
+    "tests/lab/aws/": "AWS",
+    "tests/ansible/hosts/": "hosts",
+    "tests/ansible/site/": "site",
+}
 
 
 class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # it comes without types
     def _split_scope(self, nodeid: str) -> str:
         module: str = super()._split_scope(nodeid)
-        return next((folder for folder in _TOGETHER if nodeid.startswith(folder)), module)
+        return next((shared for path, shared in _TOGETHER.items() if nodeid.startswith(path)), module)
 
 
 @pytest.hookimpl(optionalhook=True)

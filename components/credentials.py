@@ -1,4 +1,4 @@
-"""A certificate authority, a server's certificate and an API key of the stack's own.
+"""A certificate authority, a server's certificate, an API key and a signing key of the stack's own.
 
 Private keys and the API key are outputs that the state keeps encrypted. How long a certificate is valid is
 one of its inputs, so that a renewal that has come due shows in a preview as the change it is.
@@ -103,6 +103,22 @@ class ApiKeyProvider(ResourceProvider):
         )
 
 
+class SigningKeyProvider(ResourceProvider):
+    """Makes a key on P-256 that signs releases, once."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: Properties) -> CreateResult:
+        """Make both halves, PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        return CreateResult(
+            "signing-key", {**props, "private_key": _private_pem(key), "public_key": public.decode()}
+        )
+
+
 class CertificateAuthority(Resource, module="credentials", name="CertificateAuthority"):
     """The stack's own authority: `certificate` for clients to trust, `private_key` (secret) to issue with."""
 
@@ -149,6 +165,18 @@ class ApiKey(Resource, module="credentials", name="ApiKey"):
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register a key; to get another one, replace it (`pulumi up --replace URN`)."""
         super().__init__(ApiKeyProvider(), name, {"key": None, "sha256": None}, _secret(opts, "key"))
+
+
+class SigningKey(Resource, module="credentials", name="SigningKey"):
+    """The `private_key` (secret) that releases are signed with, and the `public_key` that verifies them."""
+
+    private_key: pulumi.Output[str]
+    public_key: pulumi.Output[str]
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register a key; what it signed stays signed by it, also when it is replaced."""
+        properties = {"private_key": None, "public_key": None}
+        super().__init__(SigningKeyProvider(), name, properties, _secret(opts, "private_key"))
 
 
 def _secret(opts: pulumi.ResourceOptions | None, output: str) -> pulumi.ResourceOptions:
@@ -224,7 +252,10 @@ def _issued(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> d
     """Return certificate and key as PEM."""
     return {
         "certificate": certificate.public_bytes(serialization.Encoding.PEM).decode(),
-        "private_key": key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode(),
+        "private_key": _private_pem(key),
     }
+
+
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return key.private_bytes(*form, serialization.NoEncryption()).decode()

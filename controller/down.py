@@ -21,7 +21,7 @@ def down(name: str) -> None:
     if not known and not (STATE / name).exists():
         say(f"{name} is not up: nothing to remove")
         return
-    stack = Stack(name=name, environment=prepare())
+    stack = Stack(name=name, environment=prepare(name))
     if known:
         stack.recover()
         stack.pulumi("destroy", "--yes", "--skip-preview")

@@ -14,13 +14,14 @@ from engine import EngineError
 def main() -> None:
     """`python3 -m controller.env STACK`: print `export` lines; the stack is made known if it is not."""
     try:
-        variables = prepare()
-        Stack(name=sys.argv[1], environment=variables).create()
+        name = sys.argv[1]
+        variables = prepare(name)
+        Stack(name=name, environment=variables).create()
     except (ControllerError, EngineError) as error:
         sys.exit(f"make env: {error}")
     print("unset PULUMI_CONFIG_PASSPHRASE")  # it would win over the file
-    for name, value in variables.items():
-        print(f"export {name}={shlex.quote(value)}")
+    for variable, value in variables.items():
+        print(f"export {variable}={shlex.quote(value)}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from engine.console import say
 
 # dev first: the others are subsets of it and have to agree with it, version for version. Not so vLLM, which
 # has an environment of its own.
-_SETS = ("dev", "control", "lab", "model", "bench", "foundation", "uv", "vllm")
+_SETS = ("dev", "control", "cloud", "lab", "model", "bench", "foundation", "uv", "vllm")
+_APART = {"dev", "foundation", "uv", "vllm"}
 
 
 def main() -> None:
@@ -21,9 +22,7 @@ def main() -> None:
         flags = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url"]
         flags += ["--python-version", "3.11", "--quiet", "--upgrade"]
         flags += ["--no-deps"] if name == "foundation" else []
-        flags += (
-            ["--constraint", "requirements/dev.lock"] if name in {"control", "lab", "model", "bench"} else []
-        )
+        flags += ["--constraint", "requirements/dev.lock"] if name not in _APART else []
         say(f"{source} -> {lock}")
         command = [str(VENV / "bin" / "uv"), "pip", "compile", *flags, "--output-file", lock, source]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False)  # noqa: S603

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from controller import ROOT, ControllerError
 from controller.virtualenv import VENV, ensure
 from engine.__main__ import find_engine
+from engine.plugins import install_kubernetes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,19 +21,23 @@ if TYPE_CHECKING:
 STATE = ROOT / ".state"
 PASSPHRASE = STATE / "passphrase"
 BACKEND = STATE / "backend"
+IN_CLOUDS = ("s2-cloud-training",)
+"""The stacks that make something in a cloud, and so need SDKs and the engine's plugin for Kubernetes."""
 
 
-def prepare() -> dict[str, str]:
+def prepare(stack: str) -> dict[str, str]:
     """Make environment, engine and state folder ready; return the variables that plain `pulumi` needs.
 
     Raises ControllerError or EngineError, each one line with its remedy.
     """
-    ensure("control")
+    ensure("cloud" if stack in IN_CLOUDS else "control")
     engine = find_engine(os.environ.get("ENGINE_SOURCE", ""))
     for folder in (STATE, STATE / "pulumi", BACKEND):
         folder.mkdir(exist_ok=True)
         folder.chmod(0o700)
     _make_passphrase()
+    if stack in IN_CLOUDS:
+        install_kubernetes(STATE / "pulumi", engine)
     return variables(engine)
 
 

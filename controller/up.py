@@ -5,29 +5,41 @@ from __future__ import annotations
 import sys
 import textwrap
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controller import ROOT, ControllerError
 from controller.question import QUESTION, NoAnswerError, ask
 from controller.stack import Stack
-from controller.state import STATE, prepare
+from controller.state import IN_CLOUDS, STATE, prepare
 from controller.virtualenv import VENV
 from engine import EngineError
 from engine.console import duration, say
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 # The outputs are in the report below, without what is of no use to the eye.
 _UPDATE = ("up", "--yes", "--skip-preview", "--suppress-outputs")
+
+
+_IN_THE_CLOUD = """\
+make up brings {name} up: a model is trained in the cloud, and its signed release is left there.
+  .venv and the Pulumi engine with its plugin for Kubernetes (first time: minutes)
+  pulumi up: what the cloud lacks, then the training job; its steps are shown until it ends"""
 
 
 def up(name: str) -> None:
     """Bring the stack up, whatever state an earlier run left it in, and show that it answers."""
     begun = time.monotonic()
     say(_announcement(name))
-    stack = Stack(name=name, environment=prepare())
+    stack = Stack(name=name, environment=prepare(name))
     stack.create()
     stack.recover()
     stack.pulumi(*_UPDATE)
     changed = _changed(stack)
+    if "endpoint" not in stack.outputs():  # a release goes out, and nothing is served
+        _end(name, begun, _report(stack.outputs()), changed=changed)
+        return
     try:
         answer, release = ask(stack.outputs())
     except NoAnswerError as error:
@@ -36,17 +48,25 @@ def up(name: str) -> None:
         stack.pulumi(*_UPDATE)
         changed = True
         answer, release = ask(stack.outputs())
-    print(_report(stack.outputs(), answer, release))
+    asked = [
+        f"  question  {QUESTION}",
+        *textwrap.wrap(answer, 100, initial_indent="  answer    ", subsequent_indent="            "),
+    ]
+    _end(name, begun, _report({"release": release} | stack.outputs(), asked), changed=changed)
+
+
+def _end(name: str, begun: float, report: str, *, changed: bool) -> None:
+    print(report)
+    stack = "" if name == "s3-local" else f" STACK={name}"
     say(
         f"{name} is up{'' if changed else ', unchanged'}, after {duration(time.monotonic() - begun)}. "
-        + _NEXT
+        f'Plain pulumi: eval "$(make -s env{stack})". Remove it all: make down{stack}.'
     )
 
 
-_NEXT = 'Plain pulumi: eval "$(make -s env)". Remove it all: make down.'
-
-
 def _announcement(name: str) -> str:
+    if name in IN_CLOUDS:
+        return _IN_THE_CLOUD.format(name=name)
     first = not (STATE / name).exists()
     steps = [
         f"make up brings {name} up: a real model is trained, released and served here, then asked.",
@@ -65,14 +85,15 @@ def _changed(stack: Stack) -> bool:
     return any(operation != "same" for operation in updates[0].get("resourceChanges") or {})
 
 
-def _report(outputs: dict[str, Any], answer: str, release: str) -> str:
+def _report(outputs: dict[str, Any], asked: Sequence[str] = ()) -> str:
+    release = outputs.get("release") or "not known yet: pulumi refresh finds it once the job has ended"
+    place = "endpoint" if "endpoint" in outputs else "release_uri"
     lines = [
         "",
-        f"  question  {QUESTION}",
-        *textwrap.wrap(answer, 100, initial_indent="  answer    ", subsequent_indent="            "),
-        f"  release   {outputs.get('release') or release}",
+        *asked,
+        f"  release   {release}",
         *_gate(outputs.get("evaluation")),
-        f"  endpoint  {outputs.get('endpoint')}",
+        f"  {'endpoint' if place == 'endpoint' else 'in':<8}  {outputs.get(place)}",
         "",
     ]
     return "\n".join(lines)

@@ -1,4 +1,5 @@
-"""`.venv`, from locked requirements with hashes: `control` for `make up`, `dev` for tests, `bench` for peers.
+"""`.venv`, from locked requirements with hashes: `control` for `make up`, `cloud` for those that make clouds,
+`dev` for tests, `bench` for peers.
 
 Each set holds the one before, so the environment only ever grows: `make up` after `make test` finds all
 it needs and installs nothing. A stamp says what is there; it is taken away before anything changes.
@@ -18,7 +19,7 @@ from engine.cache import exclusive
 from engine.console import Progress, say
 from engine.registry import uv_environment
 
-SETS = ("control", "dev", "bench")
+SETS = ("control", "cloud", "dev", "bench")
 VENV = ROOT / ".venv"
 _REQUIREMENTS = ROOT / "requirements"
 _STAMP = VENV / ".synced.json"
@@ -72,7 +73,7 @@ def _set_up(name: str) -> None:
     progress.update("packages")
     uv = [python, "-m", "uv", "--quiet", "pip"]
     _run([*uv, "sync", "--python", python, "--require-hashes", str(_REQUIREMENTS / f"{name}.lock")])
-    if name != "control":  # the package under test, from this tree, with the locked build backend
+    if name in {"dev", "bench"}:  # the package under test, from this tree, with the locked build backend
         flags = ["--no-deps", "--no-build-isolation", "--offline"]
         _run([*uv, "install", "--python", python, *flags, "--editable", str(ROOT / "model")])
     _STAMP.write_text(json.dumps({"set": name, "digest": _digest(name)}), encoding="utf-8")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
+from components.aws.errors import CloudError
+from components.kubernetes.errors import ClusterError
 from components.premises.errors import PremisesError
 from stacks import s1_local_serving, s3_local
 from stacks.placement import (
@@ -15,13 +17,28 @@ from stacks.placement import (
     refuse_namespaces,
     refuse_resource,
 )
-from stacks.settings import LocalSettings, ServingSettings, SettingsError, read_settings
+from stacks.settings import (
+    CloudTrainingSettings,
+    LocalSettings,
+    ServingSettings,
+    SettingsError,
+    read_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+
+def _build_cloud_training(settings: CloudTrainingSettings) -> dict[str, Any]:
+    # The SDKs of clouds take seconds to import: not for stacks that have none.
+    from stacks import s2_cloud_training
+
+    return s2_cloud_training.build(settings)
+
+
 _BUILDS: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
     s1_local_serving.STACK: (ServingSettings, s1_local_serving.build),
+    "s2-cloud-training": (CloudTrainingSettings, _build_cloud_training),
     s3_local.STACK: (LocalSettings, s3_local.build),
 }
 
@@ -41,11 +58,12 @@ def build(stack: str, config: Mapping[str, str], secret_keys: Collection[str]) -
         refuse_namespaces(stack, {key.partition(":")[0] for key in config})
         kind, declare = _BUILDS[stack]
         settings = read_settings(kind, stack, config, secret_keys)
-        if settings.premises.egress:
-            refuse_destinations(stack, settings.premises.egress.destinations())
+        premises = getattr(settings, "premises", None)  # a stack in the cloud has none
+        if premises and premises.egress:
+            refuse_destinations(stack, premises.egress.destinations())
         pulumi.runtime.register_stack_transformation(lambda args: _refuse(stack, args))
         return declare(settings)
-    except (PlacementError, SettingsError, PremisesError) as error:
+    except (PlacementError, SettingsError, PremisesError, CloudError, ClusterError) as error:
         raise pulumi.RunError(str(error)) from None
 
 

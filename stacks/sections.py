@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
@@ -25,13 +25,14 @@ class Section(BaseModel):
     def _refuse_what_pydantic_would_not(cls, values: object) -> object:
         if not isinstance(values, dict):
             return values
-        known = [field.alias or name for name, field in cls.model_fields.items()]
+        fields = {field.alias or name: field.annotation for name, field in cls.model_fields.items()}
+        known = list(fields)
         for key, value in values.items():
             if key not in known:
                 nearest = difflib.get_close_matches(str(key), known, n=1)
                 hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(known)}"
                 raise mistake(f"unknown key {key!r}; {hint}")
-            if isinstance(value, bool):
+            if isinstance(value, bool) and bool not in (fields[key], *get_args(fields[key])):
                 # Pydantic would take true for 1. Those of `premises` that are arrive as text.
                 raise mistake(f"{key} should not be true or false; got {json.dumps(value)}")
         return values

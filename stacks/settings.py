@@ -7,6 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 
+from stacks.cloud import (
+    AwsCloud,
+    AwsProvider,
+    BucketData,
+    BucketFoundation,
+    CloudRelease,
+    Gang,
+    ImageFoundation,
+    KmsKey,
+    KubernetesCloud,
+    OwnKey,
+    ReferenceData,
+)
 from stacks.premises import Premises
 from stacks.sections import (
     Balancer,
@@ -31,6 +44,10 @@ if TYPE_CHECKING:
 
 PROJECT = "model-deployment-scenarios"
 Settings = TypeVar("Settings", bound=Section)
+
+
+# Of their own beside the project's, each with a key of it as an example.
+_NAMESPACES = {"premises": "inventory", "cloud": "kind", "aws": "region"}
 
 
 class SettingsError(Exception):
@@ -61,6 +78,20 @@ class ServingSettings(Section):
     premises: Premises = Premises()
 
 
+class CloudTrainingSettings(Section):
+    """All that the file of `s2-cloud-training` can say."""
+
+    cloud: Annotated[AwsCloud | KubernetesCloud, Field(discriminator="kind")]
+    training: Gang
+    foundation: Annotated[BucketFoundation | ImageFoundation, Field(discriminator="kind")]
+    data: Annotated[ReferenceData | BucketData, Field(discriminator="kind")] = ReferenceData()
+    recipe: Recipe = Recipe()
+    gate: Gate = Gate()
+    release: CloudRelease = CloudRelease()
+    signing: Annotated[OwnKey | KmsKey, Field(discriminator="kind")] = OwnKey()
+    aws: AwsProvider = AwsProvider()
+
+
 def read_settings(
     kind: type[Settings], stack: str, config: Mapping[str, str], secret_keys: Collection[str] = ()
 ) -> Settings:
@@ -78,20 +109,22 @@ def read_settings(
 
     """
     where = f"stacks/Pulumi.{stack}.yaml"
-    values: dict[str, Any] = {"premises": {}}
+    namespaces = [name for name in _NAMESPACES if name in kind.model_fields]
+    values: dict[str, Any] = {name: {} for name in namespaces}
     for key, text in config.items():
         namespace, _, name = key.partition(":")
-        if namespace not in {PROJECT, "premises"}:
+        if namespace not in {PROJECT, *namespaces} or (namespace == "aws" and key in secret_keys):
             continue
         if key in secret_keys:
             message = (
                 f"{where}: {key}: this setting is shown in the state in plain text; set it without --secret"
             )
             raise SettingsError(message)
-        if key == f"{PROJECT}:premises":
-            message = f"{where}: {key}: unknown key; premises is a namespace: write premises:inventory: …"
+        if namespace == PROJECT and name in namespaces:
+            example = f"{name}:{_NAMESPACES[name]}"
+            message = f"{where}: {key}: unknown key; {name} is a namespace: write {example}: …"
             raise SettingsError(message)
-        (values if namespace == PROJECT else values["premises"])[name] = _decoded(text)
+        (values if namespace == PROJECT else values[namespace])[name] = _decoded(text)
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -110,12 +143,13 @@ def _line(detail: ErrorDetails) -> str:
     """Say one mistake: `premises:inventory: …`, `recipe.rank: …`."""
     parts = [str(part) for part in detail["loc"]]
     tags = {"packaged", "directory", "gguf", "python-reference", "chat", "text", "file", "url", "stack"}
+    tags |= {"aws", "kubernetes", "bucket", "image", "kms", "own"}
     parts = [part for index, part in enumerate(parts) if not (index == 1 and part in tags)]
     if parts[:2] == ["serving", "engine"] and parts[2:3] in (["torch"], ["vllm"]):
         del parts[2]
     path = ".".join(parts)
-    if parts[:1] == ["premises"]:
-        path = f"premises:{'.'.join(parts[1:])}".rstrip(":")
+    if parts[:1] and parts[0] in _NAMESPACES:
+        path = f"{parts[0]}:{'.'.join(parts[1:])}".rstrip(":")
     message = detail["msg"].replace(
         "String should match pattern '^(/|~/)'", "must be an absolute path on the hosts"
     )

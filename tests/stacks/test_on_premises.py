@@ -69,9 +69,9 @@ def test_vllms_lock_is_part_of_what_playbooks_are_told(tmp_path: Path) -> None:
     [
         ("prod", {}, "no scenario is named 'prod'; a stack is named after its scenario: s1-local-serving"),
         (
-            "s2-cloud-training",
+            "s4-cloud-serving",
             {},
-            "s2-cloud-training is not built yet; built are: s1-local-serving, s3-local",
+            "s4-cloud-serving is not built yet; built are: s1-local-serving, s2-cloud-training, s3-local",
         ),
         ("s3-local", {"aws:region": "eu-west-1"}, "s3-local keeps its data on the premises"),
         ("s3-local", {f"{PROJECT}:recipe": '{"rank": 0}'}, "recipe.rank: input should be greater than"),

@@ -1,0 +1,129 @@
+"""What s2-cloud-training declares, and what it refuses before anybody is asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pulumi
+import pytest
+import yaml
+
+import tests.aws_sdk  # noqa: F401 loads it
+from stacks import scenario
+from stacks.settings import PROJECT, CloudTrainingSettings, read_settings
+
+STACK = "s2-cloud-training"
+FILE = Path(__file__).parents[2] / "stacks" / f"Pulumi.{STACK}.yaml"
+
+
+def config(**changes: Any) -> dict[str, str]:
+    """The stack's own file as Pulumi hands it to the program, with changes by `namespace__key`."""
+    values = yaml.safe_load(FILE.read_text())["config"]
+    for name, value in changes.items():
+        namespace, _, key = name.partition("__")
+        values[f"{PROJECT if namespace == 'own' else namespace}:{key}"] = value
+    return {key: each if isinstance(each, str) else json.dumps(each) for key, each in values.items()}
+
+
+class Declared(pulumi.runtime.Mocks):
+    """Answers as an engine that makes everything at once; keeps what was declared."""
+
+    def __init__(self) -> None:
+        self.resources: dict[str, list[dict[str, Any]]] = {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        self.resources.setdefault(args.typ, []).append(args.inputs)
+        made = {"arn": f"arn:of:{args.name}", "bucket": args.name, **args.inputs}
+        made["certificateAuthority"] = {"data": "Q0E="}
+        made["vpcConfig"] = {**args.inputs.get("vpcConfig", {}), "clusterSecurityGroupId": "sg-0"}
+        made |= {"latestVersion": 1, "release": f"assistant@sha256:{'0' * 64}"}
+        return f"{args.name}-id", made
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> NoReturn:
+        raise AssertionError(f"a preview asks nobody, but {args.token} was called")
+
+
+@pytest.fixture
+def declared() -> Declared:
+    mocks = Declared()
+    pulumi.runtime.set_mocks(mocks, project=PROJECT, stack=STACK, preview=False)
+    return mocks
+
+
+def declare(settings: dict[str, str]) -> dict[str, Any]:
+    outputs: dict[str, Any] = {}
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def program() -> None:
+        outputs.update(scenario.build(STACK, settings, []))
+
+    program()
+    return outputs
+
+
+def test_one_stack_goes_from_the_network_to_the_training_job(declared: Declared) -> None:
+    outputs = declare(config())
+    assert {"release", "release_uri", "verification_key", "cluster", "scenario", "placement"} <= set(outputs)
+    for token in ("aws:ec2/vpc:Vpc", "aws:eks/cluster:Cluster", "aws:s3/bucket:Bucket"):
+        assert len(declared.resources[token]) == 1, token
+    (job,) = declared.resources["kubernetes:jobset.x-k8s.io/v1alpha2:JobSet"]
+    (workers,) = job["spec"]["replicatedJobs"]
+    assert workers["template"]["spec"]["parallelism"] == 2
+    container = workers["template"]["spec"]["template"]["spec"]["containers"][0]
+    assert container["resources"]["requests"]["nvidia.com/gpu"] == "1"
+
+
+def test_the_job_reads_what_the_settings_say(declared: Declared) -> None:
+    declare(config(own__release={"name": "helper", "channel": "beta"}))
+    maps = declared.resources["kubernetes:core/v1:ConfigMap"]
+    told = json.loads(maps[0]["data"]["job.json"])
+    assert told["foundation"]["uri"] == "s3://your-models/SmolLM2-135M-Instruct"
+    assert told["recipe"] == {"method": "lora", "rank": 16}
+    assert told["release"] == {"name": "helper", "channel": "beta"}
+    assert told["signing_key"] == "/keys/signing.pem"
+    assert told["save_before"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"aws__region": "eu-centrall-1"}, "no AWS region 'eu-centrall-1'; did you mean 'eu-central-1'?"),
+        (
+            {"cloud__nodes": {"instance_type": "p5.49xlarge", "maximum": 1}},
+            "instance type 'p5.49xlarge' is not in the table",
+        ),
+        (
+            {
+                "cloud__nodes": {
+                    "instance_type": "p5.48xlarge",
+                    "maximum": 1,
+                    "capacity": {"kind": "capacity-block", "reservation": "cr-0123456789abcdef0"},
+                }
+            },
+            "the Capacity Block cr-0123456789abcdef0 needs its end",
+        ),
+        ({"own__training": {"image": "i", "pods": 3}}, "training job training would never start: 3 pods"),
+        (
+            {"own__training": {"image": "i", "gpus": 2}},
+            "a pod asks for 2 GPUs, but one node of g6.2xlarge has 1",
+        ),
+        ({"aws__defaultTags": {}}, "aws:defaultTags has no tag scenario:stack: s2-cloud-training"),
+        ({"cloud__kind": "azure"}, "cloud"),
+        ({"cloud__zonez": "x"}, "cloud: unknown key 'zonez'; did you mean 'zones'?"),
+        ({"own__cloud": {"kind": "aws"}}, "cloud is a namespace: write cloud:kind: …"),
+    ],
+)
+def test_what_cannot_be_is_one_clear_error_in_the_preview(
+    changes: dict[str, Any], expected: str, declared: Declared
+) -> None:
+    with pytest.raises(pulumi.RunError) as error:
+        declare(config(**changes))
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_true_or_false_may_be_so(declared: Declared) -> None:
+    given = read_settings(CloudTrainingSettings, STACK, config(own__training={"image": "i", "wait": False}))
+    assert given.training.wait is False
