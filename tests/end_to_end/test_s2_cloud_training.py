@@ -20,14 +20,11 @@ import yaml
 
 from controller import PROJECT
 from lab.aws import plugin
-from lab.images import image, reference
-from scenario_model.digests import tree_digest
-from scenario_model.foundation.importer import NOT_COUNTED
+from lab.cloud_training import LABEL, NODE, STACK, prepare
 from scenario_model.release import channel
 from scenario_model.release.stores import open_store
 from scenario_model.release.verify import verify_release
 from tests.components.aws import reviewer
-from tests.conftest import SHARING
 from tests.end_to_end.conftest import ROOT, Clone, make_clone
 from tests.end_to_end.site import SERVING, inventory, settings
 
@@ -39,10 +36,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
-STACK = "s2-cloud-training"
 TAG = f"scenario:stack={STACK}"
-MODELS = "models-of-the-customer"
-ADMIN = "arn:aws:sts::123456789012:user/moto"  # as `aws sts get-caller-identity` says
 
 
 @dataclass
@@ -56,60 +50,18 @@ class Cloud:
 
     def write(self, **changes: Any) -> None:
         """Write the stack's file, with these keys (`namespace__key`) changed."""
-        wanted = self.settings | {name.replace("__", ":"): value for name, value in changes.items()}
-        config = {key.replace("own:", f"{PROJECT}:"): value for key, value in wanted.items()}
+        names = {name: name.replace("own__", f"{PROJECT}:").replace("__", ":") for name in changes}
+        wanted = self.settings | {names[name]: value for name, value in changes.items()}
         file = self.clone.path / "stacks" / f"Pulumi.{STACK}.yaml"
         written = yaml.safe_load(file.read_text())
         kept = {key: value for key, value in written.items() if key == "encryptionsalt"}
-        file.write_text(yaml.safe_dump({**kept, "config": config}))
+        file.write_text(yaml.safe_dump({**kept, "config": wanted}))
 
     def changed(self) -> dict[str, str]:
         """What a preview would do, by type and name of each resource that it does not leave as it is."""
         steps = json.loads(self.clone.pulumi("preview", "--json").stdout)["steps"]
         names = {"::".join(each["urn"].rpartition("$")[2].split("::")[-2:]): each["op"] for each in steps}
         return {name: operation for name, operation in names.items() if operation != "same"}
-
-
-def offered_foundation(foundation: Path) -> dict[str, str]:
-    """Put an imported foundation model into a bucket, as a user does; return it as a setting."""
-    s3 = boto3.client("s3")
-    s3.create_bucket(Bucket=MODELS, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    for path in foundation.rglob("*"):
-        if path.is_file():
-            s3.upload_file(str(path), MODELS, f"SmolLM2/{path.relative_to(foundation).as_posix()}")
-    digest = tree_digest(foundation, leave_out=NOT_COUNTED)
-    return {"kind": "bucket", "uri": f"s3://{MODELS}/SmolLM2", "digest": digest}
-
-
-def in_the_lab(lab: Lab, foundation: Path) -> dict[str, Any]:
-    """The stack's settings, as docs/s2-cloud-training.md has them for the lab."""
-    assert lab.aws
-    told = {**lab.aws.environment, "SCENARIO_MODEL_PLAIN_HTTP": urlsplit(lab.aws.endpoint).hostname or ""}
-    told |= {**SHARING, "OMP_NUM_THREADS": "1"}  # two pods on one node
-    provider = plugin.provider_arguments(lab.aws.endpoint)
-    return {f"aws:{name}": value for name, value in provider.items()} | {
-        "aws:defaultTags": {"tags": {"scenario:stack": STACK}},
-        "cloud:kind": "aws",
-        "cloud:account": "123456789012",
-        "cloud:zones": ["eu-central-1a", "eu-central-1b"],
-        "cloud:admins": [ADMIN],
-        "cloud:nodes": {"instance_type": "c7i.xlarge", "maximum": 2},
-        "cloud:queueing": "there",
-        "cloud:protect": False,
-        "own:training": {
-            "image": reference("model"),
-            "pods": 2,
-            "spread": False,
-            "environment": told,
-            "cpu": "500m",
-            "memory": "4Gi",
-            "shared_memory": "64Mi",
-            "scratch": "10Gi",
-        },
-        "own:foundation": offered_foundation(foundation),
-        "own:recipe": {"method": "lora", "max_steps": 8, "checkpoint_every_steps": 4},
-        "own:release": {"export": ".state/releases"},
-    }
 
 
 @pytest.fixture(scope="module")
@@ -126,12 +78,9 @@ def cloud(
         for folder in (plugin.stand_in(tmp_path_factory.mktemp("plugin")), Path(sys.executable).parent):
             if folder:
                 patch.setenv("PATH", str(folder), prepend=":")
-        if reference("model") not in cluster.own.ctr("image", "list", "--quiet"):
-            cluster.own.load(image("model"))
-        cluster.kubectl("label", "node", "cloud-1", "scenario/nodes=training", "--overwrite")
         clone = make_clone(tmp_path_factory.mktemp("s2"))
         clone.stack = STACK
-        made = Cloud(clone, lab, cluster, in_the_lab(lab, foundation))
+        made = Cloud(clone, lab, cluster, prepare(cluster, lab.aws, foundation))
         made.write()
         try:
             clone.said = clone.run("make", "up", f"STACK={STACK}").stdout
@@ -139,7 +88,7 @@ def cloud(
         finally:
             made.write()
             clone.run("make", "down", f"STACK={STACK}")
-            cluster.kubectl("label", "node", "cloud-1", "scenario/nodes-")
+            cluster.kubectl("label", "node", NODE, f"{LABEL}-")
         asked = ["--region", "eu-central-1", "--tag", TAG, "--wait", "0"]
         proof = [sys.executable, "-m", "components.aws.leftovers", *asked]
         assert f"nothing in eu-central-1 carries {TAG}" in subprocess.check_output(proof, cwd=ROOT, text=True)
@@ -163,7 +112,7 @@ def test_two_pods_train_and_their_signed_release_is_in_the_bucket(cloud: Cloud, 
 def test_nothing_changes_again_and_a_change_shows_itself_alone(cloud: Cloud) -> None:
     cloud.clone.pulumi("preview", "--expect-no-changes")
     try:
-        cloud.write(own__recipe={**cloud.settings["own:recipe"], "max_steps": 9})
+        cloud.write(own__recipe={**cloud.settings[f"{PROJECT}:recipe"], "max_steps": 9})
         assert {name.partition("::")[0].rpartition(":")[2] for name in cloud.changed()} == {
             "ConfigMap", "JobSet", "TrainingOutcome", "ReleaseCopy",
         }  # fmt: skip
