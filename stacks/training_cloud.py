@@ -66,7 +66,7 @@ def own_cluster(cloud: KubernetesCloud, gang: Gang) -> TrainingCloud:
 
     """
     try:
-        kubeconfig = Path(cloud.kubeconfig).read_text(encoding="utf-8")
+        kubeconfig = Path(cloud.kubeconfig).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ClusterError(f"cloud:kubeconfig: {cloud.kubeconfig}: {reason}") from None

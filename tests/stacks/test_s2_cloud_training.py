@@ -86,6 +86,60 @@ def test_the_job_reads_what_the_settings_say(declared: Declared) -> None:
     assert told["save_before"] is None
 
 
+def in_a_cluster(kubeconfig: str = "~/config", **training: Any) -> dict[str, str]:
+    """The settings for a cluster of the user's own."""
+    settings = {key: each for key, each in config().items() if not key.startswith(("aws:", "cloud:"))}
+    told = {
+        "kind": "kubernetes",
+        "kubeconfig": kubeconfig,
+        "store": "s3://releases/team",
+        "quota": {"cpu": "8", "memory": "1024Gi"},
+        "credentials": "bucket",
+        "queueing": "there",
+        "destinations": [{"name": "bucket", "cidrs": ["10.9.0.0/16"]}],
+    }
+    gang = {"image": "registry/model:1", "pods": 2, "cpu": "2", "memory": "8Gi", **training}
+    given = {f"cloud:{name}": value for name, value in told.items()} | {f"{PROJECT}:training": gang}
+    return settings | {
+        key: each if isinstance(each, str) else json.dumps(each) for key, each in given.items()
+    }
+
+
+def test_a_cluster_of_ones_own_gets_the_same_job_and_nothing_of_aws(
+    declared: Declared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "config").write_text("{}")
+    outputs = declare(in_a_cluster())
+    assert outputs["release_uri"] == "s3://releases/team"
+    assert not [token for token in declared.resources if token.startswith("aws:")]
+    (job,) = declared.resources["kubernetes:jobset.x-k8s.io/v1alpha2:JobSet"]
+    container = job["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]["containers"][0]
+    secret = {"secretKeyRef": {"name": "bucket", "key": "AWS_ACCESS_KEY_ID"}}
+    assert {"name": "AWS_ACCESS_KEY_ID", "valueFrom": secret} in container["env"]
+    (queue,) = declared.resources["kubernetes:kueue.x-k8s.io/v1beta2:ClusterQueue"]
+    (flavor,) = queue["spec"]["resourceGroups"][0]["flavors"]
+    assert flavor["resources"][1] == {"name": "memory", "nominalQuota": "1Ti"}, "as Kueue writes it"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (in_a_cluster("/none/config"), "cloud:kubeconfig: /none/config: No such file or directory"),
+        (
+            in_a_cluster("/dev/null", memory="800Gi"),
+            "training job training would never start: 2 pods x 800Gi",
+        ),
+        (in_a_cluster("/dev/null", cpu=None), "training.cpu and training.memory say what a pod asks for"),
+    ],
+)
+def test_what_a_cluster_cannot_do_is_said_in_the_preview(
+    settings: dict[str, str], expected: str, declared: Declared
+) -> None:
+    with pytest.raises(pulumi.RunError, match=expected):
+        declare(settings)
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
