@@ -52,6 +52,14 @@ class Tag:
     key: str
     value: str
 
+    @classmethod
+    def of(cls, text: str) -> Tag:
+        """Return the tag that `KEY=VALUE` means. Raises CloudError for anything else."""
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise CloudError(f"--tag {text!r} is not of the form KEY=VALUE")
+        return cls(key=key, value=value)
+
     def on(self, tags: dict[str, str]) -> bool:
         """Say whether it is among tags."""
         return tags.get(self.key) == self.value
@@ -157,12 +165,10 @@ def main() -> None:
     parser.add_argument("--tag", required=True, metavar="KEY=VALUE", help="the tag of the stack")
     parser.add_argument("--wait", type=float, default=120, help="seconds that AWS is given to forget")
     arguments = parser.parse_args()
-    key, equals, value = arguments.tag.partition("=")
-    if not (key and equals and value):
-        sys.exit(f"leftovers: --tag {arguments.tag!r} is not of the form KEY=VALUE")
     end = time.monotonic() + arguments.wait
     try:
-        while left := leftovers(arguments.region, Tag(key=key, value=value)):
+        tag = Tag.of(arguments.tag)
+        while left := leftovers(arguments.region, tag):
             if time.monotonic() >= end:
                 sys.exit("\n  ".join([f"leftovers: {len(left)} of {arguments.tag} are still there:", *left]))
             time.sleep(min(_EVERY_SECONDS, max(0.0, end - time.monotonic())))

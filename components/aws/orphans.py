@@ -1,0 +1,78 @@
+"""After a killed update: what it made in AWS and did not note.
+
+`pulumi stack export | python -m components.aws.orphans --region REGION --tag KEY=VALUE`
+
+An engine that is killed while AWS makes something does not learn what became of it. The stack's tag finds it:
+what carries the tag and is not in the state is an orphan. Instances, their disks and interfaces are not looked
+at: node groups and endpoints make them, and take them away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from components.aws.errors import CloudError
+from components.aws.leftovers import Tag, leftovers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MADE_BY_OTHERS = ("instance ", "volume ", "network-interface ")
+
+
+def orphans(left: list[str], export: dict[str, Any]) -> list[str]:
+    """Return what of `leftovers` an exported stack does not know.
+
+    Raises:
+        CloudError: it is no export of a stack.
+
+    """
+    resources = (export.get("deployment") or {}).get("resources")
+    if not isinstance(resources, list):
+        raise CloudError("standard input is no `pulumi stack export`: it has no deployment.resources")
+    known = set(_texts([[each.get("id"), each.get("outputs")] for each in resources]))
+    # An ARN as it is, or the name at its end: a bucket has no other identity.
+    return [
+        each
+        for each in left
+        if not each.startswith(_MADE_BY_OTHERS)
+        and not {each, each.rpartition(" ")[2], each.rpartition(":::")[2]} & known
+    ]
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text in nested values."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
+
+
+def main() -> None:
+    """Name the orphans; end with 1 if there are any."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--region", required=True)
+    parser.add_argument("--tag", required=True, metavar="KEY=VALUE", help="the tag of the stack")
+    arguments = parser.parse_args()
+    try:
+        tag = Tag.of(arguments.tag)
+        export = json.load(sys.stdin)
+        found = orphans(leftovers(arguments.region, tag), export if isinstance(export, dict) else {})
+    except ValueError:
+        sys.exit("orphans: standard input is no JSON; pipe `pulumi stack export` into it")
+    except CloudError as error:
+        sys.exit(f"orphans: {error}")
+    if found:
+        told = (
+            f"orphans: {len(found)} of {arguments.tag} are in no state; delete them, or `pulumi import` them:"
+        )
+        sys.exit("\n  ".join([told, *found]))
+    print(f"everything in {arguments.region} that carries {arguments.tag} is in the state")
+
+
+if __name__ == "__main__":
+    main()
