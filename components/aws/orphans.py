@@ -2,9 +2,9 @@
 
 `pulumi stack export | python -m components.aws.orphans --region REGION --tag KEY=VALUE`
 
-An engine that is killed while AWS makes something does not learn what became of it. The stack's tag finds it:
-what carries the tag and is not in the state is an orphan. Instances, their disks and interfaces are not looked
-at: node groups and endpoints make them, and take them away.
+An engine that is killed while AWS makes something does not learn what became of it. The stack's tag finds
+it: what carries the tag and is not in the state is an orphan. Instances, their disks and interfaces are not
+looked at: node groups and endpoints make them, and take them away.
 """
 
 from __future__ import annotations
@@ -67,9 +67,7 @@ def main() -> None:
     except CloudError as error:
         sys.exit(f"orphans: {error}")
     if found:
-        told = (
-            f"orphans: {len(found)} of {arguments.tag} are in no state; delete them, or `pulumi import` them:"
-        )
+        told = f"orphans: {len(found)} of {arguments.tag} are in no state; `pulumi import` or delete them:"
         sys.exit("\n  ".join([told, *found]))
     print(f"everything in {arguments.region} that carries {arguments.tag} is in the state")
 

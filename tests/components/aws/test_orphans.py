@@ -49,7 +49,11 @@ def test_what_is_tagged_and_in_no_state_is_named_and_the_rest_is_not(
     s3.create_bucket(Bucket="releases-1", CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_bucket_tagging(Bucket="releases-1", Tagging={"TagSet": TAGS})
     role = iam.create_role(RoleName="trainer", AssumeRolePolicyDocument="{}", Tags=TAGS)["Role"]["Arn"]
-    known = [{"id": noted}, {"id": "releases-1"}, {"id": "trainer", "outputs": {"arn": role}}]
+    known: list[dict[str, object]] = [
+        {"id": noted},
+        {"id": "releases-1"},
+        {"id": "trainer", "outputs": {"arn": role}},
+    ]
     monkeypatch.setattr("sys.stdin", exported(*known))
     with pytest.raises(SystemExit, match=f"1 of scenario:stack=mine are in no state.*\n  vpc {lost}$"):
         finder.main()
