@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 STACK = "s2-cloud-training"
 NODE, LABEL = "cloud-1", "scenario/nodes"
 _PROJECT = "model-deployment-scenarios"
-_BUCKET = "models"
+BUCKET = "models"
 
 
 def prepare(cluster: Cluster, aws: Aws, foundation: Path) -> dict[str, Any]:
@@ -75,12 +75,12 @@ def _offer(aws: Aws, foundation: Path) -> tuple[str, str]:
         raise LabError(f"{foundation} holds no imported model", remedy=remedy) from None
     keys = {key.lower(): value for key, value in CREDENTIALS.items()}
     s3 = boto3.client("s3", endpoint_url=aws.endpoint, region_name=REGION, **keys)
-    if _BUCKET not in [each["Name"] for each in s3.list_buckets()["Buckets"]]:
-        s3.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    if BUCKET not in [each["Name"] for each in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     for path in sorted(foundation.rglob("*")):
         if path.is_file():
-            s3.upload_file(str(path), _BUCKET, f"{foundation.name}/{path.relative_to(foundation).as_posix()}")
-    return f"s3://{_BUCKET}/{foundation.name}", str(digest)
+            s3.upload_file(str(path), BUCKET, f"{foundation.name}/{path.relative_to(foundation).as_posix()}")
+    return f"s3://{BUCKET}/{foundation.name}", str(digest)
 
 
 def main() -> None:

@@ -20,10 +20,11 @@ import yaml
 
 from controller import PROJECT
 from lab.aws import plugin
-from lab.cloud_training import LABEL, NODE, STACK, prepare
+from lab.cloud_training import BUCKET, LABEL, NODE, STACK, prepare
 from scenario_model.release import channel
 from scenario_model.release.stores import open_store
 from scenario_model.release.verify import verify_release
+from tests import buckets
 from tests.components.aws import reviewer
 from tests.end_to_end.conftest import ROOT, Clone, make_clone
 from tests.end_to_end.site import SERVING, inventory, settings
@@ -89,6 +90,7 @@ def cloud(
             made.write()
             clone.run("make", "down", f"STACK={STACK}")
             cluster.kubectl("label", "node", NODE, f"{LABEL}-")
+            buckets.remove(BUCKET)
         asked = ["--region", "eu-central-1", "--tag", TAG, "--wait", "0"]
         proof = [sys.executable, "-m", "components.aws.leftovers", *asked]
         assert f"nothing in eu-central-1 carries {TAG}" in subprocess.check_output(proof, cwd=ROOT, text=True)

@@ -14,12 +14,13 @@ from lab.images import reference
 from scenario_model.digests import tree_digest
 from scenario_model.foundation.importer import NOT_COUNTED
 from scenario_model.release import keys
+from tests import buckets
 from tests.components.kubernetes.conftest import ANY, Stack
 from tests.components.kubernetes.gangs import SMALL
 from tests.conftest import SHARING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lab.both import Lab
@@ -118,7 +119,7 @@ class Runs:
 @pytest.fixture
 def runs(
     stack: Stack, lab: Lab, tiny_foundation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Runs:
+) -> Iterator[Runs]:
     """A bucket with a foundation model and texts, and a Secret with the key; a platform without a job."""
     made = Runs(stack, lab, tree_digest(tiny_foundation, leave_out=NOT_COUNTED))
     for name, value in made.reached.environment.items():
@@ -135,7 +136,8 @@ def runs(
     stack.project.up(**stack.shape())
     entries = [f"--from-file=key={tmp_path / 'signing.pem'}", "--from-literal=token=unused"]
     stack.cluster.kubectl("create", "secret", "generic", "signing", "-n", stack.namespace, *entries)
-    return made
+    yield made
+    buckets.remove(BUCKET)
 
 
 def test_one_pod_or_two_killed_or_evicted_the_same_training_comes_to_the_same_end(runs: Runs) -> None:
