@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 BUCKET = "training-in-a-cluster"
-STEPS = 150  # so that what disturbs it, which is done when a step is seen, still finds it training
+STEPS = 60  # so that what disturbs it, which is done when a step is seen, still finds it training
 RECIPE = {"method": "full", "max_steps": STEPS, "epochs": 200, "sequence_length": 128}
 
 
