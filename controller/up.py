@@ -37,22 +37,24 @@ def up(name: str) -> None:
     stack.recover()
     stack.pulumi(*_UPDATE)
     changed = _changed(stack)
-    if "endpoint" not in stack.outputs():  # a release goes out, and nothing is served
-        _end(name, begun, _report(stack.outputs()), changed=changed)
+    outputs = stack.outputs()
+    if "endpoint" not in outputs:  # a release goes out, and nothing is served
+        _end(name, begun, _report(outputs), changed=changed)
         return
     try:
-        answer, release = ask(stack.outputs())
+        answer, release = ask(outputs)
     except NoAnswerError as error:
         say(f"{error}, although pulumi up is done (a reboot? a hand on the services?): mending it")
         stack.pulumi("refresh", "--yes", "--skip-preview")
         stack.pulumi(*_UPDATE)
         changed = True
-        answer, release = ask(stack.outputs())
+        outputs = stack.outputs()
+        answer, release = ask(outputs)
     asked = [
         f"  question  {QUESTION}",
         *textwrap.wrap(answer, 100, initial_indent="  answer    ", subsequent_indent="            "),
     ]
-    _end(name, begun, _report({"release": release} | stack.outputs(), asked), changed=changed)
+    _end(name, begun, _report({"release": release} | outputs, asked), changed=changed)
 
 
 def _end(name: str, begun: float, report: str, *, changed: bool) -> None:

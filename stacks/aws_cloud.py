@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -192,12 +193,36 @@ def _platform(
         # S3's addresses are public; the network leads there alone, and its endpoint to the stack's buckets.
         Destination(name="s3", cidrs=["0.0.0.0/0"]),
     ]
-    agents = NodeAgents(node_labels=TRAINING_LABEL, taints=[taint]) if instance.gpus else None
+    agents = _agents(cloud, instance, taint)
+    charts = Charts() if cloud.queueing == "install" else None
+    if not cloud.nat and not cloud.registry and (agents or charts):
+        message = (
+            "without a way out nodes pull no image of Kueue, JobSet or NVIDIA's; set cloud:registry to where "
+            "they are mirrored, or cloud:nat to true"
+        )
+        raise CloudError(message)
     args = PlatformArgs(
         namespace=NAMESPACE,
         flavors=[flavor],
-        charts=Charts() if cloud.queueing == "install" else None,
+        charts=charts.mirrored(cloud.registry) if charts and cloud.registry else charts,
         destinations=destinations,
         agents=agents,
     )
     return Platform("platform", args, pulumi.ResourceOptions(provider=provider))
+
+
+def _agents(cloud: AwsCloud, instance: InstanceType, taint: dict[str, str]) -> NodeAgents | None:
+    """Return what makes a node's GPUs and EFA interfaces known; None where it has neither."""
+    if not instance.gpus and not instance.efa_interfaces:
+        return None
+    if instance.efa_interfaces and not cloud.efa_plugin:
+        message = (
+            f"nodes of {instance.name} have EFA, which pods get by a plugin of AWS's: set cloud:efa_plugin "
+            "to its image, aws-efa-k8s-device-plugin, in your region's registry of EKS or in yours"
+        )
+        raise CloudError(message)
+    efa_plugin = (cloud.efa_plugin or "") if instance.efa_interfaces else ""
+    agents = NodeAgents(node_labels=TRAINING_LABEL, taints=[taint], efa_plugin=efa_plugin)
+    if not instance.gpus:
+        return replace(agents, device_plugin="", telemetry="")
+    return agents.mirrored(cloud.registry) if cloud.registry else agents

@@ -42,7 +42,8 @@ class AwsCloud(Section):
     """A private training cluster on EKS, made by the stack. Region and tags are Pulumi's `aws:…` settings.
 
     `admins` may do everything in the cluster; name the deployer. `readers` may fetch releases from outside of
-    the network; left out, the admins.
+    the network; left out, the admins. `registry` mirrors the images of Kueue, JobSet and the nodes' agents,
+    each at its own path; without `nat` nodes reach no other. `efa_plugin`: the image of AWS's plugin for EFA.
     """
 
     kind: Literal["aws"]
@@ -55,6 +56,8 @@ class AwsCloud(Section):
     public_from: tuple[Text, ...] = ()
     cidr: Text = "10.80.0.0/16"
     nat: bool = False
+    registry: Text | None = None
+    efa_plugin: Text | None = None
     protect: bool = True
     budget: Budget | None = None
     queueing: Literal["install", "there"] = "install"

@@ -40,7 +40,6 @@ class TrainingCloud:
         ready: what must be there before a pod can do its work.
         environment: variables of the pods.
         secret_environment: variables out of Secrets.
-        nearby: the node label within whose value pods are placed, if possible.
         save_before: when the nodes are taken away, ISO 8601.
 
     """
@@ -54,7 +53,6 @@ class TrainingCloud:
     ready: Sequence[pulumi.Resource] = ()
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     secret_environment: Mapping[str, SecretKey] = field(default_factory=dict)
-    nearby: str | None = None
     save_before: str | None = None
 
 

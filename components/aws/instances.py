@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-GPU_RESOURCE = "nvidia.com/gpu"
-EFA_RESOURCE = "vpc.amazonaws.com/efa"
-"""The extended resources that NVIDIA's and AWS's device plugins offer."""
+GPU_TAINT = "nvidia.com/gpu"
+"""Keeps what asks for no GPU off nodes that have one, by the name that others use for it too."""
 TRAINING_TAINT = "scenario/training"
 """Keeps everything but training off nodes without a GPU; those with one have the GPU's name as taint."""
 
@@ -79,13 +78,7 @@ class InstanceType:
     @property
     def taint(self) -> str:
         """The key of the taint, with the value `true`, that keeps other pods off such nodes."""
-        return GPU_RESOURCE if self.gpus else TRAINING_TAINT
-
-    @property
-    def resources(self) -> dict[str, int]:
-        """The extended resources of a node, by Kubernetes' names; empty without GPU and EFA."""
-        counts = {GPU_RESOURCE: self.gpus, EFA_RESOURCE: self.efa_interfaces}
-        return {name: count for name, count in counts.items() if count}
+        return GPU_TAINT if self.gpus else TRAINING_TAINT
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:

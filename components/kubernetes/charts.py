@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -53,6 +53,18 @@ class Charts:
         version=_KUEUE_VERSION,
         image=f"registry.k8s.io/kueue/kueue:v{_KUEUE_VERSION}",
     )
+
+    def mirrored(self, registry: str) -> Charts:
+        """Return the same with both images in another registry, at the same path there."""
+        return Charts(
+            jobset=replace(self.jobset, image=mirrored(self.jobset.image, registry)),
+            kueue=replace(self.kueue, image=mirrored(self.kueue.image, registry)),
+        )
+
+
+def mirrored(image: str, registry: str) -> str:
+    """Return what an image is called where a registry mirrors it."""
+    return f"{registry}/{image.partition('/')[2]}"
 
 
 def install(charts: Charts, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:

@@ -8,11 +8,12 @@ Sources: <https://github.com/NVIDIA/k8s-device-plugin>, <https://github.com/NVID
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pulumi_kubernetes as k8s
 
+from components.kubernetes.charts import mirrored
 from components.kubernetes.isolation import METRICS_PORT
 
 if TYPE_CHECKING:
@@ -43,6 +44,14 @@ class NodeAgents:
     device_plugin: str = "nvcr.io/nvidia/k8s-device-plugin:v0.17.1"
     telemetry: str = "nvcr.io/nvidia/k8s/dcgm-exporter:4.2.3-4.1.3-ubuntu22.04"
     efa_plugin: str = ""
+
+    def mirrored(self, registry: str) -> NodeAgents:
+        """Return the same with NVIDIA's images in another registry, at the same path there."""
+        return replace(
+            self,
+            device_plugin=mirrored(self.device_plugin, registry),
+            telemetry=mirrored(self.telemetry, registry),
+        )
 
 
 def run(

@@ -86,6 +86,29 @@ def test_the_job_reads_what_the_settings_say(declared: Declared) -> None:
     assert told["save_before"] is None
 
 
+def test_without_a_way_out_every_image_comes_from_the_mirror(declared: Declared) -> None:
+    plugin = "mirror/eks/aws-efa-k8s-device-plugin:v0.5.6"
+    nodes = {"instance_type": "p5.48xlarge", "maximum": 2}
+    declare(config(cloud__nat=False, cloud__registry="mirror", cloud__nodes=nodes, cloud__efa_plugin=plugin))
+    sets = declared.resources["kubernetes:apps/v1:DaemonSet"]
+    images = {each["spec"]["template"]["spec"]["containers"][0]["image"] for each in sets}
+    assert len(images) == 3
+    for release in declared.resources["kubernetes:helm.sh/v3:Release"]:
+        values = release["values"].get("controllerManager", {}).get("manager", release["values"])
+        images.add(values["image"]["repository"])
+    assert len(images) == 5
+    assert all(image.startswith("mirror/") for image in images), images
+
+
+def test_another_edition_is_another_job_with_the_same_configuration(declared: Declared) -> None:
+    declare(config(own__training={"image": "i", "pods": 2, "edition": "2026-W48"}))
+    (job,) = declared.resources["kubernetes:jobset.x-k8s.io/v1alpha2:JobSet"]
+    container = job["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]["containers"][0]
+    assert {"name": "TRAINING_EDITION", "value": "2026-W48"} in container["env"]
+    (config_map,) = declared.resources["kubernetes:core/v1:ConfigMap"]
+    assert "2026-W48" not in config_map["data"]["job.json"]
+
+
 def in_a_cluster(kubeconfig: str = "~/config", **training: Any) -> dict[str, str]:
     """The settings for a cluster of the user's own."""
     settings = {key: each for key, each in config().items() if not key.startswith(("aws:", "cloud:"))}
@@ -162,6 +185,11 @@ def test_what_a_cluster_cannot_do_is_said_in_the_preview(
         (
             {"own__training": {"image": "i", "gpus": 2}},
             "a pod asks for 2 GPUs, but one node of g6.2xlarge has 1",
+        ),
+        ({"cloud__nat": False}, "set cloud:registry to where they are mirrored, or cloud:nat to true"),
+        (
+            {"cloud__nodes": {"instance_type": "p5.48xlarge", "maximum": 2}},
+            "nodes of p5.48xlarge have EFA, which pods get by a plugin of AWS's: set cloud:efa_plugin",
         ),
         ({"aws__defaultTags": {}}, "aws:defaultTags has no tag scenario:stack: s2-cloud-training"),
         ({"cloud__kind": "azure"}, "cloud"),
