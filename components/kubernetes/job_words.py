@@ -104,9 +104,11 @@ def result(lines: Iterable[str]) -> Object | None:
 
 
 def progress(lines: Iterable[str]) -> str:
-    """Return how far training is, of the last line that says so; empty where none does."""
+    """Return how far training or evaluation is, of the last line that says so; empty where none does."""
     shown = ""
     for told in map(_figures, lines):
+        if told.get("event") == "evaluating" and isinstance(told.get("share"), int | float):
+            shown = f"{told.get('doing', 'evaluating')}: {told['share']:.0%}"
         if isinstance(told.get("step"), int) and isinstance(told.get("loss"), int | float):
             shown = _progress(told)
     return shown

@@ -105,3 +105,10 @@ def test_who_ended_first_is_told_from_those_who_ended_because_of_it() -> None:
 
     early, late = ended("2026-11-25T10:00:00Z"), ended("2026-11-25T10:00:09Z")
     assert sorted([late, pod(), early], key=words.ended_at) == [early, late, pod()]
+
+
+def test_an_evaluation_says_how_far_it_is_too() -> None:
+    step = '{"step": 8, "of": 8, "loss": 2.5}'
+    scoring = '{"event": "evaluating", "doing": "scoring the parent", "share": 0.224}'
+    assert words.progress([step, scoring]) == "scoring the parent: 22%"
+    assert words.progress([scoring, step]).startswith("step 8/8")
