@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from controller import PROJECT, ROOT, ControllerError
 from controller.processes import end_orphans, is_pulumi, run_to_its_end
-from controller.state import BACKEND, STATE
+from controller.state import BACKEND, IN_CLOUDS, STATE
+from controller.virtualenv import VENV
 from engine.console import say
 
 if TYPE_CHECKING:
@@ -53,17 +54,22 @@ class Stack:
 
     def ask(self, *arguments: str) -> Any:
         """Run a `pulumi` command that answers in JSON. Its output, which may hold secrets, is never shown."""
+        return json.loads(self._answer(self._command(arguments)))
+
+    def _answer(self, command: list[str], given: str | None = None) -> str:
+        """Run a command in the stack's environment, with `given` on its standard input."""
         done = subprocess.run(  # noqa: S603
-            self._command(arguments),
+            command,
             cwd=ROOT,
             env=self.full_environment(),
+            input=given,
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode:
-            raise ControllerError(f"`pulumi {' '.join(arguments)}` failed: {done.stderr.strip()[-800:]}")
-        return json.loads(done.stdout)
+            raise ControllerError(f"`{' '.join(command)}` failed: {done.stderr.strip()[-800:]}")
+        return done.stdout
 
     def _command(self, arguments: tuple[str, ...], *, shown: bool = False) -> list[str]:
         """On a terminal Pulumi draws its live tree; elsewhere it prints lines, and no dots between them."""
@@ -131,6 +137,8 @@ class Stack:
             say(f"recovery: a killed run left {len(stale)} lock(s) on {self.name}: pulumi cancel")
             self.pulumi("cancel", "--yes")
         pending = self.deployment().get("pending_operations") or []
+        if pending and self.name in IN_CLOUDS:
+            self._adopt()
         if pending:
             names = ", ".join(
                 f"{each['type']} {each['resource']['urn'].rsplit('::')[-1]}" for each in pending
@@ -140,6 +148,12 @@ class Stack:
                 "pulumi refresh --clear-pending-creates"
             )
             self.pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
+
+    def _adopt(self) -> None:
+        """Put what the killed run made in AWS, and did not note, into the state."""
+        exported = self._answer(self._command(("stack", "export")))
+        adoption = [str(VENV / "bin" / "python"), "-m", "components.aws.adoption"]
+        self._answer(self._command(("stack", "import")), self._answer(adoption, exported))
 
     def _stale_locks(self) -> list[Path]:
         locks = sorted((BACKEND / ".pulumi" / "locks").rglob(f"{PROJECT}/{self.name}/*.json"))

@@ -63,6 +63,7 @@ def interface_endpoints(
         f"{name}-endpoints",
         vpc_id=vpc_id,
         description="TLS from the VPC to AWS services",
+        tags={"Name": f"{name}-endpoints"},
         opts=of_parent,
     )
     vpc.SecurityGroupIngressRule(
@@ -73,6 +74,7 @@ def interface_endpoints(
         from_port=443,
         to_port=443,
         cidr_ipv4=cidr,
+        tags={"Name": f"{name}-endpoints"},
         opts=of_parent,
     )
     return {
@@ -85,6 +87,7 @@ def interface_endpoints(
             subnet_ids=list(subnet_ids),
             security_group_ids=[group.id],
             policy=document([_narrowed(location, actions)]),
+            tags={"Name": f"{name}-{service.replace('.', '-')}"},
             opts=of_parent,
         )
         for service, actions in SERVICES.items()

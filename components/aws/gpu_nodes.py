@@ -121,15 +121,20 @@ class GpuNodes(pulumi.ComponentResource):
     def _fabric(self, name: str, vpc_id: pulumi.Input[str]) -> pulumi.Output[str]:
         """Declare the security group that EFA needs: everything among its members, in both directions."""
         group = ec2.SecurityGroup(
-            f"{name}-fabric", vpc_id=vpc_id, description="Training nodes among themselves", opts=self._own
+            f"{name}-fabric",
+            vpc_id=vpc_id,
+            description="Training nodes among themselves",
+            tags={"Name": f"{name}-fabric"},
+            opts=self._own,
         )
-        for direction in (vpc.SecurityGroupIngressRule, vpc.SecurityGroupEgressRule):
+        for way, direction in (("in", vpc.SecurityGroupIngressRule), ("out", vpc.SecurityGroupEgressRule)):
             direction(
                 f"{name}-fabric",
                 security_group_id=group.id,
                 referenced_security_group_id=group.id,
                 description="Everything among training nodes",
                 ip_protocol="-1",
+                tags={"Name": f"{name}-fabric-{way}"},
                 opts=self._own,
             )
         return group.id

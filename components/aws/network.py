@@ -77,6 +77,7 @@ class Network(pulumi.ComponentResource):
             service_name=f"com.amazonaws.{args.location.region}.s3",
             vpc_endpoint_type="Gateway",
             route_table_ids=[table.id],
+            tags={"Name": f"{name}-s3"},
             opts=self._own,
         )
         endpoints = interface_endpoints(
@@ -122,7 +123,9 @@ class Network(pulumi.ComponentResource):
 
     def _way_out(self, name: str, zone: str, made: ec2.Vpc, private: ec2.RouteTable, block: str) -> None:
         """Add a subnet that holds a NAT gateway and nothing else, and route the private ones there."""
-        gateway = ec2.InternetGateway(f"{name}-out", vpc_id=made.id, opts=self._own)
+        gateway = ec2.InternetGateway(
+            f"{name}-out", vpc_id=made.id, tags={"Name": f"{name}-out"}, opts=self._own
+        )
         subnet = ec2.Subnet(
             f"{name}-nat",
             vpc_id=made.id,
@@ -141,7 +144,7 @@ class Network(pulumi.ComponentResource):
             gateway_id=gateway.id,
             opts=self._own,
         )
-        address = ec2.Eip(f"{name}-nat", domain="vpc", opts=self._own)
+        address = ec2.Eip(f"{name}-nat", domain="vpc", tags={"Name": f"{name}-nat"}, opts=self._own)
         nat = ec2.NatGateway(
             f"{name}-nat",
             subnet_id=subnet.id,

@@ -115,6 +115,7 @@ def launch_template(name: str, args: TemplateArgs, parent: pulumi.Resource) -> e
             ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags={"Name": name, **args.tags})
             for kind in _TAGGED
         ],
+        tags={"Name": name},
         user_data=base64.b64encode(_RAID.encode()).decode() if args.instance.nvme_disks else None,
     )
     opts = pulumi.ResourceOptions(parent=parent, replace_on_changes=["instanceType"])

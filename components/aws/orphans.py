@@ -30,10 +30,7 @@ def orphans(left: list[str], export: dict[str, Any]) -> list[str]:
         CloudError: it is no export of a stack.
 
     """
-    resources = (export.get("deployment") or {}).get("resources")
-    if not isinstance(resources, list):
-        raise CloudError("standard input is no `pulumi stack export`: it has no deployment.resources")
-    known = set(_texts([[each.get("id"), each.get("outputs")] for each in resources]))
+    known = set(_texts([[each.get("id"), each.get("outputs")] for each in resources_of(export)]))
     # An ARN as it is, or the name at its end: a bucket has no other identity.
     return [
         each
@@ -41,6 +38,20 @@ def orphans(left: list[str], export: dict[str, Any]) -> list[str]:
         if not each.startswith(_MADE_BY_OTHERS)
         and not {each, each.rpartition(" ")[2], each.rpartition(":::")[2]} & known
     ]
+
+
+def resources_of(export: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the resources in an exported stack.
+
+    Raises:
+        CloudError: it is no export of a stack.
+
+    """
+    deployment = export.get("deployment")
+    if not isinstance(deployment, dict):
+        raise CloudError("standard input is no `pulumi stack export`: it has no deployment")
+    resources: list[dict[str, Any]] = deployment.setdefault("resources", [])  # a new stack has none
+    return resources
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -82,5 +82,6 @@ def customer_key(
         enable_key_rotation=True,
         deletion_window_in_days=_WAITING_DAYS,
         policy=document([account, *statements]),
+        tags={"Name": name},
         opts=opts,
     )

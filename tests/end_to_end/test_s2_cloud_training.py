@@ -6,63 +6,30 @@ the lab's stand-in for Pulumi's provider where the real plugin is not installed.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
 import yaml
 
 from controller import PROJECT
-from lab.aws import plugin
-from lab.cloud_training import BUCKET, LABEL, NODE, STACK, prepare
+from lab.cloud_training import STACK
 from scenario_model.release import channel
 from scenario_model.release.stores import open_store
 from scenario_model.release.verify import verify_release
-from tests import buckets
 from tests.components.aws import reviewer
-from tests.end_to_end.conftest import ROOT, Clone, make_clone
+from tests.end_to_end.cloud import Cloud, clone_for
+from tests.end_to_end.conftest import Clone
 from tests.end_to_end.site import SERVING, inventory, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from lab.both import Lab
     from lab.kubernetes.cluster import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
-
-TAG = f"scenario:stack={STACK}"
-
-
-@dataclass
-class Cloud:
-    """The stack in a clone of the project, and the lab that it is up in."""
-
-    clone: Clone
-    lab: Lab
-    cluster: Cluster
-    settings: dict[str, Any]
-
-    def write(self, **changes: Any) -> None:
-        """Write the stack's file, with these keys (`namespace__key`) changed."""
-        names = {name: name.replace("own__", f"{PROJECT}:").replace("__", ":") for name in changes}
-        wanted = self.settings | {names[name]: value for name, value in changes.items()}
-        file = self.clone.path / "stacks" / f"Pulumi.{STACK}.yaml"
-        written = yaml.safe_load(file.read_text())
-        kept = {key: value for key, value in written.items() if key == "encryptionsalt"}
-        file.write_text(yaml.safe_dump({**kept, "config": wanted}))
-
-    def changed(self) -> dict[str, str]:
-        """What a preview would do, by type and name of each resource that it does not leave as it is."""
-        steps = json.loads(self.clone.pulumi("preview", "--json").stdout)["steps"]
-        names = {"::".join(each["urn"].rpartition("$")[2].split("::")[-2:]): each["op"] for each in steps}
-        return {name: operation for name, operation in names.items() if operation != "same"}
 
 
 @pytest.fixture(scope="module")
@@ -70,31 +37,9 @@ def cloud(
     lab: Lab, cluster: Cluster, foundation: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cloud]:
     """The stack, brought up by `make up`; after `make down` nothing is left in AWS or the cluster."""
-    assert lab.aws
-    assert cluster.own
-    with pytest.MonkeyPatch.context() as patch:
-        host = urlsplit(lab.aws.endpoint).hostname or ""
-        for name, value in {**lab.aws.environment, "SCENARIO_MODEL_PLAIN_HTTP": host}.items():
-            patch.setenv(name, value)
-        for folder in (plugin.stand_in(tmp_path_factory.mktemp("plugin")), Path(sys.executable).parent):
-            if folder:
-                patch.setenv("PATH", str(folder), prepend=":")
-        clone = make_clone(tmp_path_factory.mktemp("s2"))
-        clone.stack = STACK
-        made = Cloud(clone, lab, cluster, prepare(cluster, lab.aws, foundation))
-        made.write()
-        try:
-            clone.said = clone.run("make", "up", f"STACK={STACK}").stdout
-            yield made
-        finally:
-            made.write()
-            clone.run("make", "down", f"STACK={STACK}")
-            cluster.kubectl("label", "node", NODE, f"{LABEL}-")
-            buckets.remove(BUCKET)
-        asked = ["--region", "eu-central-1", "--tag", TAG, "--wait", "0"]
-        proof = [sys.executable, "-m", "components.aws.leftovers", *asked]
-        assert f"nothing in eu-central-1 carries {TAG}" in subprocess.check_output(proof, cwd=ROOT, text=True)
-        assert not cluster.kubectl("get", "namespaces", "--ignore-not-found", "training").strip()
+    with clone_for(lab, cluster, foundation, tmp_path_factory.mktemp("s2")) as made:
+        made.clone.said = made.up()
+        yield made
 
 
 def test_two_pods_train_and_their_signed_release_is_in_the_bucket(cloud: Cloud, tmp_path: Path) -> None:

@@ -1,0 +1,175 @@
+"""After a killed update: what it made in AWS and did not note goes into the stack's state.
+
+`pulumi stack export | python -m components.aws.adoption | pulumi stack import`, then
+`pulumi refresh --clear-pending-creates`. `make up` does it by itself.
+
+An engine notes that it begins to create something, with all that it asks for, and notes the ID when AWS has
+answered. Killed in between, it has the first without the second. A second thing of the same kind is then
+refused (a cluster's name, a subnet's addresses) or costs money unseen. What was made is found again by its
+name, or by the tags `Name` and the stack's; with the ID the note is a resource as any other. What was not
+made after all, the refresh drops.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from components.aws.errors import CloudError
+from components.aws.leftovers import Tag, leftovers
+from components.aws.orphans import orphans, resources_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_BY_TAG = {
+    "aws:ec2/eip:Eip": "elastic-ip",
+    "aws:ec2/internetGateway:InternetGateway": "internet-gateway",
+    "aws:ec2/launchTemplate:LaunchTemplate": "launch-template",
+    "aws:ec2/natGateway:NatGateway": "natgateway",
+    "aws:ec2/routeTable:RouteTable": "route-table",
+    "aws:ec2/securityGroup:SecurityGroup": "security-group",
+    "aws:ec2/subnet:Subnet": "subnet",
+    "aws:ec2/vpc:Vpc": "vpc",
+    "aws:ec2/vpcEndpoint:VpcEndpoint": "vpc-endpoint",
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "security-group-rule",
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "security-group-rule",
+}
+"""Pulumi's types, and what EC2 calls them in tags."""
+
+_OURS_BY_TAG = {
+    "aws:cloudwatch/logGroup:LogGroup": "{name}",
+    "aws:ecr/repository:Repository": "{name}",
+    "aws:eks/cluster:Cluster": "{name}",
+}
+"""IDs of what has its name from the settings: ours only if it carries the stack's tag."""
+
+_OURS_BY_NAME = {
+    "aws:budgets/budget:Budget": "{accountId}:{name}",
+    "aws:ec2/placementGroup:PlacementGroup": "{name}",
+    "aws:eks/accessEntry:AccessEntry": "{clusterName}:{principalArn}",
+    "aws:eks/addon:Addon": "{clusterName}:{addonName}",
+    "aws:eks/nodeGroup:NodeGroup": "{clusterName}:{nodeGroupName}",
+    "aws:iam/role:Role": "{name}",
+    "aws:iam/rolePolicy:RolePolicy": "{role}:{name}",
+    "aws:s3/bucket:Bucket": "{bucket}",
+}
+"""IDs of what the engine gave a name with a random end, or what is inside of something of ours.
+
+What is not in these tables may be asked for twice: AWS takes it as the same.
+"""
+
+
+def adopt(export: dict[str, Any]) -> list[str]:
+    """Change an exported stack: what was begun and is in AWS becomes a resource. Return what, a line each.
+
+    Raises:
+        CloudError: it is no export of a stack, or AWS does not answer.
+
+    """
+    resources = resources_of(export)
+    deployment = export["deployment"]
+    pending = deployment.get("pending_operations") or []
+    begun = [
+        each["resource"]
+        for each in pending
+        if each["type"] == "creating" and each["resource"]["type"].startswith("aws:")
+    ]
+    if not begun:
+        return []
+    region, tag = _place(resources, begun[0]["provider"])
+    session = boto3.session.Session(region_name=region)
+    lost = orphans(leftovers(region, tag), export)
+    told, adopted = [], set()
+    for resource in begun:
+        identity = _identity(resource, lost, session)
+        if identity:
+            resources.append(resource | {"id": identity})
+            adopted.add(resource["urn"])
+            told.append(f"{resource['type'].rpartition(':')[2]} {_name(resource)} is {identity}")
+    deployment["pending_operations"] = [
+        each for each in pending if each["type"] != "creating" or each["resource"]["urn"] not in adopted
+    ]
+    return told
+
+
+def _place(resources: list[dict[str, Any]], reference: str) -> tuple[str, Tag]:
+    """Return region and tag out of the settings of the provider that made it."""
+    urn, _, identity = reference.rpartition("::")
+    (inputs,) = [
+        each["inputs"] for each in resources if (each["urn"], each.get("id")) == (urn, identity)
+    ] or [{}]
+    try:
+        ((key, value), *_) = json.loads(inputs["defaultTags"])["tags"].items()
+        return str(inputs["region"]), Tag(key=key, value=value)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise CloudError(
+            "the state does not say in which region and with which tag the stack makes its resources; "
+            "find what the killed update made by `python -m components.aws.orphans`"
+        ) from None
+
+
+def _identity(resource: dict[str, Any], lost: Sequence[str], session: Any) -> str | None:
+    """Return the ID of what was made, so far as it can be known; None where nothing was."""
+    kind, inputs = resource["type"], resource.get("inputs") or {}
+    try:
+        if kind in _BY_TAG:
+            return _tagged(_BY_TAG[kind], inputs["tags"]["Name"], lost, session.client("ec2"))
+        if kind == "aws:kms/key:Key":
+            return _key(inputs["tags"]["Name"], lost, session.client("kms"))
+        if kind in _OURS_BY_NAME:
+            return _OURS_BY_NAME[kind].format_map(inputs)
+        if kind in _OURS_BY_TAG:
+            named = _OURS_BY_TAG[kind].format_map(inputs)
+            return named if any(each.endswith((f"/{named}", f":{named}")) for each in lost) else None
+    except (KeyError, TypeError):
+        return None  # begun in another way than ours, and not to be told from others
+    return None
+
+
+def _tagged(kind: str, name: str, lost: Sequence[str], ec2: Any) -> str | None:
+    found = [each.partition(" ")[2] for each in lost if each.startswith(f"{kind} ")]
+    if not found:
+        return None
+    asked = [
+        {"Name": "resource-id", "Values": found},
+        {"Name": "key", "Values": ["Name"]},
+        {"Name": "value", "Values": [name]},
+    ]
+    named = [each["ResourceId"] for each in ec2.describe_tags(Filters=asked)["Tags"]]
+    return str(named[0]) if len(named) == 1 else None
+
+
+def _key(name: str, lost: Sequence[str], kms: Any) -> str | None:
+    keys = [each.rpartition("/")[2] for each in lost if ":kms:" in each]
+    tag = {"TagKey": "Name", "TagValue": name}
+    named = [each for each in keys if tag in kms.list_resource_tags(KeyId=each)["Tags"]]
+    return named[0] if len(named) == 1 else None
+
+
+def _name(resource: dict[str, Any]) -> str:
+    return str(resource["urn"].rpartition("::")[2])
+
+
+def main() -> None:
+    """Read an export on standard input, write it with what was adopted on standard output."""
+    try:
+        export = json.load(sys.stdin)
+        told = adopt(export if isinstance(export, dict) else {})
+    except ValueError:
+        sys.exit("adoption: standard input is no JSON; pipe `pulumi stack export` into it")
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"adoption: AWS does not say what the killed update made: {error}")
+    except CloudError as error:
+        sys.exit(f"adoption: {error}")
+    for each in told:
+        print(f"adoption: {each}", file=sys.stderr)
+    json.dump(export, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The stack `s2-cloud-training` in a clone of the project, with the lab as its cloud."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from controller import PROJECT
+from lab.aws import plugin
+from lab.cloud_training import BUCKET, LABEL, NODE, STACK, prepare
+from tests import buckets
+from tests.end_to_end.conftest import ROOT, Clone, make_clone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.both import Lab
+    from lab.kubernetes.cluster import Cluster
+
+_ASKED = ("--region", "eu-central-1", "--tag", f"scenario:stack={STACK}")
+
+
+@dataclass
+class Cloud:
+    """The stack, and the lab that it is brought up in."""
+
+    clone: Clone
+    lab: Lab
+    cluster: Cluster
+    settings: dict[str, Any]
+
+    def write(self, **changes: Any) -> None:
+        """Write the stack's file, with these keys (`namespace__key`) changed."""
+        names = {name: name.replace("own__", f"{PROJECT}:").replace("__", ":") for name in changes}
+        wanted = self.settings | {names[name]: value for name, value in changes.items()}
+        file = self.clone.path / "stacks" / f"Pulumi.{STACK}.yaml"
+        written = yaml.safe_load(file.read_text())
+        kept = {key: value for key, value in written.items() if key == "encryptionsalt"}
+        file.write_text(yaml.safe_dump({**kept, "config": wanted}))
+
+    def changed(self) -> dict[str, str]:
+        """What a preview would do, by type and name of each resource that it does not leave as it is."""
+        steps = json.loads(self.clone.pulumi("preview", "--json").stdout)["steps"]
+        names = {"::".join(each["urn"].rpartition("$")[2].split("::")[-2:]): each["op"] for each in steps}
+        return {name: operation for name, operation in names.items() if operation != "same"}
+
+    def up(self) -> str:
+        """Bring it up; what `make up` says."""
+        return self.clone.run("make", "up", f"STACK={STACK}").stdout
+
+    def down(self) -> None:
+        """Take it down, and insist that nothing of it is left in AWS or the cluster."""
+        self.clone.run("make", "down", f"STACK={STACK}")
+        proof = [sys.executable, "-m", "components.aws.leftovers", *_ASKED, "--wait", "0"]
+        done = subprocess.run(proof, cwd=ROOT, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert not self.cluster.kubectl("get", "namespaces", "--ignore-not-found", "training").strip()
+
+    def orphans(self) -> str:
+        """What the account has of the stack and the stack does not know; an empty text where nothing is."""
+        export = self.clone.pulumi("stack", "export").stdout
+        asked = [sys.executable, "-m", "components.aws.orphans", *_ASKED]
+        return subprocess.run(asked, cwd=ROOT, text=True, input=export, capture_output=True).stderr
+
+
+@contextlib.contextmanager
+def clone_for(lab: Lab, cluster: Cluster, foundation: Path, folder: Path) -> Iterator[Cloud]:
+    """A clone with the stack's settings for this lab, which is ready for it; it is taken down in the end."""
+    assert lab.aws
+    assert cluster.own
+    with pytest.MonkeyPatch.context() as patch:
+        host = urlsplit(lab.aws.endpoint).hostname or ""
+        for name, value in {**lab.aws.environment, "SCENARIO_MODEL_PLAIN_HTTP": host}.items():
+            patch.setenv(name, value)
+        for programs in (plugin.stand_in(folder / "plugin"), Path(sys.executable).parent):
+            if programs:
+                patch.setenv("PATH", str(programs), prepend=":")
+        clone = make_clone(folder / "clone")
+        clone.stack = STACK
+        made = Cloud(clone, lab, cluster, prepare(cluster, lab.aws, foundation))
+        made.write()
+        try:
+            yield made
+        finally:
+            made.write()
+            try:
+                made.down()
+            finally:
+                cluster.kubectl("label", "node", NODE, f"{LABEL}-")
+                buckets.remove(BUCKET)
