@@ -42,11 +42,11 @@ _BY_TAG = {
 """Pulumi's types, and what EC2 calls them in tags."""
 
 _OURS_BY_TAG = {
-    "aws:cloudwatch/logGroup:LogGroup": "{name}",
-    "aws:ecr/repository:Repository": "{name}",
-    "aws:eks/cluster:Cluster": "{name}",
+    "aws:cloudwatch/logGroup:LogGroup": ":log-group:",
+    "aws:ecr/repository:Repository": ":repository/",
+    "aws:eks/cluster:Cluster": ":cluster/",
 }
-"""IDs of what has its name from the settings: ours only if it carries the stack's tag."""
+"""What has its name, which is its ID, from the settings: ours only if its ARN has the stack's tag."""
 
 _OURS_BY_NAME = {
     "aws:budgets/budget:Budget": "{accountId}:{name}",
@@ -124,8 +124,8 @@ def _identity(resource: dict[str, Any], lost: Sequence[str], session: Any) -> st
         if kind in _OURS_BY_NAME:
             return _OURS_BY_NAME[kind].format_map(inputs)
         if kind in _OURS_BY_TAG:
-            named = _OURS_BY_TAG[kind].format_map(inputs)
-            return named if any(each.endswith((f"/{named}", f":{named}")) for each in lost) else None
+            name: str = inputs["name"]
+            return name if any(each.endswith(_OURS_BY_TAG[kind] + name) for each in lost) else None
     except (KeyError, TypeError):
         return None  # begun in another way than ours, and not to be told from others
     return None

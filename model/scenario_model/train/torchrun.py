@@ -117,6 +117,8 @@ def _listen_on(interface: str | None) -> None:
 
 
 def _words(code: int) -> str:
+    if code == -signal.SIGKILL:
+        return "SIGKILL (the system does that to what needs more memory than it may have)"
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 

@@ -20,7 +20,7 @@ from tests.components.kubernetes.gangs import SMALL
 from tests.conftest import SHARING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from lab.both import Lab
@@ -54,7 +54,7 @@ class Runs:
         job = {
             "image": reference("model"),
             "pods": pods,
-            "size": SMALL,
+            "size": {**SMALL, "memory": "2Gi"},
             "spread": False,
             "config": config,
             "secrets": {"file": "key", "environment": "token"},
@@ -67,16 +67,19 @@ class Runs:
         }
         return self.stack.shape(job, flavors=[ANY])
 
-    def train(self, name: str, pods: int, at_step: Callable[[int], bool] = lambda _: False) -> str:
-        """Go up; `at_step` is asked at each step that is seen until it says that it did something."""
-        said, done = "", False
+    def train(self, name: str, pods: int, disturb: Sequence[tuple[int, Callable[[], None]]] = ()) -> str:
+        """Go up; `disturb` says what is done as soon as a step is seen."""
+        said, still = "", list(disturb)
         with self.stack.project.start("up", "--yes", "--skip-preview", **self.shape(name, pods)) as up:
             assert up.stdout
             for line in up.stdout:
                 said += line
-                if not done and ": step " in line:
-                    done = at_step(int(line.partition(": step ")[2].partition("/")[0]))
+                if ": step " not in line or not still:
+                    continue
+                if int(line.partition(": step ")[2].partition("/")[0]) >= still[0][0]:
+                    still.pop(0)[1]()
         assert up.returncode == 0, said
+        assert not still, "it ended before it was disturbed"
         self.outputs = json.loads(self.stack.project.pulumi("stack", "output", "--json"))
         return said
 
@@ -93,18 +96,13 @@ class Runs:
         (pod,) = [each for each in self.stack.pods() if "-workers-0-1-" in each["metadata"]["name"]]
         return str(pod["metadata"]["name"])
 
-    def kill(self, step: int) -> bool:
-        if step < 15:
-            return False
+    def kill(self) -> None:
         self.stack.cluster.kubectl(
             *("delete", "pod", self.second(), "-n", self.stack.namespace, "--grace-period=0", "--force")
         )
-        return True
 
-    def evict(self, step: int) -> bool:
+    def evict(self) -> None:
         """What `kubectl drain` does to a pod of the node."""
-        if step < 15:
-            return False
         name, kubectl = self.second(), self.stack.cluster.kubectl
         kubectl("cordon", "cloud-1")
         metadata = {"name": name, "namespace": self.stack.namespace}
@@ -113,7 +111,6 @@ class Runs:
         kubectl("create", "--raw", where, "-f", "-", stdin=json.dumps(eviction))
         time.sleep(5)
         kubectl("uncordon", "cloud-1")
-        return True
 
 
 @pytest.fixture
@@ -148,11 +145,10 @@ def test_one_pod_or_two_killed_or_evicted_the_same_training_comes_to_the_same_en
     two, whole = runs.losses(), runs.outputs
     begin = range(1, 31)  # later, differences of the last bit have grown
     assert [two[step] for step in begin] == pytest.approx([one[step] for step in begin], rel=1e-4)
-    for name, disturb in (("killed", runs.kill), ("evicted", runs.evict)):
-        said = runs.train(name, 2, disturb)
-        assert "started again, for the 1st time" in said
-        after = runs.losses()
-        assert min(after) > 1, "it went on from the bucket"
-        assert max(after) == STEPS
-        assert after == {step: two[step] for step in after}, "bit for bit"
-        assert runs.outputs["evaluation"]["model"] == whole["evaluation"]["model"]
+    said = runs.train("disturbed", 2, [(15, runs.kill), (35, runs.evict)])
+    assert "started again, for the 2nd time" in said
+    after = runs.losses()
+    assert min(after) > 10, "it went on from the bucket"
+    assert max(after) == STEPS
+    assert after == {step: two[step] for step in after}, "bit for bit"
+    assert runs.outputs["evaluation"]["model"] == whole["evaluation"]["model"]
