@@ -51,6 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 _TOGETHER = {
     "tests/end_to_end/test_s2_cloud_kills.py": "the cluster",
     "tests/end_to_end/test_s2_cloud_training.py": "the cluster",
+    "tests/end_to_end/test_s2_own_cluster.py": "the cluster",
     "tests/components/kubernetes/test_in_a_cluster.py": "the cluster",
     "tests/components/kubernetes/test_training_in_a_cluster.py": "the cluster",
     "tests/lab/kubernetes/": "the cluster",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import boto3
 import pytest
 import yaml
 
@@ -97,3 +98,21 @@ def clone_for(lab: Lab, cluster: Cluster, foundation: Path, folder: Path) -> Ite
             finally:
                 cluster.kubectl("label", "node", NODE, f"{LABEL}-")
                 buckets.remove(BUCKET)
+
+
+def tiny_training() -> dict[str, Any]:
+    """Settings for a tiny model and a few texts, put into the bucket: seconds instead of minutes."""
+    for number in range(24):
+        add_text(number)
+    recipe = {"method": "full", "max_steps": 8, "epochs": 200, "sequence_length": 128}
+    return {
+        f"{PROJECT}:data": {"kind": "text", "uri": f"s3://{BUCKET}/texts", "held_out": 0.4},
+        f"{PROJECT}:gate": {"old_domain_margin": 100.0, "confidence": 0.5, "resamples": 100},
+        f"{PROJECT}:recipe": {**recipe, "checkpoint_every_steps": 4},
+    }
+
+
+def add_text(number: int) -> None:
+    """Put another text into the bucket that a tiny training reads."""
+    text = f"Chapter {number}. " + "The quick brown fox jumps over the lazy dog. " * 12
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=f"texts/{number:02}.txt", Body=text.encode())

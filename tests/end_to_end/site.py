@@ -1,8 +1,12 @@
-"""Premises in the lab with both stacks: one host trains, two others serve, which are managed and closed."""
+"""Premises in the lab with both stacks: one host trains, two others serve, which are managed and closed.
+
+TRAINING_HOSTS=2: two hosts train together, and these are managed and closed too.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import ssl
 import subprocess
 import sys
@@ -36,6 +40,8 @@ _BESIDES_FILES = (
     "dpkg-query --show --showformat 'package ${Package} ${db:Status-Abbrev}\\n'"
 )
 OF_THE_OTHER_STACK = {"kind": "stack", "stack": "s3-local"}
+TRAINING = [0, *range(3, 2 + int(os.environ.get("TRAINING_HOSTS", "1")))]
+"""The hosts that train, by their number."""
 SERVING = {"host": "0.0.0.0", "engine": {"compile": "off", "weights": "fp32", "threads": 1}}
 
 
@@ -107,7 +113,7 @@ def deployed(directory: Path, checkpoint: Path) -> Iterator[Site]:
     with a_folder() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_CLOUD", "none")
         with lock.exclusive(folder):
-            premises = bring_up(folder, 3)
+            premises = bring_up(folder, 2 + len(TRAINING))
         site = Site(premises, trains, serves)
         prepare(site, checkpoint)
         site.before = {host.name: site.files(number) for number, host in enumerate(premises.hosts)}
@@ -126,7 +132,7 @@ def deployed(directory: Path, checkpoint: Path) -> Iterator[Site]:
 def prepare(site: Site, checkpoint: Path) -> None:
     """Inventories and settings; a tiny foundation model and data on the host that trains."""
     for clone, groups in (
-        (site.trains, {"training": [0], "inference": [0]}),
+        (site.trains, {"training": TRAINING, "inference": [0]}),
         (site.serves, {"inference": [1, 2], "balancer": [1]}),
     ):
         file = clone.path / "ansible" / "inventory" / f"{clone.stack}.yml"
@@ -139,10 +145,14 @@ def prepare(site: Site, checkpoint: Path) -> None:
     for source, target in ((checkpoint, "/srv/foundation"), (texts, "/srv/texts")):
         copy = ["-b", "-m", "ansible.builtin.copy", "-a", f"src={source}/ dest={target}/ mode=0755"]
         program = str(Path(sys.executable).parent / "ansible")
-        command = [program, "-i", str(site.premises.inventory), "premises-1", *copy]
+        training = ",".join(site.premises.hosts[number].name for number in TRAINING)
+        command = [program, "-i", str(site.premises.inventory), training, *copy]
         subprocess.run(command, cwd=ROOT / "ansible", check=True, capture_output=True)
+    here = [site.premises.addresses.machine]
+    closed = {"manageHosts": True, "egress": {"controllers": here, "clients": here}}
     settings(
         site.trains,
+        hosts=closed if len(TRAINING) > 1 else None,
         foundation={"kind": "directory", "path": "/srv/foundation", "max_perplexity": 1e9},
         data={"kind": "text", "path": "/srv/texts", "held_out": 0.4},
         recipe={"method": "full", "max_steps": 6, "sequence_length": 128, "learning_rate": 0.01},
@@ -150,8 +160,6 @@ def prepare(site: Site, checkpoint: Path) -> None:
         serving=SERVING,
         release={"name": "assistant", "export": ".state/releases"},
     )
-    here = [site.premises.addresses.machine]
-    closed = {"manageHosts": True, "egress": {"controllers": here, "clients": here}}
     settings(site.serves, hosts=closed, release=OF_THE_OTHER_STACK, serving=SERVING)
 
 

@@ -7,12 +7,11 @@ import random
 import subprocess
 from typing import TYPE_CHECKING
 
-import boto3
 import psutil
 import pytest
 
-from lab.cloud_training import BUCKET, STACK
-from tests.end_to_end.cloud import Cloud, clone_for
+from lab.cloud_training import STACK
+from tests.end_to_end.cloud import Cloud, clone_for, tiny_training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,17 +31,7 @@ def cloud(
 ) -> Iterator[Cloud]:
     """The stack with a tiny model and a few texts, not up yet."""
     with clone_for(lab, cluster, tiny_foundation, tmp_path_factory.mktemp("s2-kills")) as made:
-        s3 = boto3.client("s3")
-        for number in range(24):
-            text = f"Chapter {number}. " + "The quick brown fox jumps over the lazy dog. " * 12
-            s3.put_object(Bucket=BUCKET, Key=f"texts/{number:02}.txt", Body=text.encode())
-        own = "model-deployment-scenarios"
-        recipe = {"method": "full", "max_steps": 8, "epochs": 200, "sequence_length": 128}
-        made.settings |= {
-            f"{own}:data": {"kind": "text", "uri": f"s3://{BUCKET}/texts", "held_out": 0.4},
-            f"{own}:gate": {"old_domain_margin": 100.0, "confidence": 0.5, "resamples": 100},
-            f"{own}:recipe": {**recipe, "checkpoint_every_steps": 4},
-        }
+        made.settings |= tiny_training()
         made.write()
         yield made
 

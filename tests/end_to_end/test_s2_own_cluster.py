@@ -1,0 +1,87 @@
+"""`s2-cloud-training` in a cluster and with a bucket that are there already; trained again on a schedule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from controller import PROJECT
+from lab.aws import CREDENTIALS
+from lab.cloud_training import BUCKET
+from scenario_model.release import channel
+from scenario_model.release.stores import open_store
+from tests.end_to_end.cloud import Cloud, add_text, clone_for, tiny_training
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lab.both import Lab
+    from lab.kubernetes.cluster import Cluster
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture
+def cloud(
+    lab: Lab, cluster: Cluster, tiny_foundation: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cloud]:
+    """The stack, up in the lab's cluster as in anybody's; the bucket's keys are a Secret of the namespace."""
+    with clone_for(lab, cluster, tiny_foundation, tmp_path_factory.mktemp("own-cluster")) as made:
+        made.settings = own_cluster(made) | tiny_training()
+        made.write()
+        cluster.kubectl("create", "namespace", "training")
+        literals = [f"--from-literal={name}={value}" for name, value in CREDENTIALS.items()]
+        cluster.kubectl("create", "secret", "generic", "bucket", "-n", "training", *literals)
+        made.clone.said = made.up()
+        yield made
+
+
+def own_cluster(cloud: Cloud) -> dict[str, object]:
+    """The settings for a cluster of one's own, of those for a cluster on AWS."""
+    assert cloud.lab.aws
+    assert cloud.cluster.own
+    kept = {name: value for name, value in cloud.settings.items() if name.startswith(f"{PROJECT}:")}
+    gang = kept[f"{PROJECT}:training"]
+    told = {name: value for name, value in gang["environment"].items() if name not in CREDENTIALS}
+    bucket = urlsplit(cloud.lab.aws.endpoint)
+    return {
+        **kept,
+        f"{PROJECT}:training": {**gang, "environment": told},
+        "cloud:kind": "kubernetes",
+        "cloud:kubeconfig": str(cloud.cluster.kubeconfig),
+        "cloud:store": f"s3://{BUCKET}/kept",
+        "cloud:credentials": "bucket",
+        "cloud:quota": {"cpu": "4", "memory": "16Gi"},
+        "cloud:destinations": [
+            {"name": "bucket", "cidrs": [f"{bucket.hostname}/32"], "ports": [bucket.port]}
+        ],
+        "cloud:queueing": "there",
+    }
+
+
+def test_a_new_edition_trains_only_what_has_changed_and_promotes_it(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.clone.pulumi("preview", "--expect-no-changes")
+    first = cloud.clone.outputs()["release"]
+
+    said = edition(cloud, "2026-W48")
+    assert ": step " not in said, "the data is the same"
+    assert cloud.clone.outputs()["release"] == first
+
+    add_text(24)
+    said = edition(cloud, "2026-W49")
+    assert "step 8/8" in said
+    outputs = cloud.clone.outputs()
+    assert outputs["release"] != first
+    key = tmp_path / "verification.pem"
+    key.write_text(outputs["verification_key"])
+    store = open_store(outputs["release_uri"], tmp_path / "cache")
+    assert channel.current(store, "assistant", "stable", key) == outputs["release"]
+
+
+def edition(cloud: Cloud, name: str) -> str:
+    """Set another edition and go up, as a scheduled job does; what `pulumi up` says."""
+    cloud.clone.pulumi("config", "set", "--path", "training.edition", name)
+    return cloud.clone.pulumi("up", "--yes").stdout
