@@ -25,9 +25,10 @@ from components.aws.workload_identity import (
     WorkloadIdentityArgs,
     bucket_access,
     bucket_reading,
+    node_scaling,
     signing,
 )
-from components.kubernetes.charts import Charts
+from components.kubernetes import charts
 from components.kubernetes.isolation import POD_IDENTITY, Destination
 from components.kubernetes.job_args import PodSize
 from components.kubernetes.node_agents import NodeAgents
@@ -81,7 +82,7 @@ def aws_cloud(stack: str, settings: CloudTrainingSettings, cloud: AwsCloud) -> T
             instance_type=instance.name,
             maximum=cloud.nodes.maximum,
             minimum=cloud.nodes.minimum,
-            # Those that the gang needs; how many there are later is for an autoscaler, or the user, to say.
+            # Those that the gang needs; how many there are later is for the autoscaler, or the user, to say.
             nodes=max(cloud.nodes.minimum, min(settings.training.pods, cloud.nodes.maximum)),
             capacity=bought,
             tags=tags,
@@ -95,6 +96,8 @@ def aws_cloud(stack: str, settings: CloudTrainingSettings, cloud: AwsCloud) -> T
     provider = k8s.Provider(
         "cluster", kubeconfig=cluster.kubeconfig, opts=pulumi.ResourceOptions(depends_on=[cluster, system])
     )
+    if cloud.queueing == "install" and cloud.nodes.minimum < cloud.nodes.maximum:
+        _scaling(stack, cloud, here, cluster, provider)
     return TrainingCloud(
         cluster=cluster.name,
         kubeconfig=cluster.kubeconfig,
@@ -176,6 +179,25 @@ def _identity(
     )
 
 
+def _scaling(stack: str, cloud: AwsCloud, here: Location, cluster: Cluster, provider: k8s.Provider) -> None:
+    """Declare the autoscaler, with its rights: nodes that train go when they are idle."""
+    namespace, account = charts.AUTOSCALER
+    identity = WorkloadIdentity(
+        "autoscaler",
+        WorkloadIdentityArgs(
+            cluster=cluster,
+            namespace=namespace,
+            service_account=account,
+            statements=node_scaling(here, stack),
+        ),
+    )
+    chart = charts.autoscaler(cloud.version)
+    if cloud.registry:
+        chart = replace(chart, image=charts.mirrored(chart.image, cloud.registry))
+    opts = pulumi.ResourceOptions(provider=provider, depends_on=[identity])
+    charts.scale_nodes(chart, stack, here.region, opts)
+
+
 def _platform(
     cloud: AwsCloud, instance: InstanceType, size: dict[str, Any], provider: k8s.Provider
 ) -> Platform:
@@ -194,8 +216,8 @@ def _platform(
         Destination(name="s3", cidrs=["0.0.0.0/0"]),
     ]
     agents = _agents(cloud, instance, taint)
-    charts = Charts() if cloud.queueing == "install" else None
-    if not cloud.nat and not cloud.registry and (agents or charts):
+    installed = charts.Charts() if cloud.queueing == "install" else None
+    if not cloud.nat and not cloud.registry and (agents or installed):
         message = (
             "without a way out nodes pull no image of Kueue, JobSet or NVIDIA's; set cloud:registry to where "
             "they are mirrored, or cloud:nat to true"
@@ -204,7 +226,7 @@ def _platform(
     args = PlatformArgs(
         namespace=NAMESPACE,
         flavors=[flavor],
-        charts=charts.mirrored(cloud.registry) if charts and cloud.registry else charts,
+        charts=installed.mirrored(cloud.registry) if installed and cloud.registry else installed,
         destinations=destinations,
         agents=agents,
     )

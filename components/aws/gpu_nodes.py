@@ -55,6 +55,11 @@ class GpuNodesArgs:
     disk_gib: int = 200
 
 
+# What an autoscaler is to know of nodes while there is none; their GPUs, labels and taints it knows by itself.
+# Source: cluster-autoscaler/cloudprovider/aws/aws_manager.go, which reads a managed node group's tags.
+_EFA_OF_A_NODE = "k8s.io/cluster-autoscaler/node-template/resources/vpc.amazonaws.com/efa"
+
+
 class GpuNodes(pulumi.ComponentResource):
     """A node group that only training may use: its taint keeps other pods off.
 
@@ -67,8 +72,6 @@ class GpuNodes(pulumi.ComponentResource):
     """
 
     node_group_name: pulumi.Output[str]
-    autoscaling_group: pulumi.Output[str]
-    """The name of the group of instances behind the node group."""
 
     def __init__(self, name: str, args: GpuNodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the nodes under `name`."""
@@ -102,6 +105,7 @@ class GpuNodes(pulumi.ComponentResource):
             scaling_config={"desired_size": first, "min_size": args.minimum, "max_size": args.maximum},
             labels=TRAINING_LABEL,
             taints=[{"key": instance.taint, "value": "true", "effect": "NO_SCHEDULE"}],
+            tags={_EFA_OF_A_NODE: str(instance.efa_interfaces)} if instance.efa_interfaces else None,
             # A node that is to be replaced holds a part of a running job: one after the other.
             update_config={"max_unavailable": 1},
             opts=pulumi.ResourceOptions(
@@ -111,12 +115,7 @@ class GpuNodes(pulumi.ComponentResource):
             ),
         )
         self.node_group_name = group.node_group_name
-        self.autoscaling_group = group.resources.apply(
-            lambda resources: str((resources[0].autoscaling_groups or [])[0].name) if resources else ""
-        )
-        self.register_outputs(
-            {"node_group_name": self.node_group_name, "autoscaling_group": self.autoscaling_group}
-        )
+        self.register_outputs({"node_group_name": self.node_group_name})
 
     def _fabric(self, name: str, vpc_id: pulumi.Input[str]) -> pulumi.Output[str]:
         """Declare the security group that EFA needs: everything among its members, in both directions."""

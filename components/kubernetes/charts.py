@@ -1,4 +1,4 @@
-"""JobSet and Kueue from their own charts, at pinned versions; a mirror or a folder does as well."""
+"""JobSet, Kueue and the Cluster Autoscaler from their own charts, pinned; a mirror or folder does as well."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pulumi_kubernetes as k8s
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_JOBSET_VERSION, _KUEUE_VERSION = "0.11.0", "0.19.0"
+_JOBSET_VERSION, _KUEUE_VERSION, _AUTOSCALER_VERSION = "0.11.0", "0.19.0", "9.52.1"
 _SECONDS = 300
 
 
@@ -20,8 +20,9 @@ class Chart:
     """A chart and the image of its controller.
 
     Attributes:
-        reference: `oci://…`, read in every preview too, or the path of a folder or archive on this machine.
-        version: of a chart in a registry; leave it empty for a path.
+        reference: `oci://…` or the URL of an archive, read in every preview too, or the path of a folder or
+            archive on this machine.
+        version: of a chart in a registry; leave it empty for a URL or path.
         image: the controller's, `repository:tag`.
         values: what else is to differ from the chart's own values.
 
@@ -73,6 +74,45 @@ def install(charts: Charts, opts: pulumi.ResourceOptions) -> list[pulumi.Resourc
     after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[jobset]))
     manager = {"controllerManager": {"manager": {"image": _image(charts.kueue)}}}
     return [jobset, _release("kueue", charts.kueue, manager, after)]
+
+
+AUTOSCALER = ("cluster-autoscaler-system", "cluster-autoscaler")
+"""The autoscaler's namespace and service account, which its rights in the cloud are for."""
+
+
+def autoscaler(version: str) -> Chart:
+    """Return the autoscaler for a cluster of this version of Kubernetes: they go together, minor by minor."""
+    where = "https://github.com/kubernetes/autoscaler/releases/download"
+    archive = f"cluster-autoscaler-chart-{_AUTOSCALER_VERSION}/cluster-autoscaler-{_AUTOSCALER_VERSION}.tgz"
+    return Chart(
+        reference=f"{where}/{archive}",
+        version="",
+        image=f"registry.k8s.io/autoscaling/cluster-autoscaler:v{version}.0",
+    )
+
+
+def scale_nodes(chart: Chart, cluster: str, region: str, opts: pulumi.ResourceOptions) -> k8s.helm.v3.Release:
+    """Declare the autoscaler of an EKS cluster: it starts nodes of its managed groups that pods wait for, and
+    ends those that are idle for ten minutes, between each group's limits."""
+    values = {
+        "fullnameOverride": AUTOSCALER[1],
+        "image": _image(chart),
+        "awsRegion": region,
+        "autoDiscovery": {"clusterName": cluster},
+        "rbac": {"serviceAccount": {"name": AUTOSCALER[1]}},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65534,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containerSecurityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "resources": {"requests": {"cpu": "50m", "memory": "300Mi"}, "limits": {"memory": "600Mi"}},
+    }
+    return _release(AUTOSCALER[1], chart, values, opts)
 
 
 def _release(

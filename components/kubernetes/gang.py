@@ -30,6 +30,8 @@ _DECIDED = [1, 2]
 # The words of Kubernetes' job controller, which tell what a job failed of.
 _DECIDED_WORDS = "failed with exit code [12] "
 _DISRUPTED_WORDS = "has condition DisruptionTarget "
+# An autoscaler would move a pod whose node is little used, and with it the whole gang.
+_STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
 _ADDRESS = f"$(GANG)-{_WORKERS}-0-0.$(GANG)"
 
 
@@ -56,7 +58,7 @@ def job_set(name: str, args: TrainingJobArgs, config_map: pulumi.Input[str]) -> 
             ]
         },
         "template": {
-            "metadata": {"labels": labels(name), "annotations": _placement(args)},
+            "metadata": {"labels": labels(name), "annotations": {**_STAYS, **_placement(args)}},
             "spec": _pod(name, args, config_map),
         },
     }

@@ -96,8 +96,31 @@ def test_without_a_way_out_every_image_comes_from_the_mirror(declared: Declared)
     for release in declared.resources["kubernetes:helm.sh/v3:Release"]:
         values = release["values"].get("controllerManager", {}).get("manager", release["values"])
         images.add(values["image"]["repository"])
-    assert len(images) == 5
+    assert len(images) == 6
     assert all(image.startswith("mirror/") for image in images), images
+
+
+def test_nodes_that_may_be_fewer_get_an_autoscaler_with_rights_for_this_clusters_groups_alone(
+    declared: Declared,
+) -> None:
+    def autoscalers() -> list[dict[str, Any]]:
+        found = declared.resources.get("kubernetes:helm.sh/v3:Release", [])
+        return [each for each in found if each["name"] == "cluster-autoscaler"]
+
+    declare(config(cloud__queueing="there"))
+    declare(config(cloud__nodes={"instance_type": "g6.2xlarge", "minimum": 2, "maximum": 2}))
+    assert autoscalers() == []
+    declare(config())
+    (release,) = autoscalers()
+    assert release["values"]["autoDiscovery"] == {"clusterName": STACK}
+    assert release["values"]["image"]["tag"] == "v1.34.0", "as the cluster's version"
+    associations = declared.resources["aws:eks/podIdentityAssociation:PodIdentityAssociation"]
+    assert (release["namespace"], release["values"]["rbac"]["serviceAccount"]["name"]) in [
+        (each["namespace"], each["serviceAccount"]) for each in associations
+    ]
+    policies = [json.loads(each["policy"]) for each in declared.resources["aws:iam/rolePolicy:RolePolicy"]]
+    (scale,) = [each for policy in policies for each in policy["Statement"] if each.get("Sid") == "Scale"]
+    assert scale["Condition"] == {"StringEquals": {"aws:ResourceTag/eks:cluster-name": STACK}}
 
 
 def test_another_edition_is_another_job_with_the_same_configuration(declared: Declared) -> None:

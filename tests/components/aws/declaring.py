@@ -63,8 +63,6 @@ class _Recorder(pulumi.runtime.Mocks):
             made["endpoint"] = "https://cluster.example"
             made["certificateAuthority"] = {"data": "Q0E="}
             made["vpcConfig"] = {**args.inputs["vpcConfig"], "clusterSecurityGroupId": "sg-cluster"}
-        if args.typ == "aws:eks/nodeGroup:NodeGroup":
-            made["resources"] = [{"autoscalingGroups": [{"name": f"eks-{args.name}"}]}]
         return f"{args.name}-id", made | ({"latestVersion": 1} if "launchTemplate" in args.typ else {})
 
 

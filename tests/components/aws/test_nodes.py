@@ -50,7 +50,7 @@ def gpus(
             tags=TAGS,
         )
         made = GpuNodes("gpus", arguments)
-        return {"group": made.node_group_name, "autoscaling": made.autoscaling_group}
+        return {"group": made.node_group_name}
 
     return declared(build)
 
@@ -84,7 +84,7 @@ def test_nodes_are_a_group_with_its_template_fabric_role_and_placement_and_nothi
         rule = made.one(f"vpc/securityGroup{direction}Rule:SecurityGroup{direction}Rule")
         assert rule["securityGroupId"] == rule["referencedSecurityGroupId"] == "gpus-fabric-id"
         assert rule["ipProtocol"] == "-1"
-    assert made.outputs == {"group": "gpus", "autoscaling": "eks-gpus"}
+    assert made.outputs == {"group": "gpus"}
 
 
 def test_the_group_begins_and_may_end_with_no_node_and_only_training_goes_there() -> None:
@@ -99,6 +99,12 @@ def test_the_group_begins_and_may_end_with_no_node_and_only_training_goes_there(
     assert trial["taints"] == [{"key": "scenario/training", "value": "true", "effect": "NO_SCHEDULE"}]
     assert trial["amiType"] == "AL2023_x86_64_STANDARD"
     assert trial["scalingConfig"]["desiredSize"] == 2
+
+
+def test_an_autoscaler_learns_from_the_groups_tags_what_a_node_that_is_not_there_yet_has() -> None:
+    told = "k8s.io/cluster-autoscaler/node-template/resources/vpc.amazonaws.com/efa"
+    assert gpus().of("eks/nodeGroup:NodeGroup")["gpus"]["tags"] == {told: "32"}
+    assert "tags" not in gpus(instance_type="g6.xlarge").of("eks/nodeGroup:NodeGroup")["gpus"]
 
 
 @pytest.mark.parametrize("name", ["p5.48xlarge", "p6-b300.48xlarge", "g6.8xlarge", "g6.xlarge", "m7i.large"])

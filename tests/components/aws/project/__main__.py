@@ -103,7 +103,6 @@ def declare() -> dict[str, Any]:
         "kubeconfig": cluster.kubeconfig,
         "key": cluster.key_arn,
         "nodes": gpus.node_group_name,
-        "autoscaling": gpus.autoscaling_group,
         "bucket": bucket.name,
         "bucket_key": bucket.key_arn,
         "s3_endpoint": network.s3_endpoint_id,
