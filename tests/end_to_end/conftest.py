@@ -185,12 +185,11 @@ def make_clone(directory: Path) -> Clone:
 
 
 @contextlib.contextmanager
-def brought_up(clone: Clone, runtime: BuiltRuntime | None = None) -> Iterator[str]:
+def brought_up(clone: Clone, runtime: BuiltRuntime) -> Iterator[str]:
     """`make up` now, whose output it gives; `make down` at the end, whatever happened in between, leaves no
-    process, and no file but the history of the state. With a runtime, `make up` finds that built already."""
+    process, and no file but the history of the state. The runtime is built already when `make up` looks for it."""
     before = clone.files()
-    if runtime:
-        clone.use(runtime)
+    clone.use(runtime)
     try:
         yield clone.run("make", "up").stdout
     finally:
@@ -201,12 +200,13 @@ def brought_up(clone: Clone, runtime: BuiltRuntime | None = None) -> Iterator[st
 
 
 @pytest.fixture(scope="session")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    """`make up` exactly as the README says, but for the port: the real model, the default data and recipe.
+def deployment(tmp_path_factory: pytest.TempPathFactory, runtime: BuiltRuntime) -> Iterator[Clone]:
+    """`make up` as the README says, but for the port and a runtime that was built: the real model, the default
+    data and recipe.
     With 16 steps it passed its gate too, and on one machine answered a plain question in another language."""
     clone = make_clone(tmp_path_factory.mktemp("s3-local"))
     clone.configure(serving={"port": clone.port})
-    with brought_up(clone) as clone.said:
+    with brought_up(clone, runtime) as clone.said:
         yield clone
 
 

@@ -1,5 +1,4 @@
-"""`s3-local` with the real model, the default data and a third of the default recipe's steps: what the README
-promises a new user."""
+"""`s3-local` with the real model, the default data and recipe: what the README promises a new user."""
 
 from __future__ import annotations
 
