@@ -55,7 +55,7 @@ class GpuNodesArgs:
     disk_gib: int = 200
 
 
-# What an autoscaler is to know of nodes while there is none; their GPUs, labels and taints it knows by itself.
+# What an autoscaler is to know of nodes while there is none; GPUs, labels and taints it knows by itself.
 # Source: cluster-autoscaler/cloudprovider/aws/aws_manager.go, which reads a managed node group's tags.
 _EFA_OF_A_NODE = "k8s.io/cluster-autoscaler/node-template/resources/vpc.amazonaws.com/efa"
 
