@@ -132,6 +132,7 @@ class Stack:
         Raises ControllerError when another run is at it right now.
         """
         stale = self._stale_locks()
+        self._sweep()
         end_orphans(self.environment["PULUMI_HOME"])
         if stale:
             say(f"recovery: a killed run left {len(stale)} lock(s) on {self.name}: pulumi cancel")
@@ -148,6 +149,13 @@ class Stack:
                 "pulumi refresh --clear-pending-creates"
             )
             self.pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
+
+    def _sweep(self) -> None:
+        """Remove files that a killed run did not write to their end: drafts of the state, and metadata, which
+        Pulumi wants whole or not at all (an earlier version of ours had it written)."""
+        drafts = (BACKEND / ".pulumi" / "stacks" / PROJECT).glob(f"{self.name}.json*.tmp")
+        for path in (*drafts, *BACKEND.rglob("*.attrs")):
+            path.unlink(missing_ok=True)
 
     def _adopt(self) -> None:
         """Put what the killed run made in AWS, and did not note, into the state."""

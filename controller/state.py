@@ -49,7 +49,9 @@ def variables(engine: Path) -> dict[str, str]:
         # .venv comes first: the language host takes the Python that it finds on PATH.
         "PATH": os.pathsep.join([*ahead, *behind]),
         "PULUMI_HOME": str(STATE / "pulumi"),
-        "PULUMI_BACKEND_URL": BACKEND.as_uri(),
+        # Without metadata: its files are not written in one go, and a run killed meanwhile leaves what Pulumi
+        # cannot load.
+        "PULUMI_BACKEND_URL": f"{BACKEND.as_uri()}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(PASSPHRASE),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         # A stack's file that lost its salt (a checkout, a new clone of the file) is mended from the state.

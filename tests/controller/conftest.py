@@ -100,7 +100,7 @@ def tree(tmp_path: Path) -> Tree:
     environment |= {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(engine), os.environ["PATH"]]),
         "PULUMI_HOME": str(path / ".state" / "pulumi"),
-        "PULUMI_BACKEND_URL": (path / ".state" / "backend").as_uri(),
+        "PULUMI_BACKEND_URL": f"{(path / '.state' / 'backend').as_uri()}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(path / ".state" / "passphrase"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",

@@ -54,6 +54,19 @@ def test_the_salt_that_pulumi_writes_can_be_lost_and_comes_back_from_the_state(t
     assert tree.python('print(stack.outputs()["secret"])').stdout == "planted-value\n"
 
 
+def test_files_that_a_killed_run_did_not_write_to_their_end_are_no_hindrance(tree: Tree) -> None:
+    tree.python(UP)
+    (state,) = tree.path.glob(".state/backend/**/stacks/*/s3-local.json")
+    left = [state.with_name(name) for name in ("s3-local.json.attrs", "s3-local.json.18eb5ebf7a88ebf9.tmp")]
+    for path in left:
+        path.touch()
+    failed = tree.python('stack.ask("stack", "export")', check=False)
+    assert "failed to load checkpoint: EOF" in failed.stderr
+    tree.python(f"{UP}; {NO_CHANGE}")
+    assert not any(path.exists() for path in left)
+    assert list(tree.path.glob(".state/backend/**/*.attrs")) == []
+
+
 def test_a_salt_of_another_state_folder_is_taken_out_and_the_stack_works(tree: Tree) -> None:
     with tree.settings.open("a") as file:
         file.write("encryptionsalt: v1:e5vtMDXse04=:v1:WzSiIaBq5dn7LD18:2ZpDwqM5JF0sx/TTAI1P3BfggWyjsA==\n")

@@ -186,8 +186,8 @@ def make_clone(directory: Path) -> Clone:
 
 @contextlib.contextmanager
 def brought_up(clone: Clone, runtime: BuiltRuntime) -> Iterator[str]:
-    """`make up` now, which finds its runtime built, and whose output it gives; `make down` at the end, whatever
-    happened in between, leaves no process, and no file but the history of the state."""
+    """`make up` now, with a runtime that is built, and what it says; `make down` in the end, whatever
+    happened, leaves no process, and no file but the history of the state."""
     before = clone.files()
     clone.use(runtime)
     try:
@@ -202,7 +202,8 @@ def brought_up(clone: Clone, runtime: BuiltRuntime) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory, runtime: BuiltRuntime) -> Iterator[Clone]:
     """`make up` as the README says, but for the port and a runtime that is built: the real model, the default
-    data and recipe. With 16 steps it passed its gate too, and on one machine answered a plain question in another language."""
+    data and recipe. With 16 steps it passed its gate too, and on one machine answered a plain question in
+    another language."""
     clone = make_clone(tmp_path_factory.mktemp("s3-local"))
     clone.configure(serving={"port": clone.port})
     with brought_up(clone, runtime) as clone.said:
