@@ -71,7 +71,7 @@ def new_project(source: Path, above: Path, engine: Path, *first_on_path: Path) -
         "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
         "PYTHONPATH": str(ROOT),
         "PULUMI_HOME": str(above / "home"),
-        "PULUMI_BACKEND_URL": (above / "backend").as_uri(),
+        "PULUMI_BACKEND_URL": f"{(above / 'backend').as_uri()}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "XDG_RUNTIME_DIR": str(above / "private"),

@@ -216,7 +216,7 @@ def test_the_server_certificate_is_trusted_by_the_stacks_authority_alone(project
 
 def test_after_a_kill_at_any_moment_cancel_refresh_and_up_lead_back(project: Project) -> None:
     generator = random.Random("moments")
-    for round_ in range(int(os.environ.get("KILLS", "4"))):
+    for round_ in range(int(os.environ.get("KILLS", "2"))):
         shape: dict[str, Any] = {"parts": ["greeting", "serving"], "who": f"round {round_}"}
         with project.start("up", "--yes", "--skip-preview", **shape) as process:
             time.sleep(generator.uniform(0.5, 9.0))

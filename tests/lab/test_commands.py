@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lab.fixtures import MakePremises
 
-KILLS = int(os.environ.get("KILLS", "5"))
+KILLS = int(os.environ.get("KILLS", "3"))
 
 
 def test_without_root_both_commands_end_in_one_line_with_the_remedy(tmp_path: Path) -> None:
