@@ -48,9 +48,10 @@ _OURS_BY_TAG = {
 }
 """What has its name, which is its ID, from the settings: ours only if its ARN has the stack's tag."""
 
-_OURS_BY_NAME = {
-    "aws:budgets/budget:Budget": "{accountId}:{name}",
+OURS_BY_NAME = {
     "aws:ec2/placementGroup:PlacementGroup": "{name}",
+    "aws:ec2/route:Route": "{routeTableId}_{destinationCidrBlock}",
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": "{subnetId}/{routeTableId}",
     "aws:eks/accessEntry:AccessEntry": "{clusterName}:{principalArn}",
     "aws:eks/addon:Addon": "{clusterName}:{addonName}",
     "aws:eks/nodeGroup:NodeGroup": "{clusterName}:{nodeGroupName}",
@@ -58,7 +59,7 @@ _OURS_BY_NAME = {
     "aws:iam/rolePolicy:RolePolicy": "{role}:{name}",
     "aws:s3/bucket:Bucket": "{bucket}",
 }
-"""IDs of what the engine gave a name with a random end, or what is inside of something of ours.
+"""What the engine gave a name with a random end, or what is inside of something of ours.
 
 What is not in these tables may be asked for twice: AWS takes it as the same.
 """
@@ -88,7 +89,8 @@ def adopt(export: dict[str, Any]) -> list[str]:
     for resource in begun:
         identity = _identity(resource, lost, session)
         if identity:
-            resources.append(resource | {"id": identity})
+            # Without outputs, which makes a refresh read it as `pulumi import` does, by an ID of that form.
+            resources.append(resource | {"id": identity, "outputs": {}})
             adopted.add(resource["urn"])
             told.append(f"{resource['type'].rpartition(':')[2]} {_name(resource)} is {identity}")
     deployment["pending_operations"] = [
@@ -121,12 +123,14 @@ def _identity(resource: dict[str, Any], lost: Sequence[str], session: Any) -> st
             return _tagged(_BY_TAG[kind], inputs["tags"]["Name"], lost, session.client("ec2"))
         if kind == "aws:kms/key:Key":
             return _key(inputs["tags"]["Name"], lost, session.client("kms"))
-        if kind in _OURS_BY_NAME:
-            return _OURS_BY_NAME[kind].format_map(inputs)
+        if kind == "aws:eks/podIdentityAssociation:PodIdentityAssociation":
+            return _association(inputs, session.client("eks"))
+        if kind in OURS_BY_NAME:
+            return OURS_BY_NAME[kind].format_map(inputs)
         if kind in _OURS_BY_TAG:
             name: str = inputs["name"]
             return name if any(each.endswith(_OURS_BY_TAG[kind] + name) for each in lost) else None
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         return None  # begun in another way than ours, and not to be told from others
     return None
 
@@ -149,6 +153,13 @@ def _key(name: str, lost: Sequence[str], kms: Any) -> str | None:
     tag = {"TagKey": "Name", "TagValue": name}
     named = [each for each in keys if tag in kms.list_resource_tags(KeyId=each)["Tags"]]
     return named[0] if len(named) == 1 else None
+
+
+def _association(inputs: dict[str, Any], eks: Any) -> str | None:
+    """Return what gives a service account its role: there is one at most."""
+    whose = {name: inputs[name] for name in ("clusterName", "namespace", "serviceAccount")}
+    found = eks.list_pod_identity_associations(**whose)["associations"]
+    return f"{inputs['clusterName']},{found[0]['associationId']}" if found else None
 
 
 def _name(resource: dict[str, Any]) -> str:

@@ -85,6 +85,10 @@ class Adapter(ABC):
     def complete(self, aws: Cloud, identity: str, inputs: Properties) -> None:
         """Bring what was created to what the inputs say; where this fails it is deleted again."""
 
+    def imported(self, aws: Cloud, identity: str) -> str:
+        """Return the ID of what `pulumi import` calls so. Raises GoneError."""
+        return identity
+
     @abstractmethod
     def read(self, aws: Cloud, identity: str) -> Properties:
         """Return its live properties, `tags` being all of them. Raises GoneError."""

@@ -190,7 +190,10 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         adapter, written = self._adapter(request), plain(request.inputs)
         state = plain(request.properties)
         try:
-            live = adapter.read(self._at(written or state), request.id)
+            aws = self._at(written or state)
+            # As the plugin does: what comes without properties is called as for `pulumi import`.
+            identity = request.id if state else adapter.imported(aws, request.id)
+            live = adapter.read(aws, identity)
         except GoneError:
             return provider_pb2.ReadResponse()
         outputs = self._with_tags(adapter, live)
@@ -204,7 +207,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
             inputs["tags"] = outputs["tags"]
         hidden = self._hidden(request.inputs, request.properties)
         return provider_pb2.ReadResponse(
-            id=request.id,
+            id=identity,
             properties=struct({**state, **adapter.combined(outputs, inputs)}, hidden),
             inputs=struct(inputs | {DEFAULTS: defaults(request.inputs)}, hidden & set(inputs)),
         )

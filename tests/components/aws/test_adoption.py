@@ -114,10 +114,12 @@ def test_what_is_inside_of_something_of_ours_is_named_by_it() -> None:
     exported = export(
         begun("aws:eks/nodeGroup:NodeGroup", "gpus", **group),
         begun("aws:iam/rolePolicy:RolePolicy", "trainer", role="trainer-1", name="trainer-2"),
+        begun("aws:ec2/routeTableAssociation:RouteTableAssociation", "way", subnetId="s", routeTableId="r"),
         begun("aws:iam/rolePolicyAttachment:RolePolicyAttachment", "again", role="trainer-1"),
     )
     adoption.adopt(exported)
-    assert found(exported) == {"gpus": "training:gpus-1a2b3c4", "trainer": "trainer-1:trainer-2"}
+    expected = {"gpus": "training:gpus-1a2b3c4", "trainer": "trainer-1:trainer-2", "way": "s/r"}
+    assert found(exported) == expected
 
 
 def test_without_anything_begun_in_aws_the_export_stays_as_it_is_and_nobody_is_asked(

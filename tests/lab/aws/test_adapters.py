@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from components.aws.adoption import OURS_BY_NAME
 from lab.aws import plugin
 from lab.aws.stand_in.adapter import registry
+from lab.aws.stand_in.values import plain
 from tests.lab.aws.driver import Driver, Resource
 from tests.lab.aws.lives import LIVES
 from tests.lab.aws.world import World
@@ -59,3 +61,17 @@ def test_a_resource_lives_without_a_difference_but_the_one_that_was_written(
         driver.delete(needed)
     for other in world.made:
         assert not driver.refresh(other), f"{other.type} is still there"
+
+
+@pytest.mark.parametrize("token", OURS_BY_NAME)
+def test_what_a_killed_update_made_is_found_by_what_its_inputs_say_as_by_an_import(
+    driver: Driver, token: str
+) -> None:
+    world = World(driver)
+    resource = driver.create(token, LIVES[token.removeprefix("aws:")].inputs(world))
+    identity = OURS_BY_NAME[token].format_map(plain(resource.inputs))
+    found = Resource(token, resource.name, resource.inputs, None, identity)
+    assert driver.refresh(found)
+    assert found.state == resource.state
+    for needed in reversed([*world.made, resource]):
+        driver.delete(needed)

@@ -78,6 +78,10 @@ class PodIdentityAssociation(Eks):
         made = self.make(aws, inputs, tags)["association"]
         return f"{inputs['clusterName']}:{made['associationId']}"
 
+    def imported(self, aws: Cloud, identity: str) -> str:
+        """Its two parts are divided by a comma there."""
+        return identity.replace(",", ":")
+
     def _who(self, identity: str) -> Properties:
         cluster, _, number = identity.partition(":")
         return {"clusterName": cluster, "associationId": number}

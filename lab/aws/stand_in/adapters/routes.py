@@ -73,6 +73,17 @@ class RouteTableAssociation(Adapter):
     def create(self, aws: Cloud, inputs: Properties, tags: dict[str, str]) -> str:
         return str(self.call(aws, self.creates, **self.members(inputs))["AssociationId"])
 
+    def imported(self, aws: Cloud, identity: str) -> str:
+        """It is called by what it associates, `subnet/table`."""
+        subnet, _, table = identity.partition("/")
+        for found in self.call(aws, "DescribeRouteTables", Filters=filters(route_table_id=table))[
+            "RouteTables"
+        ]:
+            for link in found["Associations"]:
+                if link.get("SubnetId") == subnet:
+                    return str(link["RouteTableAssociationId"])
+        raise GoneError(identity)
+
     def read(self, aws: Cloud, identity: str) -> Properties:
         wanted = [{"Name": "association.route-table-association-id", "Values": [identity]}]
         for table in self.call(aws, "DescribeRouteTables", Filters=wanted)["RouteTables"]:
