@@ -126,7 +126,8 @@ def deployed(directory: Path, checkpoint: Path) -> Iterator[Site]:
             serves.run("make", "down", "STACK=s1-local-serving")
             trains.run("make", "down")
         for number, host in enumerate(premises.hosts):
-            assert sorted(site.files(number) - site.before[host.name])[:40] == [], host.name
+            left = sorted(site.files(number) - site.before[host.name])
+            assert not left, f"{host.name}: {left[:40]}"
 
 
 def prepare(site: Site, checkpoint: Path) -> None:
