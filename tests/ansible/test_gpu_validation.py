@@ -131,7 +131,7 @@ def validate(tmp_path: Path) -> Callable[..., Ran]:
         done = subprocess.run(
             [*command, "--limit", limit, "-e", json.dumps(settings)],
             cwd=PLAYBOOKS,
-            env={**os.environ, **own, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_ASYNC_DIR": str(tmp_path / "async")},
+            env={**os.environ, **own, "ANSIBLE_NOCOLOR": "1", "HOME": str(tmp_path)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -144,11 +144,14 @@ def validate(tmp_path: Path) -> Callable[..., Ran]:
 
 
 @pytest.mark.slow
-def test_hosts_that_are_fit_are_admitted_and_nothing_is_changed(validate: Callable[..., Ran]) -> None:
+def test_hosts_that_are_fit_are_admitted_and_nothing_is_changed(
+    validate: Callable[..., Ran], tmp_path: Path
+) -> None:
     ran = validate()
     assert ran.code == 0, ran.output[-4000:]
     assert ran.changes() == 0
     assert "trainer-2: CPU: " in ran.output
+    assert not (tmp_path / ".ansible_async").exists()
 
 
 @pytest.mark.slow
