@@ -54,9 +54,9 @@ class Stack:
 
     def ask(self, *arguments: str) -> Any:
         """Run a `pulumi` command that answers in JSON. Its output, which may hold secrets, is never shown."""
-        return json.loads(self._answer(self._command(arguments)))
+        return json.loads(self._answer(self._command(arguments)).stdout)
 
-    def _answer(self, command: list[str], given: str | None = None) -> str:
+    def _answer(self, command: list[str], given: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command in the stack's environment, with `given` on its standard input."""
         done = subprocess.run(  # noqa: S603
             command,
@@ -69,7 +69,7 @@ class Stack:
         )
         if done.returncode:
             raise ControllerError(f"`{' '.join(command)}` failed: {done.stderr.strip()[-800:]}")
-        return done.stdout
+        return done
 
     def _command(self, arguments: tuple[str, ...], *, shown: bool = False) -> list[str]:
         """On a terminal Pulumi draws its live tree; elsewhere it prints lines, and no dots between them."""
@@ -161,7 +161,10 @@ class Stack:
         """Put what the killed run made in AWS, and did not note, into the state."""
         exported = self._answer(self._command(("stack", "export")))
         adoption = [str(VENV / "bin" / "python"), "-m", "components.aws.adoption"]
-        self._answer(self._command(("stack", "import")), self._answer(adoption, exported))
+        adopted = self._answer(adoption, exported.stdout)
+        for line in adopted.stderr.splitlines():
+            say(f"recovery: {line}")
+        self._answer(self._command(("stack", "import")), adopted.stdout)
 
     def _stale_locks(self) -> list[Path]:
         locks = sorted((BACKEND / ".pulumi" / "locks").rglob(f"{PROJECT}/{self.name}/*.json"))

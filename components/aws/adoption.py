@@ -80,6 +80,9 @@ def adopt(export: dict[str, Any]) -> list[str]:
         for each in pending
         if each["type"] == "creating" and each["resource"]["type"].startswith("aws:")
     ]
+    # What was to replace another is made anew: the state has room for one of each.
+    known = {each["urn"] for each in resources}
+    begun = [each for each in begun if each["urn"] not in known]
     if not begun:
         return []
     region, tag = _place(resources, begun[0]["provider"])

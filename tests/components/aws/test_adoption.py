@@ -99,6 +99,14 @@ def test_two_of_the_same_name_are_left_to_whoever_can_tell_them_apart() -> None:
     assert found(exported) == {}
 
 
+def test_what_was_to_replace_another_is_left_to_be_made_anew() -> None:
+    group = begun("aws:eks/nodeGroup:NodeGroup", "gpus", clusterName="training", nodeGroupName="gpus-2")
+    exported = export(group)
+    exported["deployment"]["resources"].append(group["resource"] | {"id": "training:gpus-1"})
+    assert adoption.adopt(exported) == []
+    assert found(exported) == {"gpus": "training:gpus-1"}
+
+
 def test_a_name_from_the_settings_is_ours_only_with_the_tag() -> None:
     ecr = boto3.client("ecr")
     ecr.create_repository(repositoryName="team/model", tags=[{"Key": "scenario:stack", "Value": "mine"}])
