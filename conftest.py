@@ -49,7 +49,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 # Folders whose tests share what is dear: one cluster, one AWS, one lab. Each goes to one worker.
 _TOGETHER = {
-    "tests/end_to_end/test_s2_cloud_kills.py": "the cluster",
     "tests/end_to_end/test_s2_cloud_training.py": "the cluster",
     "tests/end_to_end/test_s2_own_cluster.py": "the cluster",
     "tests/components/kubernetes/test_in_a_cluster.py": "the cluster",

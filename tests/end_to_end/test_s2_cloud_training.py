@@ -1,11 +1,15 @@
 """`s2-cloud-training` in the lab: from nothing to a signed release in a bucket, which the premises serve.
 
+On the way its engine is killed once; KILLS=20 does that twenty times, from nothing each time.
+
 Real are the Pulumi engine, Kubernetes with JobSet and Kueue, the training and its gate; AWS is moto, behind
 the lab's stand-in for Pulumi's provider where the real plugin is not installed.
 """
 
 from __future__ import annotations
 
+import os
+import random
 from typing import TYPE_CHECKING
 
 import boto3
@@ -18,7 +22,7 @@ from scenario_model.release import channel
 from scenario_model.release.stores import open_store
 from scenario_model.release.verify import verify_release
 from tests.components.aws import reviewer
-from tests.end_to_end.cloud import Cloud, clone_for
+from tests.end_to_end.cloud import Cloud, clone_for, killed
 from tests.end_to_end.conftest import Clone
 from tests.end_to_end.site import SERVING, inventory, settings
 
@@ -29,16 +33,30 @@ if TYPE_CHECKING:
     from lab.both import Lab
     from lab.kubernetes.cluster import Cluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+KILLS = int(os.environ.get("KILLS", "1"))
+EVENTS = 170
+"""Lines of an update that tell of a resource."""
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400 + 180 * KILLS)]
 
 
 @pytest.fixture(scope="module")
 def cloud(
     lab: Lab, cluster: Cluster, foundation: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cloud]:
-    """The stack, brought up by `make up`; after `make down` nothing is left in AWS or the cluster."""
+    """The stack, brought up by `make up` after a kill; after `make down` nothing is left anywhere."""
     with clone_for(lab, cluster, foundation, tmp_path_factory.mktemp("s2")) as made:
-        made.clone.said = made.up()
+        moments = random.Random("cloud")
+        for left in reversed(range(KILLS)):
+            gang = made.settings[f"{PROJECT}:training"]
+            made.write(own__training={**gang, "wait": not left})
+            place = killed(made, moments.randrange(EVENTS))
+            print(f"{left} kills left, after {place!r}: {made.orphans().strip() or 'nothing was lost'}")
+            made.clone.said = made.up()
+            assert made.orphans() == ""
+            made.clone.pulumi("preview", "--expect-no-changes")
+            if left:
+                made.down()
+        made.write()
         yield made
 
 

@@ -63,10 +63,11 @@ def trace(warm: Any, config: Path, log: Path, *inject: str) -> int:
             warm.wait()
             pytest.skip(f"strace may not trace here: {tracer.stderr.read() if tracer.stderr else ''}")
         time.sleep(0.01)
-    # Sent while strace is still attaching, the signal is lost: it is sent until the log shows it.
-    while tracer.poll() is None and "SIGCONT" not in log.read_text():
+    # Sent while strace is still attaching it is lost, or comes before the stop that strace hands on: so it is
+    # sent until the log shows that the training works.
+    while tracer.poll() is None and not any(map(LINE.match, log.read_text().splitlines())):
         os.kill(child, signal.SIGCONT)
-        time.sleep(0.01)
+        time.sleep(0.05)
     code: int = warm.wait()
     tracer.communicate(timeout=30)
     return code
