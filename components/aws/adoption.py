@@ -26,7 +26,7 @@ from components.aws.orphans import orphans, resources_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_BY_TAG = {
+BY_TAG = {
     "aws:ec2/eip:Eip": "elastic-ip",
     "aws:ec2/internetGateway:InternetGateway": "internet-gateway",
     "aws:ec2/launchTemplate:LaunchTemplate": "launch-template",
@@ -39,7 +39,7 @@ _BY_TAG = {
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "security-group-rule",
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "security-group-rule",
 }
-"""Pulumi's types, and what EC2 calls them in tags."""
+"""Pulumi's types, and what EC2 calls them in tags. Each of the stack's has a `Name`, no two the same."""
 
 _OURS_BY_TAG = {
     "aws:cloudwatch/logGroup:LogGroup": ":log-group:",
@@ -61,7 +61,8 @@ OURS_BY_NAME = {
 }
 """What the engine gave a name with a random end, or what is inside of something of ours.
 
-What is not in these tables may be asked for twice: AWS takes it as the same.
+What is not in these tables may be asked for twice, and AWS takes it as the same; but for a budget, which then
+is there twice.
 """
 
 
@@ -95,7 +96,8 @@ def adopt(export: dict[str, Any]) -> list[str]:
             # Without outputs, which makes a refresh read it as `pulumi import` does, by an ID of that form.
             resources.append(resource | {"id": identity, "outputs": {}})
             adopted.add(resource["urn"])
-            told.append(f"{resource['type'].rpartition(':')[2]} {_name(resource)} is {identity}")
+            kind, name = resource["type"].rpartition(":")[2], resource["urn"].rpartition("::")[2]
+            told.append(f"{kind} {name} is {identity}")
     deployment["pending_operations"] = [
         each for each in pending if each["type"] != "creating" or each["resource"]["urn"] not in adopted
     ]
@@ -122,8 +124,8 @@ def _identity(resource: dict[str, Any], lost: Sequence[str], session: Any) -> st
     """Return the ID of what was made, so far as it can be known; None where nothing was."""
     kind, inputs = resource["type"], resource.get("inputs") or {}
     try:
-        if kind in _BY_TAG:
-            return _tagged(_BY_TAG[kind], inputs["tags"]["Name"], lost, session.client("ec2"))
+        if kind in BY_TAG:
+            return _tagged(BY_TAG[kind], inputs["tags"]["Name"], lost, session.client("ec2"))
         if kind == "aws:kms/key:Key":
             return _key(inputs["tags"]["Name"], lost, session.client("kms"))
         if kind == "aws:eks/podIdentityAssociation:PodIdentityAssociation":
@@ -163,10 +165,6 @@ def _association(inputs: dict[str, Any], eks: Any) -> str | None:
     whose = {name: inputs[name] for name in ("clusterName", "namespace", "serviceAccount")}
     found = eks.list_pod_identity_associations(**whose)["associations"]
     return f"{inputs['clusterName']},{found[0]['associationId']}" if found else None
-
-
-def _name(resource: dict[str, Any]) -> str:
-    return str(resource["urn"].rpartition("::")[2])
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ def cloud(
         for left in reversed(range(KILLS)):
             gang = made.settings[f"{PROJECT}:training"]
             made.write(own__training={**gang, "wait": not left})
-            place = killed(made, moments.randrange(EVENTS))
+            place = killed(made, moments.randrange(1, EVENTS))
             print(f"{left} kills left, after {place!r}: {made.orphans().strip() or 'nothing was lost'}")
             made.clone.said = made.up()
             assert made.orphans() == ""

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import tests.aws_sdk  # noqa: F401 loads it
+from components.aws.adoption import BY_TAG
 from stacks import scenario
 from stacks.settings import PROJECT, CloudTrainingSettings, read_settings
 
@@ -73,6 +74,20 @@ def test_one_stack_goes_from_the_network_to_the_training_job(declared: Declared)
     assert workers["template"]["spec"]["parallelism"] == 2
     container = workers["template"]["spec"]["template"]["spec"]["containers"][0]
     assert container["resources"]["requests"]["nvidia.com/gpu"] == "1"
+
+
+def test_what_has_an_id_and_no_name_of_its_own_is_tagged_with_a_name_that_no_other_has(
+    declared: Declared,
+) -> None:
+    plugin, nodes = "mirror/efa-plugin:1", {"instance_type": "p5.48xlarge", "maximum": 2}
+    declare(config(cloud__nodes=nodes, cloud__efa_plugin=plugin))
+    assert set(BY_TAG) <= set(declared.resources), "all of these types are in the largest stack"
+    for kind in sorted(set(BY_TAG.values())):
+        tokens = [token for token, called in BY_TAG.items() if called == kind]
+        names = [each["tags"]["Name"] for token in tokens for each in declared.resources[token]]
+        assert len(set(names)) == len(names), kind
+    keys = [each["tags"]["Name"] for each in declared.resources["aws:kms/key:Key"]]
+    assert len(set(keys)) == len(keys)
 
 
 def test_the_job_reads_what_the_settings_say(declared: Declared) -> None:
