@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from stacks.sections import LocalPath, NotNegative, Positive, Section, Share
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 BucketUri = Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+def _pinned(image: str) -> str:
+    """Insist on a digest: it vouches for what is in an image, and a tag may be another one tomorrow."""
+    if not re.fullmatch(r"[^\s@]+@sha256:[0-9a-f]{64}", image):
+        raise ValueError("write the image with its digest, as in registry/models/small@sha256:…")
+    return image
+
+
+PinnedImage = Annotated[str, AfterValidator(_pinned)]
 
 
 class Capacity(Section):
@@ -52,7 +63,7 @@ class AwsCloud(Section):
     admins: tuple[Text, ...]
     nodes: Nodes
     readers: tuple[Text, ...] = ()
-    version: Text = "1.34"
+    version: Text = "1.35"
     public_from: tuple[Text, ...] = ()
     cidr: Text = "10.80.0.0/16"
     nat: bool = False
@@ -99,10 +110,11 @@ class BucketFoundation(Section):
 
 
 class ImageFoundation(Section):
-    """A foundation model that is in the image."""
+    """A foundation model at `path` of an image: its own, `image` in a registry, or that which trains."""
 
     kind: Literal["image"]
     path: Annotated[str, StringConstraints(pattern=r"^/")]
+    image: PinnedImage | None = None
 
 
 class ReferenceData(Section):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.aws.errors import CloudError
 from components.aws.release_copy import ReleaseCopy
 from components.credentials import SigningKey
 from components.kubernetes.job_args import SecretKey, TrainingJobArgs
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 STACK = "s2-cloud-training"
 _KEY = "signing.pem"
 _FOUNDATION_KEY = "foundation.pem"
+_FOUNDATION_IMAGE = "foundation"
 _SCRATCH = "/scratch"
+_IMAGE_VOLUMES_SINCE = (
+    35  # on by default: https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/
+)
 
 
 def build(settings: CloudTrainingSettings) -> dict[str, Any]:
@@ -56,6 +61,7 @@ def build(settings: CloudTrainingSettings) -> dict[str, Any]:
             size=cloud.size,
             service_account=cloud.platform.service_account,
             secret_files=files,
+            images=_images(settings),
             environment={
                 **cloud.environment,
                 **gang.environment,
@@ -93,7 +99,8 @@ def _config(settings: CloudTrainingSettings, cloud: TrainingCloud, key: str) -> 
     if isinstance(found, BucketFoundation):
         foundation |= {"verification_key": f"/keys/{_FOUNDATION_KEY}"} if found.verification_key else {}
     else:
-        foundation["kind"] = "directory"
+        root = f"/images/{_FOUNDATION_IMAGE}" if found.image else ""
+        foundation = {"kind": "directory", "path": f"{root}{found.path}"}
     texts = data.as_variables()
     if isinstance(data, BucketData):
         texts["path"] = texts.pop("uri")
@@ -108,6 +115,25 @@ def _config(settings: CloudTrainingSettings, cloud: TrainingCloud, key: str) -> 
         "signing_key": key,
         "save_before": cloud.save_before,
     }
+
+
+def _images(settings: CloudTrainingSettings) -> dict[str, str]:
+    """Return what pods read the files of, beside their own image.
+
+    Raises:
+        CloudError: the cluster is to be of a version that has no volumes of images.
+
+    """
+    found, cloud = settings.foundation, settings.cloud
+    if isinstance(found, BucketFoundation) or not found.image:
+        return {}
+    if isinstance(cloud, AwsCloud) and int(cloud.version.rpartition(".")[2]) < _IMAGE_VOLUMES_SINCE:
+        message = (
+            f"foundation.image needs Kubernetes 1.{_IMAGE_VOLUMES_SINCE} or later, and cloud:version is "
+            f"{cloud.version}; raise it, or put the model into a bucket"
+        )
+        raise CloudError(message)
+    return {_FOUNDATION_IMAGE: found.image}
 
 
 def _signing(

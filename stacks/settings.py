@@ -150,7 +150,8 @@ def _line(detail: ErrorDetails) -> str:
     path = ".".join(parts)
     if parts[:1] and parts[0] in _NAMESPACES:
         path = f"{parts[0]}:{'.'.join(parts[1:])}".rstrip(":")
-    message = detail["msg"].replace(
+    message = detail["msg"].removeprefix("Value error, ")
+    message = message.replace(
         "String should match pattern '^(/|~/)'", "must be an absolute path on the hosts"
     )
     given = (

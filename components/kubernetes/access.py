@@ -31,7 +31,8 @@ class NoAnswerError(Exception):
 
 
 class Reader:
-    """What is read of one JobSet: itself, its workload in the queue, its pods and what they wrote."""
+    """What is read of one JobSet: itself, its workload in the queue, its pods, what they wrote or why they
+    could not be made."""
 
     def __init__(self, api: client.ApiClient, namespace: str, job: str) -> None:
         self._custom, self._core = client.CustomObjectsApi(api), client.CoreV1Api(api)
@@ -74,6 +75,19 @@ class Reader:
             )
             told: list[dict[str, Any]] = json.loads(answer.data)["items"]
             return told
+        return []
+
+    def refused(self) -> list[dict[str, Any]]:
+        """Return the events that tell why a pod of the JobSet could not be made, of the last hour."""
+        with _understood():
+            answer: Any = self._core.list_namespaced_event(
+                self._namespace,
+                field_selector="involvedObject.kind=Job,reason=FailedCreate",
+                _preload_content=False,
+                _request_timeout=_SECONDS,
+            )
+            told: list[dict[str, Any]] = json.loads(answer.data)["items"]
+            return [each for each in told if each["involvedObject"]["name"].startswith(f"{self.job}-")]
         return []
 
     def log(self, pod: str, lines: int) -> list[tuple[str, str]]:

@@ -111,6 +111,9 @@ def _pod(name: str, args: TrainingJobArgs, config_map: pulumi.Input[str]) -> dic
     ]
     if keys:
         volumes.append({"name": "keys", "projected": {"sources": keys, "defaultMode": 0o440}})
+    volumes += [
+        {"name": f"image-{each}", "image": {"reference": args.images[each]}} for each in sorted(args.images)
+    ]
     spread = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [apart]}}
     return {
         "restartPolicy": "Never",
@@ -141,6 +144,10 @@ def _container(args: TrainingJobArgs, *, with_keys: bool) -> dict[str, Any]:
     ]
     if with_keys:
         mounts.append({"name": "keys", "mountPath": "/keys", "readOnly": True})
+    mounts += [
+        {"name": f"image-{each}", "mountPath": f"/images/{each}", "readOnly": True}
+        for each in sorted(args.images)
+    ]
     return {
         "name": _CONTAINER,
         "image": args.image,

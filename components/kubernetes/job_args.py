@@ -75,6 +75,8 @@ class TrainingJobArgs:
         size: what each pod asks for.
         service_account: whose cloud identity the pods have; its Kubernetes token is not mounted.
         secret_files: files below `/keys`, by name.
+        images: images whose files can be read below `/images`, each in a folder of this name; needs
+            Kubernetes 1.35 or later.
         environment: variables of the pods; nothing secret.
         secret_environment: variables whose values are in Secrets.
         launcher: arguments of python3 that start what takes torchrun's arguments and ends with the exit code
@@ -99,6 +101,7 @@ class TrainingJobArgs:
     size: PodSize
     service_account: pulumi.Input[str] = "default"
     secret_files: Mapping[str, SecretKey] = field(default_factory=dict)
+    images: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     secret_environment: Mapping[str, SecretKey] = field(default_factory=dict)
     launcher: Sequence[str] = ("-m", "scenario_model.train.torchrun")

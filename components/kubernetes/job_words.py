@@ -58,6 +58,12 @@ def why_pending(pods: Iterable[Object]) -> str:
     return ""
 
 
+def why_no_pods(events: Iterable[Object]) -> str:
+    """Return why an admitted job has no pods, in the words of the newest event; empty where none tells."""
+    newest = max(events, key=lambda event: str(event.get("lastTimestamp") or ""), default={})
+    return f"its pods cannot be made: {newest['message']}" if newest.get("message") else ""
+
+
 def leader(pods: Iterable[Object]) -> Object | None:
     """Return the newest of the gang's first pods: there is one for each time that it was started."""
     index = "batch.kubernetes.io/job-completion-index"

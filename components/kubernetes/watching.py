@@ -114,7 +114,7 @@ class Watch:
             self._restarts = restarts
         self._listen(pods)
         queued = words.why_queued(self.reader.workload(job_set["metadata"]["uid"]))
-        waits = queued or words.why_pending(pods)
+        waits = queued or (words.why_pending(pods) if pods else words.why_no_pods(self.reader.refused()))
         if waits:
             self._say(waits)
         return waits

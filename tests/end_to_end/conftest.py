@@ -20,6 +20,7 @@ import yaml
 
 from controller import PROJECT
 from tests.built_runtime import VARIABLES
+from tests.chapters import write_chapters
 from tests.conftest import SHARING
 
 if TYPE_CHECKING:
@@ -212,12 +213,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, runtime: BuiltRuntime) 
 
 def small(clone: Clone, foundation: Path) -> Clone:
     """The same scenario on a tiny model and a few texts: seconds instead of minutes."""
-    texts = clone.path / "texts"
-    texts.mkdir()
-    for number in range(24):
-        (texts / f"{number:02}.txt").write_text(
-            f"Chapter {number}. " + "The quick brown fox jumps over the lazy dog. " * 12
-        )
+    texts = write_chapters(clone.path / "texts")
     clone.configure(
         # Compiling takes longer than all that the tests ask of it; the real deployment compiles.
         serving={"port": clone.port, "engine": {"compile": "off"}},

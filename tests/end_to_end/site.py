@@ -22,6 +22,7 @@ from lab import lock
 from lab.fixtures import a_folder
 from lab.premises.access import ssh
 from lab.premises.lifecycle import bring_up
+from tests.chapters import write_chapters
 from tests.conftest import SHARING
 from tests.end_to_end.conftest import ROOT, Clone, make_clone
 
@@ -138,11 +139,7 @@ def prepare(site: Site, checkpoint: Path) -> None:
     ):
         file = clone.path / "ansible" / "inventory" / f"{clone.stack}.yml"
         file.write_text(yaml.safe_dump(inventory(site.premises, groups)))
-    texts = site.trains.path / "texts"
-    texts.mkdir()
-    for number in range(24):
-        text = f"Chapter {number}. " + "The quick brown fox jumps over the lazy dog. " * 12
-        (texts / f"{number:02}.txt").write_text(text)
+    texts = write_chapters(site.trains.path / "texts")
     for source, target in ((checkpoint, "/srv/foundation"), (texts, "/srv/texts")):
         copy = ["-b", "-m", "ansible.builtin.copy", "-a", f"src={source}/ dest={target}/ mode=0755"]
         program = str(Path(sys.executable).parent / "ansible")

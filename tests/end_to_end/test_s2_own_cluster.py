@@ -1,4 +1,7 @@
-"""`s2-cloud-training` in a cluster and with a bucket that are there already; trained again on a schedule."""
+"""`s2-cloud-training` in a cluster and with a bucket that are there already; trained again on a schedule.
+
+The foundation model comes in an image of its own.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ import pytest
 from controller import PROJECT
 from lab.aws import CREDENTIALS
 from lab.cloud_training import BUCKET
+from lab.images.archive import Config, write_archive
 from scenario_model.release import channel
 from scenario_model.release.stores import open_store
+from tests.chapters import CHAPTERS, chapter
 from tests.end_to_end.cloud import Cloud, clone_for
 
 if TYPE_CHECKING:
@@ -31,13 +36,28 @@ def cloud(
 ) -> Iterator[Cloud]:
     """The stack, up in the lab's cluster as in anybody's; the bucket's keys are a Secret of the namespace."""
     with clone_for(lab, cluster, tiny_foundation, tmp_path_factory.mktemp("own-cluster")) as made:
-        made.settings = own_cluster(made) | tiny_training()
+        image = in_an_image(cluster, tiny_foundation, tmp_path_factory.mktemp("image"))
+        model = {"kind": "image", "image": image, "path": f"/{tiny_foundation.name}"}
+        made.settings = own_cluster(made) | tiny_training() | {f"{PROJECT}:foundation": model}
         made.write()
         cluster.kubectl("create", "namespace", "training")
         literals = [f"--from-literal={name}={value}" for name, value in CREDENTIALS.items()]
         cluster.kubectl("create", "secret", "generic", "bucket", "-n", "training", *literals)
         made.clone.said = made.up()
         yield made
+
+
+def in_an_image(cluster: Cluster, foundation: Path, folder: Path) -> str:
+    """Give the cluster's node a foundation model as an image; its name, with the digest."""
+    assert cluster.own
+    name = "localhost/models/tiny"
+    layer = {f"{foundation.name}/{path.name}": path for path in foundation.iterdir()}
+    archive = write_archive(folder / "image.tar", f"{name}:1", [layer], Config(entrypoint=[]))
+    cluster.own.ctr("image", "import", "--base-name", name, "--digests", str(archive))
+    (pinned,) = [
+        each for each in cluster.own.ctr("image", "list", "--quiet").split() if each.startswith(f"{name}@")
+    ]
+    return pinned
 
 
 def own_cluster(cloud: Cloud) -> dict[str, object]:
@@ -71,7 +91,7 @@ def test_a_new_edition_trains_only_what_has_changed_and_promotes_it(cloud: Cloud
     assert ": step " not in said, "the data is the same"
     assert cloud.clone.outputs()["release"] == first
 
-    add_text(24)
+    add_text(CHAPTERS)
     said = edition(cloud, "2026-W49")
     assert "step 8/8" in said
     outputs = cloud.clone.outputs()
@@ -90,7 +110,7 @@ def edition(cloud: Cloud, name: str) -> str:
 
 def tiny_training() -> dict[str, Any]:
     """Settings for a tiny model and a few texts, put into the bucket: seconds instead of minutes."""
-    for number in range(24):
+    for number in range(CHAPTERS):
         add_text(number)
     recipe = {"method": "full", "max_steps": 8, "epochs": 200, "sequence_length": 128}
     return {
@@ -102,5 +122,5 @@ def tiny_training() -> dict[str, Any]:
 
 def add_text(number: int) -> None:
     """Put another text into the bucket that a tiny training reads."""
-    text = f"Chapter {number}. " + "The quick brown fox jumps over the lazy dog. " * 12
-    boto3.client("s3").put_object(Bucket=BUCKET, Key=f"texts/{number:02}.txt", Body=text.encode())
+    body = chapter(number).encode()
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=f"texts/{number:02}.txt", Body=body)

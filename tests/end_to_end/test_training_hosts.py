@@ -19,6 +19,7 @@ from lab.fixtures import a_folder
 from lab.premises.access import ssh
 from lab.premises.lifecycle import bring_up
 from tests.ansible.conftest import PLAYBOOKS, Ran
+from tests.chapters import write_chapters
 from tests.conftest import SHARING
 from tests.end_to_end.conftest import ROOT
 
@@ -132,11 +133,7 @@ def prepare(trainers: Trainers, checkpoint: Path) -> None:
         "gate": {"old_domain_margin": 1000.0},
         "training_poll_seconds": 2,
     }
-    texts = trainers.folder / "texts"
-    texts.mkdir()
-    for number in range(24):
-        text = f"Chapter {number}. " + "The quick brown fox jumps over the lazy dog. " * 12
-        (texts / f"{number:02}.txt").write_text(text)
+    texts = write_chapters(trainers.folder / "texts")
     archive = trainers.folder / "trained.tar"
     with tarfile.open(archive, "w") as tar:
         tar.add(checkpoint, "trained/tiny")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pulumi
 import pytest
@@ -14,8 +14,13 @@ import tests.aws_sdk  # noqa: F401 loads it
 from components.aws.adoption import BY_TAG
 from stacks import scenario
 from stacks.settings import PROJECT, CloudTrainingSettings, read_settings
+from tests.pulumi_mocks import mocked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STACK = "s2-cloud-training"
+PINNED = f"registry.example/models/small@sha256:{'0' * 64}"
 FILE = Path(__file__).parents[2] / "stacks" / f"Pulumi.{STACK}.yaml"
 
 
@@ -47,10 +52,10 @@ class Declared(pulumi.runtime.Mocks):
 
 
 @pytest.fixture
-def declared() -> Declared:
+def declared() -> Iterator[Declared]:
     mocks = Declared()
-    pulumi.runtime.set_mocks(mocks, project=PROJECT, stack=STACK, preview=False)
-    return mocks
+    with mocked(mocks, project=PROJECT, stack=STACK):
+        yield mocks
 
 
 def declare(settings: dict[str, str]) -> dict[str, Any]:
@@ -101,6 +106,22 @@ def test_the_job_reads_what_the_settings_say(declared: Declared) -> None:
     assert told["save_before"] is None
 
 
+def test_a_foundation_model_may_come_in_an_image_of_its_own_or_in_that_which_trains(
+    declared: Declared,
+) -> None:
+    declare(config(own__foundation={"kind": "image", "path": "/models/small"}))
+    declare(config(own__foundation={"kind": "image", "path": "/small", "image": PINNED}))
+    maps = declared.resources["kubernetes:core/v1:ConfigMap"]
+    assert [json.loads(each["data"]["job.json"])["foundation"] for each in maps] == [
+        {"kind": "directory", "path": "/models/small"},
+        {"kind": "directory", "path": "/images/foundation/small"},
+    ]
+    jobs = declared.resources["kubernetes:jobset.x-k8s.io/v1alpha2:JobSet"]
+    pods = [each["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"] for each in jobs]
+    images = [[each["image"] for each in pod["volumes"] if "image" in each] for pod in pods]
+    assert images == [[], [{"reference": PINNED}]]
+
+
 def test_without_a_way_out_every_image_comes_from_the_mirror(declared: Declared) -> None:
     plugin = "mirror/eks/aws-efa-k8s-device-plugin:v0.5.6"
     nodes = {"instance_type": "p5.48xlarge", "maximum": 2}
@@ -128,7 +149,7 @@ def test_nodes_that_may_be_fewer_get_an_autoscaler_with_rights_for_this_clusters
     declare(config())
     (release,) = autoscalers()
     assert release["values"]["autoDiscovery"] == {"clusterName": STACK}
-    assert release["values"]["image"]["tag"] == "v1.34.0", "as the cluster's version"
+    assert release["values"]["image"]["tag"] == "v1.35.0", "as the cluster's version"
     associations = declared.resources["aws:eks/podIdentityAssociation:PodIdentityAssociation"]
     assert (release["namespace"], release["values"]["rbac"]["serviceAccount"]["name"]) in [
         (each["namespace"], each["serviceAccount"]) for each in associations
@@ -230,6 +251,17 @@ def test_what_a_cluster_cannot_do_is_said_in_the_preview(
             "nodes of p5.48xlarge have EFA, which pods get by a plugin of AWS's: set cloud:efa_plugin",
         ),
         ({"aws__defaultTags": {}}, "aws:defaultTags has no tag scenario:stack: s2-cloud-training"),
+        (
+            {
+                "cloud__version": "1.34",
+                "own__foundation": {"kind": "image", "path": "/small", "image": PINNED},
+            },
+            "foundation.image needs Kubernetes 1.35 or later, and cloud:version is 1.34",
+        ),
+        (
+            {"own__foundation": {"kind": "image", "path": "/small", "image": "registry/models:latest"}},
+            "foundation.image: write the image with its digest",
+        ),
         ({"cloud__kind": "azure"}, "cloud"),
         ({"cloud__zonez": "x"}, "cloud: unknown key 'zonez'; did you mean 'zones'?"),
         ({"own__cloud": {"kind": "aws"}}, "cloud is a namespace: write cloud:kind: …"),

@@ -29,6 +29,7 @@ from lab.premises.lifecycle import bring_up
 from scenario_model.serve import credentials
 from tests.ansible.hosts.conftest import Site, on
 from tests.built_runtime import VARIABLES
+from tests.chapters import write_chapters
 from tests.conftest import SHARING
 
 if TYPE_CHECKING:
@@ -158,11 +159,7 @@ def below(tmp_path_factory: pytest.TempPathFactory, runtime: BuiltRuntime, tiny_
     if sys.version_info[:2] != (3, 11):
         pytest.skip("needs Python 3.11, which the lab's hosts have, for the runtime that they share")
     tree = tmp_path_factory.mktemp("below") / "tree"
-    texts = tree / "srv" / "texts"
-    texts.mkdir(parents=True)
-    for number in range(24):
-        text = f"Chapter {number}. " + "The quick brown fox jumps over the lazy dog. " * 12
-        (texts / f"{number:02}.txt").write_text(text)
+    write_chapters(tree / "srv" / "texts")
     # Contents alone: whoever serves has to be able to read them.
     shutil.copytree(tiny_checkpoint, tree / "srv" / "foundation", copy_function=shutil.copyfile)
     root = tree / ROOT.lstrip("/")

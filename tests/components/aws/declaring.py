@@ -10,6 +10,7 @@ import pulumi
 
 from components.aws.cluster import Cluster, ClusterArgs
 from components.aws.location import Location
+from tests.pulumi_mocks import mocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,7 +70,6 @@ class _Recorder(pulumi.runtime.Mocks):
 def declared(build: Callable[[], Mapping[str, pulumi.Output[Any]] | pulumi.Resource]) -> Declared:
     """Run a build in a program of its own; return what it declared, and the outputs that it returns."""
     recorder = _Recorder()
-    pulumi.runtime.set_mocks(recorder, project="tests", stack="mocked", preview=False)
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def run() -> pulumi.Output[Any]:
@@ -80,7 +80,8 @@ def declared(build: Callable[[], Mapping[str, pulumi.Output[Any]] | pulumi.Resou
         outputs = {} if isinstance(built, pulumi.Resource) else built
         return pulumi.Output.all(**outputs).apply(keep)
 
-    run()
+    with mocked(recorder):
+        run()
     return recorder.declared
 
 

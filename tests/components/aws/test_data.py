@@ -21,7 +21,7 @@ from components.aws.workload_identity import (
 from tests.components.aws.declaring import DEPLOYER, HERE, Declared, a_cluster, declared
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 DATA = "arn:aws:s3:::team-data"
 
@@ -165,10 +165,10 @@ def access(
     )
 
 
-def identity(statements: list[dict[str, Any]]) -> Declared:
+def identity(statements: Callable[[], list[dict[str, Any]]]) -> Declared:
     def build() -> dict[str, Any]:
         arguments = WorkloadIdentityArgs(
-            cluster=a_cluster(), namespace="training", service_account="trainer", statements=statements
+            cluster=a_cluster(), namespace="training", service_account="trainer", statements=statements()
         )
         return {"role": WorkloadIdentity("trainer", arguments).role_arn}
 
@@ -176,7 +176,7 @@ def identity(statements: list[dict[str, Any]]) -> Declared:
 
 
 def test_an_identity_is_of_one_service_account_of_one_cluster() -> None:
-    made = identity(signing("arn:aws:kms:::key/s"))
+    made = identity(lambda: signing("arn:aws:kms:::key/s"))
     trust = made.statements("iam/role:Role", "trainer", "assumeRolePolicy")["0"]
     assert trust["Principal"] == {"Service": "pods.eks.amazonaws.com"}
     assert trust["Action"] == ["sts:AssumeRole", "sts:TagSession"]
@@ -196,8 +196,8 @@ def test_an_identity_is_of_one_service_account_of_one_cluster() -> None:
 
 
 def test_access_to_the_bucket_ends_at_its_prefixes_and_the_key_works_by_way_of_s3_alone() -> None:
-    statements = access(["releases/"], write=["checkpoints/", "runs/"], delete=["checkpoints/"])
-    policy = identity(statements).statements("iam/rolePolicy:RolePolicy", "trainer")
+    made = identity(lambda: access(["releases/"], write=["checkpoints/", "runs/"], delete=["checkpoints/"]))
+    policy = made.statements("iam/rolePolicy:RolePolicy", "trainer")
     assert policy["List"]["Action"] == ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
     assert policy["Read"]["Resource"] == [
         f"arn:aws:s3:::r/{prefix}/*" for prefix in ("checkpoints", "releases", "runs")
@@ -205,8 +205,12 @@ def test_access_to_the_bucket_ends_at_its_prefixes_and_the_key_works_by_way_of_s
     assert policy["Write"]["Resource"] == ["arn:aws:s3:::r/checkpoints/*", "arn:aws:s3:::r/runs/*"]
     assert policy["Delete"]["Resource"] == ["arn:aws:s3:::r/checkpoints/*"]
     assert policy["Key"]["Condition"] == {"StringEquals": {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}}
-    actions = {action for each in access(["releases/"]) for action in each["Action"]}
-    assert actions == {"s3:ListBucket", "s3:GetObject", "kms:Decrypt"}
+    reads = identity(lambda: access(["releases/"])).statements("iam/rolePolicy:RolePolicy", "trainer")
+    assert {action for each in reads.values() for action in each["Action"]} == {
+        "s3:ListBucket",
+        "s3:GetObject",
+        "kms:Decrypt",
+    }
 
 
 def test_an_autoscaler_sees_all_but_changes_only_the_clusters_groups() -> None:
@@ -219,7 +223,7 @@ def test_an_autoscaler_sees_all_but_changes_only_the_clusters_groups() -> None:
 
 def test_an_identity_that_allows_nothing_is_refused() -> None:
     with pytest.raises(CloudError, match="training/trainer allows nothing"):
-        identity([])
+        identity(list)
     with pytest.raises(CloudError, match="needs a prefix to read or write below"):
         access(delete=["checkpoints/"])
 

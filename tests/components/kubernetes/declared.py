@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pulumi
-from pulumi.runtime import mocks, settings
+from pulumi.runtime import mocks
+
+from tests.pulumi_mocks import mocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,13 +34,10 @@ class Declared(mocks.Mocks):
 def declared(build: Callable[[], object], *, preview: bool = False) -> Declared:
     """Run a program to its end."""
     told = Declared()
-    mocks.set_mocks(told, preview=preview)
 
     def program() -> None:
         build()
 
-    try:
+    with mocked(told, preview=preview):
         pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
-    finally:
-        settings.reset_options()
     return told

@@ -124,6 +124,14 @@ def test_what_crashes_is_started_again_a_number_of_times_and_then_told_with_the_
     assert other["metadata"]["uid"] != job_set["metadata"]["uid"], "the named way makes it anew"
 
 
+def test_pods_that_the_cluster_refuses_are_told_of_in_its_words(stack: Stack) -> None:
+    stack.project.up(**stack.shape())
+    stack.cluster.kubectl("create", "quota", "closed", "-n", stack.namespace, "--hard=pods=0")
+    said = stack.project.up(check=False, **stack.shape(one_pod(RELEASED, patience_s=3)))
+    assert "its pods cannot be made: " in said
+    assert "exceeded quota: closed" in said
+
+
 def test_who_does_not_wait_finds_the_release_by_a_refresh(stack: Stack) -> None:
     stack.project.up(**stack.shape())
     entries = [f"--from-literal={name}=planted-{name}" for name in ("key", "token")]

@@ -15,6 +15,7 @@ from scenario_model.digests import tree_digest
 from scenario_model.foundation.importer import NOT_COUNTED
 from scenario_model.release import keys
 from tests import buckets
+from tests.chapters import write_chapters
 from tests.components.kubernetes.conftest import ANY, Stack
 from tests.components.kubernetes.gangs import SMALL
 from tests.conftest import SHARING
@@ -126,9 +127,8 @@ def runs(
     for path in tiny_foundation.rglob("*"):
         if path.is_file():
             s3.upload_file(str(path), BUCKET, f"tiny/{path.relative_to(tiny_foundation).as_posix()}")
-    for number in range(24):
-        text = f"Chapter {number}. " + "The quick brown fox jumps over the lazy dog. " * 12
-        s3.put_object(Bucket=BUCKET, Key=f"texts/{number:02}.txt", Body=text.encode())
+    for path in write_chapters(tmp_path / "texts").iterdir():
+        s3.upload_file(str(path), BUCKET, f"texts/{path.name}")
     keys.create_pair(tmp_path / "signing.pem", tmp_path / "verification.pem")
     stack.project.up(**stack.shape())
     entries = [f"--from-file=key={tmp_path / 'signing.pem'}", "--from-literal=token=unused"]

@@ -29,6 +29,7 @@ class Moment:
     ended: int = 0
     silent: bool = False
     gone: bool = False
+    refused: str = ""
 
 
 class Story:
@@ -56,7 +57,15 @@ class Story:
         )
         return {"status": {"conditions": [{"type": kind, "status": status, "message": message}]}}
 
+    def refused(self) -> list[dict[str, Any]]:
+        return [
+            {"message": "an older one", "lastTimestamp": "2026-11-25T09:00:00Z"},
+            {"message": self.now.refused, "lastTimestamp": "2026-11-25T10:00:00Z"},
+        ]
+
     def pods(self) -> list[dict[str, Any]]:
+        if self.now.refused:
+            return []
         ended = {"exitCode": self.now.ended, "message": "peers lost"}
         state = {"terminated": ended} if self.now.ended else {"running": {}}
         metadata = {
@@ -125,6 +134,15 @@ def test_a_job_that_waits_too_long_for_its_quota_fails_with_the_queues_reason(
     with pytest.raises(ClusterError, match=r"no quota; gave up after 5 s, and it waits on$"):
         watch(Moment(admitted=False), patience_s=5).until_ended()
     assert capsys.readouterr().err == "sft-1a2b3c: waits in the queue: no quota\n", "once"
+
+
+def test_a_job_whose_pods_cannot_be_made_fails_with_the_clusters_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds = iter(range(1000))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(seconds)))
+    with pytest.raises(ClusterError, match="its pods cannot be made: exceeded quota; gave up after 5 s"):
+        watch(Moment(refused="exceeded quota"), patience_s=5).until_ended()
 
 
 def test_time_that_it_trained_does_not_count_as_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
