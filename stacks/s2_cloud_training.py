@@ -28,9 +28,8 @@ _KEY = "signing.pem"
 _FOUNDATION_KEY = "foundation.pem"
 _FOUNDATION_IMAGE = "foundation"
 _SCRATCH = "/scratch"
-_IMAGE_VOLUMES_SINCE = (
-    35  # on by default: https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/
-)
+# On by default: https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/
+_IMAGE_VOLUMES_SINCE = 35
 
 
 def build(settings: CloudTrainingSettings) -> dict[str, Any]:
