@@ -50,7 +50,7 @@ test: ## everything: real engine, real services, real models
 	@$(PYTHON) -m controller.virtualenv dev
 	@$(PYTHON) -m engine --kubernetes .state/pulumi > /dev/null
 	@$(PYTHON) -m lab.binaries --for-tests > /dev/null
-	$(VENV)/pytest --durations=15 --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder $(TESTS)
+	$(VENV)/pytest --durations=40 --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder $(TESTS)
 
 bench: ## our server and training loop beside their peers
 	@$(PYTHON) -m controller.virtualenv bench

@@ -24,6 +24,8 @@ _SECONDS = 30
 _DATA = "-data"
 _NOT_THERE = 404
 _REFUSED = (401, 403)
+# What Kubernetes says of pods, and JobSet of jobs.
+_NOT_MADE = ("FailedCreate", "JobCreationFailed")
 
 
 class NoAnswerError(Exception):
@@ -78,16 +80,21 @@ class Reader:
         return []
 
     def refused(self) -> list[dict[str, Any]]:
-        """Return the events that tell why a pod of the JobSet could not be made, of the last hour."""
+        """Return the events that tell why a job or pod of the JobSet could not be made, of the last hour."""
         with _understood():
             answer: Any = self._core.list_namespaced_event(
                 self._namespace,
-                field_selector="involvedObject.kind=Job,reason=FailedCreate",
+                field_selector="type=Warning",
                 _preload_content=False,
                 _request_timeout=_SECONDS,
             )
             told: list[dict[str, Any]] = json.loads(answer.data)["items"]
-            return [each for each in told if each["involvedObject"]["name"].startswith(f"{self.job}-")]
+            return [
+                each
+                for each in told
+                if each.get("reason") in _NOT_MADE
+                and f"{each['involvedObject'].get('name')}-".startswith(f"{self.job}-")
+            ]
         return []
 
     def log(self, pod: str, lines: int) -> list[tuple[str, str]]:

@@ -124,9 +124,10 @@ def test_what_crashes_is_started_again_a_number_of_times_and_then_told_with_the_
     assert other["metadata"]["uid"] != job_set["metadata"]["uid"], "the named way makes it anew"
 
 
-def test_pods_that_the_cluster_refuses_are_told_of_in_its_words(stack: Stack) -> None:
+@pytest.mark.parametrize("refused", ["pods", "count/jobs.batch"])
+def test_pods_that_the_cluster_refuses_are_told_of_in_its_words(stack: Stack, refused: str) -> None:
     stack.project.up(**stack.shape())
-    stack.cluster.kubectl("create", "quota", "closed", "-n", stack.namespace, "--hard=pods=0")
+    stack.cluster.kubectl("create", "quota", "closed", "-n", stack.namespace, f"--hard={refused}=0")
     said = stack.project.up(check=False, **stack.shape(one_pod(RELEASED, patience_s=3)))
     assert "its pods cannot be made: " in said
     assert "exceeded quota: closed" in said
