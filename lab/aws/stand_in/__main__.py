@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import sys
 from concurrent import futures
 
@@ -22,10 +23,12 @@ except ImportError as error:
 _THREADS = 16
 _LARGEST = 400 * 1024 * 1024
 """Bytes in a message, as the engine allows."""
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def main() -> None:
-    """Serve until killed by the engine."""
+    """Serve until the engine ends this process, or is gone itself: killed, it ends none."""
+    engine = os.getppid()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("engine", nargs="?", default="", help="the address of Pulumi's engine")
     arguments, _ = parser.parse_known_args()
@@ -38,7 +41,8 @@ def main() -> None:
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    server.wait_for_termination()
+    while server.wait_for_termination(timeout=_SECONDS_BETWEEN_LOOKS) and os.getppid() == engine:
+        pass
 
 
 if __name__ == "__main__":

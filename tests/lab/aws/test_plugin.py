@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
 
 from lab.aws import plugin
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pytest
 
 
 def test_the_stand_in_is_put_where_the_real_plugin_is_not(
@@ -51,3 +51,18 @@ def test_a_stack_is_configured_for_the_lab_and_for_no_credentials_of_its_user() 
     assert told["aws:skipCredentialsValidation"] == "true"
     assert told["aws:s3UsePathStyle"] == "true"
     assert told["aws:accessKey"] == "lab"
+
+
+@pytest.mark.slow
+def test_the_stand_in_ends_when_the_engine_that_started_it_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
+    program = plugin.write_stand_in(tmp_path) / plugin.NAME
+    engine = ["sh", "-c", f"{program} 127.0.0.1:9 & echo $!; wait"]
+    with subprocess.Popen(engine, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout
+        stand_in = psutil.Process(int(started.stdout.readline()))
+        assert started.stdout.readline().strip().isdecimal(), "its port: it serves"
+        started.kill()
+        stand_in.wait(timeout=30)
