@@ -80,22 +80,26 @@ class Reader:
         return []
 
     def refused(self) -> list[dict[str, Any]]:
-        """Return the events that tell why a job or pod of the JobSet could not be made, of the last hour."""
-        with _understood():
+        """Return the events that tell why the JobSet or a job of it could not make what it has to.
+
+        Kubernetes keeps them for an hour. None, too, for who may not read events: no run fails of that.
+        """
+        try:
             answer: Any = self._core.list_namespaced_event(
                 self._namespace,
                 field_selector="type=Warning",
                 _preload_content=False,
                 _request_timeout=_SECONDS,
             )
-            told: list[dict[str, Any]] = json.loads(answer.data)["items"]
-            return [
-                each
-                for each in told
-                if each.get("reason") in _NOT_MADE
-                and f"{each['involvedObject'].get('name')}-".startswith(f"{self.job}-")
-            ]
-        return []
+        except (client.ApiException, urllib3.exceptions.HTTPError):
+            return []
+        told: list[dict[str, Any]] = json.loads(answer.data)["items"]
+        return [
+            each
+            for each in told
+            if each.get("reason") in _NOT_MADE
+            and f"{each['involvedObject'].get('name')}-".startswith(f"{self.job}-")
+        ]
 
     def log(self, pod: str, lines: int) -> list[tuple[str, str]]:
         """Return the last lines of a pod, each with its time; none where there is no log yet, or any more."""

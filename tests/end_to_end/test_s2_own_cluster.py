@@ -51,7 +51,7 @@ def in_an_image(cluster: Cluster, foundation: Path, folder: Path) -> str:
     """Give the cluster's node a foundation model as an image; its name, with the digest."""
     assert cluster.own
     name = "localhost/models/tiny"
-    layer = {f"{foundation.name}/{path.name}": path for path in foundation.iterdir()}
+    layer = {foundation.name: foundation}
     archive = write_archive(folder / "image.tar", f"{name}:1", [layer], Config(entrypoint=[]))
     cluster.own.ctr("image", "import", "--base-name", name, "--digests", str(archive))
     (pinned,) = [

@@ -82,6 +82,9 @@ def _convert(source: Source, aside: Path, *, name: str, max_perplexity: float) -
     expected = perplexity(loaded.model, loaded.tokenizer)
     loaded.model.save_pretrained(aside)
     loaded.tokenizer.save_pretrained(aside)
+    # safetensors writes for the owner alone, and who trains is often another user, on a host or in a pod.
+    for weights in aside.glob("*.safetensors"):
+        shutil.copymode(aside / "config.json", weights)
     # What was written is proven, not what was in memory.
     written: Loaded = load(Source("directory", aside, ""))
     proof = prove(written.model, written.tokenizer)

@@ -77,6 +77,19 @@ def test_a_job_and_its_pods_are_read_as_they_are(api: Api) -> None:
     assert api.asked[0] == "/apis/jobset.x-k8s.io/v1alpha2/namespaces/training/jobsets/sft-1"
 
 
+def test_only_events_of_this_job_that_tell_what_could_not_be_made_are_read(api: Api) -> None:
+    def event(name: str, reason: str) -> dict[str, Any]:
+        return {"involvedObject": {"name": name}, "reason": reason, "message": name}
+
+    told = [event("sft-1-workers-0", "FailedCreate"), event("sft-1", "JobCreationFailed")]
+    others = [event("sft-10", "JobCreationFailed"), event("sft-1-workers-0", "BackoffLimitExceeded")]
+    with connected(kubeconfig(api.url), "training", "sft-1") as reader:
+        api.body = json.dumps({"items": [*told, *others]})
+        assert reader.refused() == told
+        api.status = 403
+        assert reader.refused() == [], "a run needs no right to read events"
+
+
 def test_what_is_not_there_is_nothing_and_what_is_refused_names_the_remedy(api: Api) -> None:
     with connected(kubeconfig(api.url), "training", "sft-1") as reader:
         api.status = 404

@@ -170,3 +170,8 @@ def test_the_command_prints_the_record_as_json(checkpoint: Path, tmp_path: Path)
     printed = json.loads(result.stdout)
     assert printed["changed"] is True
     assert printed["digest"] == read_record(tmp_path / "out")["digest"]
+
+
+def test_weights_may_be_read_by_whoever_may_read_the_configuration(tiny_foundation: Path) -> None:
+    modes = {path.name: path.stat().st_mode for path in tiny_foundation.iterdir()}
+    assert modes["model.safetensors"] == modes["config.json"]
