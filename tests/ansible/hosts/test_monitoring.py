@@ -12,8 +12,8 @@ import pytest
 from tests.ansible.conftest import PLAYBOOKS
 from tests.ansible.hosts.conftest import on, traces
 from tests.ansible.hosts.packages import folder_of
-from tests.lab.kubernetes.pods import until
 from tests.planted import Arguments, files_below, leaks
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

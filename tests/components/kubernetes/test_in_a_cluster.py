@@ -15,7 +15,7 @@ from lab import LabError
 from lab.images import reference
 from lab.kubernetes.fake_nodes import LABEL, TAINT, set_number
 from tests.components.kubernetes.gangs import one_pod, torchrun
-from tests.lab.kubernetes.pods import until
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.components.kubernetes.conftest import Stack

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lab.images import reference
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _SYSTEM = ("/usr", "/bin", "/lib", "/lib64")
 
@@ -50,11 +46,3 @@ def pod(name: str, code: str, *, labels: dict[str, str] | None = None) -> dict[s
         "metadata": {"name": name, "namespace": "default", "labels": labels or {}},
         "spec": pod_spec(code),
     }
-
-
-def until(true: Callable[[], Any], *, patience_s: float = 60.0) -> None:
-    """Wait for a condition that comes true within this time."""
-    deadline = time.monotonic() + patience_s
-    while not true():
-        assert time.monotonic() < deadline, f"not so after {patience_s:.0f} s"
-        time.sleep(0.2)

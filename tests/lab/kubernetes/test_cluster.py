@@ -16,7 +16,8 @@ from lab.kubernetes import NODE
 from lab.premises.access import ssh
 from lab.premises.wan import Wan
 from tests.lab.conftest import finish
-from tests.lab.kubernetes.pods import pod, until
+from tests.lab.kubernetes.pods import pod
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,8 @@ from lab.commands import run
 from lab.kubernetes import API_PORT, AWS_PORT
 from lab.premises.access import ssh
 from tests.lab.aws.conftest import cloud_project
-from tests.lab.kubernetes.pods import pod_spec, until
+from tests.lab.kubernetes.pods import pod_spec
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

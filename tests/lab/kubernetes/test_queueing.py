@@ -11,7 +11,8 @@ import pytest
 from benchmarks.lab_scale import job_set, measure, queue
 from lab import LabError
 from lab.kubernetes.fake_nodes import LABEL, set_number
-from tests.lab.kubernetes.pods import pod_spec, until
+from tests.lab.kubernetes.pods import pod_spec
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
