@@ -9,23 +9,25 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 
 from benchmarks.gpu.context import Context, first_line
-from benchmarks.gpu.parts import named
 
 
 def main() -> None:
     """Run the part that the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part")
+    parser.add_argument("module")
+    parser.add_argument("--part", required=True)
     parser.add_argument("--device", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--scratch", type=Path, required=True)
     parser.add_argument("--deadline", type=float, required=True)
-    context = Context(**vars(parser.parse_args()))
+    given = vars(parser.parse_args())
+    module, context = given.pop("module"), Context(**given)
     try:
-        context.note(named(context.part).run(context))
+        context.note(import_module(module).run(context))
     except Exception as error:  # noqa: BLE001 - the next part goes on, whatever this one met
         traceback.print_exc()
         print(first_line(error), file=sys.stderr)

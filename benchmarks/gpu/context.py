@@ -46,8 +46,9 @@ class Context:
         write_json(self.noted, result)
 
     def record(self, name: str, text: str) -> str:
-        """Write a recording beside the results; returns its name."""
-        (self.out / name).write_text(text, encoding="utf-8")
+        """Write a recording beside the results, unless it is empty; returns its name."""
+        if text:
+            (self.out / name).write_text(text, encoding="utf-8")
         return name
 
 

@@ -32,7 +32,7 @@ def run_part(part: Part, context: Context, say: Callable[[str], None]) -> dict[s
     log = context.out / f"{part.name}.log"
     with log.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(
-            _command(context),
+            _command(part, context),
             cwd=ROOT,
             env=_environment(context),
             stdin=subprocess.DEVNULL,
@@ -56,9 +56,10 @@ def run_part(part: Part, context: Context, say: Callable[[str], None]) -> dict[s
     }
 
 
-def _command(context: Context) -> list[str]:
+def _command(part: Part, context: Context) -> list[str]:
     return [
-        *(sys.executable, "-m", "benchmarks.gpu.child", context.part),
+        *(sys.executable, "-m", "benchmarks.gpu.child", part.module),
+        *("--part", part.name),
         *("--device", context.device, "--out", str(context.out)),
         *("--scratch", str(context.scratch), "--deadline", str(context.deadline)),
     ]
@@ -85,7 +86,8 @@ def _wait(process: subprocess.Popen[bytes], context: Context, say: Callable[[str
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(min(left, _BEAT_S))
             return True
-        say(f"{context.part}: running, at most {max(0.0, context.remaining()):.0f} s more")
+        if (left := context.remaining()) > 0:
+            say(f"{context.part}: running, at most {left:.0f} s more")
     return False
 
 

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from benchmarks.gpu.context import Context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +17,6 @@ class Part:
     def limit_s(self, device: str) -> float:
         """Seconds after which the part is killed on this device."""
         return self.limits_s[0 if device == "cuda" else 1]
-
-    def run(self, context: Context) -> dict[str, Any]:
-        """Carry the part out in this process."""
-        result: dict[str, Any] = import_module(self.module).run(context)
-        return result
 
 
 PARTS = (
@@ -74,8 +64,3 @@ PARTS = (
     ),
 )
 """In the order in which they run."""
-
-
-def named(name: str) -> Part:
-    """Return a part by its name; raises KeyError for an unknown one."""
-    return {part.name: part for part in PARTS}[name]

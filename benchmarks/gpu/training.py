@@ -78,6 +78,8 @@ def run(context: Context) -> dict[str, Any]:
         result["configurations"].append(measured)
         result["figures"].append(_figure(measured))
         context.note(result)
+    if all("reason" in each for each in result["configurations"]):
+        raise RuntimeError(f"no configuration could be measured: {result['configurations'][0]['reason']}")
     return result
 
 
