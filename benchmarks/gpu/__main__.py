@@ -106,15 +106,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = arguments(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     budget = Budget(wanted.minutes * 60)
-    names = [] if wanted.device == "cpu" else machine.gpus()
-    device = wanted.device or ("cuda" if names else "cpu")
+    asked = {} if wanted.device == "cpu" else machine.ask_torch()
+    device = wanted.device or ("cuda" if asked.get("names") else "cpu")
     out = wanted.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": device,
         "minutes": wanted.minutes,
-        "machine": machine.describe(names),
+        "machine": machine.describe(asked),
         "finished": False,
         "seconds": 0.0,
         "parts": {},

@@ -15,16 +15,25 @@ from benchmarks.gpu.context import ROOT, first_line
 _PACKAGES = ("torch", "transformers", "peft", "triton")
 
 
-def gpus() -> list[str]:
-    """Names of the GPUs that torch sees; asked in a process of its own, so that this one never holds CUDA."""
-    listing = "[torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]"
-    program = f"import json, torch; print(json.dumps({listing}))"
-    names: list[str] = json.loads(_output(sys.executable, "-c", program, timeout_s=90.0) or "[]")
-    return names
+_ASK_TORCH = """
+import json, torch
+names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+print(json.dumps({"names": names, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}))
+"""
 
 
-def describe(names: list[str]) -> dict[str, Any]:
-    """The machine in words and versions, with these GPUs; what cannot be read is None."""
+def ask_torch() -> dict[str, Any]:
+    """`names` of the GPUs that torch sees, its versions of `cuda` and `cudnn`; nothing if torch fails.
+
+    In a process of its own, so that this one never holds CUDA.
+    """
+    found: dict[str, Any] = json.loads(_output(sys.executable, "-c", _ASK_TORCH, timeout_s=90.0) or "{}")
+    return found
+
+
+def describe(asked: dict[str, Any]) -> dict[str, Any]:
+    """The machine in words and versions, with torch's answer; what cannot be read is None."""
+    names = asked.get("names", [])
     return {
         "gpu": names[0] if names else None,
         "gpus": len(names),
@@ -33,6 +42,8 @@ def describe(names: list[str]) -> dict[str, Any]:
         "python": platform.python_version(),
         "processors": len(os.sched_getaffinity(0)),
         "packages": {name: installed(name) for name in _PACKAGES},
+        "cuda": asked.get("cuda"),
+        "cudnn": asked.get("cudnn"),
         "commit": _output("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
     }
 

@@ -32,17 +32,20 @@ _SERIAL = re.compile(
 
 def run(context: Context) -> dict[str, Any]:
     """Record; each recording that cannot be made has its reason instead."""
-    files: dict[str, Any] = {name: _record(context, name, argv) for name, argv in _COMMANDS.items()}
-    files["role-queries.txt"] = _record_queries(context)
+    files: dict[str, Any] = {}
+    hardware = run_module("gpu_hardware")
+    result = {"files": files, "gpu_hardware": hardware}
     for name, text in (("devices.txt", devices()), ("sysfs.txt", sysfs())):
         files[context.record(name, text)] = {"lines": text.count("\n")}
     lines, source = kernel_lines()
     files[context.record("kernel-log.txt", "".join(f"{line}\n" for line in lines))] = {
         "lines": len(lines), "source": source,
     }  # fmt: skip
-    hardware = run_module("gpu_hardware")
-    judged = _judge_lines()
-    result = {"files": files, "gpu_hardware": hardware, "host_verdict_of_lines": judged}
+    for name, argv in _COMMANDS.items():
+        context.note(result)  # nvidia-smi hangs on a broken driver: what is there until then stays
+        files[name] = _record(context, name, argv)
+    files["role-queries.txt"] = _record_queries(context)
+    judged = result["host_verdict_of_lines"] = _judge_lines()
     return {**result, "figures": _figures(files, hardware, judged)}
 
 

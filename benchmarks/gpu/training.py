@@ -69,14 +69,13 @@ def run(context: Context) -> dict[str, Any]:
         "scale": asdict(_SCALES[context.device]),
         "dtype": str(dtype).removeprefix("torch."),
         "datasheet_tflops": sheet and sheet.matmul_tflops,
-        "matmul_tflops": round(mfu.matmul_flops(device, dtype) / 1e12, 4),
         "configurations": [],
         "figures": [],
     }
     for job in _JOBS:
         measured = _attempt(job, context, result)
         result["configurations"].append(measured)
-        result["figures"].append(_figure(measured))
+        result["figures"].append(_figure(measured, context))
         context.note(result)
     if all("reason" in each for each in result["configurations"]):
         raise RuntimeError(f"no configuration could be measured: {result['configurations'][0]['reason']}")
@@ -103,7 +102,10 @@ def _attempt(job: Job, context: Context, about: dict[str, Any]) -> dict[str, Any
 
 
 def _measure(job: Job, context: Context, scale: Scale, rows: int, about: dict[str, Any]) -> dict[str, Any]:
-    device, begun = torch.device(context.device), time.perf_counter()
+    device = torch.device(context.device)
+    # In front of each configuration: clocks change with the temperature, and a CPU may be shared.
+    product = mfu.matmul_flops(device, getattr(torch, about["dtype"])) / 1e12
+    begun = time.perf_counter()
     torch.use_deterministic_algorithms(job.deterministic, warn_only=context.gpu)
     built = build(job, context, scale.shape, length=scale.length, rows=rows, per_step=scale.micro_batches)
     if context.gpu:
@@ -120,8 +122,10 @@ def _measure(job: Job, context: Context, scale: Scale, rows: int, about: dict[st
     if job.profiled:
         _profile(context, built.training, _WARM_UP + scale.steps)
     tokens = rows * scale.length * scale.micro_batches
-    figures = _shares(tokens / statistics.median(took[_WARM_UP:]), built.flops_per_token, scale, about)
-    return figures | {
+    speed = tokens / statistics.median(took[_WARM_UP:])
+    shares = _shares(speed, built.flops_per_token, scale, about["datasheet_tflops"], product)
+    return shares | {
+        "matmul_tflops": round(product, 4),
         "tokens_per_step": tokens,
         "tokens_per_micro_batch": rows * scale.length,
         "parameters": built.parameters,
@@ -133,11 +137,12 @@ def _measure(job: Job, context: Context, scale: Scale, rows: int, about: dict[st
     }
 
 
-def _shares(speed: float, weights: float, scale: Scale, about: dict[str, Any]) -> dict[str, Any]:
-    """Tokens per second as MFU against the datasheet and against the measured product."""
+def _shares(
+    speed: float, weights: float, scale: Scale, sheet: float | None, product: float
+) -> dict[str, Any]:
+    """Tokens per second as MFU against the datasheet and against the measured product, both in TFLOP/s."""
     shape = scale.shape
     attention = mfu.attention_flops(layers=shape.layers, width=shape.width, length=scale.length)
-    sheet, product = about["datasheet_tflops"], about["matmul_tflops"]
     return {
         "tokens_per_s": round(speed, 1),
         "flops_per_token": {"weights": weights, "attention": attention},
@@ -147,12 +152,15 @@ def _shares(speed: float, weights: float, scale: Scale, about: dict[str, Any]) -
     }
 
 
-def _figure(measured: dict[str, Any]) -> dict[str, Any]:
+def _figure(measured: dict[str, Any], context: Context) -> dict[str, Any]:
     name = f"MFU, {measured['name']}"
     if "reason" in measured:
         return figure(name, f"not measured: {measured['reason']}")
     share, of_product = measured["mfu_datasheet"], measured["mfu_measured"]
-    text = f"{of_product:.1%} of the measured product, {measured['tokens_per_s']:.0f} tokens/s"
+    text = f"{measured['tokens_per_s']:.0f} tokens/s"
+    if not context.gpu:
+        return figure(name, f"{text} with a small shape, where a share says nothing")
+    text = f"{of_product:.1%} of the measured product, {text}"
     if share is None:
         return figure(name, text)
     return figure(name, f"{share:.1%}; {text}", aim=f"at least {_AIM:.0%}", met=share >= _AIM)
