@@ -28,6 +28,7 @@ _UNITS = {"matmul_tflops": "TFLOP/s", "memory_gb_s": "GB/s"}
 
 def run(context: Context) -> dict[str, Any]:
     """Run the script, judge its figures as the role does, and set them against known rates."""
+    context.torch_device()
     hardware = run_module("gpu_hardware")
     nodes = [*Path("/dev").glob("nvidia[0-9]*")] if context.gpu else []
     seconds = _SECONDS[context.device] / max(1, len(nodes))

@@ -7,7 +7,10 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE = ROOT / "ansible"
@@ -40,6 +43,14 @@ class Context:
     def remaining(self) -> float:
         """Seconds until the part is killed."""
         return self.deadline - time.monotonic()
+
+    def torch_device(self) -> torch.device:
+        """The device for torch; raises RuntimeError where it is to be a GPU and torch sees none."""
+        import torch
+
+        if self.gpu and not torch.cuda.is_available():
+            raise RuntimeError("torch sees no GPU; check the driver, or use --device cpu")
+        return torch.device(self.device)
 
     def note(self, result: dict[str, Any]) -> None:
         """Keep the result so far: it survives a crash or the time limit."""

@@ -51,7 +51,7 @@ _SCALES = {
 def run(context: Context) -> dict[str, Any]:
     """Measure the engine as it is loaded, then with compiled layers."""
     scale = _SCALES[context.device]
-    device = torch.device(context.device)
+    device = context.torch_device()
     checkpoint = write_checkpoint(context.scratch / "engine", scale.shape, device, torch.bfloat16)
     if context.gpu:
         torch.cuda.empty_cache()

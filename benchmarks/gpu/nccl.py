@@ -26,6 +26,7 @@ _MEBIBYTES = {"cuda": 256, "cpu": 16}
 
 def run(context: Context) -> dict[str, Any]:
     """Start the script as torchrun would start its only process."""
+    context.torch_device()
     size, begun = _MEBIBYTES[context.device], time.perf_counter()
     done = subprocess.run(
         [sys.executable, str(VALIDATION / "files" / "all_reduce.py"), f"--mebibytes={size}"],

@@ -34,6 +34,7 @@ def run(context: Context) -> dict[str, Any]:
 
     from scenario_model.foundation.importer import import_foundation
 
+    context.torch_device()
     folder = context.scratch / "resume"
     checkpoint = write_checkpoint(folder / "checkpoint", TINY, torch.device("cpu"), torch.float32)
     import_foundation(checkpoint, folder / "foundation", max_perplexity=float("inf"))

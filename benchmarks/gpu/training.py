@@ -62,7 +62,7 @@ def run(context: Context) -> dict[str, Any]:
     """Measure every configuration that there is time for; each that fails has its reason."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as a run sets it
     warnings.filterwarnings("ignore", message=".*deterministic.*")
-    device = torch.device(context.device)
+    device = context.torch_device()
     dtype = torch.bfloat16 if context.gpu else torch.float32
     sheet = peaks.datasheet(torch.cuda.get_device_name(device)) if context.gpu else None
     result: dict[str, Any] = {
