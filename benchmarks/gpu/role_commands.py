@@ -25,7 +25,7 @@ def queries(folder: Path = ANSIBLE) -> list[str]:
     return sorted({found for file in files for found in _QUERY.findall(file.read_text(encoding="utf-8"))})
 
 
-def argv_of(register: str, file: Path = VALIDATION / "tasks" / "burn_in.yml") -> list[str]:
+def argv_of(register: str, file: Path = VALIDATION / "tasks" / "10_burn_in.yml") -> list[str]:
     """The command whose answer a task registers under this name; raises LookupError if no task does."""
     for task in yaml.safe_load(file.read_text(encoding="utf-8")):
         if task.get("register") == register:

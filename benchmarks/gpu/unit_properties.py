@@ -29,7 +29,7 @@ def devices() -> list[str]:
 
     told = yaml.safe_load((_ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))
     expression: Any = jinja2.nativetypes.NativeEnvironment().from_string(told["service_devices"])
-    return list(expression.render(service_driver={"stat": {"exists": True}}))
+    return list(expression.render(premises_look={"nvidia": True}))
 
 
 def _rendered() -> str:
@@ -39,7 +39,6 @@ def _rendered() -> str:
     environment.filters["regex_replace"] = lambda text, pattern, new: re.sub(pattern, new, text)
     template = (_ROLE / "templates" / "systemd.j2").read_text(encoding="utf-8")
     values: dict[str, Any] = {
-        "ansible_managed": "rendered for the GPU check",
         "premises_manager": "system",
         "premises_root": "/",
         "premises_service_user": "nobody",
