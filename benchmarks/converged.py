@@ -62,7 +62,12 @@ def measure(playbook: str, options: list[str]) -> Run:
 
 def calls(playbook: str, options: list[str]) -> int:
     """Count how often a run calls hosts, this machine too if it is one; that takes a run of its own."""
-    return len(_CALL.findall(_play(playbook, ["-vvv", *options], {})))
+    return calls_in(_play(playbook, ["-vvv", *options], {}))
+
+
+def calls_in(output: str) -> int:
+    """Count the calls in the output of a run with -vvv."""
+    return len(_CALL.findall(output))
 
 
 def _play(playbook: str, options: list[str], environment: dict[str, str]) -> str:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from benchmarks.converged import calls_in
+
 if TYPE_CHECKING:
     from tests.ansible.conftest import Premises
 
@@ -58,10 +60,35 @@ def test_the_release_that_was_trained_is_served(converged: Premises) -> None:
     assert ask(converged, "/v1/models") == (200, outcome(converged)["release"])
 
 
-def test_converging_again_changes_nothing(converged: Premises) -> None:
+def test_converging_again_changes_nothing_in_few_tasks_and_calls_of_the_host(converged: Premises) -> None:
     before = converged.server().pid
-    assert converged.run("site.yml").changes() == 0
+    ran = converged.run("site.yml", "-vvv")
+    assert ran.changes() == 0
+    assert ran.tasks <= 60
+    assert 10 <= calls_in(ran.output) <= 20
     assert converged.server().pid == before
+
+
+@pytest.mark.parametrize(
+    ("tag", "reaches"),
+    [
+        ("preflight", {"preflight"}),
+        ("runtime", {"runtime"}),
+        ("train", {"train"}),
+        ("serve", {"serve"}),
+        ("train,serve", {"train", "serve"}),
+    ],
+)
+def test_a_part_of_the_site_is_chosen_by_its_tag(converged: Premises, tag: str, reaches: set[str]) -> None:
+    """The tags are those of the playbooks that a part consists of."""
+    marks = {
+        "preflight": "Judge the settings",
+        "runtime": "Name the runtime by its content",
+        "train": "Write train.json",
+        "serve": "Write serve.json",
+    }
+    listed = converged.run("site.yml", "--tags", tag, "--list-tasks").output
+    assert {part for part, task in marks.items() if task in listed} == reaches
 
 
 def test_a_check_of_a_converged_host_foresees_nothing(converged: Premises) -> None:
