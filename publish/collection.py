@@ -1,0 +1,85 @@
+"""The Ansible collection `scenario.model`, laid out from `ansible/`, which stays as plain Ansible wants it.
+
+A collection keeps modules in `plugins/modules` and imports its own code by its full name. Playbooks reach the
+model package and the locks by `{{ playbook_dir }}/..`, which in a collection is its root: both go there.
+Layout: <https://docs.ansible.com/ansible/latest/dev_guide/developing_collections_structure.html>.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+from publish import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMESPACE, NAME = "scenario", "model"
+_SOURCE = ROOT / "ansible"
+_PLUGINS = {"library": "modules", "module_utils": "module_utils", "callback_plugins": "callback"}
+_LOCKS = ("foundation", "model", "uv", "vllm")
+"""The locks of what roles install on hosts."""
+
+_GALAXY = """\
+namespace: {namespace}
+name: {name}
+version: {version}
+readme: README.md
+authors:
+  - model-deployment-scenarios
+description: Trains, evaluates, signs, releases and serves a language model on hosts of your own
+license: [Apache-2.0]
+tags: [ai, machine_learning, inference, airgap]
+dependencies: {{}}
+"""
+
+_RUNTIME = 'requires_ansible: ">=2.16.0"\n'
+
+_README = """\
+# scenario.model
+
+`ansible-playbook -i inventory.yml scenario.model.site` trains, releases and serves a model on the hosts of
+the inventory. `playbooks/inventory/example.yml` is an inventory to start from; `playbooks/ansible.cfg` holds the
+settings that the playbooks are tested with (`ANSIBLE_CONFIG`). Progress of a training shows where
+`callbacks_enabled` names `scenario.model.training_progress`. What is called `site.yml` below is
+`scenario.model.site` here.
+
+"""
+
+_IGNORED = shutil.ignore_patterns("__pycache__", ".ansible", "build", "*.egg-info")
+
+
+def stage(tree: Path, version: str) -> None:
+    """Lay the collection out in a folder that does not exist yet, for `ansible-galaxy collection build`."""
+    tree.mkdir(parents=True)
+    for folder, kind in _PLUGINS.items():
+        shutil.copytree(_SOURCE / folder, tree / "plugins" / kind, ignore=_IGNORED)
+    own = {path.stem for path in (_SOURCE / "module_utils").glob("*.py")}
+    for path in (tree / "plugins").rglob("*.py"):
+        path.write_text(_with_full_names(path.read_text(encoding="utf-8"), own), encoding="utf-8")
+    shutil.copytree(_SOURCE / "roles", tree / "roles", ignore=_IGNORED)
+    playbooks = tree / "playbooks"
+    shutil.copytree(_SOURCE / "inventory", playbooks / "inventory", ignore=_IGNORED)
+    for path in [_SOURCE / "ansible.cfg", *_SOURCE.glob("*.yml")]:
+        shutil.copy(path, playbooks)
+    shutil.copytree(ROOT / "model", tree / "model", ignore=_IGNORED)
+    (tree / "requirements").mkdir()
+    for name in _LOCKS:
+        shutil.copy(ROOT / "requirements" / f"{name}.lock", tree / "requirements")
+    shutil.copy(ROOT / "LICENSE", tree)
+    (tree / "meta").mkdir()
+    (tree / "meta" / "runtime.yml").write_text(_RUNTIME, encoding="utf-8")
+    readme = _README + (_SOURCE / "README.md").read_text(encoding="utf-8")
+    (tree / "README.md").write_text(readme, encoding="utf-8")
+    galaxy = _GALAXY.format(namespace=NAMESPACE, name=NAME, version=version)
+    (tree / "galaxy.yml").write_text(galaxy, encoding="utf-8")
+
+
+def _with_full_names(source: str, own: set[str]) -> str:
+    """Turn imports of our module utilities into imports from the collection; Ansible's own stay."""
+    names = "|".join(sorted(own))
+    full = f"ansible_collections.{NAMESPACE}.{NAME}.plugins.module_utils"
+    old = re.compile(rf"^from ansible\.module_utils\.({names}) import", re.MULTILINE)
+    return old.sub(rf"from {full}.\1 import", source)
