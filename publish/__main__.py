@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from engine.console import run
 from publish import ROOT, PublishError, check_tag, collection, notes, version
 
 _BIN = Path(sys.executable).parent
@@ -24,7 +25,7 @@ def build_package(into: Path) -> None:
         unbuilt = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
         source = shutil.copytree(ROOT / "model", Path(aside) / "model", ignore=unbuilt)
         options = ["--quiet", "--offline", "--no-build-isolation", "--python", sys.executable]
-        run([str(_BIN / "uv"), "build", *options, "--out-dir", str(into), str(source)])
+        _build([str(_BIN / "uv"), "build", *options, "--out-dir", str(into), str(source)])
         (into / ".gitignore").unlink(missing_ok=True)  # uv's own
 
 
@@ -33,7 +34,7 @@ def build_collection(into: Path) -> Path:
     with tempfile.TemporaryDirectory() as aside:
         tree = Path(aside) / "collection"
         collection.stage(tree, version())
-        run([str(_BIN / "ansible-galaxy"), "collection", "build", str(tree), "--output-path", str(into)])
+        _build([str(_BIN / "ansible-galaxy"), "collection", "build", str(tree), "--output-path", str(into)])
     return into / f"{collection.NAMESPACE}-{collection.NAME}-{version()}.tar.gz"
 
 
@@ -43,7 +44,7 @@ def checksums(folder: Path) -> str:
     return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
 
 
-def run(command: list[str]) -> None:
+def _build(command: list[str]) -> None:
     """Run a builder; its output is shown only if it fails."""
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
@@ -76,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

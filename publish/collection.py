@@ -41,8 +41,8 @@ _README = """\
 # scenario.model
 
 `ansible-playbook -i inventory.yml scenario.model.site` trains, releases and serves a model on the hosts of
-the inventory. `playbooks/inventory/example.yml` is an inventory to start from; `playbooks/ansible.cfg` holds the
-settings that the playbooks are tested with (`ANSIBLE_CONFIG`). Progress of a training shows where
+the inventory. `playbooks/inventory/example.yml` is an inventory to start from; `playbooks/ansible.cfg`
+(`ANSIBLE_CONFIG`) holds the settings that the playbooks are tested with. Progress of a training shows where
 `callbacks_enabled` names `scenario.model.training_progress`. What is called `site.yml` below is
 `scenario.model.site` here.
 
