@@ -150,23 +150,17 @@ def test_a_terminal_sees_a_live_line_only_as_text_and_unless_quiet(
 
 
 def test_the_server_takes_level_and_form_from_the_same_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = (
-        serving.LOGGER.handlers,
-        serving.LOGGER.level,
-        serving.LOGGER.propagate,
-        logging.raiseExceptions,
-    )
-    try:
-        monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-        logs.configure(as_json=True)
-        serving.configure()
-        serving.info("ready", seconds=1.5)
-        line = json.loads(terminal.getvalue())
-        assert (line["level"], line["event"], line["seconds"]) == ("info", "ready", 1.5)
-        logs.configure(level=logging.ERROR)
-        serving.info("request")
-        assert len(terminal.getvalue().splitlines()) == 1
-    finally:
-        serving.LOGGER.handlers, serving.LOGGER.level, serving.LOGGER.propagate, logging.raiseExceptions = (
-            before
-        )
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setattr(logging, "raiseExceptions", True)  # what configure() changes is put back
+    for name in (serving.LOGGER.name, *serving.QUIETENED):
+        for attribute in ("handlers", "level", "propagate"):
+            logger = logging.getLogger(name)
+            monkeypatch.setattr(logger, attribute, getattr(logger, attribute))
+    logs.configure(as_json=True)
+    serving.configure()
+    serving.info("ready", seconds=1.5)
+    line = json.loads(terminal.getvalue())
+    assert (line["level"], line["event"], line["seconds"]) == ("info", "ready", 1.5)
+    logs.configure(level=logging.ERROR)
+    serving.info("request")
+    assert len(terminal.getvalue().splitlines()) == 1
