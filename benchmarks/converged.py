@@ -1,7 +1,8 @@
 """`python -m benchmarks.converged -i INVENTORY [-e @VARIABLES]`: a run of site.yml that has nothing to do.
 
-On premises that are deployed already, the lab's or your own: how long it takes, and which kinds of tasks the
-time goes to. What `ansible-playbook` itself uses of this machine's processors is told beside the clock.
+On premises that are deployed already, the lab's or your own: how long it takes, which kinds of tasks the time
+goes to, and how often hosts are called: each call starts a program there, by SSH where it is another machine.
+What `ansible-playbook` itself uses of this machine's processors is told beside the clock.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from typing import Any
 import lab.callbacks
 
 ROOT = Path(__file__).resolve().parents[1]
+# What Ansible says with -vvv of each command that it starts on a host, and of each file that it copies.
+_CALL = re.compile(r"^<[^>]*> (?:SSH: )?(?:EXEC|PUT|FETCH) ", re.MULTILINE)
 # Decided on this machine, without asking a host.
 _HERE = ("set_fact", "assert", "include_tasks", "include_role", "set_stats", "debug", "fail", "meta")
 
@@ -46,27 +49,36 @@ def measure(playbook: str, options: list[str]) -> Run:
         callback = {"ANSIBLE_CALLBACK_PLUGINS": str(Path(lab.callbacks.__file__).parent)}
         callback |= {"ANSIBLE_CALLBACKS_ENABLED": "task_events", "TASK_EVENTS": str(events)}
         used, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
-        done = subprocess.run(
-            [sys.executable, "-m", "ansible", "playbook", *options, playbook],
-            cwd=ROOT / "ansible",
-            env={**os.environ, **callback, "ANSIBLE_NOCOLOR": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        output = _play(playbook, options, callback)
         ended, now = time.time(), resource.getrusage(resource.RUSAGE_CHILDREN)
-        told = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
-    changed = [int(count) for count in re.findall(r" changed=(\d+)", done.stdout)]
-    if done.returncode or any(changed):
-        sys.exit(f"{done.stdout[-3000:]}\n{playbook} failed, or changed something: deploy first")
+        told = [json.loads(line) for line in events.read_text().splitlines()]
     return Run(
         seconds=ended - begun,
         processor_seconds=now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime,
-        hosts=len(changed),
+        hosts=len(re.findall(r" changed=0 ", output)),
         tasks=_tasks(told, ended),
     )
+
+
+def calls(playbook: str, options: list[str]) -> int:
+    """Count how often a run calls hosts, this machine too if it is one; that takes a run of its own."""
+    return len(_CALL.findall(_play(playbook, ["-vvv", *options], {})))
+
+
+def _play(playbook: str, options: list[str], environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", *options, playbook],
+        cwd=ROOT / "ansible",
+        env={**os.environ, **environment, "ANSIBLE_NOCOLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode or re.search(r" changed=[1-9]", done.stdout):
+        sys.exit(f"{done.stdout[-3000:]}\n{playbook} failed, or changed something: deploy first")
+    return done.stdout
 
 
 def _tasks(told: list[dict[str, Any]], ended: float) -> list[tuple[str, str, float, int]]:
@@ -81,7 +93,7 @@ def _tasks(told: list[dict[str, Any]], ended: float) -> list[tuple[str, str, flo
     return found
 
 
-def report(runs: list[Run]) -> str:
+def report(runs: list[Run], called: int) -> str:
     """Say what the median run took, and where it went."""
     run = sorted(runs, key=lambda each: each.seconds)[len(runs) // 2]
     between = f"{min(each.seconds for each in runs):.1f} to {max(each.seconds for each in runs):.1f}"
@@ -89,7 +101,8 @@ def report(runs: list[Run]) -> str:
     lines = [
         f"{run.hosts} hosts: {run.seconds:.1f} s ({between} in {len(runs)} runs), {used:.1f} s of processor"
     ]
-    lines.append(f"{len(run.tasks)} tasks, {sum(hosts for *_, hosts in run.tasks)} of them times their hosts")
+    times = sum(hosts for *_, hosts in run.tasks)
+    lines.append(f"{called} calls of hosts; {len(run.tasks)} tasks, {times} of them times their hosts")
     kinds: dict[str, list[tuple[float, int]]] = defaultdict(list)
     for _, action, seconds, hosts in run.tasks:
         kinds[action].append((seconds, hosts))
@@ -115,7 +128,8 @@ def main() -> None:
     options = ["-i", str(wanted.inventory.resolve())]
     options += [word for given in wanted.extra_vars for word in ("-e", given)]
     options += ["--limit", wanted.limit] if wanted.limit else []
-    print(report([measure(wanted.playbook, options) for _ in range(wanted.runs)]))
+    runs = [measure(wanted.playbook, options) for _ in range(wanted.runs)]
+    print(report(runs, calls(wanted.playbook, options)))
 
 
 if __name__ == "__main__":

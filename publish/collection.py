@@ -1,24 +1,33 @@
 """The Ansible collection `scenario.model`, laid out from `ansible/`, which stays as plain Ansible wants it.
 
-A collection keeps modules in `plugins/modules` and imports its own code by its full name. Playbooks reach the
-model package and the locks by `{{ playbook_dir }}/..`, which in a collection is its root: both go there.
+A collection keeps plugins in `plugins/<kind>` and calls much of its own code by its full name. Playbooks reach
+the model package and the locks by `{{ playbook_dir }}/..`, which in a collection is its root: both go there.
 Layout: <https://docs.ansible.com/ansible/latest/dev_guide/developing_collections_structure.html>.
 """
 
 from __future__ import annotations
 
 import re
+import runpy
 import shutil
 from typing import TYPE_CHECKING
 
 from publish import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 NAMESPACE, NAME = "scenario", "model"
 _SOURCE = ROOT / "ansible"
-_PLUGINS = {"library": "modules", "module_utils": "module_utils", "callback_plugins": "callback"}
+_PLUGINS = {
+    "library": "modules",
+    "module_utils": "module_utils",
+    "action_plugins": "action",
+    "callback_plugins": "callback",
+    "filter_plugins": "filter",
+    "lookup_plugins": "lookup",
+}
 _LOCKS = ("foundation", "model", "uv", "vllm")
 """The locks of what roles install on hosts."""
 
@@ -56,14 +65,13 @@ def stage(tree: Path, version: str) -> None:
     tree.mkdir(parents=True)
     for folder, kind in _PLUGINS.items():
         shutil.copytree(_SOURCE / folder, tree / "plugins" / kind, ignore=_IGNORED)
-    own = {path.stem for path in (_SOURCE / "module_utils").glob("*.py")}
-    for path in (tree / "plugins").rglob("*.py"):
-        path.write_text(_with_full_names(path.read_text(encoding="utf-8"), own), encoding="utf-8")
     shutil.copytree(_SOURCE / "roles", tree / "roles", ignore=_IGNORED)
     playbooks = tree / "playbooks"
-    shutil.copytree(_SOURCE / "inventory", playbooks / "inventory", ignore=_IGNORED)
+    for folder in ("inventory", "tasks"):
+        shutil.copytree(_SOURCE / folder, playbooks / folder, ignore=_IGNORED)
     for path in [_SOURCE / "ansible.cfg", *_SOURCE.glob("*.yml")]:
         shutil.copy(path, playbooks)
+    _use_full_names(tree)
     shutil.copytree(ROOT / "model", tree / "model", ignore=_IGNORED)
     (tree / "requirements").mkdir()
     for name in _LOCKS:
@@ -77,9 +85,40 @@ def stage(tree: Path, version: str) -> None:
     (tree / "galaxy.yml").write_text(galaxy, encoding="utf-8")
 
 
-def _with_full_names(source: str, own: set[str]) -> str:
-    """Turn imports of our module utilities into imports from the collection; Ansible's own stay."""
-    names = "|".join(sorted(own))
-    full = f"ansible_collections.{NAMESPACE}.{NAME}.plugins.module_utils"
-    old = re.compile(rf"^from ansible\.module_utils\.({names}) import", re.MULTILINE)
-    return old.sub(rf"from {full}.\1 import", source)
+def _use_full_names(tree: Path) -> None:
+    """Name our own code in full where Ansible does not look into the collection by itself.
+
+    It does for modules, actions and roles; not for imports, filters and lookups.
+    """
+    utilities = _any_of(path.stem for path in (_SOURCE / "module_utils").glob("*.py"))
+    home = f"ansible_collections.{NAMESPACE}.{NAME}.plugins.module_utils"
+    code = {
+        rf"^from ansible\.module_utils\.({utilities}) import": rf"from {home}.\1 import",
+        rf"^from ansible\.module_utils import ({utilities})$": rf"from {home} import \1",
+    }
+    filters = _any_of(filter_names())
+    lookups = _any_of(path.stem for path in (_SOURCE / "lookup_plugins").glob("*.py"))
+    text = {
+        rf"(\|\s*)({filters})\b": rf"\1{NAMESPACE}.{NAME}.\2",
+        rf"\b(lookup|query)\('({lookups})'": rf"\1('{NAMESPACE}.{NAME}.\2'",
+    }
+    for path in tree.rglob("*"):
+        changes = {".py": code, ".yml": text, ".j2": text}.get(path.suffix, {})
+        if changes and path.is_file():
+            content = path.read_text(encoding="utf-8")
+            for old, new in changes.items():
+                content = re.sub(old, new, content, flags=re.MULTILINE)
+            path.write_text(content, encoding="utf-8")
+
+
+def filter_names() -> list[str]:
+    """Return the names of our filters, as Ansible learns them."""
+    names: list[str] = []
+    for path in (_SOURCE / "filter_plugins").glob("*.py"):
+        found = runpy.run_path(str(path))["FilterModule"]().filters()
+        names += sorted(found)
+    return names
+
+
+def _any_of(names: Iterable[str]) -> str:
+    return "|".join(sorted(names))

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+from ansible.module_utils import model_command
 
 DOCUMENTATION = r"""
 module: scenario_model
@@ -24,6 +26,7 @@ options:
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
+runtime: {type: str, returned: when the command ran, description: [Where O(runtime) is, links followed.]}
 answer: {type: dict, returned: when the command ran, description: [The command's JSON object.]}
 """
 
@@ -37,42 +40,27 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def _reason(error_output: str) -> str:
-    """Find the line that says what is wrong; progress lines before it are of no interest."""
-    lines = [line for line in error_output.splitlines() if line.strip()]
-    named = [line for line in lines if line.startswith(("scenario-model:", "Error:"))]
-    reason = (named or lines or ["it said nothing"])[-1].removeprefix("scenario-model:").strip()
-    return reason.removeprefix("/dev/stdin: ")  # where we wrote the settings: no place that the user knows
-
-
-def _as(user: str | None, *, has_input: bool) -> list[str]:
-    """Give what a command begins with to run as another user."""
-    if not user:
-        return []
-    # Nobody else can open a pipe of root's again, by the name /dev/stdin: cat gives them one of their own.
-    own_pipe = ["sh", "-c", 'cat | "$@"', "sh"] if has_input else []
-    return ["runuser", "-u", user, "--", "env", "HOME=/nonexistent", *own_pipe]
-
-
 def main() -> None:
-    """Run the command, parse the answer."""
+    """Run the command, hand its answer on."""
     module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
     options = module.params
     if options["alters"] and module.check_mode:
         module.exit_json(changed=True, skipped_in_check_mode=True)
-    # Not bin/scenario-model: a script's first line has room for 127 characters, a path has not.
-    python = f"{options['runtime']}/bin/python"
-    user = _as(options["user"], has_input=bool(options["input"]))
-    command = [*user, python, "-m", "scenario_model", *options["arguments"], "--json"]
-    code, output, errors = module.run_command(command, data=options["input"])
-    subject = f"scenario-model {' '.join(options['arguments'][:1])}"
-    if code not in options["accept"]:
-        module.fail_json(msg=f"{subject}: {_reason(errors)}", rc=code)
     try:
-        answer = json.loads(output)
-    except ValueError:
-        module.fail_json(msg=f"{subject}: exit code {code} without a JSON answer: {_reason(errors)}", rc=code)
-    module.exit_json(changed=bool(options["alters"] and answer.get("changed", True)), answer=answer)
+        answer = model_command.run(
+            module,
+            options["runtime"],
+            options["arguments"],
+            user=options["user"],
+            text=options["input"],
+            accept=tuple(options["accept"]),
+        )
+    except model_command.CommandError as error:
+        module.fail_json(msg=str(error), rc=error.code)
+    runtime = str(Path(options["runtime"]).resolve())
+    module.exit_json(
+        changed=bool(options["alters"] and answer.get("changed", True)), answer=answer, runtime=runtime
+    )
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.user_services import Service, ServiceError, service
+from ansible.module_utils.user_services import Service, ServiceError, let_linger, lingers, service
 
 DOCUMENTATION = r"""
 module: user_service
 short_description: Keep a service running as defined
 description:
   - Works on a systemd unit, the system's or a user's, or on a supervisor configuration of one program.
+  - Lets a user's units outlive the user's last session.
   - Restarts when O(restart) says so or when the service runs with another fingerprint than O(fingerprint),
     so that a play that was cut off between a change and its restart is completed by the next one.
 options:
@@ -47,10 +48,15 @@ def _converge(wanted: Service, options: dict[str, Any], *, dry: bool) -> dict[st
     running = wanted.running()
     if options["state"] == "running":
         stale = options["fingerprint"] is not None and wanted.fingerprint() != options["fingerprint"]
+        # Without lingering, a user's services end with the last session, and none starts at boot.
+        brief = options["manager"] == "systemd" and not lingers()
+        if brief and not dry:
+            let_linger()
         changed = not running or options["restart"] or stale
         if changed and not dry:
             wanted.stop(options["stop_seconds"])
             wanted.start()
+        changed = changed or brief
     else:
         changed = running if dry else wanted.stop(options["stop_seconds"])
     return {"changed": changed, "running": running, "log": wanted.log(20)}

@@ -7,6 +7,7 @@ definition, by which processes are found, and SCENARIO_FINGERPRINT, what the pro
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import time
 from dataclasses import dataclass
@@ -190,6 +191,26 @@ class Systemd:
         if done.returncode not in ok:
             raise ServiceError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
         return done.stdout.strip()
+
+
+def lingers() -> bool:
+    """Tell whether this user's services outlive the last session, and start at boot."""
+    return _run(["loginctl", "show-user", _user(), "--property", "Linger", "--value"]).stdout.strip() == "yes"
+
+
+def let_linger() -> None:
+    """Let this user's services outlive the last session. Raises ServiceError where it may not."""
+    command = ["loginctl", "enable-linger", _user()]
+    done = _run(command)
+    if done.returncode:
+        raise ServiceError(
+            f"services would end with the session of {_user()}; let an administrator run "
+            f"`{' '.join(command)}` ({done.stderr.strip()})"
+        )
+
+
+def _user() -> str:
+    return pwd.getpwuid(os.getuid()).pw_name
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -150,9 +150,9 @@ def _progress(result: dict[str, Any]) -> str:
 
 
 def _place(result: dict[str, Any]) -> str:
-    """Return the file that a task changes, where it says so, in brackets."""
-    diffs = result.get("diff") or {}
-    first = diffs[0] if isinstance(diffs, list) and diffs else diffs
-    header = first.get("after_header") if isinstance(first, dict) else None
-    path = result.get("dest") or result.get("path") or header
-    return f" ({path})" if isinstance(path, str) else ""
+    """Return the files that a task changes, where it names them, in brackets."""
+    diffs = result.get("diff") or []
+    headers = [each.get("after_header") for each in (diffs if isinstance(diffs, list) else [diffs])]
+    one = result.get("dest") or result.get("path")
+    places = dict.fromkeys(place for place in ([one] if one else headers) if isinstance(place, str))
+    return f" ({', '.join(places)})" if places else ""

@@ -24,6 +24,8 @@ _ROLE_KEYS = frozenset(
     f"{prefix}{verb}_role" for prefix in ("", "ansible.builtin.") for verb in ("include", "import")
 )
 _PLAYBOOK_KEYS = frozenset({"import_playbook", "ansible.builtin.import_playbook"})
+_PLUGINS = ("action_plugins", "filter_plugins", "library", "lookup_plugins", "module_utils")
+_SHARED = (*_PLUGINS, "group_vars", "host_vars", "tasks")
 _IGNORED = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
 
 
@@ -78,7 +80,7 @@ def playbook_sources(root: Path, playbook: str) -> dict[str, str]:
             if file.suffix in {".yml", ".yaml"} and "templates" not in file.parts:
                 pending += [home / used for used in _uses(_parsed(file))]
     shared = [home / "ansible.cfg"]
-    for folder in ("group_vars", "host_vars", "library", "module_utils", "filter_plugins"):
+    for folder in _SHARED:
         shared += sorted((home / folder).rglob("*"))
     digests["shared"] = digest_of_files(shared, home)
     return dict(sorted(digests.items()))

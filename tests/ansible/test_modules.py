@@ -65,4 +65,4 @@ def test_of_what_a_command_printed_the_reason_is_the_line_that_names_it(
     module: Callable[[str], ModuleType],
 ) -> None:
     printed = "importing x\nscenario-model: data.jsonl:3: not JSON; mend the line\n"
-    assert module("scenario_model")._reason(printed) == "data.jsonl:3: not JSON; mend the line"
+    assert module("scenario_model").model_command.reason(printed) == "data.jsonl:3: not JSON; mend the line"

@@ -15,7 +15,7 @@ import pytest
 
 from publish import ROOT, PublishError, check_tag, notes, version
 from publish.__main__ import build_collection, build_package, checksums
-from publish.collection import stage
+from publish.collection import filter_names, stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,13 +64,22 @@ def test_the_command_refuses_a_folder_that_exists(tmp_path: Path) -> None:
     assert done.stderr == f"publish: {tmp_path} exists; remove it, or name another folder\n"
 
 
-def test_the_collection_imports_its_own_code_by_its_full_name(tmp_path: Path) -> None:
+def test_the_collection_calls_its_own_code_by_its_full_name(tmp_path: Path) -> None:
     stage(tmp_path / "tree", "1.2.3")
-    plugins = [path.read_text(encoding="utf-8") for path in (tmp_path / "tree" / "plugins").rglob("*.py")]
-    imported = {name for text in plugins for name in re.findall(r"^from (ansible[\w.]*)", text, re.MULTILINE)}
-    own = {path.stem for path in (ROOT / "ansible" / "module_utils").glob("*.py")}
-    assert {f"ansible_collections.scenario.model.plugins.module_utils.{name}" for name in own} & imported
-    assert not {f"ansible.module_utils.{name}" for name in own} & imported
+    code = "\n".join(
+        path.read_text(encoding="utf-8") for path in (tmp_path / "tree").rglob("plugins/**/*.py")
+    )
+    own = "|".join(path.stem for path in (ROOT / "ansible" / "module_utils").glob("*.py"))
+    assert re.findall(rf"ansible\.module_utils(?:\.| import )(?:{own})", code) == []
+    assert "from ansible_collections.scenario.model.plugins.module_utils" in code
+    texts = [path for path in (tmp_path / "tree").rglob("*") if path.suffix in {".yml", ".j2"}]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in texts)
+    for name in filter_names():
+        assert not re.search(rf"\|\s*{name}\b", text)
+    assert re.search(r"\|\s*scenario\.model\.\w", text)
+    for path in (ROOT / "ansible" / "lookup_plugins").glob("*.py"):
+        assert f"('{path.stem}'" not in text
+        assert f"('scenario.model.{path.stem}'" in text
 
 
 def test_the_collection_holds_what_its_playbooks_reach_beside_themselves(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 @click.option(
     "--config", "path", required=True, type=click.Path(path_type=Path), help="JSON file; see below."
 )
+@click.option("--check", "only_check", is_flag=True, help="Judge the settings and end; serve nothing.")
 @click.option("--json", "as_json", is_flag=True, help="When ready, print one JSON object on standard output.")
-def command(path: Path, as_json: bool) -> None:
+def command(path: Path, only_check: bool, as_json: bool) -> None:
     """Serve the release that a channel names, over HTTPS, with the OpenAI API.
 
     The release is verified before a byte of it is parsed. The configuration names store, name, channel (or
@@ -30,6 +31,9 @@ def command(path: Path, as_json: bool) -> None:
     /readyz answer without an API key. Ends with 0 after SIGTERM or SIGINT; a second signal ends it at once.
     """
     settings = config.load_file(ServeSettings, path)
+    if only_check:
+        click.echo("{}" if as_json else f"{path}: no problem found")
+        return
     api_keys = load_api_keys(settings.api_keys)
     # Imported late, so that a mistake in the configuration shows at once.
     from scenario_model.serve.listener import bind, tls_context

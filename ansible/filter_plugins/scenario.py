@@ -1,0 +1,123 @@
+"""Ansible filters: the roles' decisions, on the control node."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+_WITHOUT_PATH = frozenset({"packaged", "python-reference"})
+"""Kinds of foundation models and of data that come with the project."""
+
+
+def folder_entries(
+    names: Iterable[str], *, mode: str, group: str, owned: Iterable[str] = ()
+) -> list[dict[str, str]]:
+    """Return entries of M(host_files) for folders; `owned` belong to the services' user itself."""
+    mine, common = set(owned), {"state": "directory", "mode": mode, "group": group}
+    return [common | {"path": name, "owner": group if name in mine else ""} for name in names]
+
+
+def definition_path(root: str, name: str, manager: str) -> str:
+    """Name the file that defines a service.
+
+    Unit names are one per user, so a unit carries its folder's digest: two folders never share a unit.
+    """
+    unit = f"{name}-{hashlib.sha256(root.encode()).hexdigest()[:12]}.service"
+    return f"{root}/services/{name}.conf" if manager == "supervisor" else f"{root}/services/{unit}"
+
+
+def release_folder(release: str) -> str:
+    """Name the folder of a release, `name@sha256:<hex>`, in a store."""
+    return f"releases/{release.replace('@sha256:', '/sha256-')}"
+
+
+def was_rolled_back(release: str, entries: list[dict[str, Any]]) -> bool:
+    """Tell whether an operator took a release back: only they know why, so it stays so."""
+    last = entries[-1]["action"] if entries else ""
+    return last == "rollback" and release in {entry["release"] for entry in entries}
+
+
+def settles(
+    outcome: dict[str, Any], question: dict[str, Any], *, state: str, channel: dict[str, Any], current: str
+) -> bool:
+    """Tell whether nothing is left to do: an outcome answers the question, and the channel says the same.
+
+    Args:
+        outcome: what the last evaluation and release gave; empty without.
+        question: the run, the gate, and the names that the release is to have.
+        state: the run's state, `done` when it was trained to its end.
+        channel: what M(release_channel) told.
+        current: the release that the channel names.
+
+    """
+    release = outcome.get("release", "")
+    if state != "done" or outcome.get("question") != question or release not in channel.get("releases", []):
+        return False
+    return not outcome["passed"] or current == release or was_rolled_back(release, channel.get("entries", []))
+
+
+def input_problems(settings: dict[str, dict[str, Any]], paths: dict[str, bool]) -> list[str]:
+    """Say of settings by name, such as `foundation`, which lack a path and which name one that is not there.
+
+    Args:
+        settings: `kind`, and mostly `path`.
+        paths: which paths are there on the host, as M(premises_look) told.
+
+    """
+    problems = []
+    for name, setting in settings.items():
+        path = setting.get("path") or ""
+        if not path and setting["kind"] not in _WITHOUT_PATH:
+            problems.append(f"{name}.path is missing; {name}.kind {setting['kind']} needs one")
+        elif path and not paths.get(path):
+            problems.append(f"{name}.path {path} is not there")
+    return problems
+
+
+def training_trouble(looks: dict[str, dict[str, Any]]) -> list[str]:
+    """Say of each host that trains what is wrong with it; nothing of those that are at work.
+
+    Args:
+        looks: by host, what M(training_progress) told, or that it could not be asked.
+
+    """
+    return [f"{host} {said}" for host, look in looks.items() if (said := _trouble(look))]
+
+
+def _trouble(look: dict[str, Any]) -> str:
+    if look.get("unreachable"):
+        return "cannot be reached"
+    if look.get("state", "stopped") != "stopped":
+        return ""
+    return f"stopped: {last_words(look.get('log') or [look.get('msg') or ''])}"
+
+
+def last_words(log: list[str]) -> str:
+    """Return the line of a log that says why a program ended: its own last one, or the last one at all."""
+    lines = [line for line in log if line.strip()]
+    own = [line for line in lines if line.startswith("scenario-model: ")]
+    return (own or lines or ["it wrote nothing"])[-1]
+
+
+class FilterModule:
+    """What Ansible asks for."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        return {
+            each.__name__: each
+            for each in (
+                folder_entries,
+                definition_path,
+                release_folder,
+                was_rolled_back,
+                settles,
+                input_problems,
+                training_trouble,
+                last_words,
+            )
+        }

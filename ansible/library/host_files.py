@@ -1,0 +1,229 @@
+#!/usr/bin/python
+"""Ansible module: bring a list of files, folders and links to a host in one call."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shlex
+import shutil
+import stat
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: host_files
+short_description: Write files, folders and links, all in one call
+description:
+  - What M(ansible.builtin.copy) and M(ansible.builtin.file) do in several calls for each path, for all of
+    them in one. The entries are taken in their order, so a folder stands before what is in it.
+  - A file is replaced by a rename, and only where its content differs; mode, owner and group are set where
+    they differ.
+options:
+  base: {type: path, default: "", description: [The folder that relative paths start from.]}
+  entries:
+    type: list
+    elements: dict
+    required: true
+    description: [What there is to be.]
+    suboptions:
+      path: {type: str, required: true}
+      state: {type: str, default: file, choices: [file, directory, link, absent]}
+      content: {type: str, description: [The content of a file.]}
+      target: {type: str, description: [Where a link points.]}
+      mode: {type: str}
+      owner: {type: str, description: [Empty or left out, it stays.]}
+      group: {type: str, description: [Empty or left out, it stays.]}
+      keep: {type: bool, default: false, description: [Leave a file alone that is there, whatever is in it.]}
+  validate:
+    type: str
+    description: [A command that judges a new content before it replaces anything; C(%s) is the draft.]
+author: [model-deployment-scenarios]
+"""
+RETURN = r"""
+paths: {type: list, elements: str, returned: always, description: [The paths that changed.]}
+"""
+
+_ENTRY: dict[str, Any] = {
+    "path": {"type": "str", "required": True},
+    "state": {"type": "str", "default": "file", "choices": ["file", "directory", "link", "absent"]},
+    "content": {"type": "str"},
+    "target": {"type": "str"},
+    "mode": {"type": "str"},
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+    "keep": {"type": "bool", "default": False},
+}
+_OPTIONS: dict[str, Any] = {
+    "base": {"type": "path", "default": ""},
+    "entries": {"type": "list", "elements": "dict", "required": True, "options": _ENTRY},
+    "validate": {"type": "str"},
+}
+_LARGEST_DIFF = 100_000
+"""Bytes of a content that is shown; of a larger one only that it differs."""
+
+
+class HostFiles:
+    """Brings entries to this host, or finds out what would change."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        self._dry: bool = module.check_mode
+        self.paths: list[str] = []
+        self.diffs: list[dict[str, str]] = []
+
+    def bring(self, entry: dict[str, Any]) -> None:
+        """Bring one entry; what is in its way ends the module by name."""
+        path = Path(self._module.params["base"]) / entry["path"]
+        try:
+            changed: bool = getattr(self, f"_{entry['state']}")(path, entry)
+            # Also of what is new: made by another umask. In check mode there may be nothing yet.
+            if entry["state"] in {"file", "directory"} and path.exists():
+                changed |= self._attributes(path, entry, shown=changed)
+        except OSError as error:
+            self._module.fail_json(msg=f"cannot write {path}: {error.strerror or error}")
+        if changed:
+            self.paths.append(str(path))
+
+    def _file(self, path: Path, entry: dict[str, Any]) -> bool:
+        if path.is_dir():
+            self._module.fail_json(msg=f"{path} is a folder, where a file has to be; move it away")
+        before = path.read_bytes() if path.exists() else None
+        after = (entry["content"] or "").encode()
+        if (entry["keep"] and before is not None) or (before == after and not path.is_symlink()):
+            return False
+        if max(len(before or b""), len(after)) > _LARGEST_DIFF:
+            self._differs(path, f"{len(before or b'')} bytes", f"{len(after)} bytes")
+        else:
+            self._diff(path, (before or b"").decode(errors="replace"), after.decode())
+        self._replace(path, after, entry)
+        return True
+
+    def _replace(self, path: Path, content: bytes, entry: dict[str, Any]) -> None:
+        """Write a draft beside the file and rename it: nobody reads half of it, or reads it too early."""
+        if self._dry:
+            return
+        draft = _draft(path)
+        draft.unlink(missing_ok=True)  # of a run that was killed
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            self._judge(path, draft)
+            if path.exists() and not path.is_symlink():
+                old = path.stat()
+                os.chown(draft, old.st_uid, old.st_gid)
+                draft.chmod(stat.S_IMODE(old.st_mode))
+            self._attributes(draft, entry, shown=True)
+            draft.rename(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _judge(self, path: Path, draft: Path) -> None:
+        if not self._module.params["validate"]:
+            return
+        command = [part.replace("%s", str(draft)) for part in shlex.split(self._module.params["validate"])]
+        code, output, errors = self._module.run_command(command)
+        if code:
+            said = [line.strip() for line in f"{output}\n{errors}".splitlines() if line.strip()]
+            self._module.fail_json(msg=f"{path} would not be valid: {(said or ['no reason given'])[-1]}")
+
+    def _directory(self, path: Path, entry: dict[str, Any]) -> bool:
+        if path.is_dir():
+            return False
+        if os.path.lexists(path):
+            self._module.fail_json(msg=f"{path} is there and is no folder; move it away")
+        self._differs(path, "absent", "a folder")
+        if not self._dry:
+            path.mkdir(mode=int(entry["mode"] or "0755", 8), parents=True)
+        return True
+
+    def _link(self, path: Path, entry: dict[str, Any]) -> bool:
+        before = str(path.readlink()) if path.is_symlink() else None
+        if before == entry["target"]:
+            return False
+        if before is None and os.path.lexists(path):
+            self._module.fail_json(msg=f"{path} is there and is no link; move it away")
+        self._differs(path, f"a link to {before}" if before else "absent", f"a link to {entry['target']}")
+        if not self._dry:
+            draft = _draft(path)
+            draft.unlink(missing_ok=True)
+            draft.symlink_to(entry["target"])
+            draft.rename(path)
+        return True
+
+    def _absent(self, path: Path, _entry: dict[str, Any]) -> bool:
+        if not os.path.lexists(path):
+            return False
+        self._differs(path, "there", "absent")
+        if not self._dry:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        return True
+
+    def _attributes(self, path: Path, entry: dict[str, Any], *, shown: bool) -> bool:
+        """Set mode, owner and group where they differ; `shown`: a diff says already that the path changes."""
+        now = path.stat()
+        before = {"mode": stat.S_IMODE(now.st_mode), "owner": now.st_uid, "group": now.st_gid}
+        after = before | self._wanted(entry)
+        if before == after:
+            return False
+        if not shown:
+            self._differs(path, _in_words(before), _in_words(after))
+        if not self._dry:
+            os.chown(path, after["owner"], after["group"])
+            path.chmod(after["mode"])
+        return True
+
+    def _wanted(self, entry: dict[str, Any]) -> dict[str, int]:
+        wanted = {"mode": int(entry["mode"], 8)} if entry["mode"] else {}
+        for attribute, look_up in (("owner", _user), ("group", _group)):
+            try:
+                wanted |= {attribute: look_up(entry[attribute])} if entry[attribute] else {}
+            except KeyError:
+                if not self._dry:  # in check mode, whom a run would make may be missing yet
+                    self._module.fail_json(msg=f"there is no {attribute} {entry[attribute]} on this host")
+        return wanted
+
+    def _differs(self, path: Path, before: str, after: str) -> None:
+        self._diff(path, f"{before}\n", f"{after}\n")
+
+    def _diff(self, path: Path, before: str, after: str) -> None:
+        sides = {"before_header": str(path), "after_header": str(path)}
+        self.diffs.append(sides | {"before": before, "after": after})
+
+
+def _draft(path: Path) -> Path:
+    return path.with_name(f".{path.name}.draft")
+
+
+def _user(name: str) -> int:
+    return pwd.getpwnam(name).pw_uid
+
+
+def _group(name: str) -> int:
+    return grp.getgrnam(name).gr_gid
+
+
+def _in_words(attributes: dict[str, int]) -> str:
+    return f"mode {attributes['mode']:04o}, owner {attributes['owner']}, group {attributes['group']}"
+
+
+def main() -> None:
+    """Bring every entry, answer."""
+    module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
+    files = HostFiles(module)
+    for entry in module.params["entries"]:
+        files.bring(entry)
+    answer: dict[str, Any] = {"changed": bool(files.paths), "paths": files.paths}
+    if files.diffs:
+        answer["diff"] = files.diffs
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+#!/usr/bin/python
+"""Ansible module: all that the roles want to know of a host, in one call; changes nothing."""
+
+from __future__ import annotations
+
+import base64
+import grp
+import os
+import platform
+import pwd
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: premises_look
+short_description: Find out about a host and the folder that everything lives in
+description:
+  - Asked once in a run; the action plugin of the same name answers again with what it heard, and fails where
+    a host that was there is there no more.
+options:
+  root: {type: str, default: "", description: [The folder, absolute or from C(~/); empty for the usual one.]}
+  manager:
+    type: str
+    default: auto
+    choices: [auto, system, systemd, supervisor]
+    description: [Who keeps services alive; see the role C(premises).]
+  becomes_root: {type: bool, default: false, description: [Whether the play becomes root.]}
+  service_user: {type: str, default: scenario, description: [Whom services run as under V(system).]}
+  mark: {type: str, required: true, description: [The file by which a folder is known as ours.]}
+  records: {type: list, elements: str, default: [], description: [Small files in the folder, to read.]}
+  paths: {type: list, elements: str, default: [], description: [Paths to look for.]}
+author: [model-deployment-scenarios]
+"""
+RETURN = r"""
+python: {type: dict, returned: success, description: [C(executable) and C(version), as in C(3.11).]}
+manager: {type: str, returned: success, description: [V(system), V(systemd) or V(supervisor).]}
+root: {type: str, returned: success, description: [The folder, absolute.]}
+there: {type: dict, returned: success, description: [What is in it, two deep; folders by mode, owner, group.]}
+current: {type: str, returned: success, description: [Where C(runtime/current) points; empty without.]}
+complete: {type: list, elements: str, returned: success, description: [What was made to its end.]}
+records: {type: dict, returned: success, description: [The content of O(records) that are there, base64.]}
+paths: {type: dict, returned: success, description: [For each of O(paths) whether it is there.]}
+programs: {type: dict, returned: success, description: [Where C(haproxy) and C(uv) are; empty where not.]}
+megabytes: {type: int, returned: success, description: [Room for the folder.]}
+nvidia: {type: bool, returned: success, description: [Whether NVIDIA's driver is loaded.]}
+machine: {type: str, returned: success, description: [The processor's architecture.]}
+user_there: {type: bool, returned: success, description: [Whether there is an account O(service_user).]}
+"""
+
+_OPTIONS: dict[str, Any] = {
+    "root": {"type": "str", "default": ""},
+    "manager": {"type": "str", "default": "auto", "choices": ["auto", "system", "systemd", "supervisor"]},
+    "becomes_root": {"type": "bool", "default": False},
+    "service_user": {"type": "str", "default": "scenario"},
+    "mark": {"type": "str", "required": True},
+    "records": {"type": "list", "elements": "str", "default": []},
+    "paths": {"type": "list", "elements": "str", "default": []},
+}
+_OLDEST = (3, 11)
+_FOLDER = "model-deployment-scenarios"
+_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
+"""Where programs are that are not for every user, and so on no PATH."""
+
+
+def manager(wanted: str, *, becomes_root: bool) -> str:
+    """Choose who keeps services alive: what is wanted, or the best that there is."""
+    if wanted != "auto":
+        return wanted
+    if becomes_root and Path("/run/systemd/system").is_dir():  # see sd_booted(3)
+        return "system"
+    return "systemd" if _has_user_manager() else "supervisor"
+
+
+def _has_user_manager() -> bool:
+    environment = {**os.environ, "XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}"}
+    command = ["systemctl", "--user", "show-environment"]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, check=False)  # noqa: S603
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def root_folder(wanted: str, chosen: str) -> Path:
+    """Name the folder that everything lives in. Raises ValueError where that is no absolute path."""
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    usual = f"/var/lib/{_FOLDER}" if chosen == "system" else f"{home}/.local/share/{_FOLDER}"
+    text = f"{home}/{wanted[2:]}" if wanted.startswith("~/") else wanted or usual
+    if not text.startswith("/") or not text.strip("/"):
+        raise ValueError(f"scenario_root is {wanted}; it must be an absolute path, or start with ~/")
+    return Path(text)
+
+
+def contents(root: Path) -> dict[str, list[str]]:
+    """List what is in the folder, two deep: a folder with mode, owner and group, all else with nothing."""
+    found = {}
+    for entry in (*root.glob("*"), *root.glob("*/*")) if root.is_dir() else ():
+        told = entry.lstat()
+        attributes = [f"{stat.S_IMODE(told.st_mode):04o}", _name(pwd.getpwuid, told.st_uid)]
+        attributes.append(_name(grp.getgrgid, told.st_gid))
+        found[str(entry.relative_to(root))] = attributes if stat.S_ISDIR(told.st_mode) else []
+    return found
+
+
+def _name(look_up: Any, number: int) -> str:
+    try:
+        return str(look_up(number)[0])
+    except KeyError:
+        return str(number)
+
+
+def complete(root: Path) -> list[str]:
+    """List what was made to its end, relative to the folder: environments and foundation models."""
+    marks = ("runtime/*/complete", "runtime/vllm/*/complete", "foundation/*/*/foundation.json")
+    found = {mark.parent for each in marks for mark in root.glob(each)}
+    return sorted(str(folder.relative_to(root)) for folder in found if not folder.is_symlink())
+
+
+def room(folder: Path) -> int:
+    """Return the megabytes that are free where the folder is, or would be."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return shutil.disk_usage(there).free // 2**20
+
+
+def _has_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def look(options: dict[str, Any], root: Path, chosen: str) -> dict[str, Any]:
+    """Look at the host. Raises OSError where the folder cannot be read."""
+    link = root / "runtime" / "current"
+    reads = {name: root / name for name in options["records"]}
+    search = f"{os.environ.get('PATH', os.defpath)}:{_PROGRAMS}"
+    return {
+        "manager": chosen,
+        "root": str(root),
+        "there": contents(root),
+        "current": os.path.normpath(link.parent / link.readlink()) if link.is_symlink() else "",
+        "complete": complete(root),
+        "records": {n: base64.b64encode(f.read_bytes()).decode() for n, f in reads.items() if f.is_file()},
+        "paths": {path: Path(path).exists() for path in options["paths"]},
+        "programs": {name: shutil.which(name, path=search) or "" for name in ("haproxy", "uv")},
+        "megabytes": room(root),
+        "nvidia": Path("/dev/nvidiactl").exists(),
+        "machine": platform.machine(),
+        "user_there": _has_user(options["service_user"]),
+    }
+
+
+def main() -> None:
+    """Look, answer."""
+    module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
+    python = {"executable": sys.executable, "version": ".".join(map(str, sys.version_info[:2]))}
+    if sys.version_info < _OLDEST:
+        module.fail_json(
+            msg=f"the host has Python {python['version']} ({sys.executable}); install Python 3.11 or newer, "
+            "or name one with ansible_python_interpreter"
+        )
+    options: dict[str, Any] = module.params
+    chosen = manager(options["manager"], becomes_root=options["becomes_root"])
+    try:
+        root = root_folder(options["root"], chosen)
+        seen = look(options, root, chosen)
+        if seen["there"] and options["mark"] not in seen["there"]:
+            raise ValueError(
+                f"scenario_root {root} is not empty and was not made by this program; name another"
+            )
+    except OSError as error:
+        module.fail_json(msg=f"cannot look into {error.filename}: {error.strerror}")
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, python=python, **seen)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+#!/usr/bin/python
+"""Ansible module: read where a channel of a host's store points, with its history; changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible.module_utils import model_command
+
+DOCUMENTATION = r"""
+module: release_channel
+short_description: Read a channel, whose history has to hold
+description:
+  - Fails where an entry of the channel is not what was signed. A store without a key, and so without a
+    release, has a channel that points nowhere.
+options:
+  runtime: {type: path, required: true, description: [The folder of the virtual environment.]}
+  store: {type: path, required: true, description: [The folder with releases and channels.]}
+  name: {type: str, required: true, description: [The name of the releases.]}
+  channel: {type: str, required: true}
+  verification: {type: path, required: true, description: [The public key that entries are verified with.]}
+author: [model-deployment-scenarios]
+"""
+RETURN = r"""
+current: {type: str, returned: success, description: [The release that the channel names; empty without.]}
+entries: {type: list, elements: dict, returned: success, description: [The channel's history.]}
+releases: {type: list, elements: str, returned: success, description: [The store's releases of that name.]}
+key: {type: str, returned: success, description: [The public key, PEM; empty without.]}
+"""
+
+_OPTIONS: dict[str, Any] = {
+    "runtime": {"type": "path", "required": True},
+    "store": {"type": "path", "required": True},
+    "name": {"type": "str", "required": True},
+    "channel": {"type": "str", "required": True},
+    "verification": {"type": "path", "required": True},
+}
+
+
+def summary(listing: dict[str, Any]) -> dict[str, Any]:
+    """Return what roles want of `release list`. Raises ValueError where a history does not hold."""
+    channels = listing.get("channels") or []
+    if problems := [each["problem"] for each in channels if each.get("problem")]:
+        raise ValueError("; ".join(problems))
+    channel = channels[0] if channels else {}
+    return {
+        "current": channel.get("release") or "",
+        "entries": channel.get("history") or [],
+        "releases": [each["release"] for each in listing.get("releases") or []],
+    }
+
+
+def main() -> None:
+    """Read, judge, answer."""
+    module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
+    options = module.params
+    key = Path(options["verification"])
+    if not key.exists():
+        module.exit_json(changed=False, current="", entries=[], releases=[], key="")
+    which = ["--store", options["store"], "--name", options["name"], "--channel", options["channel"]]
+    arguments = ["release", "list", *which, "--key", str(key)]
+    try:
+        found = summary(model_command.run(module, options["runtime"], arguments))
+    except (model_command.CommandError, ValueError) as error:
+        module.fail_json(msg=f"channel {options['channel']} of {options['name']}: {error}")
+    module.exit_json(changed=False, key=key.read_text(encoding="ascii"), **found)
+
+
+if __name__ == "__main__":
+    main()

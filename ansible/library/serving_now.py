@@ -1,0 +1,63 @@
+#!/usr/bin/python
+"""Ansible module: what a host serves with now, to be able to go back to it; changes nothing."""
+
+from __future__ import annotations
+
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import open_url
+
+DOCUMENTATION = r"""
+module: serving_now
+short_description: Ask a server for its release, and read what it was started with
+description:
+  - Asks on the host itself, so it sends no secret and takes any certificate, which is for clients' names.
+options:
+  url: {type: str, required: true, description: [Answers 200 when ready, with the header x-release.]}
+  files: {type: list, elements: path, required: true, description: [What to read where it is ready.]}
+author: [model-deployment-scenarios]
+"""
+RETURN = r"""
+ready: {type: bool, returned: success, description: [Whether it is ready.]}
+release: {type: str, returned: success, description: [The release that it names; empty without an answer.]}
+files: {type: list, elements: str, returned: success, description: [Their contents; none if one is missing.]}
+"""
+
+_OPTIONS: dict[str, Any] = {
+    "url": {"type": "str", "required": True},
+    "files": {"type": "list", "elements": "path", "required": True},
+}
+
+
+def ask(url: str) -> tuple[bool, str]:
+    """Tell whether the server is ready, and which release it names."""
+    try:
+        with open_url(url, validate_certs=False, use_proxy=False, timeout=10) as answer:
+            return True, str(answer.headers.get("x-release", ""))
+    except urllib.error.HTTPError as error:
+        return False, str(error.headers.get("x-release", ""))
+    except (OSError, ValueError):
+        return False, ""
+
+
+def contents(files: list[str]) -> list[str]:
+    """Read the files, all of them or none: half of them is no way back."""
+    try:
+        return [Path(file).read_text(encoding="utf-8") for file in files]
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def main() -> None:
+    """Ask, read, answer."""
+    module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
+    ready, release = ask(module.params["url"])
+    files = contents(module.params["files"]) if ready else []
+    module.exit_json(changed=False, ready=ready, release=release, files=files)
+
+
+if __name__ == "__main__":
+    main()

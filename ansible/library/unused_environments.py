@@ -1,0 +1,62 @@
+#!/usr/bin/python
+"""Ansible module: remove runtimes and environments of vLLM that no service uses any more."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: unused_environments
+short_description: Remove environments that nothing uses
+description:
+  - Those that a service's definition or settings name stay, as do O(keep). Services go on with what they were
+    started with, so this comes after they were restarted.
+options:
+  root: {type: path, required: true, description: [The folder that everything lives in.]}
+  keep: {type: list, elements: path, required: true, description: [Environments that stay in any case.]}
+author: [model-deployment-scenarios]
+"""
+RETURN = r"""
+removed: {type: list, elements: str, returned: success, description: [The folders that went.]}
+"""
+
+_OPTIONS: dict[str, Any] = {
+    "root": {"type": "path", "required": True},
+    "keep": {"type": "list", "elements": "path", "required": True},
+}
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
+def unused(root: Path, keep: set[str]) -> list[Path]:
+    """List the environments that are neither kept nor named by a service."""
+    definitions = [*root.glob("services/*.conf"), *root.glob("services/*.service")]
+    texts = [
+        file.read_text(encoding="utf-8", errors="replace")
+        for file in (*definitions, root / "inference" / "serve.json")
+        if file.is_file()
+    ]
+    runtimes = [*root.glob("runtime/*"), *root.glob("runtime/vllm/*")]
+    found = [each for each in runtimes if _DIGEST.fullmatch(each.name) and not each.is_symlink()]
+    used = {str(each) for each in found if any(str(each) in text for text in texts)} | keep
+    return sorted(each for each in found if str(each) not in used)
+
+
+def main() -> None:
+    """Find, remove, answer."""
+    module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
+    going = unused(Path(module.params["root"]), set(module.params["keep"]))
+    for folder in going if not module.check_mode else []:
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            module.fail_json(msg=f"cannot remove {folder}: {error.strerror}")
+    module.exit_json(changed=bool(going), removed=[str(folder) for folder in going])
+
+
+if __name__ == "__main__":
+    main()
