@@ -1,7 +1,7 @@
 """The Ansible collection `scenario.model`, laid out from `ansible/`, which stays as plain Ansible wants it.
 
-A collection keeps plugins in `plugins/<kind>` and calls much of its own code by its full name. Playbooks reach
-the model package and the locks by `{{ playbook_dir }}/..`, which in a collection is its root: both go there.
+A collection keeps plugins in `plugins/<kind>` and calls much of its own code by its full name. Playbooks
+reach the model package and the locks by `{{ playbook_dir }}/..`, which is its root here: both go there.
 Layout: <https://docs.ansible.com/ansible/latest/dev_guide/developing_collections_structure.html>.
 """
 
