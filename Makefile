@@ -8,8 +8,10 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help up down env check style types playbooks quick test bench bundle lab lab-down lab-deps lock clean
 
-help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+help: ## this list; with any target, V=1 logs more, Q=1 errors alone, JSON=1 JSON lines
+	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5) ":"} /^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Use
 
 up: ## train, release and serve a real model on this machine, and ask it a question
 	@$(PYTHON) -m controller.up $(STACK)
@@ -19,6 +21,12 @@ down: ## remove everything that make up deployed
 
 env: ## shell variables for plain pulumi: eval "$(make -s env)"
 	@$(PYTHON) -m controller.env $(STACK)
+
+bundle: ## all that hosts without a way out need, in one signed folder: make bundle CPU=yes, VLLM=yes
+	@$(PYTHON) -m controller.virtualenv control
+	@$(VENV)/python -m bundle $(if $(CPU),--cpu) $(if $(VLLM),--vllm $(filter-out yes,$(VLLM)))
+
+##@ Develop
 
 check: ## style, types and the quick tests: less than a minute
 	@$(PYTHON) -m controller.virtualenv dev
@@ -56,9 +64,7 @@ bench: ## our server and training loop beside their peers
 	@$(PYTHON) -m controller.virtualenv bench
 	$(VENV)/python -m benchmarks
 
-bundle: ## all that hosts without a way out need, in one signed folder: make bundle CPU=yes, VLLM=yes
-	@$(PYTHON) -m controller.virtualenv control
-	@$(VENV)/python -m bundle $(if $(CPU),--cpu) $(if $(VLLM),--vllm $(filter-out yes,$(VLLM)))
+##@ The lab
 
 lab: ## a customer's premises and a public cloud on this machine (root): make lab HOSTS=5
 	@$(PYTHON) -m lab.up $(if $(HOSTS),--hosts $(HOSTS))
@@ -68,6 +74,8 @@ lab-down: ## remove the lab, and check that nothing of it is left
 
 lab-deps: ## what the lab needs of this machine: Debian packages, inotify instances (root)
 	@$(PYTHON) -m lab.deps
+
+##@ Maintain
 
 lock: ## pin every dependency with hashes again
 	@$(PYTHON) -m controller.virtualenv control

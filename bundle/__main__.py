@@ -18,7 +18,7 @@ from bundle.signing import sign, signing_key
 from bundle.wheels import REQUIREMENTS, ROOT, fetch, for_cpu
 from engine import EngineError
 from engine.cache import exclusive
-from engine.console import say
+from engine.console import run, say
 
 _STATE = ROOT / ".state"
 _VLLM_LOCK = REQUIREMENTS / "vllm.lock"
@@ -102,4 +102,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -9,7 +9,7 @@ from controller import PROJECT, ROOT
 from controller.state import BACKEND, STATE
 from controller.virtualenv import VENV
 from engine.cache import cache_folder
-from engine.console import say
+from engine.console import run, say
 
 
 def main() -> None:
@@ -32,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

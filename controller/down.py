@@ -12,7 +12,7 @@ from controller.state import BACKEND, STATE, prepare
 from controller.virtualenv import VENV
 from engine import EngineError
 from engine.cache import cache_folder
-from engine.console import say
+from engine.console import run, say
 
 
 def down(name: str) -> None:
@@ -63,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

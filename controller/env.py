@@ -9,6 +9,7 @@ from controller import ControllerError
 from controller.stack import Stack
 from controller.state import prepare
 from engine import EngineError
+from engine.console import run
 
 
 def main() -> None:
@@ -25,4 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

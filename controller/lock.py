@@ -7,7 +7,7 @@ import sys
 
 from controller import ROOT
 from controller.virtualenv import VENV
-from engine.console import say
+from engine.console import run, say
 
 # dev first: the others are subsets of it and have to agree with it, version for version. Not so vLLM, which
 # has an environment of its own.
@@ -31,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

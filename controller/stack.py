@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from controller import PROJECT, ROOT, ControllerError
 from controller.processes import end_orphans, is_pulumi, run_to_its_end
 from controller.state import BACKEND, IN_CLOUDS, STATE
 from controller.virtualenv import VENV
-from engine.console import say
+from engine.console import detail, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,8 +43,10 @@ class Stack:
     def pulumi(self, *arguments: str, check: bool = True) -> int:
         """Run a `pulumi` command on this stack; its output goes to the user as it is."""
         shown = sys.stdin.isatty() and sys.stdout.isatty()
+        command = self._command(arguments, shown=shown)
+        detail(f"running {shlex.join(command)}")
         status = run_to_its_end(
-            self._command(arguments, shown=shown),
+            command,
             cwd=ROOT,
             environment=self.full_environment(),
             stdin=None if shown else subprocess.DEVNULL,
@@ -58,6 +61,7 @@ class Stack:
 
     def _answer(self, command: list[str], given: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command in the stack's environment, with `given` on its standard input."""
+        detail(f"running {shlex.join(command)}")
         done = subprocess.run(  # noqa: S603
             command,
             cwd=ROOT,

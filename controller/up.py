@@ -13,7 +13,7 @@ from controller.stack import Stack
 from controller.state import IN_CLOUDS, STATE, prepare
 from controller.virtualenv import VENV
 from engine import EngineError
-from engine.console import duration, say
+from engine.console import duration, run, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,4 +127,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

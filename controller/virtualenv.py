@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import sys
 from controller import ROOT, ControllerError
 from engine import EngineError
 from engine.cache import exclusive
-from engine.console import Progress, say
+from engine.console import Progress, detail, run, say
 from engine.registry import uv_environment
 
 SETS = ("control", "cloud", "dev", "bench")
@@ -93,6 +94,7 @@ def _create() -> None:
 
 def _run(command: list[str]) -> None:
     """Run an installer; its own words are shown only when it fails."""
+    detail(f"running {shlex.join(command)}")
     done = subprocess.run(  # noqa: S603
         command, env=uv_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
@@ -110,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -14,7 +14,7 @@ from engine import PROGRAMS, VERSION, EngineError
 from engine.build import build
 from engine.bundled import take
 from engine.cache import cache_folder, exclusive, kept
-from engine.console import say
+from engine.console import run, say
 from engine.download import download
 from engine.installed import intact, on_path
 from engine.plugins import install_kubernetes
@@ -105,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

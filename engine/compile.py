@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import EngineError
-from engine.console import Progress, say
+from engine.console import Progress, detail, say
 from engine.toolchain import go_command
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def _watched(
 
 def _command(arguments: list[str]) -> list[str]:
     """The Go on PATH is the one that is meant. On Linux it ends with us, even when we are killed."""
+    detail(f"running {shlex.join(['go', *arguments])}")
     with_us = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
     return [*with_us, "go", *arguments]
 

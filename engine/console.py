@@ -1,14 +1,103 @@
-"""What the user sees while something takes long: lines on standard error, one live line on a terminal."""
+"""What the tools log: lines on standard error, one live line on a terminal. Answers go to standard output.
+
+Every command is started by `run`. Its log options come first: `-v` (what it runs, too), `-q` (errors alone),
+`--json` (a JSON object a line: time, level, message); or `V=1`, `Q=1`, `JSON=1` in the environment, and so of
+`make`. What Pulumi, Ansible and other programs print is theirs and stays as it is.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+import os
 import sys
 import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+
+_OPTIONS = {
+    "-v": "verbose",
+    "--verbose": "verbose",
+    "-q": "quiet",
+    "--quiet": "quiet",
+    "--json": "json",
+}
+_VARIABLES = {"V": "verbose", "Q": "quiet", "JSON": "json"}
+
+
+class _Console(logging.Handler):
+    """Writes to what is standard error at that moment, and over a live line."""
+
+    as_json = False
+    _live = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        before, self._live = "\r\x1b[K" if self._live else "", False
+        print(f"{before}{self._line(record)}", file=sys.stderr, flush=True)
+
+    def rewrite(self, line: str) -> None:
+        """Show a line that the next one replaces."""
+        self._live = True
+        print(f"\r{line}\x1b[K", file=sys.stderr, end="", flush=True)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        if not self.as_json:
+            return record.getMessage()
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"time": moment, "level": record.levelname.lower(), "message": record.getMessage()}
+        return json.dumps(line, ensure_ascii=False)
+
+
+_CONSOLE = _Console()
+_LOGGER = logging.getLogger("model-deployment-scenarios")
+_LOGGER.handlers = [_CONSOLE]
+_LOGGER.propagate = False
+_LOGGER.setLevel(logging.INFO)
 
 
 def say(text: str) -> None:
-    """Print one line for the user; standard output stays free for the answer."""
-    print(text, file=sys.stderr, flush=True)
+    """Log one line for the user; standard output stays free for the answer."""
+    _LOGGER.info(text)
+
+
+def detail(text: str) -> None:
+    """Log what only a developer wants to know. Never a program's output or input: it may hold secrets."""
+    _LOGGER.debug(text)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a command with its log options; a message that it exits with is logged as an error, exit code 1."""
+    try:
+        sys.argv[1:] = configure(sys.argv[1:], os.environ)
+        main()
+    except SystemExit as end:
+        if not isinstance(end.code, str):
+            raise
+        _LOGGER.error(end.code)  # noqa: TRY400 it is the user's mistake: no traceback
+        raise SystemExit(1) from None
+
+
+def configure(arguments: list[str], environment: MutableMapping[str, str]) -> list[str]:
+    """Set level and form of the log; return the arguments without the log options, which come first.
+
+    The variables are taken out of the environment: what a program that we run logs is for us to pass on.
+    """
+    asked = {name for variable, name in _VARIABLES.items() if environment.pop(variable, "") not in {"", "0"}}
+    rest = list(arguments)
+    while rest and rest[0] in _OPTIONS:
+        asked.add(_OPTIONS[rest.pop(0)])
+    _CONSOLE.as_json = "json" in asked
+    _LOGGER.setLevel(logging.INFO)
+    if {"verbose", "quiet"} <= asked:
+        raise SystemExit("invalid options: --verbose and --quiet exclude each other; use one of them")
+    if "verbose" in asked:
+        _LOGGER.setLevel(logging.DEBUG)
+    elif "quiet" in asked:
+        _LOGGER.setLevel(logging.ERROR)
+    return rest
 
 
 def duration(seconds: float) -> str:
@@ -23,7 +112,8 @@ class Progress:
     def __init__(self, what: str, *, interval_s: float = 30.0) -> None:
         self._what, self._interval_s = what, interval_s
         self._begun = time.monotonic()
-        self._live = sys.stderr.isatty()
+        shown = _LOGGER.isEnabledFor(logging.INFO)
+        self._live = shown and not _CONSOLE.as_json and sys.stderr.isatty()
         self._last = self._begun
 
     def update(self, detail: str) -> None:
@@ -33,14 +123,11 @@ class Progress:
             return
         self._last = now
         line = f"  {self._what}: {detail}, {duration(now - self._begun)}"
-        print(
-            f"\r{line}\x1b[K" if self._live else line,
-            file=sys.stderr,
-            end="" if self._live else "\n",
-            flush=True,
-        )
+        if self._live:
+            _CONSOLE.rewrite(line)
+        else:
+            say(line)
 
     def done(self, detail: str = "done") -> None:
         """End the live line and say how long it took."""
-        line = f"  {self._what}: {detail} in {duration(time.monotonic() - self._begun)}"
-        print(f"\r{line}\x1b[K" if self._live else line, file=sys.stderr, flush=True)
+        say(f"  {self._what}: {detail} in {duration(time.monotonic() - self._begun)}")

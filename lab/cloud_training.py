@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import boto3
 import yaml
 
-from engine.console import say
+from engine.console import run, say
 from lab import LabError, state_folder
 from lab.aws import ACCOUNT, CREDENTIALS, REGION, lifecycle, plugin
 from lab.images import image, reference
@@ -101,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from engine.console import say
+from engine.console import run, say
 from lab.machine import PACKAGES
 
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
@@ -50,7 +50,7 @@ def _install(missing: list[str]) -> None:
             sys.exit(f"make lab-deps: `apt-get {command[0]}` failed; the reason is above")
 
 
-if __name__ == "__main__":
+def _command() -> None:
     try:
         main()
     except FileNotFoundError as error:
@@ -59,3 +59,7 @@ if __name__ == "__main__":
         )
     except KeyboardInterrupt:
         sys.exit("make lab-deps: interrupted; run it again")
+
+
+if __name__ == "__main__":
+    run(_command)

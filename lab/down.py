@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 
-from engine.console import say
+from engine.console import run, say
 from lab import LabError, lab_cache, lock, state_folder
 from lab.both import tear_down
 from lab.machine import require
@@ -39,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

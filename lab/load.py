@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from engine.console import say
+from engine.console import run, say
 from lab import LabError, state_folder
 from lab.images import image, reference
 from lab.kubernetes.lifecycle import running
@@ -45,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from engine.console import duration, say
+from engine.console import duration, run, say
 from lab import LabError, lab_cache, lock, state_folder
 from lab.both import Lab, bring_up
 from lab.machine import give_to_caller, require
@@ -73,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from engine.console import run
 from lab import LabError, state_folder
 from lab.machine import require
 from lab.premises.lifecycle import running
@@ -45,4 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

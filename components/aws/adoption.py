@@ -22,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from components.aws.errors import CloudError
 from components.aws.leftovers import Tag, leftovers
 from components.aws.orphans import orphans, resources_of
+from engine.console import run, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -179,9 +180,9 @@ def main() -> None:
     except CloudError as error:
         sys.exit(f"adoption: {error}")
     for each in told:
-        print(f"adoption: {each}", file=sys.stderr)
+        say(f"adoption: {each}")
     json.dump(export, sys.stdout)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -17,6 +17,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.aws.errors import CloudError
+from engine.console import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -178,4 +179,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

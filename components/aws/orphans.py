@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.aws.errors import CloudError
 from components.aws.leftovers import Tag, leftovers
+from engine.console import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 
+from engine.console import run
 from lab import LabError, state_folder
 from lab.aws import lifecycle, plugin
 
@@ -34,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

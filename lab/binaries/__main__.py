@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from engine.console import run, say
 from lab import LabError
 from lab.binaries.find import programs
 from lab.binaries.groups import GROUPS
@@ -19,7 +20,7 @@ def main() -> None:
     asked = sys.argv[1:]
     if asked == ["--for-tests"]:
         if reason := lacking():
-            print(f"lab: not making its programs: {reason}", file=sys.stderr)
+            say(f"lab: not making its programs: {reason}")
             return
         asked = []
     try:
@@ -32,4 +33,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import importlib
+import logging
 import os
 import sys
 
 import click
 
+from scenario_model import logs
 from scenario_model.errors import ScenarioModelError
 
 # Set before any Hugging Face library is imported: nothing here may call a hub or report home.
@@ -48,12 +50,21 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup)
 @click.version_option(package_name="scenario-model")
-def _cli() -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Log what a developer wants to know, too.")
+@click.option("-q", "--quiet", is_flag=True, help="Log errors alone.")
+@click.option("--log-json", is_flag=True, help="Log JSON objects: time, level, message.")
+def _cli(verbose: bool, quiet: bool, log_json: bool) -> None:
     """Import, fine-tune, evaluate, release and serve a language model on your own hosts.
 
     Exit codes: 0 done; 1 refused or gate failed, the reason named; 2 bad usage or input; 75 not now (a bucket
     that cannot be reached, a job that was told to stop): try again.
+
+    Answers go to standard output, the log to standard error.
     """
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet exclude each other; use one of them")
+    level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
+    logs.configure(level=level, as_json=log_json)
 
 
 def main() -> None:
@@ -64,7 +75,7 @@ def main() -> None:
     try:
         _cli.main(standalone_mode=True)
     except ScenarioModelError as error:
-        click.echo(f"scenario-model: {error}", err=True)
+        logs.error(f"scenario-model: {error}")
         sys.exit(error.exit_code)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from scenario_model import logs
 from scenario_model.errors import InputError
 
 T = TypeVar("T")
@@ -56,6 +57,7 @@ def load(cls: type[T], mapping: object, where: str) -> T:
 
 def load_file(cls: type[T], path: Path) -> T:
     """Build `cls` from a JSON file. Raises InputError if it cannot be read, is no JSON, or does not fit."""
+    logs.detail(f"reading {path}")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

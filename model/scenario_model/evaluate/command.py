@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 
+from scenario_model import logs
 from scenario_model.config import load_file
 from scenario_model.errors import Refused
 from scenario_model.evaluate.gate import evaluate_run
@@ -63,14 +63,14 @@ class _Progress:
     """Says on standard error what is going on: over one line on a terminal, else a JSON line now and then."""
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._live = logs.live()
         self._said = ("", 0.0)
 
     def __call__(self, what: str, share: float) -> None:
-        if self._terminal:
+        if self._live:
             click.echo(f"\r\x1b[K{what}: {share:.0%}" + ("\n" if share == 1 else ""), nl=False, err=True)
             return
         now = time.monotonic()
         if what != self._said[0] or now - self._said[1] >= _SECONDS_BETWEEN_LINES or share == 1:
             self._said = (what, now)
-            click.echo(json.dumps({"doing": what, "share": round(share, 3)}), err=True)
+            logs.figures("evaluating", doing=what, share=round(share, 3))

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from scenario_model.evaluate.settings import GateSettings
 
 # Fewer documents than this say nothing about others: an interval over them would only look like one.
@@ -96,9 +94,8 @@ def _tail(confidence: float, documents: int) -> float:
     return NormalDist().cdf(-math.sqrt((freedom + 1) / freedom) * student)
 
 
-def _difference(
-    sizes: Any, parent: NDArray[np.float64], candidate: NDArray[np.float64], *, relative: bool
-) -> Any:
+def _difference(sizes: Any, parent: Any, candidate: Any, *, relative: bool) -> Any:
+    """Of arrays or of single numbers."""
     return (candidate - parent) / (parent if relative else sizes)
 
 

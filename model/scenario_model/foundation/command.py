@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from scenario_model import logs
 from scenario_model.durable import disk_errors
 from scenario_model.foundation.importer import import_foundation
 from scenario_model.release.keys import signing_key
@@ -41,7 +42,7 @@ def command(source: Path, out: Path, max_perplexity: float, key: str | None, as_
     nothing.
     """
     _quiet()
-    click.echo(f"importing {source.name} into {out}", err=True)
+    logs.say(f"importing {source.name} into {out}")
     record, changed = import_foundation(source, out, max_perplexity=max_perplexity)
     if key is not None and not (out / SIGNATURE).exists():
         with disk_errors(out):

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from scenario_model import durable
+from scenario_model import durable, logs
 from scenario_model.digests import file_digest
 from scenario_model.errors import Refused, TemporaryError
 from scenario_model.job.seal import seal, unseal
@@ -52,7 +51,7 @@ class BucketCheckpoints:
             try:
                 self._bring_one(step, folder, record)
             except Refused as refusal:
-                _say(f"passed over: {refusal}")
+                logs.say(f"passed over: {refusal}")
             else:
                 return
 
@@ -71,7 +70,7 @@ class BucketCheckpoints:
             return
         error = copying.exception()
         if isinstance(error, TemporaryError):
-            _say(f"a checkpoint was not copied: {error}")
+            logs.say(f"a checkpoint was not copied: {error}")
         elif error is not None:
             raise error
 
@@ -111,7 +110,3 @@ class BucketCheckpoints:
             durable.write_json(aside / _MARKER, marker)
             record(environment)
             durable.publish(aside, folder / step)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

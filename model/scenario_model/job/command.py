@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from scenario_model import logs
 from scenario_model.config import load_file
 from scenario_model.errors import Refused, ScenarioModelError, TemporaryError
 from scenario_model.job.settings import JobSettings
@@ -75,7 +76,7 @@ def _carry_out(config: Path, *, only_plan: bool) -> int:
     except ScenarioModelError as error:
         return _ended(error, {"event": "failed", "reason": str(error)})
     except Exception as error:  # noqa: BLE001 - a host that died shows as anything, and a new start may cure it
-        traceback.print_exc()
+        logs.error(traceback.format_exc().rstrip())
         _say({"event": "stopped", "reason": f"{type(error).__name__}: {str(error).strip()[:300]}"})
         return TemporaryError.exit_code
     if outcome is None:
@@ -107,7 +108,7 @@ def _stop(*_: object) -> None:
 
 
 def _ended(error: ScenarioModelError, last: dict[str, Any]) -> int:
-    click.echo(f"scenario-model: {error}", err=True)
+    logs.error(f"scenario-model: {error}")
     _say(last)
     return error.exit_code
 

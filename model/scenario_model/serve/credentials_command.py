@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from scenario_model import logs
 from scenario_model.serve import credentials
 
 
@@ -38,6 +39,6 @@ def command(directory: Path, hosts: tuple[str, ...], as_json: bool) -> None:
             json.dumps({"changed": bool(made.changed), "files": paths, "hosts": hosts, "expires": expires})
         )
     elif made.changed:
-        click.echo(f"wrote {', '.join(made.changed)} in {directory}", err=True)
+        logs.say(f"wrote {', '.join(made.changed)} in {directory}")
     else:
-        click.echo(f"nothing to do: the credentials in {directory} are good", err=True)
+        logs.say(f"nothing to do: the credentials in {directory} are good")

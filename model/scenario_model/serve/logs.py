@@ -6,12 +6,11 @@ a key, a query string, or the message of an unexpected exception (which could qu
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-import traceback
-from datetime import UTC, datetime
 from typing import Any
+
+from scenario_model import logs
 
 LOGGER = logging.getLogger("scenario_model.serve")
 # What these have to say about one connection (a broken handshake, a malformed request) is the client's doing
@@ -19,30 +18,20 @@ LOGGER = logging.getLogger("scenario_model.serve")
 QUIETENED = ("uvicorn.error", "uvicorn.access", "asyncio")
 
 
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            **_fields(record),
-        }
-        return json.dumps(line)
-
-
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        fields = _fields(record)
-        details = " ".join(f"{name}={value}" for name, value in fields.items() if value is not None)
+        pairs = logs.fields(record).items()
+        details = " ".join(f"{name}={value}" for name, value in pairs if value is not None)
         return f"scenario-model: {record.getMessage()} {details}".rstrip()
 
 
 def configure() -> None:
     """Send our log, and the HTTP library's complaints, to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Text() if sys.stderr.isatty() else _JsonLines())
+    in_text = sys.stderr.isatty() and not logs.in_json()
+    handler.setFormatter(_Text() if in_text else logs.JsonLines("event"))
     LOGGER.handlers = [handler]
-    LOGGER.setLevel(logging.INFO)
+    LOGGER.setLevel(logging.NOTSET)  # that of the package's log
     LOGGER.propagate = False
     # A log that cannot be written must not end in a traceback that quotes what is being handled.
     logging.raiseExceptions = False
@@ -59,16 +48,3 @@ def info(event: str, **fields: Any) -> None:
 def exception(event: str, **fields: Any) -> None:
     """Log the exception that is being handled: its type and where it came from."""
     LOGGER.exception(event, extra={"fields": fields})  # noqa: LOG004  (called from handlers)
-
-
-def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    fields: dict[str, Any] = dict(getattr(record, "fields", {}))
-    if record.exc_info and record.exc_info[1] is not None:
-        fields |= {"exception": type(record.exc_info[1]).__name__, "where": _where(record.exc_info[1])}
-    return fields
-
-
-def _where(error: BaseException) -> list[str]:
-    """Tell where an exception came from, without its message: `file:line function`, innermost last."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames[-8:]]

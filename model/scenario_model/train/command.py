@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from scenario_model import logs
 from scenario_model.config import load_file
 from scenario_model.train.plan import make_plan
 from scenario_model.train.settings import TrainSettings
@@ -61,11 +62,11 @@ def command(config: Path, only_plan: bool, processes: int, patience: float, as_j
     _quiet()
     leads = os.environ.get("RANK", "0") == "0"
     if leads:
-        click.echo(f"run {plan.summary()['run']} ({plan.folder.state}): {plan.folder.root}", err=True)
+        logs.say(f"run {plan.summary()['run']} ({plan.folder.state}): {plan.folder.root}")
     try:
         result, changed = train(plan, patience)
     except PeersLostError as error:
-        click.echo(f"scenario-model: {error}", err=True)
+        logs.error(f"scenario-model: {error}")
         end_process(error.exit_code)
     if leads and as_json:
         click.echo(json.dumps({**plan.summary(), "result": result, "changed": changed}))

@@ -7,18 +7,19 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from scenario_model import durable
+from scenario_model import durable, logs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 class Reporter:
-    """Says what a run is doing, on `stream` (None: standard error), and notes each step in progress.jsonl."""
+    """Says what a run is doing, on `stream` (None: in the log), and notes each step in progress.jsonl."""
 
     def __init__(self, path: Path, first_step: int, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
-        self._path, self._terminal, self._open = path, self._stream.isatty(), False
+        self._stream = stream
+        self._live = logs.live() if stream is None else stream.isatty()
+        self._path, self._open = path, False
         # Steps after the checkpoint are done again; a kill may have torn the last line.
         durable.write_text(path, "".join(_kept_lines(path, first_step)))
 
@@ -28,16 +29,18 @@ class Reporter:
         line = json.dumps(figures)
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
-        if not self._terminal:
+        if self._live:
+            print(f"\r\033[K{_words(figures)}", end="", file=self._stream or sys.stderr, flush=True)
+            self._open = True
+        elif self._stream is None:
+            logs.figures("step", **figures)
+        else:
             print(line, file=self._stream, flush=True)
-            return
-        print(f"\r\033[K{_words(figures)}", end="", file=self._stream, flush=True)
-        self._open = True
 
     def close(self) -> None:
         """End the line that rewrites itself."""
         if self._open:
-            print(file=self._stream)
+            print(file=self._stream or sys.stderr)
             self._open = False
 
 

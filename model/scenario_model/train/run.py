@@ -8,13 +8,12 @@ import json
 import os
 import shutil
 import socket
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from scenario_model import durable
+from scenario_model import durable, logs
 from scenario_model.data.packing import pack
 from scenario_model.digests import tree_digest
 from scenario_model.errors import InputError, ScenarioModelError
@@ -80,7 +79,7 @@ def _train(plan: Plan, world: World, surroundings: Surroundings) -> dict[str, An
     checkpoints = Checkpoints(plan.folder.checkpoints, world, strategy, surroundings.copies)
     progress = checkpoints.resume(parameters, optimizer)
     if world.leads and progress.step:
-        _say(f"going on after step {progress.step} of {batches.steps}")
+        logs.say(f"going on after step {progress.step} of {batches.steps}")
     peak = hardware.matmul_peak(world.device, torch.bfloat16 if bf16 else torch.float32)
     reporter = Reporter(plan.folder.progress, progress.step, surroundings.progress) if world.leads else None
     training = Training(
@@ -225,10 +224,6 @@ def _alone(folder: RunFolder, world: World) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say(f"another process is at this run; waiting for it to end: {folder.root}")
+            logs.say(f"another process is at this run; waiting for it to end: {folder.root}")
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -24,7 +24,7 @@ class Copies(Protocol):
 class Surroundings:
     """`copies`: of checkpoints. `save_before`: stop so early that the last checkpoint is on the disk by then.
 
-    `progress`: where a line of progress a step goes; None: standard error.
+    `progress`: where a line of progress a step goes; None: the log.
     """
 
     copies: Copies | None = None
