@@ -28,7 +28,11 @@ options:
     description: [Package names; C(name=version) asks for a version, in which C(*) stands for anything.]
   folder: {type: path, description: [A folder of .deb files on the host; otherwise apt's own sources.]}
   record: {type: path, required: true, description: [Where is noted what came through this module.]}
-  state: {type: str, default: present, choices: [present, absent, missing]}
+  state:
+    type: str
+    default: present
+    choices: [present, absent, missing]
+    description: [Whether to install, to take away what came this way, or only to name what is missing.]
 author: [model-deployment-scenarios]
 """
 RETURN = r"""

@@ -24,11 +24,11 @@ description:
   - Fails if the rules would cut the SSH connection that runs the play.
 options:
   controllers: {type: list, elements: str, required: true, description: [Who may use SSH.]}
-  ssh_port: {type: int, default: 22}
+  ssh_port: {type: int, default: 22, description: [The port that SSH is taken on.]}
   peers: {type: list, elements: str, default: [], description: [Hosts that may exchange anything.]}
   clients: {type: list, elements: str, default: [], description: [Who may call the serving port.]}
   serving_port: {type: int, default: 8443, description: [What clients may call; V(0) for nothing.]}
-  time_servers: {type: list, elements: str, default: []}
+  time_servers: {type: list, elements: str, default: [], description: [NTP servers that this host may ask.]}
   allow: {type: list, elements: dict, default: [], description: [Whom this host may call.]}
   connection: {type: str, default: "", description: [SSH_CONNECTION of the play; empty where it uses none.]}
 author: [model-deployment-scenarios]

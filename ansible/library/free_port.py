@@ -14,9 +14,11 @@ from ansible.module_utils.own_processes import own_processes
 DOCUMENTATION = r"""
 module: free_port
 short_description: Fail if somebody else listens on a port
+description:
+  - A port that the service of this deployment holds is free to it; any other holder is named.
 options:
   host: {type: str, required: true, description: [The address to listen on.]}
-  port: {type: int, required: true}
+  port: {type: int, required: true, description: [The TCP port.]}
   setting: {type: str, default: serving.port, description: [What names the port, for the message.]}
   service: {type: path, required: true, description: [The definition of the service that may hold the port.]}
 author: [model-deployment-scenarios]

@@ -24,7 +24,11 @@ short_description: Find the NVIDIA GPUs of a host and the driver that they need
 description:
   - Reads sysfs; neither lspci nor a driver has to be there. Changes nothing.
 options:
-  module: {type: str, default: auto, choices: [auto, open, proprietary]}
+  module:
+    type: str
+    default: auto
+    choices: [auto, open, proprietary]
+    description: [The kind of kernel module that is wanted.]
   version: {type: str, default: "", description: [The driver that is wanted.]}
   root: {type: path, default: /, description: [Where C(sys) and C(proc) are; for tests.]}
 author: [model-deployment-scenarios]
@@ -33,7 +37,7 @@ RETURN = r"""
 gpus: {type: list, elements: dict, returned: success, description: [Address, device id, generation.]}
 module: {type: str, returned: success, description: [V(open) or V(proprietary); empty without a GPU.]}
 fabric: {type: str, returned: success, description: [V(none), V(switches) or V(subnet).]}
-secure_boot: {type: bool, returned: success}
+secure_boot: {type: bool, returned: success, description: [Whether the firmware loads signed code alone.]}
 nouveau: {type: bool, returned: success, description: [Whether nouveau is loaded.]}
 loaded: {type: str, returned: success, description: [Version of the NVIDIA driver that is loaded, or empty.]}
 """

@@ -22,8 +22,8 @@ options:
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
-held: {type: list, elements: str, returned: always}
-released: {type: list, elements: str, returned: always}
+held: {type: list, elements: str, returned: always, description: [Packages that are held now.]}
+released: {type: list, elements: str, returned: always, description: [Packages that were let go.]}
 """
 
 

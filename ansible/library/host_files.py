@@ -30,11 +30,11 @@ options:
     required: true
     description: [What there is to be.]
     suboptions:
-      path: {type: str, required: true}
-      state: {type: str, default: file, choices: [file, directory, link, absent]}
+      path: {type: str, required: true, description: [Where it is, below O(base) or absolute.]}
+      state: {type: str, default: file, choices: [file, directory, link, absent], description: [What it is.]}
       content: {type: str, description: [The content of a file.]}
       target: {type: str, description: [Where a link points.]}
-      mode: {type: str}
+      mode: {type: str, description: [In octal; left out, it stays.]}
       owner: {type: str, description: [Empty or left out, it stays.]}
       group: {type: str, description: [Empty or left out, it stays.]}
       keep: {type: bool, default: false, description: [Leave a file alone that is there, whatever is in it.]}

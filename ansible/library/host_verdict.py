@@ -18,7 +18,7 @@ options:
   table: {type: list, elements: dict, required: true, description: [What datasheets say, by name.]}
   shares: {type: dict, required: true, description: [What of that has to be reached.]}
   floors: {type: dict, default: {}, description: [Floors that win over the table, in TFLOP/s and GB/s.]}
-  cpu_floor_gflops: {type: float, required: true}
+  cpu_floor_gflops: {type: float, required: true, description: [What a CPU has to reach.]}
   counters: {type: str, default: "", description: [nvidia-smi's counters of memory errors, one GPU a line.]}
   kernel_log: {type: str, default: "", description: [Lines of the kernel's log since the host started.]}
 author: [model-deployment-scenarios]

@@ -19,7 +19,11 @@ options:
   rules:
     type: str
     description: [Text for C(nft -f) that replaces the table. Needed for V(present).]
-  state: {type: str, default: present, choices: [present, absent]}
+  state:
+    type: str
+    default: present
+    choices: [present, absent]
+    description: [Whether there is to be such a table.]
 author: [model-deployment-scenarios]
 """
 RETURN = r""" # """

@@ -15,7 +15,7 @@ description:
   - Sends one datagram to each. One that the kernel takes has left; one that is refused, or has no route,
     has not.
 options:
-  addresses: {type: list, elements: str, required: true}
+  addresses: {type: list, elements: str, required: true, description: [Addresses that no packet may go to.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r""" # """

@@ -16,7 +16,7 @@ description:
   - Finds processes by a program, a module or a service definition inside the folder, never by a name.
   - The play itself is spared.
 options:
-  folder: {type: path, required: true}
+  folder: {type: path, required: true, description: [The folder that they run out of.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""

@@ -19,7 +19,7 @@ description:
 options:
   runtime: {type: path, required: true, description: [The folder of the virtual environment.]}
   arriving: {type: path, required: true, description: [Where it was unpacked, laid out as a store.]}
-  store: {type: path, required: true}
+  store: {type: path, required: true, description: [The folder with releases and channels.]}
   release: {type: str, required: true, description: [The release that is expected, C(name@sha256:...).]}
   verification: {type: path, required: true, description: [The public key that it is verified with.]}
   channel: {type: str, default: "", description: [The channel whose entries come along, C(name/channel).]}

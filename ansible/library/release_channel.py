@@ -20,7 +20,7 @@ options:
   runtime: {type: path, required: true, description: [The folder of the virtual environment.]}
   store: {type: path, required: true, description: [The folder with releases and channels.]}
   name: {type: str, required: true, description: [The name of the releases.]}
-  channel: {type: str, required: true}
+  channel: {type: str, required: true, description: [The channel.]}
   verification: {type: path, required: true, description: [The public key that entries are verified with.]}
 author: [model-deployment-scenarios]
 """

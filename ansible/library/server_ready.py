@@ -25,7 +25,11 @@ description:
 options:
   url: {type: str, required: true, description: [Answers 200 when ready, with the header x-release.]}
   release: {type: str, required: true, description: [The release that it has to be ready with.]}
-  manager: {type: str, required: true, choices: [system, systemd, supervisor]}
+  manager:
+    type: str
+    required: true
+    choices: [system, systemd, supervisor]
+    description: [Who keeps the service alive.]
   definition: {type: path, required: true, description: [The definition of the service.]}
   seconds: {type: int, required: true, description: [How long it may take.]}
   attempts: {type: int, default: 3, description: [How often it may end and be started anew.]}

@@ -15,9 +15,15 @@ from ansible.module_utils.user_services import Service, ServiceError, service
 DOCUMENTATION = r"""
 module: training_progress
 short_description: Tell how far a training run is
+description:
+  - Looks at the run's folder and at the service that trains, for a while if asked to.
 options:
   run: {type: path, required: true, description: [The run's folder.]}
-  manager: {type: str, required: true, choices: [system, systemd, supervisor]}
+  manager:
+    type: str
+    required: true
+    choices: [system, systemd, supervisor]
+    description: [Who keeps the service alive.]
   definition: {type: path, required: true, description: [The definition of the training service.]}
   seconds: {type: int, default: 0, description: [How long to wait for the end of training before answering.]}
 author: [model-deployment-scenarios]

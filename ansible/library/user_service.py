@@ -19,11 +19,15 @@ description:
   - Restarts when O(restart) says so or when the service runs with another fingerprint than O(fingerprint),
     so that a play that was cut off between a change and its restart is completed by the next one.
 options:
-  manager: {type: str, required: true, choices: [system, systemd, supervisor]}
+  manager:
+    type: str
+    required: true
+    choices: [system, systemd, supervisor]
+    description: [Who keeps it alive.]
   definition: {type: path, required: true, description: [The unit file or the supervisor configuration.]}
-  state: {type: str, required: true, choices: [running, stopped]}
+  state: {type: str, required: true, choices: [running, stopped], description: [Whether it is to run.]}
   python: {type: path, description: [The interpreter that has supervisor, for O(state=running).]}
-  restart: {type: bool, default: false}
+  restart: {type: bool, default: false, description: [Restart it in any case.]}
   fingerprint: {type: str, description: [What the service should have been started with.]}
   stop_seconds: {type: int, default: 20, description: [How long the service may take to end.]}
 author: [model-deployment-scenarios]
