@@ -11,25 +11,25 @@ from ansible.module_utils.basic import AnsibleModule
 DOCUMENTATION = r"""
 module: host_verdict
 short_description: Judge whether a host may train and serve
-description: [Compares measurements with floors, looks for errors, says all that is wrong. Changes nothing.]
+description: ['Compares measurements with floors, looks for errors, says all that is wrong. Changes nothing.']
 options:
   devices: {type: list, elements: dict, required: true, description: [What the burn-in printed.]}
-  gpu_count: {type: int, required: true, description: [GPUs that the host has, as the hardware says.]}
-  table: {type: list, elements: dict, required: true, description: [What datasheets say, by name.]}
+  gpu_count: {type: int, required: true, description: ['GPUs that the host has, as the hardware says.']}
+  table: {type: list, elements: dict, required: true, description: ['What datasheets say, by name.']}
   shares: {type: dict, required: true, description: [What of that has to be reached.]}
-  floors: {type: dict, default: {}, description: [Floors that win over the table, in TFLOP/s and GB/s.]}
+  floors: {type: dict, default: {}, description: ['Floors that win over the table, in TFLOP/s and GB/s.']}
   cpu_floor_gflops: {type: float, required: true, description: [What a CPU has to reach.]}
-  counters: {type: str, default: "", description: [nvidia-smi's counters of memory errors, one GPU a line.]}
+  counters: {type: str, default: "", description: ['Memory errors by nvidia-smi, one GPU a line.']}
   kernel_log: {type: str, default: "", description: [Lines of the kernel's log since the host started.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
-failures: {type: list, elements: str, returned: always, description: [Empty: the host is fit.]}
+failures: {type: list, elements: str, returned: always, description: ['Empty: the host is fit.']}
 reached:
   type: list
   elements: dict
   returned: always
-  description: [What each device reached, in TFLOP/s and GB/s, to three digits.]
+  description: ['What each device reached, in TFLOP/s and GB/s, to three digits.']
 summary: {type: str, returned: always, description: [The same in one line.]}
 """
 
