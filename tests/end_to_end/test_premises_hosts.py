@@ -19,6 +19,7 @@ import pytest
 
 from lab.premises.wan import Wan
 from tests.ansible.hosts.watch import at_the_router, try_all, watch
+from tests.campaigns import sizes
 from tests.end_to_end.conftest import make_clone
 from tests.end_to_end.rollout import Load, offered, signed
 from tests.end_to_end.site import OF_THE_OTHER_STACK, SERVING, Site, client, deployed, settings
@@ -31,10 +32,15 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Iterator[Site]:
-    """Both stacks up on three hosts; at the end both are removed, and the hosts are as they were."""
-    with deployed(tmp_path_factory.mktemp("hosts"), tiny_checkpoint) as site:
+@pytest.fixture(scope="module", params=sizes(1, soak=2))
+def site(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_checkpoint: Path,
+    laid_runtime: Path,
+) -> Iterator[Site]:
+    """Both stacks up; in the whole campaign two hosts train. At the end the hosts are as they were."""
+    with deployed(tmp_path_factory.mktemp("hosts"), tiny_checkpoint, laid_runtime, request.param) as site:
         yield site
 
 
