@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.campaigns import campaign
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.model.serve.running_server import RunningServer, StartServer
@@ -157,7 +158,7 @@ async def test_sigterm_under_load_loses_nothing_and_ends_within_10_seconds(start
         async with client(server) as http, asyncio.TaskGroup() as clients:
             for number in range(40):
                 clients.create_task(until_refused(http, 4 if number % 4 else 1900, outcomes))
-            await asyncio.sleep(3)
+            await asyncio.to_thread(until, lambda: sum(what == "whole" for _, what, _ in list(outcomes)) > 60)
             server.process.send_signal(signal.SIGTERM)
             signalled = time.monotonic()
             code = await asyncio.to_thread(server.process.wait, 15)
