@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from lab.premises.lifecycle import Premises
+    from tests.built_runtime import BuiltRuntime
 
 # What a host keeps of its own accord: not files that a deployment made. Packages are compared by their names.
 _EPHEMERAL = (
@@ -114,20 +115,22 @@ def settings(
 
 
 @contextlib.contextmanager
-def deployed(directory: Path, checkpoint: Path, laid_runtime: Path, training: int) -> Iterator[Site]:
+def deployed(directory: Path, checkpoint: Path, runtime: BuiltRuntime, training: int) -> Iterator[Site]:
     """Both stacks up, with so many hosts that train and two that serve. The first host installs the runtime
     from the bundle. At the end both stacks are removed, and the hosts are as they were."""
     trains = make_clone(directory)
     serves = Clone(path=trains.path, port=trains.port, stack="s1-local-serving")
     with a_folder() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_CLOUD", "none")
+        trains.run("make", "bundle", "CPU=yes")
+        laid = directory.with_name(f"{directory.name}-laid")
+        runtime.lay_into(laid, bundle=trains.path / ".state" / "bundle")
         with lock.exclusive(folder):
             bring_up(folder, 1)
-            premises = bring_up(folder, 2 + training, over=[laid_runtime])
+            premises = bring_up(folder, 2 + training, over=[laid])
         site = Site(premises, trains, serves, [0, *range(3, 2 + training)])
         prepare(site, checkpoint)
         site.before = {host.name: site.files(number) for number, host in enumerate(premises.hosts)}
-        trains.run("make", "bundle", "CPU=yes")
         try:
             trains.said = trains.run("make", "up").stdout
             serves.said = serves.run("make", "up", "STACK=s1-local-serving").stdout

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab.premises.host import Host
+    from tests.built_runtime import BuiltRuntime
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -37,10 +38,10 @@ def site(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     tiny_checkpoint: Path,
-    laid_runtime: Path,
+    runtime: BuiltRuntime,
 ) -> Iterator[Site]:
     """Both stacks up; in the whole campaign two hosts train. At the end the hosts are as they were."""
-    with deployed(tmp_path_factory.mktemp("hosts"), tiny_checkpoint, laid_runtime, request.param) as site:
+    with deployed(tmp_path_factory.mktemp("hosts"), tiny_checkpoint, runtime, request.param) as site:
         yield site
 
 
