@@ -50,7 +50,7 @@ test: for-tests ## every behaviour, once: real engine, real services, real model
 	$(VENV)/pytest -m "not soak" $(BY_WORKERS) $(TESTS)
 
 soak: for-tests ## the long campaigns, hours: random kills, cut links, 64 nodes (docs/tests.md)
-	$(VENV)/pytest -m soak $(BY_WORKERS) --capture=no $(TESTS)
+	$(VENV)/pytest -m soak $(BY_WORKERS) -rP $(TESTS)
 
 BY_WORKERS := --durations=40 --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder
 

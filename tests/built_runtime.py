@@ -57,7 +57,10 @@ class BuiltRuntime:
         settings.unlink()
         settings.write_text(text)
         if bundle:
-            environment.rename(environment.with_name(_name_with(bundle)))
+            named, current = environment.with_name(_name_with(bundle)), environment.with_name("current")
+            environment.rename(named)
+            current.unlink()
+            current.symlink_to(named.name)
 
 
 @contextmanager
