@@ -6,7 +6,7 @@ VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down env check style types playbooks quick test bench bundle lab lab-down lab-deps lock clean
+.PHONY: help up down env check style types playbooks quick test soak for-tests bench bundle lab lab-down lab-deps lock clean
 
 help: ## this list; with any target, V=1 logs more, Q=1 errors alone, JSON=1 JSON lines
 	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5) ":"} /^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,13 +52,20 @@ playbooks: .state/playbooks-checked
 	@$(PYTHON) -m controller.virtualenv dev
 
 quick:
-	$(VENV)/pytest -m "not slow" -q --numprocesses=2 --dist=loadscope --no-loadscope-reorder
+	$(VENV)/pytest -m "not slow and not soak" -q --numprocesses=2 --dist=loadscope --no-loadscope-reorder
 
-test: ## everything: real engine, real services, real models
+test: for-tests ## every behaviour, once: real engine, real services, real models (docs/tests.md)
+	$(VENV)/pytest -m "not soak" $(BY_WORKERS) $(TESTS)
+
+soak: for-tests ## the long campaigns, hours: random kills, cut links, 64 nodes (docs/tests.md)
+	$(VENV)/pytest -m soak $(BY_WORKERS) -rP $(TESTS)
+
+BY_WORKERS := --durations=40 --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder
+
+for-tests:
 	@$(PYTHON) -m controller.virtualenv dev
 	@$(PYTHON) -m engine --kubernetes .state/pulumi > /dev/null
 	@$(PYTHON) -m lab.binaries --for-tests > /dev/null
-	$(VENV)/pytest --durations=40 --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder $(TESTS)
 
 bench: ## our server and training loop beside their peers
 	@$(PYTHON) -m controller.virtualenv bench

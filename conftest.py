@@ -23,12 +23,28 @@ _ALLOWED_IN_CI = (
 )
 
 
-# Whole deployments, then the rest as the dice fell: who begins the longest last keeps all the others waiting.
+# What shares something dear goes to one worker: one cluster, one AWS, the hosts of a lab.
+_TOGETHER = {
+    "tests/end_to_end/test_s2_cloud_training.py": "the cluster",
+    "tests/end_to_end/test_s2_own_cluster.py": "the cluster",
+    "tests/components/kubernetes/test_training_in_a_cluster.py": "the cluster",
+    "tests/components/kubernetes/test_in_a_cluster.py": "the cluster",
+    "tests/lab/kubernetes/": "the cluster",
+    "tests/lab/aws/": "AWS",
+    "tests/ansible/hosts/": "hosts",
+    "tests/ansible/site/": "site",
+}
+
+# By what they cost (docs/tests.md), the rest as the dice fell: who begins the longest last keeps the others
+# waiting. All that needs the cluster is the longest, so it begins at once, on one worker.
 _LONGEST_FIRST = (
+    *(path for path, shared in _TOGETHER.items() if shared == "the cluster"),
+    "tests/end_to_end/test_premises_hosts.py",
     "tests/end_to_end/",
+    "tests/ansible/site/",
     "tests/ansible/hosts/",
-    "tests/lab/kubernetes/",
     "tests/ansible/test_site.py",
+    "tests/components/test_stack.py",
     "tests/lab/",
     "tests/ansible/",
     "tests/components/",
@@ -45,19 +61,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next(found, len(_LONGEST_FIRST))
 
     items.sort(key=place)
-
-
-# Folders whose tests share what is dear: one cluster, one AWS, one lab. Each goes to one worker.
-_TOGETHER = {
-    "tests/end_to_end/test_s2_cloud_training.py": "the cluster",
-    "tests/end_to_end/test_s2_own_cluster.py": "the cluster",
-    "tests/components/kubernetes/test_in_a_cluster.py": "the cluster",
-    "tests/components/kubernetes/test_training_in_a_cluster.py": "the cluster",
-    "tests/lab/kubernetes/": "the cluster",
-    "tests/lab/aws/": "AWS",
-    "tests/ansible/hosts/": "hosts",
-    "tests/ansible/site/": "site",
-}
 
 
 class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # it comes without types

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -78,14 +79,32 @@ def foundation(cache: Path, packaged_foundation: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_checkpoint(foundation: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packaged_tokenizer(cache: Path, packaged_foundation: Path) -> Path:
+    """A folder with the real tokenizer alone, as an import writes it: that takes seconds, and not minutes."""
+    edition = f"{packaged_foundation.stem}-{importlib.metadata.version('transformers')}"
+    out = cache / f"tokenizer-{edition}"
+    with (cache / "tokenizer.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        if not out.exists():
+            from transformers import AutoTokenizer
+
+            aside = cache / "tokenizer.new"
+            where, name = packaged_foundation.parent, packaged_foundation.name
+            tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, local_files_only=True)
+            tokenizer.save_pretrained(aside)
+            aside.rename(out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(packaged_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Hugging Face directory: a Llama of random weights (seeded), as small as can be, with the real
     tokenizer."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     out = tmp_path_factory.mktemp("checkpoint") / "tiny"
-    tokenizer = AutoTokenizer.from_pretrained(foundation, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(packaged_tokenizer, local_files_only=True)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = LlamaForCausalLM(
@@ -124,6 +143,14 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuiltRuntime]:
     own = tmp_path_factory.getbasetemp()
     with built_runtime(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) as built:
         yield built
+
+
+@pytest.fixture(scope="session")
+def laid_runtime(tmp_path_factory: pytest.TempPathFactory, runtime: BuiltRuntime) -> Path:
+    """A tree with the built runtime, to be laid below the own files of a lab's hosts."""
+    tree = tmp_path_factory.mktemp("laid") / "tree"
+    runtime.lay_into(tree)
+    return tree
 
 
 def _install(lock: Path, target: Path) -> None:

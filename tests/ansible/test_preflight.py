@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,6 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"foundation": {"kind": "directory", "pth": "/x"}}, "pth"),
-        ({"foundation": {"kind": "download"}}, "must be one of: packaged, directory, gguf, got: download"),
         ({"foundation": {"kind": "gguf"}}, "foundation.path is missing"),
         (
             {"training_data": {"kind": "chat", "path": "/not/there.jsonl"}},
@@ -29,8 +28,6 @@ pytestmark = pytest.mark.slow
         ({"tls_certificate": "PEM"}, "belong together"),
     ],
     ids=[
-        "unknown key",
-        "unknown kind",
         "no path",
         "no file",
         "no number",
@@ -42,6 +39,24 @@ def test_a_wrong_setting_is_refused_by_name(premises: Premises, wrong: dict[str,
     ran = premises.run("preflight.yml", succeeds=False, **wrong)
     assert ran.code == 2
     assert says in " ".join(ran.output.split())
+    assert not premises.root.exists()
+
+
+def test_wrong_settings_of_several_hosts_are_refused_at_once_each_by_name(premises: Premises) -> None:
+    wrong = {"a": {"kind": "directory", "pth": "/x"}, "b": {"kind": "download"}}
+    del premises.variables["foundation"]
+    inventory = yaml.safe_load(premises.inventory.read_text())
+    (here,) = inventory["premises"]["children"]["training"]["hosts"].values()
+    hosts = {name: {**(here or {}), "foundation": setting} for name, setting in wrong.items()}
+    inventory["premises"]["children"]["training"]["hosts"] = hosts
+    premises.inventory = premises.folder / "inventory.yml"
+    premises.inventory.write_text(yaml.safe_dump(inventory))
+    ran = premises.run("preflight.yml", succeeds=False)
+    assert ran.code == 2
+    parts = re.split(r"fatal: \[([ab])\]", " ".join(ran.output.split()))
+    said = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert "pth" in said["a"]
+    assert "must be one of: packaged, directory, gguf, got: download" in said["b"]
     assert not premises.root.exists()
 
 

@@ -26,6 +26,7 @@ def test_uv_installs_the_wheel_of_the_libraries_where_torch_looks_for_them(tmp_p
     assert (site / "nvidia/cu13/lib/libcublas.so.13").read_bytes() == b"\x7fELF"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("apt-cache"), reason="needs apt")
 def test_haproxy_comes_with_its_libraries_but_not_the_hosts_own_c_library() -> None:
     names = _with_libraries()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import ssl
 import time
@@ -13,11 +12,15 @@ from typing import Any
 import pytest
 
 from controller.processes import end_orphans
+from tests.campaigns import campaign
 from tests.components.conftest import PASSPHRASE, ROOT, Project
+from tests.killed_engine import killed_after
 from tests.planted import leaks
 
 pytestmark = pytest.mark.slow
 GREETING: dict[str, Any] = {"parts": ["greeting"]}
+EVENTS = 10
+"""Lines of an update of two parts, from nothing, that tell of a resource; later ones have fewer."""
 
 # The repository's own program, with a scenario that somebody put a bucket into.
 CLOUD_ON_THE_PREMISES = f"""
@@ -214,13 +217,13 @@ def test_the_server_certificate_is_trusted_by_the_stacks_authority_alone(project
     assert client_side.version() == "TLSv1.3"
 
 
-def test_after_a_kill_at_any_moment_cancel_refresh_and_up_lead_back(project: Project) -> None:
+@campaign("kills", 2, soak=20)
+def test_after_a_kill_at_any_moment_cancel_refresh_and_up_lead_back(project: Project, kills: int) -> None:
     generator = random.Random("moments")
-    for round_ in range(int(os.environ.get("KILLS", "2"))):
+    for round_ in range(kills):
         shape: dict[str, Any] = {"parts": ["greeting", "serving"], "who": f"round {round_}"}
         with project.start("up", "--yes", "--skip-preview", **shape) as process:
-            time.sleep(generator.uniform(0.5, 9.0))
-            process.kill()
+            killed_after(generator.randint(1, EVENTS), process)
         assert gone_within(10, lambda: children_of_playbooks(project.path)), "a playbook outlived its engine"
         end_orphans(project.environment["PULUMI_HOME"])  # Pulumi's own language host never ends by itself
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import psutil
+import boto3
 import pytest
 import yaml
 
@@ -19,7 +19,9 @@ from controller import PROJECT
 from lab.aws import plugin
 from lab.cloud_training import BUCKET, LABEL, NODE, STACK, prepare
 from tests import buckets
+from tests.chapters import CHAPTERS, chapter
 from tests.end_to_end.conftest import ROOT, Clone, make_clone
+from tests.killed_engine import killed_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,30 +102,31 @@ def clone_for(lab: Lab, cluster: Cluster, foundation: Path, folder: Path) -> Ite
                 buckets.remove(BUCKET)
 
 
+def tiny_training() -> dict[str, Any]:
+    """Settings for a tiny model and a few texts, put into the bucket: seconds instead of minutes."""
+    for number in range(CHAPTERS):
+        add_text(number)
+    recipe = {"method": "full", "max_steps": 8, "epochs": 200, "sequence_length": 128}
+    return {
+        f"{PROJECT}:data": {"kind": "text", "uri": f"s3://{BUCKET}/texts", "held_out": 0.4},
+        f"{PROJECT}:gate": {"old_domain_margin": 100.0, "confidence": 0.5, "resamples": 100},
+        f"{PROJECT}:recipe": {**recipe, "checkpoint_every_steps": 4},
+    }
+
+
+def add_text(number: int) -> None:
+    """Put another text into the bucket that a tiny training reads."""
+    body = chapter(number).encode()
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=f"texts/{number:02}.txt", Body=body)
+
+
 def killed(cloud: Cloud, event: int) -> str:
     """Bring it up and kill the engine after so many events; return the last, "" if it was done by then."""
     command = ["make", "up", f"STACK={STACK}"]
     environment = cloud.clone.environment()
-    last = ""
     with subprocess.Popen(
         command, cwd=cloud.clone.path, env=environment, text=True, stdout=subprocess.PIPE
     ) as make:
-        assert make.stdout
-        for line in make.stdout:
-            if " creating (" in line or " created (" in line or ": step " in line:
-                last, event = line.strip(), event - 1
-            if event == 0:
-                (engine,) = [
-                    each for each in psutil.Process(make.pid).children(recursive=True) if _is_up(each)
-                ]
-                engine.kill()
-                event = -1
-                break
-        make.stdout.read()
-    assert (make.returncode == 0) == (event > 0)
-    return last if event < 0 else ""
-
-
-def _is_up(process: psutil.Process) -> bool:
-    """Whether it is `pulumi up`."""
-    return process.name() == "pulumi" and "up" in process.cmdline()
+        last = killed_after(event, make)
+    assert (make.returncode == 0) == (not last)
+    return last

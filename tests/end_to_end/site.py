@@ -1,12 +1,11 @@
 """Premises in the lab with both stacks: one host trains, two others serve, which are managed and closed.
 
-TRAINING_HOSTS=2: two hosts train together, and these are managed and closed too.
+Where two hosts train together, these are managed and closed too.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import ssl
 import subprocess
 import sys
@@ -22,14 +21,16 @@ from lab import lock
 from lab.fixtures import a_folder
 from lab.premises.access import ssh
 from lab.premises.lifecycle import bring_up
+from tests.built_runtime import VARIABLES
 from tests.chapters import write_chapters
 from tests.conftest import SHARING
 from tests.end_to_end.conftest import ROOT, Clone, make_clone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from lab.premises.lifecycle import Premises
+    from tests.built_runtime import BuiltRuntime
 
 # What a host keeps of its own accord: not files that a deployment made. Packages are compared by their names.
 _EPHEMERAL = (
@@ -41,8 +42,6 @@ _BESIDES_FILES = (
     "dpkg-query --show --showformat 'package ${Package} ${db:Status-Abbrev}\\n'"
 )
 OF_THE_OTHER_STACK = {"kind": "stack", "stack": "s3-local"}
-TRAINING = [0, *range(3, 2 + int(os.environ.get("TRAINING_HOSTS", "1")))]
-"""The hosts that train, by their number."""
 SERVING = {"host": "0.0.0.0", "engine": {"compile": "off", "weights": "fp32", "threads": 1}}
 
 
@@ -53,6 +52,8 @@ class Site:
     premises: Premises
     trains: Clone
     serves: Clone
+    training: list[int]
+    """The hosts that train, by their number."""
     before: dict[str, set[str]] = field(default_factory=dict)
 
     def on(self, number: int, command: str) -> str:
@@ -71,10 +72,16 @@ class Site:
         return self.on(number, listed).split()[0]
 
 
-def inventory(premises: Premises, groups: dict[str, list[int]]) -> dict[str, Any]:
-    """The lab's own inventory, in other groups, and with root by sudo; burnt in for a moment."""
+def inventory(
+    premises: Premises, groups: dict[str, list[int]], *, installs: Collection[int] = ()
+) -> dict[str, Any]:
+    """The lab's own inventory, in other groups, and with root by sudo; burnt in for a moment. Hosts that do
+    not install the runtime want the one that was laid below their own files."""
     written = yaml.safe_load(premises.inventory.read_text())["premises"]
-    hosts = list(written["hosts"].items())
+    hosts = [
+        (name, told if number in installs else {**(told or {}), **VARIABLES})
+        for number, (name, told) in enumerate(written["hosts"].items())
+    ]
     children = {
         name: {"hosts": dict(hosts[number] for number in members)} for name, members in groups.items()
     }
@@ -85,7 +92,9 @@ def inventory(premises: Premises, groups: dict[str, list[int]]) -> dict[str, Any
     return {"premises": {"children": children, "vars": {**written["vars"], **ours}}}
 
 
-def settings(clone: Clone, *, hosts: Mapping[str, Any] | None = None, **values: Any) -> None:
+def settings(
+    clone: Clone, *, hosts: Mapping[str, Any] | None = None, bundled: bool = True, **values: Any
+) -> None:
     """Write a stack's file anew, but for Pulumi's salt and what was said of the hosts themselves."""
     file = clone.path / "stacks" / f"Pulumi.{clone.stack}.yaml"
     written = yaml.safe_load(file.read_text())
@@ -97,28 +106,31 @@ def settings(clone: Clone, *, hosts: Mapping[str, Any] | None = None, **values: 
     }
     of_hosts |= {f"premises:{name}": value for name, value in (hosts or {}).items()}
     bundle = clone.path / ".state" / "bundle"
-    premises = {
-        "premises:inventory": f"ansible/inventory/{clone.stack}.yml",
-        "premises:bundle": str(bundle),
-        "premises:bundleKey": str(bundle.parent / "bundle-key" / "bundle-verification.pem"),
-    }
+    premises = {"premises:inventory": f"ansible/inventory/{clone.stack}.yml"}
+    if bundled:
+        premises["premises:bundle"] = str(bundle)
+        premises["premises:bundleKey"] = str(bundle.parent / "bundle-key" / "bundle-verification.pem")
     ours = {f"model-deployment-scenarios:{name}": value for name, value in values.items()}
     file.write_text(yaml.safe_dump({**kept, "config": {**ours, **premises, **of_hosts}}))
 
 
 @contextlib.contextmanager
-def deployed(directory: Path, checkpoint: Path) -> Iterator[Site]:
-    """Both stacks up on three hosts; at the end both are removed, and the hosts are as they were."""
+def deployed(directory: Path, checkpoint: Path, runtime: BuiltRuntime, training: int) -> Iterator[Site]:
+    """Both stacks up, with so many hosts that train and two that serve. The first host installs the runtime
+    from the bundle. At the end both stacks are removed, and the hosts are as they were."""
     trains = make_clone(directory)
     serves = Clone(path=trains.path, port=trains.port, stack="s1-local-serving")
     with a_folder() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_CLOUD", "none")
+        trains.run("make", "bundle", "CPU=yes")
+        laid = directory.with_name(f"{directory.name}-laid")
+        runtime.lay_into(laid, bundle=trains.path / ".state" / "bundle")
         with lock.exclusive(folder):
-            premises = bring_up(folder, 2 + len(TRAINING))
-        site = Site(premises, trains, serves)
+            bring_up(folder, 1)
+            premises = bring_up(folder, 2 + training, over=[laid])
+        site = Site(premises, trains, serves, [0, *range(3, 2 + training)])
         prepare(site, checkpoint)
         site.before = {host.name: site.files(number) for number, host in enumerate(premises.hosts)}
-        trains.run("make", "bundle", "CPU=yes")
         try:
             trains.said = trains.run("make", "up").stdout
             serves.said = serves.run("make", "up", "STACK=s1-local-serving").stdout
@@ -132,25 +144,25 @@ def deployed(directory: Path, checkpoint: Path) -> Iterator[Site]:
 
 
 def prepare(site: Site, checkpoint: Path) -> None:
-    """Inventories and settings; a tiny foundation model and data on the host that trains."""
+    """Inventories and settings; a tiny foundation model and data on the hosts that train."""
     for clone, groups in (
-        (site.trains, {"training": TRAINING, "inference": [0]}),
+        (site.trains, {"training": site.training, "inference": [0]}),
         (site.serves, {"inference": [1, 2], "balancer": [1]}),
     ):
         file = clone.path / "ansible" / "inventory" / f"{clone.stack}.yml"
-        file.write_text(yaml.safe_dump(inventory(site.premises, groups)))
+        file.write_text(yaml.safe_dump(inventory(site.premises, groups, installs=[0])))
     texts = write_chapters(site.trains.path / "texts")
     for source, target in ((checkpoint, "/srv/foundation"), (texts, "/srv/texts")):
         copy = ["-b", "-m", "ansible.builtin.copy", "-a", f"src={source}/ dest={target}/ mode=0755"]
         program = str(Path(sys.executable).parent / "ansible")
-        training = ",".join(site.premises.hosts[number].name for number in TRAINING)
+        training = ",".join(site.premises.hosts[number].name for number in site.training)
         command = [program, "-i", str(site.premises.inventory), training, *copy]
         subprocess.run(command, cwd=ROOT / "ansible", check=True, capture_output=True)
     here = [site.premises.addresses.machine]
     closed = {"manageHosts": True, "egress": {"controllers": here, "clients": here}}
     settings(
         site.trains,
-        hosts=closed if len(TRAINING) > 1 else None,
+        hosts=closed if len(site.training) > 1 else None,
         foundation={"kind": "directory", "path": "/srv/foundation", "max_perplexity": 1e9},
         data={"kind": "text", "path": "/srv/texts", "held_out": 0.4},
         recipe={"method": "full", "max_steps": 6, "sequence_length": 128, "learning_rate": 0.01},

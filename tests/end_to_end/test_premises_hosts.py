@@ -19,6 +19,7 @@ import pytest
 
 from lab.premises.wan import Wan
 from tests.ansible.hosts.watch import at_the_router, try_all, watch
+from tests.campaigns import sizes
 from tests.end_to_end.conftest import make_clone
 from tests.end_to_end.rollout import Load, offered, signed
 from tests.end_to_end.site import OF_THE_OTHER_STACK, SERVING, Site, client, deployed, settings
@@ -27,14 +28,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab.premises.host import Host
+    from tests.built_runtime import BuiltRuntime
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Iterator[Site]:
-    """Both stacks up on three hosts; at the end both are removed, and the hosts are as they were."""
-    with deployed(tmp_path_factory.mktemp("hosts"), tiny_checkpoint) as site:
+@pytest.fixture(scope="module", params=sizes(1, soak=2))
+def site(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_checkpoint: Path,
+    runtime: BuiltRuntime,
+) -> Iterator[Site]:
+    """Both stacks up; in the whole campaign two hosts train. At the end the hosts are as they were."""
+    with deployed(tmp_path_factory.mktemp("hosts"), tiny_checkpoint, runtime, request.param) as site:
         yield site
 
 

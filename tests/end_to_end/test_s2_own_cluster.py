@@ -5,10 +5,9 @@ The foundation model comes in an image of its own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import boto3
 import pytest
 
 from controller import PROJECT
@@ -17,8 +16,8 @@ from lab.cloud_training import BUCKET
 from lab.images.archive import Config, write_archive
 from scenario_model.release import channel
 from scenario_model.release.stores import open_store
-from tests.chapters import CHAPTERS, chapter
-from tests.end_to_end.cloud import Cloud, clone_for
+from tests.chapters import CHAPTERS
+from tests.end_to_end.cloud import Cloud, add_text, clone_for, tiny_training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,21 +105,3 @@ def edition(cloud: Cloud, name: str) -> str:
     """Set another edition and go up, as a scheduled job does; what `pulumi up` says."""
     cloud.clone.pulumi("config", "set", "--path", "training.edition", name)
     return cloud.clone.pulumi("up", "--yes").stdout
-
-
-def tiny_training() -> dict[str, Any]:
-    """Settings for a tiny model and a few texts, put into the bucket: seconds instead of minutes."""
-    for number in range(CHAPTERS):
-        add_text(number)
-    recipe = {"method": "full", "max_steps": 8, "epochs": 200, "sequence_length": 128}
-    return {
-        f"{PROJECT}:data": {"kind": "text", "uri": f"s3://{BUCKET}/texts", "held_out": 0.4},
-        f"{PROJECT}:gate": {"old_domain_margin": 100.0, "confidence": 0.5, "resamples": 100},
-        f"{PROJECT}:recipe": {**recipe, "checkpoint_every_steps": 4},
-    }
-
-
-def add_text(number: int) -> None:
-    """Put another text into the bucket that a tiny training reads."""
-    body = chapter(number).encode()
-    boto3.client("s3").put_object(Bucket=BUCKET, Key=f"texts/{number:02}.txt", Body=body)

@@ -19,9 +19,9 @@ from lab.fixtures import a_folder
 from lab.premises.access import ssh
 from lab.premises.lifecycle import bring_up
 from tests.ansible.conftest import PLAYBOOKS, Ran
+from tests.built_runtime import HOSTS_ROOT, VARIABLES
 from tests.chapters import write_chapters
 from tests.conftest import SHARING
-from tests.end_to_end.conftest import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
-HOME = "/var/lib/model-deployment-scenarios"
+HOME = HOSTS_ROOT
 STEPS = 120
 
 
@@ -91,15 +91,15 @@ def finished(play: subprocess.Popen[str], *, succeeds: bool = True) -> Ran:
 
 
 @pytest.fixture(scope="module")
-def trainers(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Iterator[Trainers]:
-    """Both hosts with the runtime out of a bundle, a tiny foundation model and a few texts."""
+def trainers(
+    tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path, laid_runtime: Path
+) -> Iterator[Trainers]:
+    """Both hosts with a runtime that is built, a tiny foundation model and a few texts."""
     folder = tmp_path_factory.mktemp("trainers")
-    bundle = ["--cpu", "--to", str(folder / "bundle"), "--key", str(folder / "key" / "bundle-signing.pem")]
-    subprocess.run([sys.executable, "-m", "bundle", *bundle], cwd=ROOT, check=True, capture_output=True)
     with a_folder() as state, pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_CLOUD", "none")
         with lock.exclusive(state):
-            premises = bring_up(state, 2)
+            premises = bring_up(state, 2, over=[laid_runtime])
         made = Trainers(premises, folder)
         prepare(made, tiny_checkpoint)
         made.play("runtime.yml")
@@ -117,8 +117,7 @@ def prepare(trainers: Trainers, checkpoint: Path) -> None:
     groups = {"children": {"training": {"hosts": written["hosts"]}}, "vars": {**written["vars"], **ours}}
     (trainers.folder / "inventory.yml").write_text(yaml.safe_dump({"premises": groups}))
     trainers.variables = {
-        "bundle": str(trainers.folder / "bundle"),
-        "bundle_key": str(trainers.folder / "key" / "bundle-verification.pem"),
+        **VARIABLES,
         "foundation": {"kind": "directory", "path": "/srv/trained/tiny", "max_perplexity": 1e9},
         "training_data": {"kind": "text", "path": "/srv/trained/texts", "held_out": 0.4},
         "recipe": {

@@ -15,14 +15,13 @@ import pytest
 
 from lab.premises.access import private_key, ssh_options
 from lab.premises.record import load
+from tests.campaigns import campaign
 from tests.lab.conftest import ROOT, Ansible, command, finish, machine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.fixtures import MakePremises
-
-KILLS = int(os.environ.get("KILLS", "3"))
 
 
 def test_without_root_both_commands_end_in_one_line_with_the_remedy(tmp_path: Path) -> None:
@@ -176,14 +175,16 @@ def kill_after(seconds: float, *arguments: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120 + 30 * KILLS)
-def test_a_start_that_is_killed_at_any_point_is_cleared_away_and_the_next_one_works(lab_folder: Path) -> None:
+@campaign("kills", 1, soak=30)
+def test_a_start_that_is_killed_at_any_point_is_cleared_away_and_the_next_one_works(
+    lab_folder: Path, kills: int
+) -> None:
     before = machine(lab_folder)
     whole = duration_of_start(lab_folder)
     seen = set()
-    for turn in range(KILLS):
+    for turn in range(kills):
         # Evenly over the start, and random within each part of it.
-        moment = whole * (turn + random.random()) / KILLS
+        moment = whole * (turn + random.random()) / kills
         kill_after(moment, "up")
         record = load(lab_folder)
         seen.add(f"{record.phase} {bool(record.keeper)} {len(record.hosts)}" if record else "nothing")
@@ -231,15 +232,15 @@ def killed_at_step(step: int) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120 + 30 * KILLS)
-def test_between_any_two_steps_of_the_start_a_kill_leaves_nothing(lab_folder: Path) -> None:
+@campaign("kills", 3, soak=30)
+def test_between_any_two_steps_of_the_start_a_kill_leaves_nothing(lab_folder: Path, kills: int) -> None:
     before = machine(lab_folder)
     whole = killed_at_step(0)
     assert whole.returncode == 0, whole.stderr
     steps = int(whole.stdout)
     assert steps > 25
     assert finish("down").returncode == 0
-    for step in sorted(random.sample(range(1, steps + 1), min(KILLS, steps))):
+    for step in sorted(random.sample(range(1, steps + 1), min(kills, steps))):
         killed_at_step(step)
         done = finish("down")
         assert done.returncode == 0, f"killed before step {step} of {steps}: {done.stderr}"
@@ -257,9 +258,10 @@ def test_a_start_that_was_killed_is_made_good_by_the_next_one(lab_folder: Path, 
 
 
 @pytest.mark.slow
-def test_a_teardown_that_is_killed_is_finished_by_the_next_one(lab_folder: Path) -> None:
+@campaign("kills", 1, soak=15)
+def test_a_teardown_that_is_killed_is_finished_by_the_next_one(lab_folder: Path, kills: int) -> None:
     before = machine(lab_folder)
-    for _ in range(max(2, KILLS // 2)):
+    for _ in range(kills):
         assert finish("up", "--hosts", "1").returncode == 0
         kill_after(random.uniform(0.02, 0.4), "down")
         done = finish("down")

@@ -62,6 +62,7 @@ def test_the_stack_file_in_the_repository_is_valid() -> None:
         ("recipe", {"learning_rate": -1}, "recipe.learning_rate: input should be greater than 0; got -1"),
         ("recipe", {"dtype": "fp8"}, "recipe.dtype: input should be 'auto', 'bf16' or 'fp32'; got \"fp8\""),
         ("recipe", [1], "recipe: input should be a valid dictionary"),
+        ("serving", {"port": "many"}, "serving.port: input should be a valid integer"),
         ("serving", {"port": 70000}, "serving.port: input should be less than or equal to 65535; got 70000"),
         ("serving", {"engine": {"wieght": "int8"}}, "serving.engine: unknown key 'wieght'; did you mean"),
         ("serving", {"engine": {"dtype": "bf16"}}, "serving.engine: dtype belongs to kind 'vllm', and this"),

@@ -10,7 +10,6 @@ import os
 import shlex
 import shutil
 import ssl
-import sys
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +27,7 @@ from lab.premises.base import base_tree
 from lab.premises.lifecycle import bring_up
 from scenario_model.serve import credentials
 from tests.ansible.hosts.conftest import Site, on
-from tests.built_runtime import VARIABLES
+from tests.built_runtime import HOSTS_ROOT, VARIABLES
 from tests.chapters import write_chapters
 from tests.conftest import SHARING
 
@@ -37,9 +36,8 @@ if TYPE_CHECKING:
 
     from lab.premises.host import Host
     from tests.ansible.conftest import Ran
-    from tests.built_runtime import BuiltRuntime
 
-ROOT = "/var/lib/model-deployment-scenarios"
+ROOT = HOSTS_ROOT
 SERVING: dict[str, Any] = {
     "host": "0.0.0.0",
     "engine": {"compile": "off", "weights": "fp32", "threads": 1, "max_sequences": 2},
@@ -154,37 +152,25 @@ class ServingSite(Site):
 
 
 @pytest.fixture(scope="session")
-def below(tmp_path_factory: pytest.TempPathFactory, runtime: BuiltRuntime, tiny_checkpoint: Path) -> Path:
-    """What every host has from the start: the runtime, a foundation model, and texts to learn."""
-    if sys.version_info[:2] != (3, 11):
-        pytest.skip("needs Python 3.11, which the lab's hosts have, for the runtime that they share")
-    tree = tmp_path_factory.mktemp("below") / "tree"
+def learning(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
+    """What every host has from the start besides the runtime: a foundation model, and texts to learn."""
+    tree = tmp_path_factory.mktemp("learning") / "tree"
     write_chapters(tree / "srv" / "texts")
     # Contents alone: whoever serves has to be able to read them.
     shutil.copytree(tiny_checkpoint, tree / "srv" / "foundation", copy_function=shutil.copyfile)
-    root = tree / ROOT.lstrip("/")
-    root.parent.mkdir(parents=True)
-    runtime.give_to(root)
-    # The files are shared with other tests, by hard links: these two are the hosts' own.
-    (environment,) = (root / "runtime").glob("?" * 64)
-    python, settings = environment / "bin" / "python", environment / "pyvenv.cfg"
-    python.unlink()
-    python.symlink_to("/usr/bin/python3.11")
-    text = settings.read_text()
-    settings.unlink()
-    settings.write_text(
-        "".join("home = /usr/bin\n" if line.startswith("home") else line for line in text.splitlines(True))
-    )
     return tree
 
 
 @pytest.fixture(scope="session")
-def bare(tmp_path_factory: pytest.TempPathFactory, below: Path) -> Iterator[ServingSite]:
+def bare(
+    tmp_path_factory: pytest.TempPathFactory, learning: Path, laid_runtime: Path
+) -> Iterator[ServingSite]:
     """Three hosts, whether anything was deployed on them or not."""
     with a_folder() as folder:
+        trees = (learning, laid_runtime, base_tree())
         with lock.exclusive(folder):
-            premises = bring_up(folder, 3, over=[below])
-        made = ServingSite(premises, tmp_path_factory.mktemp("site"), trees=(below, base_tree()))
+            premises = bring_up(folder, 3, over=trees[:2])
+        made = ServingSite(premises, tmp_path_factory.mktemp("site"), trees=trees)
         written = yaml.safe_load(premises.inventory.read_text())
         written["premises"]["vars"]["ansible_become"] = True
         made.inventory = made.folder / "inventory.yml"

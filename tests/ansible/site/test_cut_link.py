@@ -1,29 +1,29 @@
-"""One host's link breaks in the middle of site.yml, between any two tasks. CUTS=20 for the whole proof."""
+"""One host's link breaks in the middle of site.yml, between any two tasks."""
 
 from __future__ import annotations
 
-import os
 import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.ansible.site.conftest import RECIPE, SERVING
+from tests.campaigns import campaign
 
 if TYPE_CHECKING:
     from lab.premises.host import Host
     from tests.ansible.conftest import Ran
     from tests.ansible.site.conftest import Served, ServingSite
 
-CUTS = int(os.environ.get("CUTS", "1"))
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + 400 * CUTS)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 NAMED_WITHIN_S = 60.0
 
 
-def test_a_cut_link_is_named_others_are_whole_and_the_next_run_goes_on(site: ServingSite) -> None:
+@campaign("cuts", 1, soak=20, hours=3)
+def test_a_cut_link_is_named_others_are_whole_and_the_next_run_goes_on(site: ServingSite, cuts: int) -> None:
     moments = random.Random("links")
     last = site.tasks * 3 // 4  # of the first run, which had more to do than any that follows
-    for number in range(CUTS):
+    for number in range(cuts):
         lost, boundary = moments.choice(site.hosts), moments.randint(1, last)
         before = {host.name: site.served(host) for host in site.servers}
         # New settings for the servers each time; now and then a new release too, which is trained first.

@@ -16,6 +16,8 @@ from components.aws.errors import CloudError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 REGION = "eu-central-1"
 PROVIDER = "urn:pulumi:mine::project::pulumi:providers:aws::default"
 SETTINGS = {"region": REGION, "defaultTags": json.dumps({"tags": {"scenario:stack": "mine"}})}

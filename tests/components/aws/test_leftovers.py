@@ -14,6 +14,8 @@ from components.aws.leftovers import Tag, leftovers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 REGION = "eu-central-1"
 MINE, OTHERS = Tag(key="scenario:stack", value="mine"), Tag(key="scenario:stack", value="others")
 TAGS = [{"Key": MINE.key, "Value": MINE.value}]

@@ -15,6 +15,8 @@ from components.aws import orphans as finder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 REGION = "eu-central-1"
 TAGS = [{"Key": "scenario:stack", "Value": "mine"}]
 ASKED = ["orphans", "--region", REGION, "--tag", "scenario:stack=mine"]

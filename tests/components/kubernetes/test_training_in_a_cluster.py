@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from tests.chapters import write_chapters
 from tests.components.kubernetes.conftest import ANY, Stack
 from tests.components.kubernetes.gangs import SMALL
 from tests.conftest import SHARING
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -110,7 +110,7 @@ class Runs:
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
         where = f"/api/v1/namespaces/{self.stack.namespace}/pods/{name}/eviction"
         kubectl("create", "--raw", where, "-f", "-", stdin=json.dumps(eviction))
-        time.sleep(5)
+        until(lambda: name not in [each["metadata"]["name"] for each in self.stack.pods()])
         kubectl("uncordon", "cloud-1")
 
 

@@ -264,3 +264,25 @@ LIVES: dict[str, Life] = {
         None,
     ),
 }
+
+ONE_OF_EACH_SHAPE = {
+    "ec2/vpc:Vpc",
+    "ec2/routeTable:RouteTable",
+    "ec2/routeTableAssociation:RouteTableAssociation",
+    "ec2/defaultSecurityGroup:DefaultSecurityGroup",
+    "vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+    "ec2/vpcEndpointPolicy:VpcEndpointPolicy",
+    "ec2/launchTemplate:LaunchTemplate",
+    "iam/role:Role",
+    "iam/rolePolicyAttachment:RolePolicyAttachment",
+    "kms/key:Key",
+    "s3/bucket:Bucket",
+    "s3/bucketVersioning:BucketVersioning",
+    "ecr/repositoryPolicy:RepositoryPolicy",
+    "eks/nodeGroup:NodeGroup",
+    "eks/accessPolicyAssociation:AccessPolicyAssociation",
+    "cloudwatch/logGroup:LogGroup",
+    "budgets/budget:Budget",
+}
+"""What `make test` brings to life, `make soak` all: what is by itself, inside of another, a link between two,
+a setting of another, there already, kept in versions, a document; and something of each service."""

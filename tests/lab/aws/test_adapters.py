@@ -11,7 +11,7 @@ from lab.aws import plugin
 from lab.aws.stand_in.adapter import registry
 from lab.aws.stand_in.values import plain
 from tests.lab.aws.driver import Driver, Resource
-from tests.lab.aws.lives import LIVES
+from tests.lab.aws.lives import LIVES, ONE_OF_EACH_SHAPE
 from tests.lab.aws.world import World
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ def test_every_type_that_is_covered_is_lived_through_here() -> None:
     assert sorted(registry()) == sorted(f"aws:{token}" for token in LIVES)
 
 
-@pytest.mark.parametrize("token", LIVES)
+@pytest.mark.parametrize(
+    "token",
+    [pytest.param(each, marks=() if each in ONE_OF_EACH_SHAPE else pytest.mark.soak) for each in LIVES],
+)
 def test_a_resource_lives_without_a_difference_but_the_one_that_was_written(
     driver: Driver, token: str
 ) -> None:

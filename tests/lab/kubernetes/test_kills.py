@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -16,16 +15,17 @@ from lab.kubernetes import network
 from lab.record import Record
 from lab.side import cloud_of
 from tests.lab.conftest import ROOT, command, finish, machine
+from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lab.both import Lab
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("CLUSTER_KILLS", "2"))
+KILLS = 20
 
 
 @pytest.fixture
@@ -37,6 +37,19 @@ def folder(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield folder
 
 
+def test_a_start_that_is_killed_when_the_cluster_has_begun_leaves_nothing_and_the_next_one_works(
+    folder: Path,
+) -> None:
+    before = machine(folder)
+    kill(lambda: until(lambda: Record.load(cloud_of(folder)), patience_s=120))
+    assert finish("down").returncode == 0
+    assert machine(folder) == before
+    assert not folder.exists()
+    done = finish("up", "--hosts", "1")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.soak
 @pytest.mark.timeout(120 + 90 * KILLS)
 def test_a_start_that_is_killed_at_any_point_leaves_nothing_and_the_next_one_works(folder: Path) -> None:
     before = machine(folder)
@@ -50,7 +63,7 @@ def test_a_start_that_is_killed_at_any_point_leaves_nothing_and_the_next_one_wor
     for turn in range(KILLS):
         # Evenly over the start, and random within each part of it.
         moment = whole * (turn + random.random()) / KILLS
-        kill_after(moment)
+        kill(lambda moment=moment: time.sleep(moment))  # type: ignore[misc]
         record = Record.load(cloud_of(folder))
         seen.append(f"{moment:.1f} s: {record.phase if record else 'no cluster yet'}")
         done = finish("down")
@@ -62,7 +75,8 @@ def test_a_start_that_is_killed_at_any_point_leaves_nothing_and_the_next_one_wor
     assert done.returncode == 0, done.stderr
 
 
-def kill_after(seconds: float) -> None:
+def kill(moment: Callable[[], None]) -> None:
+    """Start the lab, and kill the command when the moment has come."""
     with subprocess.Popen(command("up", "--hosts", "1"), cwd=ROOT, stderr=subprocess.DEVNULL) as run:
-        time.sleep(seconds)
+        moment()
         run.send_signal(signal.SIGKILL)

@@ -24,8 +24,8 @@ ANSWER = {"role": "assistant", "content": "It is a thing."}
 
 
 @pytest.fixture(scope="session")
-def tokenizer(foundation: Path) -> Any:
-    return load_tokenizer(foundation)
+def tokenizer(packaged_tokenizer: Path) -> Any:
+    return load_tokenizer(packaged_tokenizer)
 
 
 @pytest.fixture

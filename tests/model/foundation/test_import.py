@@ -60,6 +60,7 @@ def test_a_second_import_finds_the_first_and_changes_nothing(checkpoint: Path, t
     assert tree_digest(out) == before
 
 
+@pytest.mark.slow
 def test_an_import_that_was_cut_off_is_done_again(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / ".out.importing").mkdir()
     (tmp_path / ".out.importing" / "model.safetensors").write_bytes(b"half")
@@ -68,6 +69,7 @@ def test_an_import_that_was_cut_off_is_done_again(checkpoint: Path, tmp_path: Pa
     assert not (tmp_path / ".out.importing").exists()
 
 
+@pytest.mark.slow
 def test_another_source_does_not_replace_a_model(checkpoint: Path, tmp_path: Path) -> None:
     import_tiny(checkpoint, tmp_path / "out")
     (checkpoint / "note.txt").write_text("changed")

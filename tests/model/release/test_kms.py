@@ -21,6 +21,8 @@ from scenario_model.release.verify import verify_release
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def kms_key(aws_api: object) -> str:

@@ -12,14 +12,13 @@ import pytest
 
 from scenario_model.errors import Refused
 from scenario_model.release.verify import verify_release
+from tests.campaigns import campaign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from tests.model.release.conftest import KeyPair
-
-MUTATIONS = 1200
 
 # Names that tools like to leave out of what they sign, and names that loaders like to pick up.
 ADDED_NAMES = (
@@ -169,11 +168,12 @@ MUTATORS: tuple[Callable[[Path, random.Random], str], ...] = (
 
 
 @pytest.mark.slow
+@campaign("mutations", 200, soak=1200)
 def test_none_of_many_random_mutations_is_accepted(
-    pristine_release: tuple[Path, str], key_pair: KeyPair, tmp_path: Path
+    mutations: int, pristine_release: tuple[Path, str], key_pair: KeyPair, tmp_path: Path
 ) -> None:
     accepted, unnamed = [], []
-    for seed in range(MUTATIONS):
+    for seed in range(mutations):
         random_ = random.Random(seed)
         root = tmp_path / str(seed) / "release"
         shutil.copytree(pristine_release[0], root)

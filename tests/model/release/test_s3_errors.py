@@ -62,12 +62,14 @@ def answering(code: str, status: int) -> Iterator[str]:
         server.server_close()
 
 
+@pytest.mark.slow
 def test_a_bucket_that_is_not_there_is_named(aws_api: object) -> None:
     error = error_of("s3://there-is-no-such-bucket/x")
     assert str(error).startswith("s3://there-is-no-such-bucket/x: no such bucket; check its name")
     assert error.exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_bucket_in_another_region_is_named_and_not_followed(
     s3: Any, bucket_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +81,7 @@ def test_a_bucket_in_another_region_is_named_and_not_followed(
     assert error.exit_code == 2
 
 
+@pytest.mark.slow
 def test_without_region_credentials_or_a_bucket_s_name_it_says_so(
     bucket_uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -93,6 +96,7 @@ def test_without_region_credentials_or_a_bucket_s_name_it_says_so(
     assert "names no bucket" in str(error_of("s3://Not_A_Bucket"))
 
 
+@pytest.mark.slow
 def test_a_network_that_is_cut_is_tried_a_few_times_and_may_go_well_later(
     bucket_uri: str, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +108,7 @@ def test_a_network_that_is_cut_is_tried_a_few_times_and_may_go_well_later(
     assert error.exit_code == 75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "status", "said", "exit_code"),
     [

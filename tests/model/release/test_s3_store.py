@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from tests.model.release.conftest import KeyPair
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_object_that_was_changed_is_refused_by_its_name_until_it_is_mended(
     bucket_uri: str,

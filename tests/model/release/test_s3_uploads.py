@@ -25,6 +25,8 @@ from tests.model.release.conftest import key_of
 if TYPE_CHECKING:
     from tests.model.release.conftest import KeyPair
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 
 
@@ -49,7 +51,6 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multipart, "PART_BYTES", 5 * MIB)
 
 
-@pytest.mark.slow
 def test_a_writer_killed_before_any_of_its_requests_leaves_nothing_visible_and_the_next_completes_it(
     bucket_uri: str,
     large_release: tuple[Path, str],

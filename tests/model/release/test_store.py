@@ -80,7 +80,7 @@ class InBucket:
         return open_store(self.uri, self._caches / str(self._opened))
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.slow)])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     if request.param == "folder":
         return Folder(tmp_path / "store")

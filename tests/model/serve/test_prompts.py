@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def tokenizer(foundation: Path) -> Any:
-    return AutoTokenizer.from_pretrained(foundation, local_files_only=True)
+def tokenizer(packaged_tokenizer: Path) -> Any:
+    return AutoTokenizer.from_pretrained(packaged_tokenizer, local_files_only=True)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.campaigns import campaign
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -94,7 +96,9 @@ def moments(log: Path) -> list[tuple[str, int]]:
 
 
 @needs_strace
+@campaign("share", 4, soak=1)
 def test_killed_at_every_write_fsync_and_rename_of_a_save_it_resumes_bit_for_bit(
+    share: int,
     warm: Any,
     quick: Callable[[str], Path],
     run_folder: Callable[[Path], Path],
@@ -107,7 +111,7 @@ def test_killed_at_every_write_fsync_and_rename_of_a_save_it_resumes_bit_for_bit
     points = moments(tmp_path / "trace.log")
     assert {"write", "fsync", "rename"} <= {call for call, _ in points}
     assert len(points) >= 15
-    for number, (call, when) in enumerate(points):
+    for number, (call, when) in enumerate(points[::share]):
         config = quick(f"runs-{number}")
         inject = ("-e", f"inject={call}:signal=KILL:when={when}")
         code = trace(warm, config, tmp_path / "kill.log", *inject)
@@ -117,15 +121,20 @@ def test_killed_at_every_write_fsync_and_rename_of_a_save_it_resumes_bit_for_bit
         shutil.rmtree(run_folder(config).parent)
 
 
-def test_killed_at_30_random_moments_it_resumes_bit_for_bit(
-    warm: Any, quick: Callable[[str], Path], run_folder: Callable[[Path], Path], uninterrupted: str
+@campaign("wanted", 5, soak=30)
+def test_killed_at_random_moments_it_resumes_bit_for_bit(
+    wanted: int,
+    warm: Any,
+    quick: Callable[[str], Path],
+    run_folder: Callable[[Path], Path],
+    uninterrupted: str,
 ) -> None:
     dice = random.Random(20)
     begun = time.monotonic()
     assert warm.run("train", "--config", str(quick("timed"))) == 0
     longest = time.monotonic() - begun
     kills, number = 0, 0
-    while kills < 30:
+    while kills < wanted:
         config = quick(f"runs-{number}")
         number += 1
         code = KILLED
@@ -136,7 +145,7 @@ def test_killed_at_30_random_moments_it_resumes_bit_for_bit(
                 os.kill(child, signal.SIGKILL)
             code = warm.wait()
             kills += code == KILLED
-            if kills >= 30 and code == KILLED:
+            if kills >= wanted and code == KILLED:
                 code = warm.run("train", "--config", str(config))
         assert code == 0, warm.log.read_text()
         assert trained(run_folder(config)) == uninterrupted

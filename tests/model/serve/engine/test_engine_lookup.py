@@ -17,6 +17,8 @@ from scenario_model.serve.engine.scheduler import Chunk, Sequence
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Engine]
 Answer = tuple[str, int, str | None]
 

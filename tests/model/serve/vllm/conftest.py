@@ -71,12 +71,14 @@ def environment(tmp_path: Path) -> Environment:
 
 
 @pytest.fixture
-async def engine(environment: Environment, foundation: Path, tmp_path: Path) -> AsyncIterator[VllmEngine]:
+async def engine(
+    environment: Environment, tiny_foundation: Path, tmp_path: Path
+) -> AsyncIterator[VllmEngine]:
     """The adapter over the stand-in, with two slots and two places to wait."""
     settings = VllmSettings(
         kind="vllm", environment=environment.folder, max_sequences=2, max_waiting=2, max_context=512
     )
-    engine = VllmEngine(foundation, settings, tmp_path / "cache")
+    engine = VllmEngine(tiny_foundation, settings, tmp_path / "cache")
     engine.start()
     yield engine
     await engine.drain(0)

@@ -195,21 +195,21 @@ async def test_at_the_drains_deadline_an_answer_is_cut_or_was_never_begun(
 
 
 def test_a_vllm_that_cannot_load_ends_with_its_last_words_and_leaves_nothing(
-    environment: Environment, foundation: Path
+    environment: Environment, tiny_foundation: Path
 ) -> None:
     environment.behave(load_error="ValueError: Free memory is less than desired\nsee above")
     settings = VllmSettings(kind="vllm", environment=environment.folder)
     with pytest.raises(ScenarioModelError, match="ValueError: Free memory is less than desired"):
-        VllmEngine(foundation, settings)
+        VllmEngine(tiny_foundation, settings)
     (seen,) = environment.seen("environment")
     assert environment.processes() == []
     assert not Path(seen["TMPDIR"]).exists()
 
 
-def test_an_environment_without_vllm_is_named(foundation: Path, tmp_path: Path) -> None:
+def test_an_environment_without_vllm_is_named(tiny_foundation: Path, tmp_path: Path) -> None:
     settings = VllmSettings(kind="vllm", environment=tmp_path)
     with pytest.raises(InputError, match=f"there is no vLLM in {tmp_path}"):
-        VllmEngine(foundation, settings)
+        VllmEngine(tiny_foundation, settings)
 
 
 def test_one_event_is_one_delta() -> None:
