@@ -222,6 +222,7 @@ def premises(tmp_path: Path, variables: dict[str, Any]) -> Iterator[Premises]:
 def ready_to_train(premises: Premises, runtime: BuiltRuntime) -> Premises:
     """Premises after runtime.yml."""
     runtime.give_to(premises.root)
+    premises.run("runtime.yml")
     return premises
 
 

@@ -68,5 +68,5 @@ def test_planted_secrets_are_in_no_log_fact_output_or_argument(site: ServingSite
         assert b"Write serve.json" in texts[place]
     assert b"scenario_model" in texts["arguments"]
     assert b"sshd" in texts["arguments"], "processes of the hosts"
-    assert b"premises_root" in texts["facts"] or b"python" in texts["facts"]
+    assert texts["facts"] == b"", "a run gathers no facts, so a cache of them has nothing to hold"
     assert b"BECOME-SUCCESS" in texts["journal of premises-2"]
