@@ -26,7 +26,6 @@ _PLUGINS = {
     "action_plugins": "action",
     "callback_plugins": "callback",
     "filter_plugins": "filter",
-    "lookup_plugins": "lookup",
 }
 _LOCKS = ("foundation", "model", "uv", "vllm")
 """The locks of what roles install on hosts."""
@@ -88,7 +87,7 @@ def stage(tree: Path, version: str) -> None:
 def _use_full_names(tree: Path) -> None:
     """Name our own code in full where Ansible does not look into the collection by itself.
 
-    It does for modules, actions and roles; not for imports, filters and lookups.
+    It does for modules, actions and roles; not for imports and filters.
     """
     utilities = _any_of(path.stem for path in (_SOURCE / "module_utils").glob("*.py"))
     home = f"ansible_collections.{NAMESPACE}.{NAME}.plugins.module_utils"
@@ -97,10 +96,8 @@ def _use_full_names(tree: Path) -> None:
         rf"^from ansible\.module_utils import ({utilities})$": rf"from {home} import \1",
     }
     filters = _any_of(filter_names())
-    lookups = _any_of(path.stem for path in (_SOURCE / "lookup_plugins").glob("*.py"))
     text = {
         rf"(\|\s*)({filters})\b": rf"\1{NAMESPACE}.{NAME}.\2",
-        rf"\b(lookup|query)\('({lookups})'": rf"\1('{NAMESPACE}.{NAME}.\2'",
     }
     for path in tree.rglob("*"):
         changes = {".py": code, ".yml": text, ".j2": text}.get(path.suffix, {})

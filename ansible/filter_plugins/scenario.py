@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,6 +60,34 @@ def settles(
     if state != "done" or outcome.get("question") != question or release not in channel.get("releases", []):
         return False
     return not outcome["passed"] or current == release or was_rolled_back(release, channel.get("entries", []))
+
+
+def package_files(source: str) -> list[str]:
+    """List the files of a package's source, relative to it, but for what builds and tests leave behind.
+
+    Raises ValueError where there are none.
+    """
+    found = []
+    for path in Path(source).rglob("*"):
+        below = path.relative_to(source)
+        if path.is_file() and path.suffix != ".pyc" and not any(map(_is_left_behind, below.parts[:-1])):
+            found.append(str(below))
+    if not found:
+        raise ValueError(f"model_runtime_source: {source} has no files of a package")
+    return sorted(found)
+
+
+def _is_left_behind(folder: str) -> bool:
+    return folder in {"build", "__pycache__"} or folder.startswith(".") or folder.endswith(".egg-info")
+
+
+def package_digest(source: str, *others: str) -> str:
+    """Take the SHA-256 of the source, names and contents, and of other texts: what a runtime is named by."""
+    files = [Path(source, name) for name in package_files(source)]
+    contents = [
+        [str(file.relative_to(source)), hashlib.sha256(file.read_bytes()).hexdigest()] for file in files
+    ]
+    return hashlib.sha256(json.dumps([*others, contents]).encode()).hexdigest()
 
 
 def input_problems(settings: dict[str, dict[str, Any]], paths: dict[str, bool]) -> list[str]:
@@ -116,6 +146,8 @@ class FilterModule:
                 release_folder,
                 was_rolled_back,
                 settles,
+                package_files,
+                package_digest,
                 input_problems,
                 training_trouble,
                 last_words,

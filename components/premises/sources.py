@@ -24,7 +24,7 @@ _ROLE_KEYS = frozenset(
     f"{prefix}{verb}_role" for prefix in ("", "ansible.builtin.") for verb in ("include", "import")
 )
 _PLAYBOOK_KEYS = frozenset({"import_playbook", "ansible.builtin.import_playbook"})
-_PLUGINS = ("action_plugins", "filter_plugins", "library", "lookup_plugins", "module_utils")
+_PLUGINS = ("action_plugins", "filter_plugins", "library", "module_utils")
 _SHARED = (*_PLUGINS, "group_vars", "host_vars", "tasks")
 _IGNORED = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
 PLAYBOOKS = Path(__file__).parents[2] / "ansible"
 
@@ -25,8 +26,6 @@ def plugin(path: str) -> Any:
 
 
 decisions = plugin("filter_plugins/scenario.py")
-source = plugin("lookup_plugins/package_source.py")
-look = plugin("action_plugins/premises_look.py")
 
 QUESTION = {"run": "r1", "gate": {}, "name": "assistant", "channel": "stable"}
 OUTCOME = {"question": QUESTION, "release": "a@sha256:1", "passed": True}
@@ -96,18 +95,25 @@ def test_folders_that_services_write_to_are_theirs_and_no_others() -> None:
 def test_a_runtime_is_named_by_its_sources_and_not_by_what_builds_leave_behind(tmp_path: Path) -> None:
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "a.py").write_text("1")
-    first = source.digest(tmp_path, "lock", "python")
+    first = decisions.package_digest(str(tmp_path), "lock", "python")
     for left in ("build/a.py", "package/__pycache__/a.pyc", ".cache/b", "x.egg-info/PKG-INFO"):
         (tmp_path / left).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / left).write_text("left behind")
-    assert source.files(tmp_path) == ["package/a.py"]
-    assert source.digest(tmp_path, "lock", "python") == first
-    assert source.digest(tmp_path, "another lock", "python") != first
+    assert decisions.package_files(str(tmp_path)) == ["package/a.py"]
+    assert decisions.package_digest(str(tmp_path), "lock", "python") == first
+    assert decisions.package_digest(str(tmp_path), "another lock", "python") != first
     (tmp_path / "package" / "a.py").write_text("2")
-    assert source.digest(tmp_path, "lock", "python") != first
+    assert decisions.package_digest(str(tmp_path), "lock", "python") != first
+    with pytest.raises(ValueError, match=r"model_runtime_source: .* has no files of a package"):
+        decisions.package_files(str(tmp_path / "not there"))
 
 
-def test_a_host_that_went_missing_since_it_was_looked_at_is_named() -> None:
+def test_a_host_that_went_missing_since_it_was_looked_at_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The real one patches Python's sys, with which torch does not work in the same process.
+    stub = ModuleType("ansible.plugins.action")
+    stub.ActionBase = object  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ansible.plugins.action", stub)
+    look = plugin("action_plugins/premises_look.py")
     known = {"root": "/srv", "expected": ["one", "two", "three"]}
     hosts = {"one": {"premises_look": known}, "two": {"premises_look": {"unreachable": True}}, "three": {}}
     variables = {"hostvars": hosts, "premises_look": known}

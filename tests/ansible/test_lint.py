@@ -28,8 +28,6 @@ def test_ansible_lint_has_nothing_to_say_in_its_production_profile() -> None:
     lint("ansible-lint", "--offline", "--strict", folder=PLAYBOOKS)
 
 
-def test_every_module_and_lookup_is_documented_as_ansible_doc_wants_it() -> None:
-    for kind, folder, option in (("module", "library", "-M"), ("lookup", "lookup_plugins", "--playbook-dir")):
-        names = sorted(path.stem for path in (PLAYBOOKS / folder).glob("*.py"))
-        where = folder if option == "-M" else "."
-        lint("ansible-doc", option, where, "-t", kind, *names, folder=PLAYBOOKS)
+def test_every_module_is_documented_as_ansible_doc_wants_it() -> None:
+    names = sorted(path.stem for path in (PLAYBOOKS / "library").glob("*.py"))
+    lint("ansible-doc", "-M", "library", "-t", "module", *names, folder=PLAYBOOKS)

@@ -77,9 +77,6 @@ def test_the_collection_calls_its_own_code_by_its_full_name(tmp_path: Path) -> N
     for name in filter_names():
         assert not re.search(rf"\|\s*{name}\b", text)
     assert re.search(r"\|\s*scenario\.model\.\w", text)
-    for path in (ROOT / "ansible" / "lookup_plugins").glob("*.py"):
-        assert f"('{path.stem}'" not in text
-        assert f"('scenario.model.{path.stem}'" in text
 
 
 def test_the_collection_holds_what_its_playbooks_reach_beside_themselves(tmp_path: Path) -> None:
