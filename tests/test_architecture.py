@@ -52,6 +52,8 @@ INFRASTRUCTURE = ("pulumi", "ansible_runner", "ansible", "components", "stacks",
         ("ansible/library", TORCH),
         ("ansible/module_utils", TORCH),
         ("ansible/callback_plugins", TORCH),
+        ("ansible/action_plugins", TORCH),
+        ("ansible/filter_plugins", (*TORCH, "ansible")),
         ("controller", ("components", "stacks", *TORCH)),
         ("bundle", ("components", "stacks", "controller", "lab", "pulumi", "ansible", *TORCH)),
         ("engine", ("components", "stacks", "controller", *TORCH)),
@@ -73,6 +75,18 @@ def test_only_the_worker_calls_ansible_runner() -> None:
         if "ansible_runner" in {name.split(".")[0] for name in imports_of(file)}
     ]
     assert callers == ["components/premises/worker.py"]
+
+
+def test_no_test_loads_what_patches_python_for_all_that_run_beside_it() -> None:
+    """Ansible's classes for plugins patch `sys.intern`, after which torch cannot be imported any more."""
+    loaded = ("ansible.plugins", "ansible.errors", "ansible.template", "ansible.parsing", "ansible.utils")
+    found = [
+        f"{file.relative_to(ROOT)} imports {name}"
+        for file in sorted((ROOT / "tests").rglob("*.py"))
+        for name in sorted(imports_of(file))
+        if name.startswith(loaded)
+    ]
+    assert found == []
 
 
 def test_what_runs_before_anything_is_installed_needs_the_standard_library_alone() -> None:
