@@ -49,14 +49,15 @@ def measure(playbook: str, options: list[str]) -> Run:
         callback = {"ANSIBLE_CALLBACK_PLUGINS": str(Path(lab.callbacks.__file__).parent)}
         callback |= {"ANSIBLE_CALLBACKS_ENABLED": "task_events", "TASK_EVENTS": str(events)}
         used, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
-        output = _play(playbook, options, callback)
+        _play(playbook, options, callback)
         ended, now = time.time(), resource.getrusage(resource.RUSAGE_CHILDREN)
         told = [json.loads(line) for line in events.read_text().splitlines()]
+    tasks = _tasks(told, ended)
     return Run(
         seconds=ended - begun,
         processor_seconds=now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime,
-        hosts=len(re.findall(r" changed=0 ", output)),
-        tasks=_tasks(told, ended),
+        hosts=max(hosts for *_, hosts in tasks),
+        tasks=tasks,
     )
 
 

@@ -80,8 +80,9 @@ class HostFiles:
         path = Path(self._module.params["base"]) / entry["path"]
         try:
             changed: bool = getattr(self, f"_{entry['state']}")(path, entry)
-            # Also of what is new: made by another umask. In check mode there may be nothing yet.
-            if entry["state"] in {"file", "directory"} and path.exists():
+            # Also of what is new: made by another umask. In check mode there may be nothing yet, or a link.
+            there = {"directory": Path.is_dir, "file": _is_file}.get(entry["state"])
+            if there and there(path):
                 changed |= self._attributes(path, entry, shown=changed)
         except OSError as error:
             self._module.fail_json(msg=f"cannot write {path}: {error.strerror or error}")
@@ -91,9 +92,10 @@ class HostFiles:
     def _file(self, path: Path, entry: dict[str, Any]) -> bool:
         if path.is_dir():
             self._module.fail_json(msg=f"{path} is a folder, where a file has to be; move it away")
-        before = path.read_bytes() if path.exists() else None
+        # Behind a link there may be what is nobody's to see in a difference: it is replaced unread.
+        before = path.read_bytes() if _is_file(path) else None
         after = (entry["content"] or "").encode()
-        if (entry["keep"] and before is not None) or (before == after and not path.is_symlink()):
+        if before is not None and (entry["keep"] or before == after):
             return False
         if max(len(before or b""), len(after)) > _LARGEST_DIFF:
             self._differs(path, f"{len(before or b'')} bytes", f"{len(after)} bytes")
@@ -115,11 +117,8 @@ class HostFiles:
                 file.flush()
                 os.fsync(file.fileno())
             self._judge(path, draft)
-            if path.exists() and not path.is_symlink():
-                old = path.stat()
-                os.chown(draft, old.st_uid, old.st_gid)
-                draft.chmod(stat.S_IMODE(old.st_mode))
-            self._attributes(draft, entry, shown=True)
+            old = path.lstat() if _is_file(path) else None
+            self._attributes(draft, entry, shown=True, like=old)
             draft.rename(path)
         finally:
             draft.unlink(missing_ok=True)
@@ -134,7 +133,7 @@ class HostFiles:
             self._module.fail_json(msg=f"{path} would not be valid: {(said or ['no reason given'])[-1]}")
 
     def _directory(self, path: Path, entry: dict[str, Any]) -> bool:
-        if path.is_dir():
+        if path.is_dir():  # also one that was put on another disk and linked
             return False
         if os.path.lexists(path):
             self._module.fail_json(msg=f"{path} is there and is no folder; move it away")
@@ -165,19 +164,29 @@ class HostFiles:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         return True
 
-    def _attributes(self, path: Path, entry: dict[str, Any], *, shown: bool) -> bool:
-        """Set mode, owner and group where they differ; `shown`: a diff says already that the path changes."""
-        now = path.stat()
-        before = {"mode": stat.S_IMODE(now.st_mode), "owner": now.st_uid, "group": now.st_gid}
-        after = before | self._wanted(entry)
-        if before == after:
-            return False
-        if not shown:
-            self._differs(path, _in_words(before), _in_words(after))
-        if not self._dry:
-            os.chown(path, after["owner"], after["group"])
-            path.chmod(after["mode"])
-        return True
+    def _attributes(
+        self, path: Path, entry: dict[str, Any], *, shown: bool, like: os.stat_result | None = None
+    ) -> bool:
+        """Set mode, owner and group where they differ; what the entry leaves open stays, or is `like` another.
+
+        `shown`: a diff says already that the path changes. Some folders belong to a service, which cannot put a
+        link to somebody else's file in the way: a file is changed by a descriptor that follows none.
+        """
+        follow = 0 if entry["state"] == "directory" else os.O_NOFOLLOW
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | follow)
+        try:
+            before = _of(os.fstat(descriptor))
+            after = (_of(like) if like else before) | self._wanted(entry)
+            if before == after:
+                return False
+            if not shown:
+                self._differs(path, _in_words(before), _in_words(after))
+            if not self._dry:
+                os.fchown(descriptor, after["owner"], after["group"])
+                os.fchmod(descriptor, after["mode"])
+            return True
+        finally:
+            os.close(descriptor)
 
     def _wanted(self, entry: dict[str, Any]) -> dict[str, int]:
         wanted = {"mode": int(entry["mode"], 8)} if entry["mode"] else {}
@@ -197,8 +206,16 @@ class HostFiles:
         self.diffs.append(sides | {"before": before, "after": after})
 
 
+def _is_file(path: Path) -> bool:
+    return path.exists() and not path.is_symlink()
+
+
 def _draft(path: Path) -> Path:
     return path.with_name(f".{path.name}.draft")
+
+
+def _of(told: os.stat_result) -> dict[str, int]:
+    return {"mode": stat.S_IMODE(told.st_mode), "owner": told.st_uid, "group": told.st_gid}
 
 
 def _user(name: str) -> int:

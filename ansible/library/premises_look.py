@@ -101,7 +101,10 @@ def contents(root: Path) -> dict[str, list[str]]:
     """List what is in the folder, two deep: a folder with mode, owner and group, all else with nothing."""
     found = {}
     for entry in (*root.glob("*"), *root.glob("*/*")) if root.is_dir() else ():
-        told = entry.lstat()
+        try:
+            told = entry.lstat()
+        except FileNotFoundError:  # caches of a running server come and go
+            continue
         attributes = [f"{stat.S_IMODE(told.st_mode):04o}", _name(pwd.getpwuid, told.st_uid)]
         attributes.append(_name(grp.getgrgid, told.st_gid))
         found[str(entry.relative_to(root))] = attributes if stat.S_ISDIR(told.st_mode) else []

@@ -164,3 +164,26 @@ def test_what_is_kept_is_left_as_it_is_and_what_is_absent_goes(
     assert bring({"path": "x", "content": "ours", "keep": True}).paths == []
     assert bring({"path": "y", "state": "absent"}).paths == [str(tmp_path / "y")]
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_link_in_place_of_a_file_is_replaced_and_what_it_leads_to_neither_shown_nor_changed(
+    bring: Callable[..., Any], tmp_path: Path
+) -> None:
+    bring(FOLDER)
+    other = tmp_path / "shadow"
+    other.write_text("root:secret\n")
+    other.chmod(0o640)
+    (tmp_path / "f" / "a").symlink_to("../shadow")
+    done = bring(FILE)
+    assert "secret" not in str(done.diffs)
+    assert (other.read_text(), other.stat().st_mode & 0o777) == ("root:secret\n", 0o640)
+    assert not (tmp_path / "f" / "a").is_symlink()
+    assert (tmp_path / "f" / "a").read_text() == "one\n"
+
+
+def test_a_folder_may_be_a_link_to_one_on_another_disk(bring: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o755)
+    (tmp_path / "f").symlink_to("elsewhere")
+    assert bring(FOLDER, FILE).paths == [str(tmp_path / "f"), str(tmp_path / "f" / "a")]
+    assert (tmp_path / "elsewhere").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "elsewhere" / "a").read_text() == "one\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,3 +58,20 @@ def test_every_numbered_task_file_is_used_by_its_role() -> None:
         used = {name for file in folder.glob("*.yml") for name in included(file)}
         numbered = {path.stem for path in folder.glob("*.yml") if _NUMBERED.fullmatch(path.stem)}
         assert numbered <= used, role
+
+
+@pytest.mark.slow
+def test_a_part_of_the_site_has_a_tag_of_its_own() -> None:
+    command = [sys.executable, "-m", "ansible", "playbook", "-i", "inventory/localhost.yml", "site.yml"]
+    done = subprocess.run(
+        [*command, "--list-tasks"], cwd=PLAYBOOKS, capture_output=True, text=True, check=True, timeout=120
+    )
+    tags = dict(re.findall(r"^ +(?:\w+ : )?(.+?)\tTAGS: \[(.*)\]$", done.stdout, re.MULTILINE))
+    wanted = {
+        "Judge the settings": "preflight",
+        "Prepare the host": "hosts",
+        "Name the runtime by its content": "runtime",
+        "Write train.json": "train",
+        "Write serve.json": "serve",
+    }
+    assert {task: tags.get(task) for task in wanted} == wanted

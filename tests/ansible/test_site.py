@@ -69,28 +69,6 @@ def test_converging_again_changes_nothing_in_few_tasks_and_calls_of_the_host(con
     assert converged.server().pid == before
 
 
-@pytest.mark.parametrize(
-    ("tag", "reaches"),
-    [
-        ("preflight", {"preflight"}),
-        ("runtime", {"runtime"}),
-        ("train", {"train"}),
-        ("serve", {"serve"}),
-        ("train,serve", {"train", "serve"}),
-    ],
-)
-def test_a_part_of_the_site_is_chosen_by_its_tag(converged: Premises, tag: str, reaches: set[str]) -> None:
-    """The tags are those of the playbooks that a part consists of."""
-    marks = {
-        "preflight": "Judge the settings",
-        "runtime": "Name the runtime by its content",
-        "train": "Write train.json",
-        "serve": "Write serve.json",
-    }
-    listed = converged.run("site.yml", "--tags", tag, "--list-tasks").output
-    assert {part for part, task in marks.items() if task in listed} == reaches
-
-
 def test_a_check_of_a_converged_host_foresees_nothing(converged: Premises) -> None:
     ran = converged.run("site.yml", "--check", "--diff")
     assert ran.changes() == 0, ran.changed

@@ -40,6 +40,13 @@ def test_changes_are_counted_by_host_and_results_are_kept() -> None:
     assert report.results == {"result": {"a": 1}}
 
 
+def test_every_file_that_a_task_changes_is_named() -> None:
+    diffs = [{"after_header": name, "before": "a", "after": "b"} for name in ("/etc/x", "/etc/y")]
+    changed = event("runner_on_ok", res={"changed": True, "diff": diffs}, role="web")
+    report = report_of(changed, stats(changed={"h1": 1}))
+    assert report.changed_tasks == {"h1": ["web : Do it (/etc/x, /etc/y)"]}
+
+
 def test_failed_and_unreachable_hosts_are_named_with_their_last_words() -> None:
     said = failure(
         event("runner_on_failed", res={"msg": "no\nspace"}),
