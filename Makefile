@@ -28,7 +28,7 @@ bundle: ## all that hosts without a way out need, in one signed folder: make bun
 
 ##@ Develop
 
-check: ## style, types and the quick tests: less than a minute
+check: ## style, types and the quick tests: a minute and a half
 	@$(PYTHON) -m controller.virtualenv dev
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync quick playbooks types style
 

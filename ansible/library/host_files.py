@@ -167,10 +167,10 @@ class HostFiles:
     def _attributes(
         self, path: Path, entry: dict[str, Any], *, shown: bool, like: os.stat_result | None = None
     ) -> bool:
-        """Set mode, owner and group where they differ; what the entry leaves open stays, or is `like` another.
+        """Set mode, owner and group where they differ; what is left open stays, or becomes `like` another's.
 
-        `shown`: a diff says already that the path changes. Some folders belong to a service, which cannot put a
-        link to somebody else's file in the way: a file is changed by a descriptor that follows none.
+        `shown`: a diff says already that the path changes. A service whose folder it is cannot put a link to
+        somebody else's file in the way: a file is changed by a descriptor that follows none.
         """
         follow = 0 if entry["state"] == "directory" else os.O_NOFOLLOW
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | follow)
