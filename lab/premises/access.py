@@ -64,7 +64,7 @@ def ssh_options(folder: Path) -> list[str]:
 
 def ssh(folder: Path, address: str, command: str, *, timeout_s: float = 30.0) -> str:
     """Run a command on a host as the account for Ansible and return its output. Raises LabError."""
-    options = ["-F", "/dev/null", "-i", str(private_key(folder)), "-oBatchMode=yes", "-oConnectTimeout=5"]
+    options = ["-F", "/dev/null", "-i", str(private_key(folder)), "-oBatchMode=yes"]
     return run(["ssh", *options, *ssh_options(folder), f"{USER}@{address}", command], timeout_s=timeout_s)
 
 

@@ -151,7 +151,7 @@ def test_rules_units_and_services_that_somebody_changed_show_in_refresh_and_are_
     site.on(1, f"sudo nft insert rule inet scenario_egress output ip daddr {router} accept")
     assert site.on(1, ping) == "through\n"
     assert at_the_router(space)["four"] == seen["four"] + 1, "what goes out is seen"
-    site.on(1, "echo '# by hand' | sudo tee -a /etc/systemd/system/scenario-egress.service >/dev/null")
+    site.on(1, "echo '# somebody was here' | sudo tee -a /etc/systemd/system/scenario-egress.service >/dev/null")
     for number, units in stopped.items():
         site.on(number, f"sudo systemctl stop {' '.join(units)}")
 
@@ -172,7 +172,7 @@ def test_rules_units_and_services_that_somebody_changed_show_in_refresh_and_are_
     seen = at_the_router(space)
     assert site.on(1, ping) == ""
     assert at_the_router(space) == seen
-    assert "by hand" not in site.on(1, "cat /etc/systemd/system/scenario-egress.service")
+    assert "somebody" not in site.on(1, "cat /etc/systemd/system/scenario-egress.service")
     for number, units in stopped.items():
         assert site.on(number, f"systemctl is-active {' '.join(units)}").split() == ["active", "active"]
     site.serves.pulumi("preview", "--expect-no-changes")
