@@ -14,22 +14,22 @@ help: ## this list; with any target, V=1 logs more, Q=1 errors alone, JSON=1 JSO
 ##@ Use
 
 up: ## train, release and serve a real model on this machine, and ask it a question
-	@$(PYTHON) -m controller.up $(STACK)
+	@$(PYTHON) -m cli.up $(STACK)
 
 down: ## remove everything that make up deployed
-	@$(PYTHON) -m controller.down $(STACK)
+	@$(PYTHON) -m cli.down $(STACK)
 
 env: ## shell variables for plain pulumi: eval "$(make -s env)"
-	@$(PYTHON) -m controller.env $(STACK)
+	@$(PYTHON) -m cli.env $(STACK)
 
 bundle: ## all that hosts without a way out need, in one signed folder: make bundle CPU=yes, VLLM=yes
-	@$(PYTHON) -m controller.virtualenv control
+	@$(PYTHON) -m cli.virtualenv control
 	@$(VENV)/python -m bundle $(if $(CPU),--cpu) $(if $(VLLM),--vllm $(filter-out yes,$(VLLM)))
 
 ##@ Develop
 
 check: ## style, types and the quick tests: a minute and a half
-	@$(PYTHON) -m controller.virtualenv dev
+	@$(PYTHON) -m cli.virtualenv dev
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync quick playbooks types style
 
 style:
@@ -49,7 +49,7 @@ playbooks: .state/playbooks-checked
 	@mv $@.new $@
 
 .venv/.synced.json:
-	@$(PYTHON) -m controller.virtualenv dev
+	@$(PYTHON) -m cli.virtualenv dev
 
 quick:
 	$(VENV)/pytest -m "not slow and not soak" -q --numprocesses=2 --dist=loadscope --no-loadscope-reorder
@@ -63,12 +63,12 @@ soak: for-tests ## the long campaigns, hours: random kills, cut links, 64 nodes 
 BY_WORKERS := --durations=40 --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder
 
 for-tests:
-	@$(PYTHON) -m controller.virtualenv dev
-	@$(PYTHON) -m engine --kubernetes .state/pulumi > /dev/null
+	@$(PYTHON) -m cli.virtualenv dev
+	@$(PYTHON) -m bootstrap.pulumi --kubernetes .state/pulumi > /dev/null
 	@$(PYTHON) -m lab.binaries --for-tests > /dev/null
 
 bench: ## our server and training loop beside their peers
-	@$(PYTHON) -m controller.virtualenv bench
+	@$(PYTHON) -m cli.virtualenv bench
 	$(VENV)/python -m benchmarks
 
 ##@ The lab
@@ -85,8 +85,8 @@ lab-deps: ## what the lab needs of this machine: Debian packages, inotify instan
 ##@ Maintain
 
 lock: ## pin every dependency with hashes again
-	@$(PYTHON) -m controller.virtualenv control
-	@$(PYTHON) -m controller.lock
+	@$(PYTHON) -m cli.virtualenv control
+	@$(PYTHON) -m cli.lock
 
 clean: ## remove .venv, .state and the cached engine
-	@$(PYTHON) -m controller.clean
+	@$(PYTHON) -m cli.clean

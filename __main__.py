@@ -1,4 +1,4 @@
-"""The Pulumi program: the stack names the scenario, its settings shape it, its outputs are exported."""
+"""The Pulumi program: a stack is a scenario, its settings shape it, its outputs are exported."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import pulumi
 from pulumi.runtime import get_config_env, get_config_secret_keys_env
 
-from stacks.scenario import build
+from stacks.program import build
 
 _ALREADY_SAID = 32  # the exit code by which Pulumi adds no error of its own
 

@@ -22,9 +22,10 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from scenario_model.digests import tree_digest
-from scenario_model.release import channel, keys
-from scenario_model.release.signature import sign_directory
+from scenario_model.release import channel
 from scenario_model.release.store import FolderStore
+from scenario_model.signing import keys
+from scenario_model.signing.signature import sign_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ neither. A round gives one ratio for every number of clients; the spread over th
 has other prompts, until all were used.
 
 Ours guesses tokens by prompt lookup where few answers are made at once (`--lookup off`: it does not). What
-that gains depends on the prompts (`benchmarks.lookup`), so how often it was right stands beside each ratio.
+that gains depends on the prompts (`benchmarks.prompt_lookup`), so how often it was right stands beside each ratio.
 
     python -m benchmarks.serving --foundation DIR [--rounds 5] [--json FILE] [--markdown FILE]
 """
@@ -214,7 +214,7 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(str(foundation / "tokenizer.json"))
     machine: dict[str, Any] = {"cores": os.cpu_count(), "torch": torch.__version__}
     machine |= ceilings(foundation, options.weights)
-    engine = {"weights": options.weights, "compile": options.compile, "lookup": options.lookup}
+    engine = {"weights": options.weights, "compile": options.compile, "prompt_lookup": options.lookup}
     engine |= {"max_sequences": _SLOTS, "max_context": _CONTEXT}
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))

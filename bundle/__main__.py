@@ -12,13 +12,13 @@ import shutil
 import sys
 from pathlib import Path
 
-from bundle import BundleError, cpu_only, packages
-from bundle.controller import add_controller
+from bootstrap import ToolError
+from bootstrap.cache import exclusive
+from bootstrap.console import run, say
+from bundle import cpu_only, packages
+from bundle.control_node import add_control_node
 from bundle.signing import sign, signing_key
 from bundle.wheels import REQUIREMENTS, ROOT, fetch, for_cpu
-from engine import EngineError
-from engine.cache import exclusive
-from engine.console import run, say
 
 _STATE = ROOT / ".state"
 _VLLM_LOCK = REQUIREMENTS / "vllm.lock"
@@ -50,8 +50,8 @@ def collect(target: Path, private: Path, *, cpu: bool, vllm: Path | None = None)
     fetch(locks["foundation"], aside / "foundation")
     say("bundle: the balancer")
     packages.fetch(aside / "packages")
-    say("bundle: what the controller needs")
-    add_controller(aside)
+    say("bundle: what the control node needs")
+    add_control_node(aside)
     say("bundle: Debian packages for the hosts themselves")
     packages.fetch_for_hosts(aside / "hosts")
     for name, lock in locks.items():
@@ -91,7 +91,7 @@ def main() -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with exclusive(target.with_name(f"{target.name}.lock"), "making the bundle"):
             public = collect(target, arguments.key.absolute(), cpu=arguments.cpu, vllm=arguments.vllm)
-    except (BundleError, EngineError, OSError) as error:
+    except (ToolError, OSError) as error:
         sys.exit(f"make bundle: {error}")
     except KeyboardInterrupt:
         sys.exit("make bundle: interrupted; what was fetched is kept, and the next run goes on from there")

@@ -12,8 +12,8 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+from bootstrap.console import say
 from bundle import BundleError
-from engine.console import say
 
 if TYPE_CHECKING:
     from pathlib import Path

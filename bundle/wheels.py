@@ -11,10 +11,10 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from bootstrap.cache import cache_folder, exclusive
+from bootstrap.console import Progress, say
+from bootstrap.registry import uv_environment
 from bundle import BundleError, cpu_only
-from engine.cache import cache_folder, exclusive
-from engine.console import Progress, say
-from engine.registry import uv_environment
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ROOT / "requirements"
@@ -27,7 +27,7 @@ def fetch(lock: str, target: Path) -> None:
 
     Raises BundleError where no package registry is in reach, or a package comes as no wheel.
     """
-    kept = cache_folder().parent / "bundle" / hashlib.sha256(lock.encode()).hexdigest()[:16]
+    kept = cache_folder() / "bundle" / hashlib.sha256(lock.encode()).hexdigest()[:16]
     with exclusive(kept.with_name(f"{kept.name}.lock"), "fetching the bundle's packages"):
         if not (kept / "complete").exists():
             kept.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def for_cpu(lock: str, target: Path) -> str:
 
     The wheel is put into the folder, which has the wheels that are left. See `cpu_only`.
     """
-    wheel = cache_folder().parent / "bundle" / "cpu" / _key(lock) / _wheel_name()
+    wheel = cache_folder() / "bundle" / "cpu" / _key(lock) / _wheel_name()
     with exclusive(wheel.parents[1].with_suffix(".lock"), "making libraries for CPUs"):
         if not wheel.exists():
             say("making the libraries that let torch run without NVIDIA's: half a minute, once")

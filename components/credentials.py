@@ -17,7 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from pulumi.dynamic import CheckResult, CreateResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CheckResult, CreateResult, Resource, UpdateResult
+
+from components.dynamic import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,10 +49,9 @@ def valid_until(previous: str | None, days: int, today: dt.date) -> str:
     return (today + dt.timedelta(days=days)).isoformat()
 
 
-class _Renewing(ResourceProvider):
+class _Renewing(Provider):
     """A certificate whose last day is decided when inputs are checked: the same in preview and update."""
 
-    serialize_as_secret_always = False
     days = 0
 
     def check(self, olds: Properties, news: Properties) -> CheckResult:
@@ -90,10 +91,8 @@ class ServerCertificateProvider(_Renewing):
         return UpdateResult(_server(news))
 
 
-class ApiKeyProvider(ResourceProvider):
+class ApiKeyProvider(Provider):
     """Makes a random key of 256 bits, once."""
-
-    serialize_as_secret_always = False
 
     def create(self, props: Properties) -> CreateResult:
         """Make the key and its digest."""
@@ -103,10 +102,8 @@ class ApiKeyProvider(ResourceProvider):
         )
 
 
-class SigningKeyProvider(ResourceProvider):
+class SigningKeyProvider(Provider):
     """Makes a key on P-256 that signs releases, once."""
-
-    serialize_as_secret_always = False
 
     def create(self, props: Properties) -> CreateResult:
         """Make both halves, PEM."""

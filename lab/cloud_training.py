@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import boto3
 import yaml
 
-from engine.console import run, say
+from bootstrap.console import run, say
 from lab import LabError, state_folder
 from lab.aws import ACCOUNT, CREDENTIALS, REGION, lifecycle, plugin
 from lab.images import image, reference
@@ -57,7 +57,7 @@ def prepare(cluster: Cluster, aws: Aws, foundation: Path) -> dict[str, Any]:
         "cloud:zones": [f"{REGION}a", f"{REGION}b"],
         "cloud:admins": [f"arn:aws:sts::{ACCOUNT}:user/moto"],  # as `aws sts get-caller-identity` says
         "cloud:nodes": {"instance_type": "c7i.xlarge", "maximum": 2},
-        "cloud:queueing": "there",
+        "cloud:queueing": "existing",
         "cloud:protect": False,
         f"{_PROJECT}:training": gang | size,
         f"{_PROJECT}:foundation": {"kind": "bucket", "uri": uri, "digest": digest},

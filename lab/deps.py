@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from engine.console import run, say
+from bootstrap.console import run, say
 from lab.machine import PACKAGES
 
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 
-from engine.console import run, say
+from bootstrap.console import run, say
 from lab import LabError, lab_cache, lock, state_folder
-from lab.both import tear_down
+from lab.compose import tear_down
 from lab.machine import require
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from lab import both, lock
+from lab import compose, lock
 from lab.aws import lifecycle
 from lab.kubernetes import network
 from lab.machine import lacking
@@ -27,7 +27,7 @@ from lab.premises.wan import Wan
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.both import Lab
+    from lab.compose import Lab
     from lab.kubernetes.cluster import Cluster
 
 
@@ -58,7 +58,7 @@ def a_folder() -> Iterator[Path]:
         yield above / "state"
     finally:  # also where a fixture fails in the middle: a lab that nobody knows of would be left
         with lock.exclusive(above / "state"):
-            both.tear_down(above / "state")
+            compose.tear_down(above / "state")
         shutil.rmtree(above)
 
 
@@ -86,7 +86,7 @@ def lab() -> Iterator[Lab]:
         if reason := network.lacking():
             pytest.skip(f"needs a machine that can run the lab's cluster: {reason}")
         with lock.exclusive(folder):
-            made = both.bring_up(folder, hosts=1)
+            made = compose.bring_up(folder, hosts=1)
         yield made
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from engine.console import run, say
+from bootstrap.console import run, say
 from lab import LabError, state_folder
 from lab.images import image, reference
 from lab.kubernetes.lifecycle import running

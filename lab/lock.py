@@ -7,7 +7,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
-from engine.console import say
+from bootstrap.console import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

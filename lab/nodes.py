@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from engine.console import duration, run, say
+from bootstrap.console import duration, run, say
 from lab import LabError, lock, state_folder
 from lab.kubernetes.fake_nodes import GPUS, LABEL, set_number
 from lab.kubernetes.lifecycle import running

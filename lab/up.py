@@ -9,9 +9,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from engine.console import duration, run, say
+from bootstrap.console import duration, run, say
 from lab import LabError, lab_cache, lock, state_folder
-from lab.both import Lab, bring_up
+from lab.compose import Lab, bring_up
 from lab.machine import give_to_caller, require
 from lab.premises.record import load
 

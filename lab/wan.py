@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from engine.console import run
+from bootstrap.console import run
 from lab import LabError, state_folder
 from lab.machine import require
 from lab.premises.lifecycle import running

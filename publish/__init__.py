@@ -9,11 +9,13 @@ import re
 import tomllib
 from pathlib import Path
 
+from bootstrap import ToolError
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class PublishError(Exception):
-    """One line: what is wrong, where, and the remedy."""
+class PublishError(ToolError):
+    """The version cannot be published."""
 
 
 def version() -> str:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from engine.console import run
+from bootstrap.console import run
 from publish import ROOT, PublishError, check_tag, collection, notes, version
 
 _BIN = Path(sys.executable).parent

@@ -8,22 +8,35 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.aws.errors import CloudError
 from components.aws.release_copy import ReleaseCopy
 from components.credentials import SigningKey
+from components.errors import CloudError
 from components.kubernetes.job_args import SecretKey, TrainingJobArgs
 from components.kubernetes.training_job import TrainingJob
-from stacks.aws_cloud import aws_cloud
-from stacks.cloud import AwsCloud, BucketData, BucketFoundation, KmsKey
-from stacks.on_premises import read_local
-from stacks.placement import placement_of
-from stacks.training_cloud import own_cluster
+from scenario_model.data.settings import PythonReference
+from scenario_model.evaluate.settings import GateSettings
+from scenario_model.job.settings import JobData
+from scenario_model.train.settings import Recipe
+from stacks.builders.aws import TrainerRights, aws_cloud
+from stacks.builders.cluster import existing_cluster
+from stacks.builders.local_files import read_local
+from stacks.settings.base import StackSettings
+from stacks.settings.cloud import (
+    AwsCloud,
+    AwsProvider,
+    BucketFoundation,
+    Cloud,
+    CloudFoundation,
+    KmsKey,
+    OwnKey,
+    Signing,
+    Training,
+)
+from stacks.settings.release import Release
 
 if TYPE_CHECKING:
-    from stacks.settings import CloudTrainingSettings
-    from stacks.training_cloud import TrainingCloud
+    from stacks.builders.cluster import TrainingCloud
 
-STACK = "s2-cloud-training"
 _KEY = "signing.pem"
 _FOUNDATION_KEY = "foundation.pem"
 _FOUNDATION_IMAGE = "foundation"
@@ -32,51 +45,62 @@ _SCRATCH = "/scratch"
 _IMAGE_VOLUMES_SINCE = 35
 
 
-def build(settings: CloudTrainingSettings) -> dict[str, Any]:
+class Settings(StackSettings):
+    """All that the file of a stack of this scenario may hold."""
+
+    cloud: Cloud
+    training: Training
+    foundation: CloudFoundation
+    data: JobData = PythonReference()
+    recipe: Recipe = Recipe()
+    gate: GateSettings = GateSettings()
+    release: Release = Release()
+    signing: Signing = OwnKey()
+    aws: AwsProvider = AwsProvider()
+
+
+def build(stack: str, settings: Settings) -> dict[str, Any]:
     """Declare the stack and return its outputs.
 
     Raises:
         CloudError: AWS would refuse what the settings ask for, or it is not safe.
         ClusterError: the cluster would.
-        PremisesError: a file of this machine that a setting names cannot be read.
+        StackError: a file of this machine that a setting names cannot be read.
 
     """
-    cloud = (
-        aws_cloud(STACK, settings, settings.cloud)
-        if isinstance(settings.cloud, AwsCloud)
-        else own_cluster(settings.cloud, settings.training)
-    )
-    key, public, files, before = _signing(settings, cloud)
-    gang = settings.training
+    workers = settings.training
+    if isinstance(settings.cloud, AwsCloud):
+        cloud = aws_cloud(stack, settings.cloud, settings.aws, workers, _rights(settings))
+    else:
+        cloud = existing_cluster(settings.cloud, workers)
+    key, public, files, before = _signing(stack, settings, cloud)
     job = TrainingJob(
         "training",
         TrainingJobArgs(
             namespace=cloud.platform.namespace,
             queue=cloud.platform.queue,
             kubeconfig=cloud.kubeconfig,
-            image=gang.image,
+            image=workers.image,
             config=_config(settings, cloud, key),
-            pods=gang.pods,
+            pods=workers.pods,
             size=cloud.size,
             service_account=cloud.platform.service_account,
             secret_files=files,
             images=_images(settings),
             environment={
                 **cloud.environment,
-                **gang.environment,
-                **({"TRAINING_EDITION": gang.edition} if gang.edition else {}),
+                **workers.environment,
+                **({"RETRAIN_KEY": workers.retrain_key} if workers.retrain_key else {}),
             },
             secret_environment=cloud.secret_environment,
-            spread=gang.spread,
+            spread=workers.spread,
             flavors=cloud.platform.flavors,
-            wait=gang.wait,
-            patience_s=gang.patience_seconds,
+            wait=workers.wait,
+            patience_s=workers.queue_timeout_seconds,
         ),
         pulumi.ResourceOptions(provider=cloud.provider, depends_on=[cloud.platform, *cloud.ready, *before]),
     )
     outputs: dict[str, Any] = {
-        "scenario": STACK,
-        "placement": placement_of(STACK).as_output(),
         "cluster": cloud.cluster,
         "job": job.job,
         "release": job.release,
@@ -91,23 +115,30 @@ def build(settings: CloudTrainingSettings) -> dict[str, Any]:
     return outputs
 
 
-def _config(settings: CloudTrainingSettings, cloud: TrainingCloud, key: str) -> dict[str, Any]:
+def _rights(settings: Settings) -> TrainerRights:
+    """Return what the training pods read and sign with."""
+    inputs = [getattr(settings.foundation, "uri", ""), getattr(settings.data, "path", "")]
+    buckets = {uri.removeprefix("s3://").partition("/")[0] for uri in inputs if uri.startswith("s3://")}
+    return TrainerRights(
+        read_buckets=sorted(f"arn:aws:s3:::{bucket}" for bucket in buckets),
+        sign_with=settings.signing.arn if isinstance(settings.signing, KmsKey) else None,
+    )
+
+
+def _config(settings: Settings, cloud: TrainingCloud, key: str) -> dict[str, Any]:
     """Return what `scenario-model job` reads."""
-    found, data = settings.foundation, settings.data
-    foundation = found.as_variables()
+    found = settings.foundation
+    foundation = found.as_given() | {"kind": found.kind}
     if isinstance(found, BucketFoundation):
         foundation |= {"verification_key": f"/keys/{_FOUNDATION_KEY}"} if found.verification_key else {}
     else:
         root = f"/images/{_FOUNDATION_IMAGE}" if found.image else ""
         foundation = {"kind": "directory", "path": f"{root}{found.path}"}
-    texts = data.as_variables()
-    if isinstance(data, BucketData):
-        texts["path"] = texts.pop("uri")
     return {
         "foundation": foundation,
-        "data": texts,
-        "recipe": settings.recipe.as_variables(),
-        "gate": settings.gate.as_variables(),
+        "data": settings.data.as_given(),
+        "recipe": settings.recipe.as_given(),
+        "gate": settings.gate.as_given(),
         "release": {"name": settings.release.name, "channel": settings.release.channel},
         "store": cloud.store,
         "scratch": _SCRATCH,
@@ -116,7 +147,7 @@ def _config(settings: CloudTrainingSettings, cloud: TrainingCloud, key: str) -> 
     }
 
 
-def _images(settings: CloudTrainingSettings) -> dict[str, str]:
+def _images(settings: Settings) -> dict[str, str]:
     """Return what pods read the files of, beside their own image.
 
     Raises:
@@ -136,14 +167,14 @@ def _images(settings: CloudTrainingSettings) -> dict[str, str]:
 
 
 def _signing(
-    settings: CloudTrainingSettings, cloud: TrainingCloud
+    stack: str, settings: Settings, cloud: TrainingCloud
 ) -> tuple[str, pulumi.Input[str], dict[str, SecretKey], list[pulumi.Resource]]:
     """Return how the job signs, the key that verifies it, its files, and what must be there before."""
     contents: dict[str, pulumi.Input[str]] = {}
     if isinstance(settings.signing, KmsKey):
         signs = f"kms:{settings.signing.arn}"
         public: pulumi.Input[str] = read_local(
-            STACK, "signing.verification_key", settings.signing.verification_key
+            stack, "signing.verification_key", settings.signing.verification_key
         )
     else:
         made = SigningKey("signing")
@@ -151,7 +182,7 @@ def _signing(
         contents[_KEY] = made.private_key
     found = settings.foundation
     if isinstance(found, BucketFoundation) and found.verification_key:
-        contents[_FOUNDATION_KEY] = read_local(STACK, "foundation.verification_key", found.verification_key)
+        contents[_FOUNDATION_KEY] = read_local(stack, "foundation.verification_key", found.verification_key)
     if not contents:
         return signs, public, {}, []
     secret = k8s.core.v1.Secret(

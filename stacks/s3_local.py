@@ -7,20 +7,38 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from components.premises.hosts import read_inventory
-from components.premises.playbook import Playbook
+from components.ansible.inventory import read_inventory
+from components.ansible.playbook import Playbook
 from components.premises.training_run import TrainingRun, TrainingRunArgs
-from stacks.managed_hosts import admit_hosts, prepare_hosts
-from stacks.on_premises import deployment, provide_runtime, serve, serving_variables
+from scenario_model.data.settings import Data, PythonReference
+from scenario_model.evaluate.settings import GateSettings
+from scenario_model.foundation.settings import Foundation, PackagedFoundation
+from scenario_model.serve.settings import Serving
+from scenario_model.train.settings import Recipe
+from stacks.builders.hosts import admit_hosts, prepare_hosts
+from stacks.builders.premises import deployment, provide_runtime, serve, serving_variables
+from stacks.settings.base import StackSettings
+from stacks.settings.premises import Balancer, Premises
+from stacks.settings.release import Release
 
 if TYPE_CHECKING:
-    from stacks.on_premises import Deployment
-    from stacks.settings import LocalSettings
-
-STACK = "s3-local"
+    from stacks.builders.premises import Deployment
 
 
-def build(settings: LocalSettings) -> dict[str, Any]:
+class Settings(StackSettings):
+    """All that the file of a stack of this scenario may hold."""
+
+    foundation: Foundation = PackagedFoundation()
+    data: Data = PythonReference()
+    recipe: Recipe = Recipe()
+    gate: GateSettings = GateSettings()
+    serving: Serving = Serving()
+    release: Release = Release()
+    balancer: Balancer = Balancer()
+    premises: Premises = Premises()
+
+
+def build(stack: str, settings: Settings) -> dict[str, Any]:
     """Declare the stack and return its outputs.
 
     Raises:
@@ -29,15 +47,15 @@ def build(settings: LocalSettings) -> dict[str, Any]:
     """
     inventory = read_inventory(Path(settings.premises.inventory), groups=("training", "inference"))
     names = {"release_name": settings.release.name, "release_channel": settings.release.channel}
-    on = deployment(STACK, settings.premises, inventory, names)
+    on = deployment(stack, settings.premises, inventory, names)
     asked = {
-        "foundation": settings.foundation.as_variables(),
-        "data": settings.data.as_variables(),
-        "recipe": settings.recipe.as_variables(),
-        "gate": settings.gate.as_variables(),
+        "foundation": settings.foundation.as_given(),
+        "data": settings.data.as_given(),
+        "recipe": settings.recipe.as_given(),
+        "gate": settings.gate.as_given(),
     }
     variables = {name: value for name, value in asked.items() if name != "data"}
-    variables |= {"training_data": asked["data"], **serving_variables(STACK, settings.serving)}
+    variables |= {"training_data": asked["data"], **serving_variables(stack, settings.serving)}
     preflight = Playbook("preflight", on.playbook("preflight", variables=variables))
     hosts = prepare_hosts(on, settings.premises, settings.serving, settings.balancer, preflight=preflight)
     ready, admission = admit_hosts(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.__main__ import find_engine
+from bootstrap.pulumi.__main__ import find_engine
 from tests.built_runtime import BuiltRuntime, built_runtime
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def cache() -> Path:
 
 @pytest.fixture(scope="session")
 def pulumi_engine() -> Path:
-    """The folder of the engine, found or made as `python -m engine` does."""
+    """The folder of the engine, found or made as `python -m bootstrap.pulumi` does."""
     return find_engine()
 
 

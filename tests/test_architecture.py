@@ -19,7 +19,7 @@ def imports_of(file: Path) -> set[str]:
     return names | {node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
 
 
-LOGGING = "engine.console"  # of every tool: a component's command logs as the others do
+LOGGING = "bootstrap.console"  # of every tool: a component's command logs as the others do
 
 
 def forbidden_in(folder: str, *modules: str) -> list[str]:
@@ -41,9 +41,9 @@ INFRASTRUCTURE = ("pulumi", "ansible_runner", "ansible", "components", "stacks",
     ("folder", "modules"),
     [
         ("model/scenario_model", INFRASTRUCTURE),
-        ("stacks/sections.py", (*TORCH, "pulumi", "components", "stacks")),
-        ("stacks/premises.py", (*TORCH, "pulumi", "components", "stacks.placement", "stacks.scenario")),
-        ("stacks/settings.py", (*TORCH, "pulumi", "components", "stacks.placement", "stacks.scenario")),
+        ("stacks/settings/base.py", (*TORCH, "pulumi", "components", "stacks")),
+        ("stacks/settings/premises.py", (*TORCH, "pulumi", "components", "stacks.placement", "stacks.scenarios")),
+        ("stacks/settings/read.py", (*TORCH, "pulumi", "components", "stacks.placement", "stacks.scenarios")),
         ("stacks/placement.py", (*TORCH, "pulumi", "components")),
         ("components", (*TORCH, "stacks", "controller", "engine", "__main__")),
         ("stacks", (*TORCH, "ansible_runner", "ansible", "controller", "engine", "__main__")),
@@ -74,7 +74,7 @@ def test_only_the_worker_calls_ansible_runner() -> None:
         for file in sorted((ROOT / folder).rglob("*.py"))
         if "ansible_runner" in {name.split(".")[0] for name in imports_of(file)}
     ]
-    assert callers == ["components/premises/worker.py"]
+    assert callers == ["components/ansible/worker.py"]
 
 
 def test_no_test_loads_what_patches_python_for_all_that_run_beside_it() -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from engine import EngineError
-from engine.cache import exclusive
-from engine.compile import Module, compile_module
+from bootstrap import BootstrapError
+from bootstrap.cache import exclusive
+from bootstrap.go_build import Module, compile_module
 
 ROOT = Path(__file__).parents[1]
 GITHUB = ROOT / ".github"
@@ -50,7 +50,7 @@ def actionlint(cache: Path) -> Path:
             module = Module(folder=MODULE, title=title, programs=("actionlint",), expected="half a minute")
             try:
                 compile_module(module, aside)
-            except EngineError as error:
+            except BootstrapError as error:
                 pytest.skip(f"needs Go, or a Go module proxy in GOPROXY: {error}")
             (aside / "actionlint").rename(program)
     return program

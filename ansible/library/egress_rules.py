@@ -23,7 +23,7 @@ short_description: Judge the egress settings and write them as rules
 description:
   - Fails if the rules would cut the SSH connection that runs the play.
 options:
-  controllers: {type: list, elements: str, required: true, description: [Who may use SSH.]}
+  admin_networks: {type: list, elements: str, required: true, description: [Who may use SSH.]}
   ssh_port: {type: int, default: 22, description: [The port that SSH is taken on.]}
   peers: {type: list, elements: str, default: [], description: [Hosts that may exchange anything.]}
   clients: {type: list, elements: str, default: [], description: [Who may call the serving port.]}
@@ -37,7 +37,7 @@ RETURN = r"""
 rules: {type: str, returned: success, description: [Text for C(nft -f).]}
 """
 
-_LISTS = ("controllers", "peers", "clients", "time_servers")
+_LISTS = ("admin_networks", "peers", "clients", "time_servers")
 
 
 def _policy(params: dict[str, Any]) -> Policy:
@@ -65,7 +65,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **texts,
-            "controllers": {"type": "list", "elements": "str", "required": True},
+            "admin_networks": {"type": "list", "elements": "str", "required": True},
             "ssh_port": {"type": "int", "default": 22},
             "serving_port": {"type": "int", "default": 8443},
             "allow": {"type": "list", "elements": "dict", "default": [], "options": entry},

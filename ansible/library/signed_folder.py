@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: verify a bundle on the controller before anything of it is taken to a host."""
+"""Ansible module: verify a bundle on the control node before anything of it is taken to a host."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def verify(folder: Path, key_file: Path) -> str:
 
 
 def _verify_signature(key_file: Path, signature: bytes, sums: bytes) -> None:
-    # Ansible itself needs cryptography, but only on the controller, where this module runs.
+    # Ansible itself needs cryptography, but only on the control node, where this module runs.
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -35,7 +35,7 @@ class Allowed:
 class Policy:
     """Who may call this host, and whom it may call; clients may call nothing where `serving_port` is 0."""
 
-    controllers: list[Network]
+    admin_networks: list[Network]
     ssh_port: int = 22
     peers: list[Network] = field(default_factory=list)
     clients: list[Network] = field(default_factory=list)
@@ -79,11 +79,11 @@ def refusal_of(policy: Policy, connection: str) -> str | None:
         caller = caller.ipv4_mapped
     if any(caller in each for each in policy.peers):
         return None
-    if not any(caller in each for each in policy.controllers):
-        named = ", ".join(map(str, policy.controllers)) or "empty"
+    if not any(caller in each for each in policy.admin_networks):
+        named = ", ".join(map(str, policy.admin_networks)) or "empty"
         return (
             f"these rules would cut the SSH connection of this very run: it comes from {caller}, and "
-            f"egress_controllers is {named}; add {caller} there"
+            f"egress_admin_networks is {named}; add {caller} there"
         )
     if port != policy.ssh_port:
         return (
@@ -95,7 +95,7 @@ def refusal_of(policy: Policy, connection: str) -> str | None:
 
 def rules(policy: Policy) -> str:
     """Write the table: `nft -f` replaces the former one with it in one transaction, and no other table."""
-    named = [*policy.controllers, *policy.peers, *policy.clients, *policy.time_servers]
+    named = [*policy.admin_networks, *policy.peers, *policy.clients, *policy.time_servers]
     six = any(each.version == 6 for each in [*named, *(entry.to for entry in policy.allow)])
     neighbours = "nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert"
     both = [
@@ -120,7 +120,7 @@ def _chain(name: str, lines: list[str]) -> str:
 
 
 def _inward(policy: Policy) -> list[str]:
-    lines = [f"{match} tcp dport {policy.ssh_port} accept" for match in _groups("saddr", policy.controllers)]
+    lines = [f"{match} tcp dport {policy.ssh_port} accept" for match in _groups("saddr", policy.admin_networks)]
     lines += [f"{match} accept" for match in _groups("saddr", policy.peers)]
     if not policy.serving_port:
         return lines
@@ -133,7 +133,7 @@ def _outward(policy: Policy) -> list[str]:
     # The connection that loads these rules is older than they are: the kernel may take its next packet for a
     # new connection of ours. A new one would begin with SYN alone, which is not let out.
     running = f"tcp sport {policy.ssh_port} tcp flags & (syn | ack) != syn accept"
-    lines = [f"{match} {running}" for match in _groups("daddr", policy.controllers)]
+    lines = [f"{match} {running}" for match in _groups("daddr", policy.admin_networks)]
     lines += [f"{match} accept" for match in _groups("daddr", policy.peers)]
     lines += [f"{match} udp dport 123 accept" for match in _groups("daddr", policy.time_servers)]
     for entry in policy.allow:

@@ -20,7 +20,7 @@ import torch
 from benchmarks.gpu import peaks
 from benchmarks.gpu.context import figure, first_line
 from benchmarks.gpu.models import ONE_BILLION, SMALL, Shape, write_checkpoint
-from scenario_model.serve.engine import Engine, EngineSettings, GenerationRequest
+from scenario_model.serve.engine import Engine, GenerationRequest, TorchSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,11 +71,11 @@ def run(context: Context) -> dict[str, Any]:
 
 def _measure(checkpoint: Path, context: Context, result: dict[str, Any], *, compiled: bool) -> None:
     scale, begun = _SCALES[context.device], time.perf_counter()
-    settings = EngineSettings(
+    settings = TorchSettings(
         compile="on" if compiled else "off",
         max_sequences=max(STREAMS),
         max_context=scale.prompt + scale.answer,
-        lookup="off",
+        prompt_lookup="off",
     )
     engine = Engine(checkpoint, settings, context.scratch / "compiled-layers")
     engine.start()

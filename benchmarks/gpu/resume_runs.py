@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 
 from scenario_model.config import load_file
+from scenario_model.train.hooks import TrainingHooks
 from scenario_model.train.loop import StoppedError
 from scenario_model.train.plan import make_plan
 from scenario_model.train.run import train
 from scenario_model.train.settings import TrainSettings
-from scenario_model.train.surroundings import Surroundings
 
 
 class _Watch(io.StringIO):
@@ -42,7 +42,7 @@ def main() -> None:
         watch = _Watch(int(step or 0), signal.Signals[name] if name else 0)
         try:
             train(
-                make_plan(load_file(TrainSettings, Path(config))), surroundings=Surroundings(progress=watch)
+                make_plan(load_file(TrainSettings, Path(config))), hooks=TrainingHooks(progress=watch)
             )
         except StoppedError as stopped:
             print(stopped, file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi_aws import budgets
 
-from components.aws.errors import CloudError
+from components.errors import CloudError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

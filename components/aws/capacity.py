@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from components.aws.errors import CloudError
+from components.errors import CloudError
 
 if TYPE_CHECKING:
     from components.aws.instances import InstanceType

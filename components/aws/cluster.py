@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi_aws import cloudwatch, eks, iam, kms
 
-from components.aws.errors import CloudError
 from components.aws.policies import customer_key, document, trust
+from components.errors import CloudError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

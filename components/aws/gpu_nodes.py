@@ -9,9 +9,8 @@ import pulumi
 from pulumi_aws import ec2, eks, vpc
 
 from components.aws.capacity import CapacityBlock, OnDemand, Reservation, Spot, check_capacity
-from components.aws.errors import CloudError
-from components.aws.instance_types import instance_type
 from components.aws.nodes import TemplateArgs, launch_template, node_role
+from components.errors import CloudError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,11 +32,11 @@ class GpuNodesArgs:
         vpc_id: its network.
         subnet_id: the one subnet, and so zone, that they are in: EFA does not cross zones, and a reservation
             is of one zone.
-        instance_type: a name from the table; a type without GPU makes cheap trials.
+        instance: their type; one without GPU makes cheap trials.
         maximum: the most nodes that there may be.
         minimum: the fewest; 0 lets them all go when there is no work.
         nodes: how many are started at first; `minimum` if left out.
-        capacity: how they are come by.
+        capacity: how they are purchased.
         tags: the stack's tags, for instances, disks and interfaces.
         disk_gib: the first disk, for the system and images, in GiB.
 
@@ -46,7 +45,7 @@ class GpuNodesArgs:
     cluster: Cluster
     vpc_id: pulumi.Input[str]
     subnet_id: pulumi.Input[str]
-    instance_type: str
+    instance: InstanceType
     maximum: int
     minimum: int = 0
     nodes: int | None = None
@@ -67,7 +66,7 @@ class GpuNodes(pulumi.ComponentResource):
     them, and that is no drift. Where they are the same, a change of the number changes the group.
 
     Raises:
-        CloudError: an unknown instance type, a capacity that is not sold for it, numbers that do not fit.
+        CloudError: a capacity that is not sold for it, numbers that do not fit.
 
     """
 
@@ -75,11 +74,11 @@ class GpuNodes(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GpuNodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the nodes under `name`."""
-        instance = instance_type(args.instance_type)
+        instance = args.instance
         check_capacity(instance, args.capacity)
         first = _check_numbers(args)
         super().__init__("scenario:aws:GpuNodes", name, None, opts)
-        self.instance: InstanceType = instance
+        self.instance = instance
         self._own = pulumi.ResourceOptions(parent=self)
         role, rights = node_role(name, self)
         template = launch_template(
@@ -161,7 +160,7 @@ def _check_numbers(args: GpuNodesArgs) -> int:
     first = args.minimum if args.nodes is None else args.nodes
     if args.maximum < 1 or not 0 <= args.minimum <= first <= args.maximum:
         raise CloudError(
-            f"nodes of {args.instance_type}: {args.minimum} at least, {first} at first and {args.maximum} at "
+            f"nodes of {args.instance.name}: {args.minimum} at least, {first} at first and {args.maximum} at "
             "most do not fit; they rise from 0 and end at 1 or more"
         )
     return first

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi_aws import ecr
 
-from components.aws.errors import CloudError
 from components.aws.policies import customer_key
+from components.errors import CloudError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

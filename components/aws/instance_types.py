@@ -13,8 +13,8 @@ import difflib
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from components.aws.errors import CloudError
 from components.aws.instances import InstanceType
+from components.errors import CloudError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

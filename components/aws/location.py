@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pulumi_aws import Region
 
-from components.aws.errors import CloudError
+from components.errors import CloudError
 
 REGIONS = tuple(sorted(region.value for region in Region))
 """What the SDK's release knows: a region that is newer takes a newer `pulumi-aws`."""

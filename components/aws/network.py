@@ -10,7 +10,7 @@ import pulumi
 from pulumi_aws import ec2
 
 from components.aws.endpoints import interface_endpoints
-from components.aws.errors import CloudError
+from components.errors import CloudError
 
 if TYPE_CHECKING:
     from components.aws.location import Location

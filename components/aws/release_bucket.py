@@ -9,8 +9,8 @@ import pulumi
 from pulumi_aws import ec2, s3
 
 from components.aws.bucket_policies import bucket_policy, endpoint_policy
-from components.aws.errors import CloudError
 from components.aws.policies import customer_key
+from components.errors import CloudError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

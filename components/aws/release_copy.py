@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
+from pulumi.dynamic import CreateResult, DiffResult, Resource
 
-from components.aws.errors import CloudError
+from components.dynamic import Provider, settle_in
+from components.errors import CloudError
 
 if TYPE_CHECKING:
     import pulumi
@@ -19,14 +19,12 @@ if TYPE_CHECKING:
     Properties = dict[str, Any]
 
 
-class ReleaseCopyProvider(ResourceProvider):
+class ReleaseCopyProvider(Provider):
     """Copies a release's objects into a folder that gets its name last. Whoever serves it verifies it."""
-
-    serialize_as_secret_always = False
 
     def create(self, props: Properties) -> CreateResult:
         """Copy it."""
-        sys.tracebacklimit = 0
+        settle_in()
         path = _copy(props["store"], props["release"], Path(props["folder"]))
         return CreateResult(str(props["release"]), {**props, "path": str(path)})
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi_aws import eks
 
-from components.aws.errors import CloudError
 from components.aws.instance_types import instance_type
 from components.aws.nodes import TemplateArgs, launch_template, node_role
+from components.errors import CloudError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi_aws import eks, iam
 
-from components.aws.errors import CloudError
 from components.aws.policies import Statement, document, trust
+from components.errors import CloudError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

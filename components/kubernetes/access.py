@@ -13,7 +13,7 @@ import yaml
 from kubernetes import client, config
 from kubernetes.config import ConfigException
 
-from components.kubernetes.errors import ClusterError
+from components.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

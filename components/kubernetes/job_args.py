@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from components.kubernetes.errors import ClusterError
+from components.errors import ClusterError
 from components.kubernetes.quantities import amount
 
 if TYPE_CHECKING:

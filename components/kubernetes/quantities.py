@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kubernetes.utils.quantity import parse_quantity
 
-from components.kubernetes.errors import ClusterError
+from components.errors import ClusterError
 
 if TYPE_CHECKING:
     from decimal import Decimal

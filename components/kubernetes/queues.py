@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from components.kubernetes.errors import ClusterError
+from components.errors import ClusterError
 from components.kubernetes.quantities import canonical
 
 if TYPE_CHECKING:

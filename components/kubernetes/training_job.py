@@ -8,8 +8,8 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.kubernetes.gang import INSTANCE, job_set, labels
 from components.kubernetes.job_args import TrainingJobArgs, require_possible
+from components.kubernetes.job_set import INSTANCE, job_set, labels
 from components.kubernetes.training_outcome import TrainingOutcome
 
 _JOB_SET = "jobset.x-k8s.io/v1alpha2"

@@ -6,39 +6,37 @@ import sys
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, ReadResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
+from components.dynamic import Provider, settle_in
+from components.errors import ClusterError
 from components.kubernetes.access import NoAnswerError, connected
-from components.kubernetes.errors import ClusterError
 from components.kubernetes.watching import Watch
-from components.premises.lifetime import end_with_engine
 
 Properties = dict[str, Any]
 
 _RESULTS = ("release", "evaluation", "passed", "tokens", "seconds")
 
 
-class TrainingOutcomeProvider(ResourceProvider):
+class TrainingOutcomeProvider(Provider):
     """Watches a job that is there; makes and removes nothing.
 
     Its class is stored by name, not by value, so that the code at hand is what runs later.
     """
 
-    serialize_as_secret_always = False
-
     def create(self, props: Properties) -> CreateResult:
         """Wait for the job's end, or return at once."""
-        _settle_in()
+        settle_in()
         return CreateResult(str(props["job"]), {**props, **_outcome(props)})
 
     def update(self, _id: str, _olds: Properties, news: Properties) -> UpdateResult:
         """Wait for another job's end; one that has ended is not waited for."""
-        _settle_in()
+        settle_in()
         return UpdateResult({**news, **_outcome(news)})
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Look whether a job that was not waited for has ended; keep what is known of one that is gone."""
-        _settle_in()
+        settle_in()
         try:
             with connected(props["kubeconfig"], props["namespace"], props["job"]) as reader:
                 found = Watch(reader, patience_s=0).once()
@@ -99,8 +97,3 @@ def _outcome(props: Properties) -> Properties:
 def _results(told: Properties) -> Properties:
     return {name: told.get(name) for name in _RESULTS}
 
-
-def _settle_in() -> None:
-    """Make this provider's process answer errors in one line, and end with its engine."""
-    sys.tracebacklimit = 0
-    end_with_engine()

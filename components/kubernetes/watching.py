@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from components.kubernetes import job_words as words
+from components.errors import ClusterError
+from components.kubernetes import status_text as words
 from components.kubernetes.access import NoAnswerError
-from components.kubernetes.errors import ClusterError
 
 if TYPE_CHECKING:
     from components.kubernetes.access import Reader

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from pulumi.dynamic import Resource
 
-from components.premises.errors import PremisesError
-from components.premises.playbook import PlaybookArgs, PlaybookProvider, playbook_inputs
+from components.ansible.playbook import PlaybookArgs, PlaybookProvider, playbook_inputs
+from components.errors import PremisesError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pulumi
 
-    from components.premises.events import Report
+    from components.ansible.events import Report
 
     Properties = dict[str, Any]
 

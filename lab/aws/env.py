@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 
-from engine.console import run
+from bootstrap.console import run
 from lab import LabError, state_folder
 from lab.aws import lifecycle, plugin
 

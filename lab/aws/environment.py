@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from engine.cache import exclusive
-from engine.console import Progress, say
+from bootstrap.cache import exclusive
+from bootstrap.console import Progress, say
 from lab import LabError, lab_cache
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -34,9 +34,9 @@ def main() -> None:
     from werkzeug.serving import make_server
 
     from lab.aws import bucket_policies, placement_groups, s3
-    from lab.aws.eks import operations
+    from lab.aws.eks.install import install
 
-    operations.install(arguments.kubeconfig)
+    install(arguments.kubeconfig)
     placement_groups.install()
     s3.install()
     bucket_policies.install()

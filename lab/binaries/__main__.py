@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from engine.console import run, say
+from bootstrap.console import run, say
 from lab import LabError
 from lab.binaries.find import programs
 from lab.binaries.groups import GROUPS

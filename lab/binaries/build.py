@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import EngineError
-from engine.compile import Module, compile_module, source_of
+from bootstrap import BootstrapError
+from bootstrap.go_build import Module, compile_module, source_of
 
 if TYPE_CHECKING:
     from lab.binaries.groups import Group
@@ -19,7 +19,7 @@ MODULES = Path(__file__).parent / "go"
 def build(name: str, group: Group, into: Path) -> None:
     """Compile the group's programs into the folder, and copy its charts there.
 
-    Raises EngineError naming what is missing.
+    Raises BootstrapError naming what is missing.
     """
     if group.cgo:
         _require_c()
@@ -46,7 +46,7 @@ def build(name: str, group: Group, into: Path) -> None:
 
 
 def _require_c() -> None:
-    """A C compiler and libseccomp, or EngineError with the remedy."""
+    """A C compiler and libseccomp, or BootstrapError with the remedy."""
     there = shutil.which("gcc") and shutil.which("pkg-config")
     if not there or subprocess.run(["pkg-config", "--exists", "libseccomp"], check=False).returncode:  # noqa: S607
-        raise EngineError("gcc, pkg-config or libseccomp's headers are missing", remedy="make lab-deps")
+        raise BootstrapError("gcc, pkg-config or libseccomp's headers are missing", remedy="make lab-deps")

@@ -6,11 +6,11 @@ import os
 import platform
 from typing import TYPE_CHECKING
 
-from engine import EngineError
-from engine.archive import take_files
-from engine.cache import exclusive, keep, workspace
-from engine.console import say
-from engine.release import fetch_verified, published_checksum
+from bootstrap import BootstrapError
+from bootstrap.archive import take_files
+from bootstrap.cache import exclusive, keep, workspace
+from bootstrap.console import say
+from bootstrap.release_asset import fetch_verified, published_checksum
 from lab import LabError, lab_cache
 from lab.binaries.build import build
 from lab.binaries.groups import GROUPS, Group
@@ -62,22 +62,22 @@ def _made(name: str, group: Group, target: Path, source: str) -> Path:
                 try:
                     _download(name, group, folder)
                     return keep(made, target)
-                except EngineError as error:
+                except BootstrapError as error:
                     if source == "download":
                         raise
                     say(f"lab: no download of {name}: {error}")
             build(name, group, made)
-        except EngineError as error:
+        except BootstrapError as error:
             raise LabError(f"{name} {group.version} cannot be had: {error}") from None
         return keep(made, target)
 
 
 def _download(name: str, group: Group, folder: Path) -> None:
-    """Put the release's programs into `bin` below the folder. Raises EngineError, also where no file fits."""
+    """Put the release's programs into `bin` below the folder. Raises BootstrapError, also where no file fits."""
     release = group.release
     arch = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine())
     if release is None or arch is None:
-        raise EngineError(f"{name} publishes no programs for {platform.machine()}")
+        raise BootstrapError(f"{name} publishes no programs for {platform.machine()}")
     told = {"version": group.version, "arch": arch}
     base = release.base.format(**told)
     for file, program in zip(release.files, group.programs, strict=False):

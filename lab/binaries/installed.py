@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.console import say
+from bootstrap.console import say
 
 if TYPE_CHECKING:
     from lab.binaries.groups import Group

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Protocol
 
-from engine.cache import exclusive
-from engine.console import Progress
+from bootstrap.cache import exclusive
+from bootstrap.console import Progress
 from lab import LabError, lab_cache
 from lab.images.model import ModelImage
 from lab.images.recipes import RECIPES

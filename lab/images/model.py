@@ -15,13 +15,13 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+from bootstrap.console import say
+from bootstrap.registry import uv_environment
 from bundle import BundleError, cpu_only
-from engine.console import say
-from engine.registry import uv_environment
 from lab import LabError, lab_cache
 from lab.images.archive import write_archive
 from lab.images.containerfile import config_of
-from lab.premises.base import base_tree, recipe
+from lab.premises.debian_tree import base_tree, recipe
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGE = _ROOT / "model"

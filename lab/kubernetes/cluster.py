@@ -15,8 +15,8 @@ from lab.kubernetes.node import SOCKET
 
 if TYPE_CHECKING:
     from lab.kubernetes.layout import Layout, Program
+    from lab.namespaces import Namespaces
     from lab.premises.addresses import Addresses
-    from lab.space import Space
 
 
 _IMPORT_S = 600.0
@@ -49,7 +49,7 @@ class OwnCluster:
     """The lab's own cluster from the inside: its namespaces and programs."""
 
     layout: Layout
-    space: Space
+    space: Namespaces
     addresses: Addresses
 
     @property

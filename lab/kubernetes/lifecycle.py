@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from engine.console import say
-from lab import LabError, cgroups, lab_cache, space
+from bootstrap.console import say
+from lab import LabError, cgroups, lab_cache, namespaces
 from lab.images import image, reference
-from lab.kubernetes import addons, control_plane, given, network, node, pki
+from lab.kubernetes import addons, control_plane, external_cluster, network, node, pki
 from lab.kubernetes.cluster import Cluster, OwnCluster, binaries
 from lab.kubernetes.layout import Layout
 from lab.kubernetes.start import first_start, mend
@@ -33,16 +33,16 @@ def bring_up(folder: Path, premises: Premises) -> Cluster:
     Raises LabError; what was started is then left for a look, and cleared away by the next run.
     """
     side = cloud_of(folder)
-    if given.named():
-        if given.kept(side) is None and anything_of(side):
+    if external_cluster.named():
+        if external_cluster.kept(side) is None and anything_of(side):
             raise LabError(
                 "LAB_KUBECONFIG is set, and a cluster of the lab's own is up", remedy="make lab-down first"
             )
-        return given.take(side)
-    if given.kept(side):
+        return external_cluster.take(side)
+    if external_cluster.kept(side):
         tear_down(folder)
     record = Record.load(side)
-    if record is None or record.phase != "up" or space.existing(record) is None:
+    if record is None or record.phase != "up" or namespaces.existing(record) is None:
         if anything_of(side):
             say("a run that was killed, or a restart of the machine, left a cluster behind: clearing it away")
             tear_down(folder)
@@ -55,10 +55,10 @@ def bring_up(folder: Path, premises: Premises) -> Cluster:
 def running(folder: Path) -> Cluster:
     """Return the cluster that is up. Raises LabError where there is none."""
     side = cloud_of(folder)
-    if found := given.kept(side):
+    if found := external_cluster.kept(side):
         return found
     record = Record.load(side)
-    if record is None or record.phase != "up" or space.existing(record) is None:
+    if record is None or record.phase != "up" or namespaces.existing(record) is None:
         raise LabError("the lab's cluster is not up", remedy="make lab")
     own = _own(record)
     return Cluster(own.kubectl, own)
@@ -72,13 +72,13 @@ def tear_down(folder: Path) -> None:
     side = cloud_of(folder)
     record = Record.load(side)
     if record:
-        held = space.existing(record)
+        held = namespaces.existing(record)
         record.stop(held.inhabitants() if held else [])
     take_away(record, side)
 
 
 def _own(record: Record) -> OwnCluster:
-    held = space.existing(record)
+    held = namespaces.existing(record)
     if held is None:
         raise LabError("the cluster's namespaces are gone", remedy="make lab")
     return OwnCluster(Layout(record.side), held, Addresses(record.network))
@@ -96,7 +96,7 @@ def _begin(folder: Path, premises: Premises) -> Record:
     record = Record(side=side, network=premises.addresses.network)
     record.save()
     cgroups.make(side.cgroup, in_all=True)
-    held = space.create(record)
+    held = namespaces.create(record)
     for hidden in node.HIDDEN:
         held.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", hidden])
     own = OwnCluster(Layout(side), held, network.attach(record, held, premises.space))

@@ -18,9 +18,9 @@ from lab.kubernetes import PODS
 from lab.premises.addresses import Addresses
 
 if TYPE_CHECKING:
-    from lab.premises.space import PremisesSpace
+    from lab.namespaces import Namespaces
+    from lab.premises.namespaces import PremisesNamespaces
     from lab.record import Record
-    from lab.space import Space
 
 _OUTWARD = "wan"
 """The node's interface towards the world outside."""
@@ -53,7 +53,7 @@ def lacking() -> str:
     return "the kernel's br_netfilter is not loaded; modprobe br_netfilter"
 
 
-def attach(record: Record, space: Space, premises: PremisesSpace) -> Addresses:
+def attach(record: Record, space: Namespaces, premises: PremisesNamespaces) -> Addresses:
     """Make the cloud's links, to the world outside the premises and to this machine."""
     addresses = Addresses(record.network)
     interface, own = record.side.interface, f"--net=/proc/{space.keeper}/ns/net"

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from engine.console import Progress, say
+from bootstrap.console import Progress, say
 from lab import LabError
 from lab.kubernetes import addons, control_plane, fake_nodes, node
 

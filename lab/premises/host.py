@@ -20,7 +20,7 @@ from lab.side import premises_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lab.space import Space
+    from lab.namespaces import Namespaces
 
 BOOT_S = 120.0
 """How long a host may take until it can be logged in to, in seconds; about ten on an idle machine."""
@@ -62,7 +62,7 @@ class Host:
         """Whether any of its processes lives."""
         return cgroups.populated(self.cgroup)
 
-    def start(self, trees: Sequence[Path], space: Space) -> None:
+    def start(self, trees: Sequence[Path], space: Namespaces) -> None:
         """Lay out its own files over those trees, the topmost first, and boot it.
 
         Returns before it can be logged in to.
@@ -76,7 +76,7 @@ class Host:
         space.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(root)])
         self._boot(space)
 
-    def reboot(self, space: Space) -> None:
+    def reboot(self, space: Namespaces) -> None:
         """Shut it down in order and boot it again, with its files; returns when it can be logged in to.
 
         Raises LabError when it does not end, or does not come back.
@@ -101,17 +101,17 @@ class Host:
                 raise LabError(f"{self.name} still runs")
             time.sleep(0.1)
 
-    def boot_again(self, space: Space) -> None:
+    def boot_again(self, space: Namespaces) -> None:
         """Boot it after a power cut; returns when it can be logged in to. Raises LabError."""
         hang_up(self.folder)  # a connection that Ansible keeps open would outlive it
         self._boot(space)
         self.wait()
 
-    def cut(self, space: Space) -> None:
+    def cut(self, space: Namespaces) -> None:
         """Pull its cable: packets vanish in both directions, and its own interface has no carrier."""
         space.run(["ip", "link", "set", self._port, "down"])
 
-    def restore(self, space: Space) -> None:
+    def restore(self, space: Namespaces) -> None:
         """Put its cable back; returns when it can be logged in to. Raises LabError when it cannot."""
         space.run(["ip", "link", "set", self._port, "up"])
         hang_up(self.folder)  # a connection from before the cut may be dead without knowing it
@@ -122,7 +122,7 @@ class Host:
         """The bridge's end of its cable, as systemd-nspawn names it."""
         return f"vb-{self.name}"
 
-    def _boot(self, space: Space) -> None:
+    def _boot(self, space: Namespaces) -> None:
         root = self.home / "root"
         boot = ["systemd-nspawn", "--quiet", "--boot", f"--directory={root}", f"--machine={self.name}"]
         # Neither machined nor a scope is asked for: there may be no systemd here to ask.
@@ -158,7 +158,7 @@ class Host:
             remedy="make lab-deps allows more inotify instances" if exhausted else "",
         )
 
-    def remove(self, space: Space | None) -> None:
+    def remove(self, space: Namespaces | None) -> None:
         """End its processes and remove its files; there may be any part of it or none."""
         cgroups.kill(self.cgroup)
         cgroups.remove(self.cgroup)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.console import Progress, say
+from bootstrap.console import Progress, say
 from lab import LabError, cgroups
-from lab.premises import access, network, space
+from lab.premises import access, namespaces, network
 from lab.premises.addresses import MAX_HOSTS, Addresses, host_name
-from lab.premises.base import base_tree
+from lab.premises.debian_tree import base_tree
 from lab.premises.host import Host
 from lab.premises.record import PremisesRecord, load
 from lab.side import premises_of
@@ -27,7 +27,7 @@ class Premises:
     """Premises that are up."""
 
     hosts: list[Host]
-    space: space.PremisesSpace
+    space: namespaces.PremisesNamespaces
     addresses: Addresses
 
     @property
@@ -46,7 +46,7 @@ def bring_up(folder: Path, hosts: int | None = None, *, over: Sequence[Path] = (
     if hosts is not None and not 1 <= hosts <= MAX_HOSTS:
         raise LabError(f"{hosts} hosts: 1 to {MAX_HOSTS} are possible")
     record = load(folder)
-    held = space.existing(record) if record and record.phase == "up" else None
+    held = namespaces.existing(record) if record and record.phase == "up" else None
     if record is None or held is None:
         if anything_of(premises_of(folder)):
             say("a run that was killed, or a restart of the machine, left a lab behind: clearing it away")
@@ -66,26 +66,26 @@ def bring_up(folder: Path, hosts: int | None = None, *, over: Sequence[Path] = (
 def running(folder: Path) -> Premises:
     """Return the premises that are up. Raises LabError where none are."""
     record = load(folder)
-    held = space.existing(record) if record and record.phase == "up" else None
+    held = namespaces.existing(record) if record and record.phase == "up" else None
     if record is None or held is None:
         raise LabError("the lab is not up", remedy="make lab")
     addresses = Addresses(record.network)
     return Premises([Host(name, folder, addresses) for name in record.hosts], held, addresses)
 
 
-def _begin(folder: Path) -> tuple[PremisesRecord, space.PremisesSpace]:
+def _begin(folder: Path) -> tuple[PremisesRecord, namespaces.PremisesNamespaces]:
     base_tree()
     record = PremisesRecord(side=premises_of(folder))
     record.save()
     access.make_keys(folder)
     cgroups.make(record.side.cgroup)
-    held = space.create(record)
+    held = namespaces.create(record)
     network.lay_out(record, held)
     return record, held
 
 
 def _settle(
-    record: PremisesRecord, held: space.PremisesSpace, wanted: list[str], over: Sequence[Path]
+    record: PremisesRecord, held: namespaces.PremisesNamespaces, wanted: list[str], over: Sequence[Path]
 ) -> Premises:
     """Remove the hosts that are too many or dead, start those that are missing, write the inventory."""
     addresses = Addresses(record.network)
@@ -125,7 +125,7 @@ def _answers(host: Host) -> bool:
     return True
 
 
-def _start(record: PremisesRecord, held: space.PremisesSpace, new: list[Host], trees: Sequence[Path]) -> None:
+def _start(record: PremisesRecord, held: namespaces.PremisesNamespaces, new: list[Host], trees: Sequence[Path]) -> None:
     for host in new:
         say(f"starting {host.name}")
         record.hosts.append(host.name)
@@ -140,7 +140,7 @@ def tear_down(folder: Path) -> None:
     """
     record = load(folder)
     if record:
-        held = space.existing(record)
+        held = namespaces.existing(record)
         record.stop(held.inhabitants() if held else [])
         access.hang_up(folder)
     take_away(record, premises_of(folder))

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.cache import exclusive
+from bootstrap.cache import exclusive
 from lab import lab_cache
 from lab.commands import run
 from lab.premises.addresses import Addresses, free_network
-from lab.premises.space import WAN
+from lab.premises.namespaces import WAN
 
 if TYPE_CHECKING:
-    from lab.premises.space import PremisesSpace
+    from lab.premises.namespaces import PremisesNamespaces
     from lab.record import Record
 
 BRIDGE = "premises"
@@ -53,7 +53,7 @@ table inet lab {
 """
 
 
-def lay_out(record: Record, space: PremisesSpace) -> Addresses:
+def lay_out(record: Record, space: PremisesNamespaces) -> Addresses:
     """Make the networks and choose their addresses, which are written down first.
 
     Raises LabError where no range is free.

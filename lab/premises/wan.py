@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from lab import LabError
 from lab.premises.addresses import Addresses
+from lab.premises.namespaces import WAN
 from lab.premises.network import INWARD, OUTWARD
 from lab.premises.record import load
-from lab.premises.space import WAN
 
 if TYPE_CHECKING:
-    from lab.premises.space import PremisesSpace
+    from lab.premises.namespaces import PremisesNamespaces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Traffic:
 class Wan:
     """The link of premises that are up. Each call sets all of it: `slow` on a cut link lets packets pass."""
 
-    space: PremisesSpace
+    space: PremisesNamespaces
 
     def cut(self) -> None:
         """Let nothing through in either direction, as a broken line does: packets vanish, nobody is told."""

@@ -1,58 +1,259 @@
-"""Configuration files into frozen dataclasses: strict, and with one clear error per mistake.
+"""Settings as typed declarations: strict, immutable, with one clear error for each mistake.
 
-A config class is a slots, frozen, kw_only dataclass. Its annotations are the schema: `str`, `int`, `float`,
-`bool`, `Path`, `Literal[...]`, `X | None`, `tuple[X, ...]`, `dict[str, X]`, another config class, a union of
-config classes told apart by their `kind: Literal["..."]`, and `Annotated[int, Range(1, 4096)]` for limits.
-Where one class of a union alone has a default for `kind`, it is meant when `kind` is left out.
+A setting is declared once, as a field of a `Section`: name, type, range, default, and a docstring below it. From that
+come what a configuration file may hold, `--help`, the reference in the documentation and the options of Ansible's
+roles (`describe`). Importing a module of settings imports no torch.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import difflib
 import json
-import math
-import types
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic.types import Strict
+from pydantic_core import PydanticCustomError, core_schema
 
 from scenario_model import logs
 from scenario_model.errors import InputError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import ErrorDetails
+
+T = TypeVar("T", bound="Section")
+Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Allowed values of a number: `low` and `high` are allowed themselves; `above` is not."""
+def mistake(text: str) -> PydanticCustomError:
+    """Return what a validator raises: the user reads the place, a colon and `text`."""
+    return PydanticCustomError("mistake", "{text}", {"text": text})
 
-    low: float | None = None
-    high: float | None = None
-    above: float | None = None
+
+def bad_key(what: str, remedy: str, *, key: str = "") -> PydanticCustomError:
+    """Return what a validator raises for a value: the user reads `key 'x' WHAT; REMEDY`.
+
+    `key` is below the place where the error is raised; empty, it is that place itself.
+    """
+    return PydanticCustomError("bad_key", "{what}", {"what": what, "key": key, "remedy": remedy})
+
+
+class Section(BaseModel):
+    """A part of a configuration: immutable; an unknown key is answered with the nearest known one."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, values: object) -> object:
+        known = keys_of(cls)
+        for key in values if isinstance(values, dict) else ():
+            if key not in known:
+                nearest = difflib.get_close_matches(str(key), known, n=1)
+                hint = f"did you mean {nearest[0]!r}?" if nearest else f"known keys: {', '.join(known)}"
+                raise bad_key("unknown", hint, key=str(key))
+        return values
+
+    def as_given(self) -> dict[str, Any]:
+        """Return what was given, as plain JSON types; what was left out keeps the default of whoever reads it."""
+        return self.model_dump(mode="json", exclude_unset=True, by_alias=True)
+
+
+def keys_of(section: type[Section]) -> list[str]:
+    """Return the keys of a section as a configuration file writes them."""
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+_TAG = "kind:"  # what a union adds to the place of an error
+
+
+class Kinds:
+    """Marks a union of sections told apart by `kind`: `Annotated[A | B, Kinds()]`.
+
+    `default` is meant where none is named. A key that belongs to another kind is answered with that kind: who mixes
+    them up has not misspelt it.
+    """
+
+    def __init__(self, default: str | None = None) -> None:
+        self.default = default
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Build a tagged union, after a check that names the mistakes a union itself would not."""
+        options: tuple[type[Section], ...] = get_args(source)
+        sections = {kind: option for option in options for kind in kinds_of(option)}
+        default = self.default or ""
+
+        def kind_of(value: object) -> str:
+            if isinstance(value, Section):
+                return str(getattr(value, "kind", ""))
+            return str(value.get("kind", default)) if isinstance(value, dict) else ""
+
+        def check(value: object) -> object:
+            allowed = f"use one of {', '.join(map(json.dumps, sections))}"
+            if isinstance(value, Section):
+                return value
+            if not isinstance(value, dict):
+                raise bad_key(f"is {_found(value)}", "it must be an object with the key 'kind'")
+            if "kind" not in value and not default:
+                raise bad_key("is missing", allowed, key="kind")
+            if kind_of(value) not in sections or not isinstance(value.get("kind", ""), str):
+                raise bad_key(f"is {_found(value['kind'])}", allowed, key="kind")
+            _refuse_keys_of_other_kinds(sections, kind_of(value), value)
+            return value
+
+        union = core_schema.tagged_union_schema(
+            {f"{_TAG}{kind}": handler.generate_schema(option) for kind, option in sections.items()},
+            lambda value: _TAG + kind_of(value),
+        )
+        return core_schema.no_info_before_validator_function(check, union)
+
+
+def kinds_of(section: type[Section]) -> tuple[str, ...]:
+    """Return the values that `kind` may have in a section."""
+    return get_args(section.model_fields["kind"].annotation)
+
+
+def _refuse_keys_of_other_kinds(
+    sections: Mapping[str, type[Section]], kind: str, value: Mapping[str, Any]
+) -> None:
+    for key in value:
+        owners = [each for each, section in sections.items() if key in keys_of(section)]
+        if owners and kind not in owners:
+            raise bad_key(
+                f"belongs to kind {' and '.join(map(json.dumps, owners))}",
+                f"this is kind {json.dumps(kind)}: leave it out, or change 'kind'",
+                key=key,
+            )
+
+
+def _is_text(value: object) -> object:
+    if isinstance(value, str | Path) and str(value).strip():
+        return value
+    raise bad_key(f"is {_found(value)}", "it must be a text that is not empty")
+
+
+def _is_on_a_host(path: Path) -> Path:
+    if str(path).startswith(("/", "~/")):
+        return path
+    raise bad_key(f"is {_found(path)}", "it must be an absolute path on the hosts")
+
+
+Text = Annotated[str, BeforeValidator(_is_text), StringConstraints(strip_whitespace=True)]
+FilePath = Annotated[Path, Strict(strict=False), BeforeValidator(_is_text)]
+"""A file or a folder; relative paths are below the folder that the program was started in."""
+HostPath = Annotated[FilePath, AfterValidator(_is_on_a_host)]
+"""A path on the hosts of the premises; a relative one would mean something else on each of them."""
+Many = Annotated[tuple[Item, ...], Strict(strict=False)]
+"""A list."""
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One error in a configuration: the key as a path, and what is wrong with it, with the remedy."""
+
+    key: str
+    what: str
+    remedy: str = ""
 
     def __str__(self) -> str:
-        lower = f"above {self.above:g}" if self.above is not None else ""
-        if self.low is not None:
-            lower = f"at least {self.low:g}"
-        upper = f"at most {self.high:g}" if self.high is not None else ""
-        return " and ".join(part for part in (lower, upper) if part)
+        if self.what == "unknown":
+            return f"unknown key {self.key!r}; {self.remedy}"
+        if not self.remedy:
+            return f"{self.key}: {self.what}" if self.key else self.what
+        return f"key {self.key!r} {self.what}; {self.remedy}"
 
-    def __contains__(self, value: float) -> bool:
-        return (
-            (self.low is None or value >= self.low)
-            and (self.high is None or value <= self.high)
-            and (self.above is None or value > self.above)
-        )
+
+def problems(error: ValidationError) -> list[Problem]:
+    """Return what is wrong with a configuration, in the words that users read."""
+    return [_problem(detail) for detail in error.errors(include_url=False)]
+
+
+_MUST_BE = {
+    "bool": "true or false",
+    "dict": "an object",
+    "finite": "a number",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "a list",
+    "model": "an object with keys",
+    "path": "a text that is not empty",
+    "string": "a text that is not empty",
+    "tuple": "a list",
+}
+_BOUNDS = {
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
+}
+
+
+def _problem(detail: ErrorDetails) -> Problem:
+    kind, context = detail["type"], detail.get("ctx", {})
+    key = _path(detail)
+    if kind == "mistake":
+        return Problem(key=key, what=context["text"])
+    if kind == "bad_key":
+        return Problem(key=key, what=context["what"], remedy=context["remedy"])
+    if kind == "missing":
+        return Problem(key=key, what="is missing", remedy="add it")
+    what = f"is {_found(detail['input'])}"
+    if kind in _BOUNDS:
+        bounds = {name: f"{value:g}" for name, value in context.items() if isinstance(value, int | float)}
+        return Problem(key=key, what=what, remedy=f"it must be {_BOUNDS[kind].format_map(bounds)}")
+    if kind == "literal_error":
+        allowed = str(context["expected"]).replace(" or ", ", ").replace("'", '"')
+        return Problem(key=key, what=what, remedy=f"use one of {allowed}")
+    wanted = _MUST_BE.get(kind.partition("_")[0])
+    if kind == "string_pattern_mismatch":
+        return Problem(key=key, what=what, remedy=f"it must match {context['pattern']}")
+    return Problem(key=key, what=what, remedy=f"it must be {wanted}" if wanted else detail["msg"])
+
+
+def _path(detail: ErrorDetails) -> str:
+    """Write a place as users do: `engine.threads`, `names[0]`. The tags of unions are no part of it."""
+    parts = [part for part in detail["loc"] if not str(part).startswith(_TAG)]
+    below = detail.get("ctx", {}).get("key")
+    parts += [below] if below else []
+    text = ""
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
 
 
 def load(cls: type[T], mapping: object, where: str) -> T:
-    """Build `cls` from parsed JSON; `where` (a file name) starts every error message.
+    """Build `cls` from parsed JSON; `where` (a file's name) starts every error message.
 
     Raises InputError that names the key: unknown, missing, of the wrong type, or out of its range.
     """
     if not isinstance(mapping, dict):
         raise InputError(f"expected an object with keys, found {_found(mapping)}", where=where)
-    return _dataclass(cls, mapping, where, "")
+    try:
+        return cls.model_validate(whole_numbers(mapping))
+    except ValidationError as error:
+        first, *_ = problems(error)
+        raise InputError(str(first), where=where) from None
 
 
 def load_file(cls: type[T], path: Path) -> T:
@@ -70,128 +271,28 @@ def load_file(cls: type[T], path: Path) -> T:
     return load(cls, mapping, str(path))
 
 
-def dump(config: Any) -> dict[str, Any]:
-    """Turn a config dataclass back into plain JSON types, paths as strings: the inverse of `load`."""
-    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config), default=str))
-    return plain
+def dump(section: Section) -> dict[str, Any]:
+    """Turn a section into plain JSON types, defaults included, paths as strings: the inverse of `load`."""
+    return section.model_dump(mode="json", by_alias=True)
+
+
+def whole_numbers(value: Any) -> Any:
+    """Turn 8443.0 into 8443 wherever it stands: Ansible and Pulumi write whole numbers so."""
+    if isinstance(value, dict):
+        return {key: whole_numbers(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [whole_numbers(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     mapping = dict(pairs)
     if len(mapping) != len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+        raise ValueError(f"duplicate key {next(key for key in keys if keys.count(key) > 1)!r}")
     return mapping
 
 
-def _dataclass(cls: type[T], mapping: dict[str, Any], where: str, prefix: str) -> T:
-    hints = get_type_hints(cls, include_extras=True)
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
-    for key in mapping:
-        if key not in fields:
-            known = ", ".join(fields)
-            raise InputError(f"unknown key {prefix + key!r}", where=where, remedy=f"known keys: {known}")
-    for name, field in fields.items():
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if required and name not in mapping:
-            raise InputError(f"key {prefix + name!r} is missing", where=where, remedy="add it")
-    return cls(**{key: _value(hints[key], value, where, prefix + key) for key, value in mapping.items()})
-
-
-def _value(hint: Any, value: Any, where: str, key: str) -> Any:
-    origin = get_origin(hint)
-    if origin is Annotated:
-        inner, *limits = get_args(hint)
-        return _ranged(_value(inner, value, where, key), limits, where, key)
-    if origin in (Union, types.UnionType):
-        return _union(get_args(hint), value, where, key)
-    if origin is Literal:
-        if value in get_args(hint) and type(value) is not bool:
-            return value
-        allowed = ", ".join(json.dumps(choice) for choice in get_args(hint))
-        raise InputError(f"key {key!r} is {json.dumps(value)}", where=where, remedy=f"use one of {allowed}")
-    if origin is tuple:
-        _expect(isinstance(value, list | tuple), "a list", value, where, key)
-        return tuple(_value(get_args(hint)[0], item, where, f"{key}[{i}]") for i, item in enumerate(value))
-    if origin is dict:
-        _expect(isinstance(value, dict), "an object", value, where, key)
-        return {name: _value(get_args(hint)[1], item, where, f"{key}.{name}") for name, item in value.items()}
-    if dataclasses.is_dataclass(hint):
-        _expect(isinstance(value, dict), "an object with keys", value, where, key)
-        return _dataclass(cast("type[Any]", hint), value, where, key + ".")
-    return _scalar(hint, value, where, key)
-
-
-def _scalar(hint: Any, value: Any, where: str, key: str) -> Any:
-    if hint is bool:
-        _expect(isinstance(value, bool), "true or false", value, where, key)
-        return value
-    if hint is int:
-        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-        _expect(whole and not isinstance(value, bool), "a whole number", value, where, key)
-        return int(value)
-    if hint is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        _expect(number and math.isfinite(value), "a number", value, where, key)
-        return float(value)
-    if hint is str or hint is Path:
-        _expect(
-            isinstance(value, str | Path) and str(value) != "", "a text that is not empty", value, where, key
-        )
-        return hint(value)
-    raise TypeError(f"annotation {hint!r} of {key!r} is not supported")
-
-
-def _ranged(value: Any, limits: list[Any], where: str, key: str) -> Any:
-    for limit in limits:
-        if isinstance(limit, Range) and value is not None and value not in limit:
-            raise InputError(f"key {key!r} is {value:g}", where=where, remedy=f"it must be {limit}")
-    return value
-
-
-def _union(options: tuple[Any, ...], value: Any, where: str, key: str) -> Any:
-    if value is None and type(None) in options:
-        return None
-    options = tuple(option for option in options if option is not type(None))
-    if len(options) == 1:
-        return _value(options[0], value, where, key)
-    _expect(isinstance(value, dict), "an object with the key 'kind'", value, where, key)
-    kinds = {get_args(get_type_hints(option)["kind"])[0]: option for option in options}
-    allowed = ", ".join(json.dumps(kind) for kind in kinds)
-    usual = [kind for kind, option in kinds.items() if _has_default(option, "kind")]
-    if "kind" not in value and len(usual) != 1:
-        raise InputError(f"key '{key}.kind' is missing", where=where, remedy=f"use one of {allowed}")
-    kind = value.get("kind", usual[0] if usual else None)
-    if not isinstance(kind, str) or kind not in kinds:
-        raise InputError(f"key '{key}.kind' is {_found(kind)}", where=where, remedy=f"use one of {allowed}")
-    _refuse_keys_of_others(kinds, kind, value, where, key)
-    return _value(kinds[kind], value, where, key)
-
-
-def _has_default(option: Any, name: str) -> bool:
-    return any(f.name == name and f.default is not dataclasses.MISSING for f in dataclasses.fields(option))
-
-
-def _refuse_keys_of_others(
-    kinds: dict[str, Any], kind: str, value: dict[str, Any], where: str, key: str
-) -> None:
-    """Say of a key that another kind has that it does: who mixes them up has not misspelt it."""
-    fields = {each: {f.name for f in dataclasses.fields(option)} for each, option in kinds.items()}
-    for name in value:
-        owners = [each for each, names in fields.items() if name in names]
-        if owners and kind not in owners:
-            raise InputError(
-                f"key {f'{key}.{name}'!r} belongs to kind {' and '.join(map(json.dumps, owners))}",
-                where=where,
-                remedy=f"this is kind {json.dumps(kind)}: leave it out, or change '{key}.kind'",
-            )
-
-
-def _expect(fits: bool, wanted: str, value: Any, where: str, key: str) -> None:
-    if not fits:
-        raise InputError(f"key {key!r} is {_found(value)}", where=where, remedy=f"it must be {wanted}")
-
-
 def _found(value: Any) -> str:
-    names = {dict: "an object", list: "a list", type(None): "null"}
+    names = {dict: "an object", list: "a list", tuple: "a list", type(None): "null"}
     return names.get(type(value)) or json.dumps(value, default=str)

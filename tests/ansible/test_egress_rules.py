@@ -57,7 +57,7 @@ def test_an_entry_that_will_not_do_is_refused_in_one_line(
         ("", None),
         (
             "10.9.0.1 50000 10.1.0.9 22",
-            "comes from 10.9.0.1, and egress_controllers is 10.1.0.0/24; add 10.9.0.1",
+            "comes from 10.9.0.1, and egress_admin_networks is 10.1.0.0/24; add 10.9.0.1",
         ),
         ("fe80::1%eth0 50000 fe80::2 22", "comes from fe80::1, and"),
         ("10.1.0.7 50000 10.1.0.9 2222", "uses port 2222, and egress_ssh_port is 22; set it to 2222"),
@@ -66,14 +66,14 @@ def test_an_entry_that_will_not_do_is_refused_in_one_line(
 def test_rules_that_would_cut_the_running_connection_are_refused(
     egress: ModuleType, connection: str, refusal: str | None
 ) -> None:
-    policy = egress.Policy(controllers=[ip_network("10.1.0.0/24")], peers=[ip_network("10.3.0.8")])
+    policy = egress.Policy(admin_networks=[ip_network("10.1.0.0/24")], peers=[ip_network("10.3.0.8")])
     said = egress.refusal_of(policy, connection)
     assert said == refusal or (refusal and refusal in said)
 
 
 def test_ipv6_has_its_neighbours_only_where_a_setting_names_it(egress: ModuleType) -> None:
-    four = egress.Policy(controllers=[ip_network("10.1.0.7")])
-    six = egress.Policy(controllers=[ip_network("10.1.0.7"), ip_network("2001:db8::7")])
+    four = egress.Policy(admin_networks=[ip_network("10.1.0.7")])
+    six = egress.Policy(admin_networks=[ip_network("10.1.0.7"), ip_network("2001:db8::7")])
     assert "nd-neighbor" not in egress.rules(four)
     assert egress.rules(six).count("nd-neighbor-solicit") == 2
     assert "ip6 saddr { 2001:db8::7/128 } tcp dport 22 accept" in egress.rules(six)
@@ -82,7 +82,7 @@ def test_ipv6_has_its_neighbours_only_where_a_setting_names_it(egress: ModuleTyp
 def test_the_metadata_address_is_refused_before_anything_is_allowed(egress: ModuleType) -> None:
     everything = egress.allowed(entry(to="169.254.0.0/16"), "x")
     lines = [
-        line.strip() for line in egress.rules(egress.Policy(controllers=[], allow=[everything])).splitlines()
+        line.strip() for line in egress.rules(egress.Policy(admin_networks=[], allow=[everything])).splitlines()
     ]
     refused = lines.index("ip daddr 169.254.169.254/32 counter drop")
     assert refused < lines.index('ip daddr 169.254.0.0/16 tcp dport { 443 } accept comment "the mirror"')
@@ -92,7 +92,7 @@ def test_the_metadata_address_is_refused_before_anything_is_allowed(egress: Modu
 
 
 def test_networks_that_overlap_are_one(egress: ModuleType) -> None:
-    policy = egress.Policy(controllers=[ip_network("10.1.0.0/24"), ip_network("10.1.0.7")])
+    policy = egress.Policy(admin_networks=[ip_network("10.1.0.0/24"), ip_network("10.1.0.7")])
     assert "ip saddr { 10.1.0.0/24 } tcp dport 22 accept" in egress.rules(policy)
 
 
@@ -100,9 +100,9 @@ def test_clients_may_call_one_port_or_none(egress: ModuleType) -> None:
     clients = [ip_network("10.0.0.0/8")]
     open_to_them = "ip saddr { 10.0.0.0/8 } tcp dport"
     assert f"{open_to_them} 9443 accept" in egress.rules(
-        egress.Policy(controllers=[], clients=clients, serving_port=9443)
+        egress.Policy(admin_networks=[], clients=clients, serving_port=9443)
     )
-    assert open_to_them not in egress.rules(egress.Policy(controllers=[], clients=clients, serving_port=0))
+    assert open_to_them not in egress.rules(egress.Policy(admin_networks=[], clients=clients, serving_port=0))
 
 
 SERVING_ALONE = {"training": ["t"], "inference": ["s"]}

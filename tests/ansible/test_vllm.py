@@ -96,10 +96,10 @@ def test_a_host_that_cannot_have_vllm_is_refused_before_anything_is_touched(
 
 
 def test_a_key_of_the_bundled_engine_is_refused_by_name(ready_to_train: Premises, lock: Path) -> None:
-    wanted = with_vllm(ready_to_train, device="cpu", requirements=str(lock), lookup="on")
+    wanted = with_vllm(ready_to_train, device="cpu", requirements=str(lock), prompt_lookup="on")
     ran = ready_to_train.run("preflight.yml", succeeds=False, **wanted)
     assert ran.code == 2
-    assert "key 'engine.lookup' belongs to kind" in " ".join(ran.output.split())
+    assert "key 'engine.prompt_lookup' belongs to kind" in " ".join(ran.output.split())
 
 
 def test_vllm_serves_from_an_environment_of_its_own_which_goes_when_it_is_not_wanted(

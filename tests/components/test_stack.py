@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from controller.processes import end_orphans
+from cli.processes import end_stray_processes
 from tests.campaigns import campaign
 from tests.components.conftest import PASSPHRASE, ROOT, Project
 from tests.killed_engine import killed_after
@@ -26,7 +26,7 @@ EVENTS = 10
 CLOUD_ON_THE_PREMISES = f"""
 import runpy
 import pulumi
-from stacks import scenario
+from stacks import scenarios
 
 def build(settings):
     pulumi.CustomResource("aws:s3/bucket:Bucket", "backup", {{}})
@@ -118,7 +118,7 @@ def test_a_moved_folder_is_refused_because_what_runs_in_the_old_one_would_stay(p
     assert "make down" in error
 
 
-def test_a_host_that_left_the_inventory_is_refused_until_it_is_listed_as_gone(project: Project) -> None:
+def test_a_host_that_left_the_inventory_is_refused_until_it_is_listed_as_removed(project: Project) -> None:
     inventory = project.path / "ansible" / "inventory.yml"
     text = inventory.read_text(encoding="utf-8")
     inventory.write_text(text.replace("        here:\n", "        here:\n        there:\n"), "utf-8")
@@ -131,8 +131,8 @@ def test_a_host_that_left_the_inventory_is_refused_until_it_is_listed_as_gone(pr
     )
     assert error.startswith("error: PremisesError: there left ansible/inventory.yml")
     assert f"{remedy}; then" in error
-    assert error.endswith("premises:gone: [there]")
-    project.up(**GREETING, gone=["there"])
+    assert error.endswith("premises:removedHosts: [there]")
+    project.up(**GREETING, removed_hosts=["there"])
     assert project.unchanged(**GREETING), "whoever was taken out is forgotten"
 
 
@@ -225,7 +225,7 @@ def test_after_a_kill_at_any_moment_cancel_refresh_and_up_lead_back(project: Pro
         with project.start("up", "--yes", "--skip-preview", **shape) as process:
             killed_after(generator.randint(1, EVENTS), process)
         assert gone_within(10, lambda: children_of_playbooks(project.path)), "a playbook outlived its engine"
-        end_orphans(project.environment["PULUMI_HOME"])  # Pulumi's own language host never ends by itself
+        end_stray_processes(project.environment["PULUMI_HOME"])  # Pulumi's own language host never ends by itself
 
         project.pulumi("cancel", "--yes", **shape)
         project.pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates", **shape)

@@ -15,7 +15,7 @@ import boto3
 import pytest
 import yaml
 
-from controller import PROJECT
+from cli import PROJECT
 from lab.aws import plugin
 from lab.cloud_training import BUCKET, LABEL, NODE, STACK, prepare
 from tests import buckets
@@ -26,7 +26,7 @@ from tests.killed_engine import killed_after
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.both import Lab
+    from lab.compose import Lab
     from lab.kubernetes.cluster import Cluster
 
 _ASKED = ("--region", "eu-central-1", "--tag", f"scenario:stack={STACK}")
@@ -63,15 +63,15 @@ class Cloud:
     def down(self) -> None:
         """Take it down, and insist that nothing of it is left in AWS or the cluster."""
         self.clone.run("make", "down", f"STACK={STACK}")
-        proof = [sys.executable, "-m", "components.aws.leftovers", *_ASKED, "--wait", "0"]
+        proof = [sys.executable, "-m", "recovery.aws.tagged", *_ASKED, "--wait", "0"]
         done = subprocess.run(proof, cwd=ROOT, text=True, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
         assert not self.cluster.kubectl("get", "namespaces", "--ignore-not-found", "training").strip()
 
-    def orphans(self) -> str:
+    def untracked(self) -> str:
         """What the account has of the stack and the stack does not know; an empty text where nothing is."""
         export = self.clone.pulumi("stack", "export").stdout
-        asked = [sys.executable, "-m", "components.aws.orphans", *_ASKED]
+        asked = [sys.executable, "-m", "recovery.aws.untracked", *_ASKED]
         return subprocess.run(asked, cwd=ROOT, text=True, input=export, capture_output=True).stderr
 
 

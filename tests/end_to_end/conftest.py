@@ -18,7 +18,7 @@ import psutil
 import pytest
 import yaml
 
-from controller import PROJECT
+from cli import PROJECT
 from tests.built_runtime import VARIABLES
 from tests.chapters import write_chapters
 from tests.conftest import SHARING

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Self
 import httpx
 
 from scenario_model.digests import tree_digest
-from scenario_model.release import keys
-from scenario_model.release.signature import sign_directory
+from scenario_model.signing import keys
+from scenario_model.signing.signature import sign_directory
 from tests.end_to_end.site import client
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def signed(folder: Path, model: Path, *, broken: bool = False) -> dict[str, str]
 
 @contextlib.contextmanager
 def offered(release: Path) -> Iterator[str]:
-    """Offer a release on the controller's loopback as an archive; gives its address."""
+    """Offer a release on the control node's loopback as an archive; gives its address."""
     archive = release.with_suffix(".tar")
     subprocess.run(["tar", "--create", "--file", archive, "--directory", release, "."], check=True)
     files = functools.partial(SimpleHTTPRequestHandler, directory=archive.parent)

@@ -159,7 +159,7 @@ def prepare(site: Site, checkpoint: Path) -> None:
         command = [program, "-i", str(site.premises.inventory), training, *copy]
         subprocess.run(command, cwd=ROOT / "ansible", check=True, capture_output=True)
     here = [site.premises.addresses.machine]
-    closed = {"manageHosts": True, "egress": {"controllers": here, "clients": here}}
+    closed = {"manageHosts": True, "egress": {"admin_networks": here, "clients": here}}
     settings(
         site.trains,
         hosts=closed if len(site.training) > 1 else None,

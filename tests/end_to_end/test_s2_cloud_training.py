@@ -16,7 +16,7 @@ import boto3
 import pytest
 import yaml
 
-from controller import PROJECT
+from cli import PROJECT
 from lab import lock
 from lab.cloud_training import STACK
 from lab.premises.lifecycle import bring_up
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lab.both import Lab
+    from lab.compose import Lab
     from lab.kubernetes.cluster import Cluster
     from lab.premises.lifecycle import Premises
 
@@ -56,9 +56,9 @@ def cloud(
         for left in reversed(range(kills)):
             made.write(own__training={**gang, "wait": not left})
             place = killed(made, moments.randrange(1, EVENTS))
-            print(f"{left} kills left, after {place!r}: {made.orphans().strip() or 'nothing was lost'}")
+            print(f"{left} kills left, after {place!r}: {made.untracked().strip() or 'nothing was lost'}")
             made.clone.said = made.up()
-            assert made.orphans() == ""
+            assert made.untracked() == ""
             if left:
                 made.clone.pulumi("preview", "--expect-no-changes")
                 made.down()

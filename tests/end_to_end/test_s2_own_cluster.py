@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from controller import PROJECT
+from cli import PROJECT
 from lab.aws import CREDENTIALS
 from lab.cloud_training import BUCKET
 from lab.images.archive import Config, write_archive
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lab.both import Lab
+    from lab.compose import Lab
     from lab.kubernetes.cluster import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -78,20 +78,20 @@ def own_cluster(cloud: Cloud) -> dict[str, object]:
         "cloud:destinations": [
             {"name": "bucket", "cidrs": [f"{bucket.hostname}/32"], "ports": [bucket.port]}
         ],
-        "cloud:queueing": "there",
+        "cloud:queueing": "existing",
     }
 
 
-def test_a_new_edition_trains_only_what_has_changed_and_promotes_it(cloud: Cloud, tmp_path: Path) -> None:
+def test_a_new_retrain_key_trains_only_what_has_changed_and_promotes_it(cloud: Cloud, tmp_path: Path) -> None:
     cloud.clone.pulumi("preview", "--expect-no-changes")
     first = cloud.clone.outputs()["release"]
 
-    said = edition(cloud, "2026-W48")
+    said = retrained(cloud, "2026-W48")
     assert ": step " not in said, "the data is the same"
     assert cloud.clone.outputs()["release"] == first
 
     add_text(CHAPTERS)
-    said = edition(cloud, "2026-W49")
+    said = retrained(cloud, "2026-W49")
     assert "step 8/8" in said
     outputs = cloud.clone.outputs()
     assert outputs["release"] != first
@@ -101,7 +101,7 @@ def test_a_new_edition_trains_only_what_has_changed_and_promotes_it(cloud: Cloud
     assert channel.current(store, "assistant", "stable", key) == outputs["release"]
 
 
-def edition(cloud: Cloud, name: str) -> str:
-    """Set another edition and go up, as a scheduled job does; what `pulumi up` says."""
-    cloud.clone.pulumi("config", "set", "--path", "training.edition", name)
+def retrained(cloud: Cloud, name: str) -> str:
+    """Set another retrain key and go up, as a scheduled job does; what `pulumi up` says."""
+    cloud.clone.pulumi("config", "set", "--path", "training.retrain_key", name)
     return cloud.clone.pulumi("up", "--yes").stdout

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pytest
 
-from components.premises.errors import PremisesError
+from components.errors import PremisesError, StackError
 from stacks import s1_local_serving
-from stacks.settings import PROJECT, ServingSettings, SettingsError, read_settings
+from stacks.s1_local_serving import Settings
+from stacks.settings.read import PROJECT, SettingsError, read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,33 +28,33 @@ def config(**sections: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("release", "expected"),
     [
-        (None, "release: field required"),
-        ({"kind": "bucket"}, "release: input tag 'bucket' found using 'kind' does not match any of"),
-        ({"kind": "file", "path": "r"}, "release.id: field required"),
+        (None, "key 'release' is missing; add it"),
+        ({"kind": "bucket"}, "key 'release.kind' is \"bucket\"; use one of \"file\", \"url\", \"stack\""),
+        ({"kind": "file", "path": "r"}, "key 'release.id' is missing; add it"),
         (
             {"kind": "stack", "stack": "s3-local", "id": ID},
-            "release: unknown key 'id'; did you mean 'kind'?",
+            "key 'release.id' belongs to kind \"file\" and \"url\"; this is kind \"stack\"",
         ),
         (
             {"kind": "url", "url": "ftp://x/r.tar", "id": ID, "verification_key": "k"},
-            "release.url: string should match pattern",
+            "key 'release.url' is \"ftp://x/r.tar\"; it must match",
         ),
         (
             {"kind": "file", "path": "r", "id": "assistant", "verification_key": "k"},
-            "release.id: string should match pattern",
+            "key 'release.id' is \"assistant\"; write it as NAME@sha256:",
         ),
     ],
 )
 def test_a_release_that_is_not_fully_named_is_one_clear_mistake(release: Any, expected: str) -> None:
     given = config(release=release) if release else {}
     with pytest.raises(SettingsError, match=r"stacks/Pulumi\.s1-local-serving\.yaml: ") as error:
-        read_settings(ServingSettings, STACK, given)
+        read_settings(Settings, STACK, given)
     assert expected in str(error.value)
 
 
 def build(given: dict[str, str]) -> None:
     async def declare() -> None:  # outputs want a running loop, which a program of Pulumi's has
-        s1_local_serving.build(read_settings(ServingSettings, STACK, given))
+        s1_local_serving.build(STACK, read_settings(Settings, STACK, given))
 
     asyncio.run(declare())
 
@@ -61,7 +62,7 @@ def build(given: dict[str, str]) -> None:
 def test_a_key_or_a_release_that_is_not_there_is_named(tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
     release = {"kind": "file", "path": str(tmp_path / "none.tar"), "id": ID, "verification_key": str(key)}
-    with pytest.raises(PremisesError, match=r"release\.verification_key: .*key\.pem: No such file"):
+    with pytest.raises(StackError, match=r"release\.verification_key: .*key\.pem: No such file"):
         build(config(release=release))
     key.write_text("a key")
     with pytest.raises(PremisesError, match=r"release\.path: .*none\.tar is not there"):
@@ -88,7 +89,7 @@ def test_a_stack_that_hands_out_no_release_is_named_with_the_remedy() -> None:
 
     async def ask() -> None:
         reference: Any = Unexported()
-        await s1_local_serving._handed_out(reference, "s3-local", "release_path").future()
+        await s1_local_serving._handed_out(STACK, reference, "s3-local", "release_path").future()
 
     with pytest.raises(pulumi.RunError, match=r"stack s3-local hands out no release .*release\.export"):
         asyncio.run(ask())

@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 import tests.aws_sdk  # noqa: F401 loads it
-from components.aws.adoption import BY_TAG
-from stacks import scenario
-from stacks.settings import PROJECT, CloudTrainingSettings, read_settings
+from recovery.aws.import_pending import BY_TAG
+from stacks import program
+from stacks.s2_cloud_training import Settings
+from stacks.settings.read import PROJECT, read_settings
 from tests.pulumi_mocks import mocked
 
 if TYPE_CHECKING:
@@ -62,10 +63,10 @@ def declare(settings: dict[str, str]) -> dict[str, Any]:
     outputs: dict[str, Any] = {}
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
-    def program() -> None:
-        outputs.update(scenario.build(STACK, settings, []))
+    def declares() -> None:
+        outputs.update(program.build(STACK, settings, []))
 
-    program()
+    declares()
     return outputs
 
 
@@ -143,7 +144,7 @@ def test_nodes_that_may_be_fewer_get_an_autoscaler_with_rights_for_this_clusters
         found = declared.resources.get("kubernetes:helm.sh/v3:Release", [])
         return [each for each in found if each["name"] == "cluster-autoscaler"]
 
-    declare(config(cloud__queueing="there"))
+    declare(config(cloud__queueing="existing"))
     declare(config(cloud__nodes={"instance_type": "g6.2xlarge", "minimum": 2, "maximum": 2}))
     assert autoscalers() == []
     declare(config())
@@ -159,11 +160,11 @@ def test_nodes_that_may_be_fewer_get_an_autoscaler_with_rights_for_this_clusters
     assert scale["Condition"] == {"StringEquals": {"aws:ResourceTag/eks:cluster-name": STACK}}
 
 
-def test_another_edition_is_another_job_with_the_same_configuration(declared: Declared) -> None:
-    declare(config(own__training={"image": "i", "pods": 2, "edition": "2026-W48"}))
+def test_another_retrain_key_is_another_job_with_the_same_configuration(declared: Declared) -> None:
+    declare(config(own__training={"image": "i", "pods": 2, "retrain_key": "2026-W48"}))
     (job,) = declared.resources["kubernetes:jobset.x-k8s.io/v1alpha2:JobSet"]
     container = job["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]["containers"][0]
-    assert {"name": "TRAINING_EDITION", "value": "2026-W48"} in container["env"]
+    assert {"name": "RETRAIN_KEY", "value": "2026-W48"} in container["env"]
     (config_map,) = declared.resources["kubernetes:core/v1:ConfigMap"]
     assert "2026-W48" not in config_map["data"]["job.json"]
 
@@ -177,11 +178,11 @@ def in_a_cluster(kubeconfig: str = "~/config", **training: Any) -> dict[str, str
         "store": "s3://releases/team",
         "quota": {"cpu": "8", "memory": "1024Gi"},
         "credentials": "bucket",
-        "queueing": "there",
+        "queueing": "existing",
         "destinations": [{"name": "bucket", "cidrs": ["10.9.0.0/16"]}],
     }
-    gang = {"image": "registry/model:1", "pods": 2, "cpu": "2", "memory": "8Gi", **training}
-    given = {f"cloud:{name}": value for name, value in told.items()} | {f"{PROJECT}:training": gang}
+    workers = {"image": "registry/model:1", "pods": 2, "cpu": "2", "memory": "8Gi", **training}
+    given = {f"cloud:{name}": value for name, value in told.items()} | {f"{PROJECT}:training": workers}
     return settings | {
         key: each if isinstance(each, str) else json.dumps(each) for key, each in given.items()
     }
@@ -260,10 +261,10 @@ def test_what_a_cluster_cannot_do_is_said_in_the_preview(
         ),
         (
             {"own__foundation": {"kind": "image", "path": "/small", "image": "registry/models:latest"}},
-            "foundation.image: write the image with its digest",
+            "key 'foundation.image' is \"registry/models:latest\"; write it with its digest",
         ),
         ({"cloud__kind": "azure"}, "cloud"),
-        ({"cloud__zonez": "x"}, "cloud: unknown key 'zonez'; did you mean 'zones'?"),
+        ({"cloud__zonez": "x"}, "unknown key 'cloud:zonez'; did you mean 'zones'?"),
         ({"own__cloud": {"kind": "aws"}}, "cloud is a namespace: write cloud:kind: …"),
     ],
 )
@@ -277,5 +278,5 @@ def test_what_cannot_be_is_one_clear_error_in_the_preview(
 
 
 def test_what_is_true_or_false_may_be_so(declared: Declared) -> None:
-    given = read_settings(CloudTrainingSettings, STACK, config(own__training={"image": "i", "wait": False}))
+    given = read_settings(Settings, STACK, config(own__training={"image": "i", "wait": False}))
     assert given.training.wait is False

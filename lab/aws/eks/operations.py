@@ -10,7 +10,6 @@ from botocore import xform_name
 from botocore.session import get_session
 from botocore.validate import ParamValidator
 from moto.core.responses import ActionResult
-from moto.eks import urls
 from moto.eks.exceptions import EKSError, InvalidParameterException, ResourceNotFoundException
 from moto.eks.responses import EKSResponse
 from moto.sts.models import sts_backends
@@ -180,12 +179,3 @@ def principal(arn: str) -> str:
     """Return the ARN that access entries name: of the role, for a session of it."""
     kind, _, rest = arn.partition(":assumed-role/")
     return f"{kind.replace(':sts:', ':iam:')}:role/{rest.split('/')[0]}" if rest else arn
-
-
-def install(kubeconfig: Path) -> None:
-    """Make moto answer EKS's requests with all of it, before its server starts."""
-    from lab.aws.eks.additions import Additions
-
-    Additions.kubeconfig = kubeconfig
-    patterns = ["{0}/clusters$", "{0}/clusters/(?P<name>.+)$", "{0}/tags/(?P<resourceArn>.+)$"]
-    urls.url_paths = dict.fromkeys([*patterns, "{0}/access-policies$"], Additions.dispatch)

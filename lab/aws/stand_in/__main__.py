@@ -12,8 +12,8 @@ try:
     import grpc
     from pulumi.runtime.proto import provider_pb2_grpc
 
+    from lab.aws.stand_in.engine_log import EngineLog
     from lab.aws.stand_in.servicer import StandIn
-    from lab.aws.stand_in.voice import Voice
 except ImportError as error:
     sys.exit(
         f"the lab's stand-in for the AWS provider plugin: {error.name} is not in {sys.executable}; "
@@ -35,7 +35,7 @@ def main() -> None:
     server = grpc.server(
         futures.ThreadPoolExecutor(_THREADS), options=[("grpc.max_receive_message_length", _LARGEST)]
     )
-    servicer = StandIn(importlib.metadata.version("pulumi-aws"), Voice(arguments.engine))
+    servicer = StandIn(importlib.metadata.version("pulumi-aws"), EngineLog(arguments.engine))
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

@@ -139,10 +139,3 @@ def gone(error: ClientError) -> bool:
     return bool(re.search(r"NotFound(Exception|Error|Fault)?$|^NoSuch|\.Unknown$|NotFoundError$", code)) and (
         code != "NotFound" or error.operation_name.startswith("Head")
     )
-
-
-def registry() -> dict[str, Adapter]:
-    """Return every adapter by its type token."""
-    from lab.aws.stand_in import adapters
-
-    return {each.token: each for each in adapters.all_of_them()}

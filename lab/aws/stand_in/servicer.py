@@ -11,15 +11,16 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from lab.aws.stand_in import GoneError, RefusedError, sdk
-from lab.aws.stand_in.adapter import Adapter, registry
+from lab.aws.stand_in.adapter import Adapter
 from lab.aws.stand_in.checks import faults_of
 from lab.aws.stand_in.cloud import Cloud, setting_faults, settings
 from lab.aws.stand_in.differences import covers, differences, drifted, top
 from lab.aws.stand_in.errors import told
+from lab.aws.stand_in.registry import registry
 from lab.aws.stand_in.values import DEFAULTS, UNKNOWN, defaults, has_unknown, plain, secret_names, struct
 
 if TYPE_CHECKING:
-    from lab.aws.stand_in.voice import Voice
+    from lab.aws.stand_in.engine_log import EngineLog
 
 Properties = dict[str, Any]
 _KINDS = {"add": "ADD", "delete": "DELETE", "update": "UPDATE"}
@@ -28,7 +29,7 @@ _KINDS = {"add": "ADD", "delete": "DELETE", "update": "UPDATE"}
 class StandIn(provider_pb2_grpc.ResourceProviderServicer):
     """The stand-in for `pulumi-resource-aws`."""
 
-    def __init__(self, version: str, voice: Voice) -> None:
+    def __init__(self, version: str, voice: EngineLog) -> None:
         self._version, self._voice = version, voice
         self._adapters = registry()
         self._cloud: Cloud | None = None

@@ -7,7 +7,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from scenario_model import durable
+from scenario_model import atomic_io
 from scenario_model.digests import file_digest
 from scenario_model.errors import InputError, Refused
 
@@ -33,7 +33,7 @@ def bring(bucket: Bucket, folder: Path, check_name: Callable[[str], None]) -> No
         raise Refused(f"holds more than {_MOST_FILES} objects", where=bucket.uri)
     for key in wanted:
         check_name(key)
-    with durable.disk_errors(folder):
+    with atomic_io.disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.rglob("*"), reverse=True):
             if path.is_file() and path.relative_to(folder).as_posix() not in wanted:
@@ -51,7 +51,7 @@ def aside(final: Path) -> Iterator[Path | None]:
     One process at a time; the others wait for it. What a killed one left is there again. Where filling it
     ends in an error that a second try would not cure, it is removed.
     """
-    with durable.disk_errors(final):
+    with atomic_io.disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         lock = (final.parent / f".{final.name}.lock").open("w")
     with lock:
@@ -65,8 +65,8 @@ def aside(final: Path) -> Iterator[Path | None]:
         except Refused:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        with durable.disk_errors(final):
-            durable.publish(draft, final)
+        with atomic_io.disk_errors(final):
+            atomic_io.publish(draft, final)
 
 
 def _bring_one(bucket: Bucket, key: str, path: Path) -> None:

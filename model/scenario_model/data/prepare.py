@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scenario_model.data.chat import read_chat
-from scenario_model.data.settings import Chat, DataSettings, Text
+from scenario_model.data.settings import Chat, PlainText, PythonReference
 from scenario_model.data.text import read_folder, read_python_reference
 from scenario_model.digests import json_digest
 from scenario_model.errors import InputError
@@ -49,7 +49,7 @@ class Prepared:
         return "".join(json.dumps(d.to_json(), ensure_ascii=False) + "\n" for d in self.held_out)
 
 
-def prepare(settings: DataSettings, tokenizer: Callable[[], Any]) -> Prepared:
+def prepare(settings: PythonReference | Chat | PlainText, tokenizer: Callable[[], Any]) -> Prepared:
     """Read, split and deduplicate; only chat needs the tokenizer. Raises InputError for bad data, or too
     little to train and to hold out.
 
@@ -79,11 +79,11 @@ def prepare(settings: DataSettings, tokenizer: Callable[[], Any]) -> Prepared:
     return Prepared(tuple(training), tuple(held_out), repeated, before - after, digest)
 
 
-def _read(settings: DataSettings, tokenizer: Callable[[], Any]) -> list[Document]:
+def _read(settings: PythonReference | Chat | PlainText, tokenizer: Callable[[], Any]) -> list[Document]:
     if isinstance(settings, Chat):
-        return read_chat(settings.path, tokenizer())
-    if isinstance(settings, Text):
-        return read_folder(settings.path)
+        return read_chat(settings.path.expanduser(), tokenizer())
+    if isinstance(settings, PlainText):
+        return read_folder(settings.path.expanduser())
     return read_python_reference()
 
 

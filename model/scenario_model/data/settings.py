@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path  # noqa: TC003 - the configuration loader reads the annotations
 from typing import Annotated, Literal
 
-from scenario_model.config import Range
+from pydantic import Field
 
-_Share = Annotated[float, Range(above=0, high=0.5)]
+from scenario_model.config import HostPath, Kinds, Section
+
+Share = Annotated[float, Field(gt=0, le=0.5)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PythonReference:
-    """Python's own language reference, which every Python carries: one document a topic."""
+class PythonReference(Section):
+    """Python's own language reference, which every Python carries: one document per topic."""
 
     kind: Literal["python-reference"] = "python-reference"
-    held_out: _Share = 0.1
+    held_out: Share = 0.1
+    """Share of the documents that is kept from training, for the gate."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chat:
-    """Conversations: a JSONL file, or a folder of them, each line {"messages": [{"role", "content"}, …]}."""
+class Chat(Section):
+    """Conversations: JSON lines, each {"messages": [{"role", "content"}, …]}."""
 
-    path: Path
     kind: Literal["chat"] = "chat"
-    held_out: _Share = 0.1
+    path: HostPath
+    """A JSONL file or a folder of them, on every host that trains."""
+    held_out: Share = 0.1
+    """Share of the conversations that is kept from training, for the gate."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
-    """Plain text: a folder of .txt, .md and .rst files, one document a file."""
+class PlainText(Section):
+    """Plain text: .txt, .md and .rst files, one document per file."""
 
-    path: Path
     kind: Literal["text"] = "text"
-    held_out: _Share = 0.1
+    path: HostPath
+    """A folder, on every host that trains."""
+    held_out: Share = 0.1
+    """Share of the documents that is kept from training, for the gate."""
 
 
-DataSettings = PythonReference | Chat | Text
+Data = Annotated[PythonReference | Chat | PlainText, Kinds(default="python-reference")]

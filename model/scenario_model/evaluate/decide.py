@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from scenario_model.config import dump
 
 if TYPE_CHECKING:
     from scenario_model.evaluate.settings import GateSettings
@@ -51,7 +53,7 @@ def decide(new: Scores, old: Scores, gate: GateSettings) -> dict[str, Any]:
         "unit": "bits per byte",
         "new_domain": new_figures,
         "old_domain": old_figures,
-        "gate": asdict(gate),
+        "gate": dump(gate),
     }
 
 

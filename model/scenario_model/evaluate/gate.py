@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from scenario_model.atomic_io import disk_errors, write_json
 from scenario_model.digests import file_digest, json_digest, tree_digest
-from scenario_model.durable import disk_errors, write_json
 from scenario_model.errors import Refused
 from scenario_model.evaluate.decide import Scores, decide
 from scenario_model.evaluate.documents import GENERAL, counted_bytes, read_documents

@@ -1,24 +1,24 @@
-"""What the gate asks for."""
+"""What the evaluation gate asks for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
-from scenario_model.config import Range
+from pydantic import Field
+
+from scenario_model.config import NotNegative, Section
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateSettings:
-    """The content of gate.json; each key has a default."""
+class GateSettings(Section):
+    """What a trained model must reach to be promoted."""
 
-    minimum_gain: Annotated[float, Range(low=0.0)] = 0.0
-    """Bits per byte by which the candidate must surely beat its parent on the new domain."""
-    old_domain_margin: Annotated[float, Range(low=0.0)] = 0.02
-    """How much worse, relatively, the candidate may be on the old domain: 0.02 is 2 %."""
-    confidence: Annotated[float, Range(low=0.5, high=0.999)] = 0.95
-    """The two-sided confidence of the intervals; both bounds that decide are their upper ends."""
-    resamples: Annotated[int, Range(low=100, high=100_000)] = 2000
-    """How many times the documents are drawn again."""
-    seed: Annotated[int, Range(low=0)] = 0
-    """Of the drawing: the same scores and settings give the same verdict."""
+    minimum_gain: Annotated[float, Field(ge=0)] = 0.0
+    """Bits per byte by which the candidate must beat its parent on the new domain, at the given confidence."""
+    old_domain_margin: Annotated[float, Field(ge=0)] = 0.02
+    """How much worse the candidate may be on the old domain, as a share: 0.02 is 2 %."""
+    confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
+    """Two-sided confidence of the bootstrap intervals; the gate compares their upper bounds."""
+    resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000
+    """Bootstrap resamples of the documents."""
+    seed: NotNegative = 0
+    """Seed of the resampling: the same scores and settings give the same verdict."""

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from scenario_model import logs
-from scenario_model.durable import disk_errors
+from scenario_model.atomic_io import disk_errors
 from scenario_model.foundation.importer import import_foundation
-from scenario_model.release.keys import signing_key
-from scenario_model.release.signature import sign_directory
-from scenario_model.release.tree import SIGNATURE
+from scenario_model.signing.keys import signing_key
+from scenario_model.signing.signature import sign_directory
+from scenario_model.signing.tree import SIGNATURE
 
 
 @click.command("import")
@@ -42,6 +42,7 @@ def command(source: Path, out: Path, max_perplexity: float, key: str | None, as_
     nothing.
     """
     _quiet()
+    source = source.expanduser()
     logs.say(f"importing {source.name} into {out}")
     record, changed = import_foundation(source, out, max_perplexity=max_perplexity)
     if key is not None and not (out / SIGNATURE).exists():

@@ -7,11 +7,11 @@ import math
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from scenario_model import durable
+from scenario_model import atomic_io
 from scenario_model.digests import tree_digest
 from scenario_model.errors import InputError, Refused
 from scenario_model.foundation.source import Source, inspect
-from scenario_model.release.tree import SIGNATURE
+from scenario_model.signing.tree import SIGNATURE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,12 +32,12 @@ def import_foundation(source_path: Path, out: Path, *, max_perplexity: float) ->
     record = _already_there(out, source)
     if record is not None:
         return record, False
-    with durable.disk_errors(out):
+    with atomic_io.disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        aside = durable.fresh(out.parent / f".{out.name}.importing")
+        aside = atomic_io.fresh(out.parent / f".{out.name}.importing")
         try:
             record = _convert(source, aside, name=out.name, max_perplexity=max_perplexity)
-            durable.publish(aside, out)
+            atomic_io.publish(aside, out)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     return record, True
@@ -105,5 +105,5 @@ def _convert(source: Source, aside: Path, *, name: str, max_perplexity: float) -
         "license": loaded.license,
         "proof": {**proof},
     }
-    durable.write_json(aside / RECORD, record)
+    atomic_io.write_json(aside / RECORD, record)
     return record

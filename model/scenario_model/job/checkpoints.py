@@ -11,17 +11,17 @@ import re
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from scenario_model import durable, logs
+from scenario_model import atomic_io, logs
 from scenario_model.digests import file_digest
 from scenario_model.errors import Refused, TemporaryError
-from scenario_model.job.seal import seal, unseal
+from scenario_model.job.signed_json import sign_json, verify_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from scenario_model.cloud.bucket import Bucket
-    from scenario_model.release.keys import SigningKey
+    from scenario_model.signing.keys import SigningKey
 
 _MARKER = "complete.json"
 _MOST_BYTES = 4 * 2**20
@@ -85,7 +85,7 @@ class BucketCheckpoints:
         for name in marker["files"]:
             self._bucket.replace(f"{step}/{name}", checkpoint / name)
         marker["environment"] = run["environment"]
-        self._bucket.put(f"{step}/{_MARKER}", seal(self._key, f"{self._place}/{step}", marker))
+        self._bucket.put(f"{step}/{_MARKER}", sign_json(self._key, f"{self._place}/{step}", marker))
         steps = sorted({key.split("/")[0] for key in self._bucket.sizes()}, reverse=True)
         for old in [each for each in steps if each < step][_KEPT - 1 :]:
             self._bucket.delete(old)
@@ -95,18 +95,18 @@ class BucketCheckpoints:
         sealed = self._bucket.read(f"{step}/{_MARKER}", _MOST_BYTES)
         if sealed is None:
             raise Refused("vanished", where=where)
-        marker = unseal(self._key.public_key(), f"{self._place}/{step}", sealed, where)
+        marker = verify_json(self._key.public_key(), f"{self._place}/{step}", sealed, where)
         environment = marker.pop("environment")
         files: dict[str, Any] = marker["files"]
         there = self._bucket.sizes(step)
-        with durable.disk_errors(folder):
-            aside = durable.fresh(folder / ".bringing")
+        with atomic_io.disk_errors(folder):
+            aside = atomic_io.fresh(folder / ".bringing")
             for name, digest in files.items():
                 if not _FILE.fullmatch(name) or name not in there:
                     raise Refused("is missing", where=f"{self._bucket.uri}/{step}/{name}")
                 self._bucket.download(f"{step}/{name}", aside / name)
                 if file_digest(aside / name) != digest:
                     raise Refused("is not the file that was saved", where=f"{self._bucket.uri}/{step}/{name}")
-            durable.write_json(aside / _MARKER, marker)
+            atomic_io.write_json(aside / _MARKER, marker)
             record(environment)
-            durable.publish(aside, folder / step)
+            atomic_io.publish(aside, folder / step)

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 
 from scenario_model.cloud import tree as trees
 from scenario_model.cloud.bucket import Bucket, is_bucket_uri
-from scenario_model.data.settings import Chat, PythonReference, Text
+from scenario_model.data.settings import Chat, PlainText, PythonReference
 from scenario_model.digests import json_digest, tree_digest
 from scenario_model.errors import InputError, Refused
 from scenario_model.foundation.importer import NOT_COUNTED, read_record
 from scenario_model.job.settings import ChatAt, FoundationInBucket
-from scenario_model.release.keys import load_public, public_pem
 from scenario_model.release.store import check_key
-from scenario_model.release.tree import check_file_name
 from scenario_model.release.verify import verify_files
+from scenario_model.signing.keys import load_public, public_pem
+from scenario_model.signing.tree import check_file_name
 
 if TYPE_CHECKING:
-    from scenario_model.data.settings import DataSettings
     from scenario_model.job.settings import JobSettings
 
 
@@ -45,13 +44,13 @@ def foundation_here(settings: JobSettings) -> Path:
     return final
 
 
-def data_here(settings: JobSettings) -> DataSettings:
+def data_here(settings: JobSettings) -> PythonReference | Chat | PlainText:
     """The data's settings as `train` knows them, with the data on this host."""
     wanted = settings.data
     if isinstance(wanted, PythonReference):
         return wanted
     path = _folder(wanted.path, settings.scratch) if is_bucket_uri(wanted.path) else Path(wanted.path)
-    made = Chat if isinstance(wanted, ChatAt) else Text
+    made = Chat if isinstance(wanted, ChatAt) else PlainText
     return made(path=path, held_out=wanted.held_out)
 
 

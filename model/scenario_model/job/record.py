@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from scenario_model.config import dump
 from scenario_model.digests import json_digest
 from scenario_model.errors import Refused
-from scenario_model.job.seal import seal, unseal
+from scenario_model.job.signed_json import sign_json, verify_json
 
 if TYPE_CHECKING:
     from scenario_model.cloud.bucket import Bucket
     from scenario_model.job.settings import JobSettings
-    from scenario_model.release.keys import SigningKey
+    from scenario_model.signing.keys import SigningKey
 
 _MOST_BYTES = 4 * 2**20
 
@@ -42,14 +42,14 @@ class Record:
         sealed = self._bucket.read(key, _MOST_BYTES)
         if sealed is None:
             return None
-        return unseal(self._key.public_key(), key, sealed, f"{self._bucket.uri}/{key}")
+        return verify_json(self._key.public_key(), key, sealed, f"{self._bucket.uri}/{key}")
 
     def write(self, name: str, content: dict[str, Any]) -> dict[str, Any]:
         """Write the object `name`.json if it is absent; returns what is there."""
         key = f"{self.place}/{name}.json"
         # As it will be read: numbers and texts that JSON knows.
         content = json.loads(json.dumps(content))
-        if self._bucket.create(key, seal(self._key, key, content)):
+        if self._bucket.create(key, sign_json(self._key, key, content)):
             return content
         there = self.read(name)
         if there is None:

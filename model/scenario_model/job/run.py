@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from scenario_model import durable
+from scenario_model import atomic_io
 from scenario_model.cloud.bucket import Bucket
 from scenario_model.errors import Refused, TemporaryError
 from scenario_model.evaluate.run import EVALUATION
@@ -17,10 +17,10 @@ from scenario_model.job.checkpoints import BucketCheckpoints
 from scenario_model.job.inputs import data_here, foundation_here
 from scenario_model.job.record import Record, job_digest
 from scenario_model.release import channel as channels
-from scenario_model.release.keys import SigningKey, signing_key
 from scenario_model.release.names import ReleaseId
 from scenario_model.release.sign import sign_run
 from scenario_model.release.stores import open_store
+from scenario_model.signing.keys import SigningKey, signing_key
 from scenario_model.train.plan import Plan, make_plan
 from scenario_model.train.settings import TrainSettings
 
@@ -81,25 +81,25 @@ class Job:
             remedy = "the hosts of its lives compute otherwise; remove it to keep this one's"
             where = f"{self._bucket.uri}/{self.record.place}/result.json"
             raise Refused("a former life of this job trained other weights", where=where, remedy=remedy)
-        durable.write_json(self.plan.folder.result, noted)
+        atomic_io.write_json(self.plan.folder.result, noted)
         outcome = self.record.write("outcome", self._release(noted))
         self._checkpoints().clear()
         return outcome
 
     def _train(self) -> dict[str, Any]:
+        from scenario_model.train.hooks import TrainingHooks
         from scenario_model.train.loop import StoppedError
         from scenario_model.train.run import record_run, train
-        from scenario_model.train.surroundings import Surroundings
 
         deadline = self.settings.deadline
         copies = self._checkpoints() if self.leads else None
         if copies and self.plan.folder.state != "done":
-            with durable.disk_errors(self.plan.folder.root):
+            with atomic_io.disk_errors(self.plan.folder.root):
                 self.plan.folder.checkpoints.mkdir(parents=True, exist_ok=True)
             copies.bring(self.plan.folder.checkpoints, lambda environment: record_run(self.plan, environment))
         try:
-            around = Surroundings(copies=copies, save_before=deadline, progress=sys.stdout)
-            result, _ = train(self.plan, surroundings=around)
+            around = TrainingHooks(copies=copies, save_before=deadline, progress=sys.stdout)
+            result, _ = train(self.plan, hooks=around)
         except StoppedError as stopped:
             raise TemporaryError(str(stopped)) from None
         finally:
@@ -116,7 +116,7 @@ class Job:
         if evaluation is None:
             evaluation, _ = evaluate_run(directory, self.settings.gate, _Progress())
             evaluation = self.record.write("evaluation", evaluation)
-        durable.write_json(directory / EVALUATION, evaluation)
+        atomic_io.write_json(directory / EVALUATION, evaluation)
         store = self._store()
         signed = sign_run(directory, wanted.name, store, self._key)
         if signed.passed:

@@ -1,88 +1,78 @@
-"""What `job.json` may say."""
+"""The file of a whole training job."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path  # noqa: TC003 - the configuration loader reads the annotations
 from typing import Annotated, Literal
 
-from scenario_model.config import Range
-from scenario_model.data.settings import PythonReference
+from scenario_model.config import FilePath, Kinds, Section, Text
+from scenario_model.data.settings import PythonReference, Share
 from scenario_model.errors import InputError
 from scenario_model.evaluate.settings import GateSettings
-from scenario_model.release.names import check_name
+from scenario_model.release.settings import ReleaseNames
 from scenario_model.train.settings import Recipe
 
-_Share = Annotated[float, Range(above=0, high=0.5)]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundationHere:
+class FoundationHere(Section):
     """A directory made by `import`, such as one in the image. What is here is trusted to be what it says."""
 
-    path: Path
     kind: Literal["directory"] = "directory"
+    path: FilePath
+    """The directory."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundationInBucket:
-    """A directory made by `import`, at s3://bucket/prefix; it must be signed, or have the digest named here.
+class FoundationInBucket(Section):
+    """A directory made by `import`, in a bucket; it must be signed, or have its digest named here."""
 
-    digest: as `import` prints it (`sha256:<64 hex>`); it leaves foundation.json out (name and licence).
-    verification_key: PEM file; `import --key` signs.
-    """
-
-    uri: str
-    digest: str | None = None
-    verification_key: Path | None = None
     kind: Literal["bucket"] = "bucket"
+    uri: Text
+    """s3://bucket/prefix."""
+    digest: Text | None = None
+    """Digest that `import` prints (sha256:<64 hex>); it leaves foundation.json out (name and licence)."""
+    verification_key: FilePath | None = None
+    """PEM file of the key that `import --key` signed with."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatAt:
-    """As `train`'s chat: `path` is a file, a folder, or s3://bucket/prefix."""
+class ChatAt(Section):
+    """Conversations: JSON lines, each {"messages": [{"role", "content"}, …]}."""
 
-    path: str
     kind: Literal["chat"] = "chat"
-    held_out: _Share = 0.1
+    path: Text
+    """A file, a folder, or s3://bucket/prefix."""
+    held_out: Share = 0.1
+    """Share of the conversations that is kept from training, for the gate."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextAt:
-    """As `train`'s text: `path` is a folder, or s3://bucket/prefix."""
+class TextAt(Section):
+    """Plain text: .txt, .md and .rst files, one document per file."""
 
-    path: str
     kind: Literal["text"] = "text"
-    held_out: _Share = 0.1
+    path: Text
+    """A folder, or s3://bucket/prefix."""
+    held_out: Share = 0.1
+    """Share of the documents that is kept from training, for the gate."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseAs:
-    """What the release is called, and the channel that it is promoted to."""
-
-    name: str = "assistant"
-    channel: str = "stable"
+JobData = Annotated[PythonReference | ChatAt | TextAt, Kinds(default="python-reference")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobSettings:
-    """`job.json`: the whole of a training job.
+class JobSettings(Section):
+    """The file of `scenario-model job`: the whole of a training job."""
 
-    store: s3://bucket/prefix, for releases, channels, and this job's checkpoints and outcome. scratch: a
-    folder on this host that may be lost. signing_key: PEM file, or kms:ARN. save_before: ISO 8601 with a time
-    zone; the job saves and ends with 75 before that.
-    """
-
-    foundation: FoundationHere | FoundationInBucket
-    data: PythonReference | ChatAt | TextAt = field(default_factory=PythonReference)
-    recipe: Recipe = field(default_factory=Recipe)
-    gate: GateSettings = field(default_factory=GateSettings)
-    release: ReleaseAs = field(default_factory=ReleaseAs)
-    store: str
-    scratch: Path
-    signing_key: str
-    save_before: str | None = None
+    foundation: Annotated[FoundationHere | FoundationInBucket, Kinds()]
+    data: JobData = PythonReference()
+    recipe: Recipe = Recipe()
+    gate: GateSettings = GateSettings()
+    release: ReleaseNames = ReleaseNames()
+    store: Text
+    """s3://bucket/prefix, for releases, channels, and this job's checkpoints and outcome."""
+    scratch: FilePath
+    """Folder on this host that may be lost."""
+    signing_key: Text
+    """PEM file, or kms:ARN of an ECC_NIST_P256 key."""
+    save_before: Text | None = None
+    """ISO 8601 time with its zone: the job saves before it and exits with 75; leave minutes for the copy to the
+    bucket."""
 
     @property
     def deadline(self) -> datetime | None:
@@ -91,8 +81,6 @@ class JobSettings:
 
     def check(self, where: str) -> None:
         """Raise InputError for what the types do not say; `where` is the file's name."""
-        check_name(self.release.name, "release")
-        check_name(self.release.channel, "channel")
         if not self.store.startswith("s3://"):
             remedy = "give s3://BUCKET/PREFIX: what a job leaves must outlive its host"
             raise InputError(f"key 'store' is {self.store[:120]!r}", where=where, remedy=remedy)

@@ -26,15 +26,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from scenario_model.errors import InputError, Refused
-from scenario_model.release.keys import load_public
 from scenario_model.release.names import ReleaseId, check_name
 from scenario_model.release.verify import verify_with
+from scenario_model.signing.keys import load_public
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scenario_model.release.keys import SigningKey
     from scenario_model.release.store import Store
+    from scenario_model.signing.keys import SigningKey
 
 # Signed together with the entry: a signature made for a channel fits nothing else that this key signs.
 _DOMAIN = b"scenario-model channel entry v1\n"

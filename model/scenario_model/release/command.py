@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from scenario_model.release import channel as channels
-from scenario_model.release import keys, listing
+from scenario_model.release import listing
 from scenario_model.release.names import ReleaseId, check_name
 from scenario_model.release.sign import sign_run
 from scenario_model.release.stores import open_store
 from scenario_model.release.verify import verify_release
+from scenario_model.signing import keys
 
 _PATH = click.Path(path_type=Path)
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")

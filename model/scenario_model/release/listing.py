@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from scenario_model.errors import Refused
 from scenario_model.release import channel as channels
 from scenario_model.release.names import ReleaseId, is_name
-from scenario_model.release.signature import signed_files
-from scenario_model.release.tree import SIGNATURE
 from scenario_model.release.verify import MANIFEST
+from scenario_model.signing.signature import signed_files
+from scenario_model.signing.tree import SIGNATURE
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec

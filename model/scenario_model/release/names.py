@@ -21,12 +21,12 @@ class ReleaseId:
     @classmethod
     def parse(cls, text: str) -> ReleaseId:
         """Read `name@sha256:<64 hex>`. Raises InputError for anything else."""
-        name, at, digest = text.partition("@")
-        if not at or not _NAME.fullmatch(name) or not _DIGEST.fullmatch(digest):
+        if not is_id(text):
             raise InputError(
-                f"{text[:120]!r} names no release",
+                f"{text[:120]!r} is not a release",
                 remedy="write it as NAME@sha256:<64 hex digits>; `scenario-model release list` shows them",
             )
+        name, _, digest = text.partition("@")
         return cls(name, digest)
 
     def __str__(self) -> str:
@@ -36,6 +36,15 @@ class ReleaseId:
     def key(self) -> str:
         """Where a store keeps it: `releases/<name>/sha256-<64 hex>`."""
         return f"releases/{self.name}/{self.digest.replace(':', '-')}"
+
+
+NAME_RULE = "use 1 to 64 of a-z, 0-9, '.', '_' and '-', with a letter or digit first and last"
+
+
+def is_id(text: str) -> bool:
+    """Say whether `text` is a release: `name@sha256:<64 hex>`."""
+    name, _, digest = text.partition("@")
+    return is_name(name) and _DIGEST.fullmatch(digest) is not None
 
 
 def is_name(text: str) -> bool:
@@ -48,6 +57,6 @@ def check_name(text: str, what: str) -> str:
     if not is_name(text):
         raise InputError(
             f"{text[:120]!r} is no {what} name",
-            remedy="use 1 to 64 of a-z, 0-9, '.', '_' and '-', with a letter or digit first and last",
+            remedy=NAME_RULE,
         )
     return text

@@ -15,7 +15,7 @@ from scenario_model.digests import tree_digest
 from scenario_model.errors import InputError, Refused
 from scenario_model.release.names import ReleaseId
 from scenario_model.release.store import MAX_OBJECT_BYTES, check_key, is_key
-from scenario_model.release.tree import SIGNATURE, check_file_name
+from scenario_model.signing.tree import SIGNATURE, check_file_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from scenario_model.atomic_io import disk_errors, fresh, write_json
 from scenario_model.digests import json_digest, tree_digest
-from scenario_model.durable import disk_errors, fresh, write_json
 from scenario_model.errors import Refused
 from scenario_model.evaluate.run import Run, read_evaluation, read_run
-from scenario_model.release import tree
 from scenario_model.release.names import ReleaseId
-from scenario_model.release.signature import sign_directory
 from scenario_model.release.verify import MANIFEST, verify_with
+from scenario_model.signing import tree
+from scenario_model.signing.signature import sign_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scenario_model.release.keys import SigningKey
     from scenario_model.release.store import Store
+    from scenario_model.signing.keys import SigningKey
 
 
 @dataclass(frozen=True, slots=True)

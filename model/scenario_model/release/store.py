@@ -14,7 +14,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from scenario_model.durable import publish, sync
+from scenario_model.atomic_io import publish, sync
 from scenario_model.errors import InputError, Refused
 from scenario_model.release.names import ReleaseId
 
@@ -182,7 +182,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _make_directories(path: Path) -> None:
-    """Make `path` and make each new name on the way durable."""
+    """Make `path` and make each new name on the way atomic_io."""
     missing = []
     while not path.is_dir():
         missing.append(path)

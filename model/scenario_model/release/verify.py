@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from scenario_model.digests import json_digest
 from scenario_model.errors import Refused
-from scenario_model.release import signature, tree
-from scenario_model.release.keys import load_public
 from scenario_model.release.names import ReleaseId, is_name
+from scenario_model.signing import signature, tree
+from scenario_model.signing.keys import load_public
 
 if TYPE_CHECKING:
     from pathlib import Path

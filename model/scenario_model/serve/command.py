@@ -36,8 +36,8 @@ def command(path: Path, only_check: bool, as_json: bool) -> None:
         return
     api_keys = load_api_keys(settings.api_keys)
     # Imported late, so that a mistake in the configuration shows at once.
+    from scenario_model.serve.lifecycle import end, run
     from scenario_model.serve.listener import bind, tls_context
-    from scenario_model.serve.running import end, run
 
     context = tls_context(settings.tls)
     sock = bind(settings.host, settings.port)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse
 
 from scenario_model.errors import InputError
-from scenario_model.serve.answers import Answer
-from scenario_model.serve.bodies import Disconnected, read_body
 from scenario_model.serve.engine.interface import (
     Drained,
     EngineFailed,
@@ -18,18 +16,20 @@ from scenario_model.serve.engine.interface import (
 )
 from scenario_model.serve.errors import ApiError, bad_request
 from scenario_model.serve.parameters import ChatParameters, parse_chat, parse_completion, parse_json
+from scenario_model.serve.request_body import Disconnected, read_body
+from scenario_model.serve.responses import Answer
 from scenario_model.serve.service import unavailable
-from scenario_model.serve.streams import EventStream, cancelled_on_disconnect
+from scenario_model.serve.sse import EventStream, cancelled_on_disconnect
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from scenario_model.serve.access import RateLimiter
-    from scenario_model.serve.calls import Call
     from scenario_model.serve.engine.interface import Delta, Generation
     from scenario_model.serve.metrics import Metrics
     from scenario_model.serve.parameters import CompletionParameters, Parameters
     from scenario_model.serve.prompts import PromptEncoder
+    from scenario_model.serve.request_log import Call
     from scenario_model.serve.service import Service
     from scenario_model.serve.settings import Limits
 

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from scenario_model.durable import sync
+from scenario_model.atomic_io import sync
 from scenario_model.errors import InputError
 
 if TYPE_CHECKING:

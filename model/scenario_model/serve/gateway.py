@@ -19,11 +19,11 @@ from starlette.routing import Route, Router
 
 from scenario_model.serve import logs
 from scenario_model.serve.access import Keyring, RateLimiter
-from scenario_model.serve.bodies import Disconnected
-from scenario_model.serve.calls import Call
 from scenario_model.serve.completions import Completions, check_model
 from scenario_model.serve.errors import ApiError
 from scenario_model.serve.metrics import Metrics
+from scenario_model.serve.request_body import Disconnected
+from scenario_model.serve.request_log import Call
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -178,7 +178,7 @@ def _gauges(now: EngineStatistics) -> dict[str, tuple[str, float]]:
 
 def _counters(now: EngineStatistics) -> dict[str, tuple[str, float]]:
     return {
-        "vllm:spec_decode_num_drafts": ("Drafts that were checked (engine.lookup).", now.drafts_total),
+        "vllm:spec_decode_num_drafts": ("Drafts that were checked (engine.prompt_lookup).", now.drafts_total),
         "vllm:spec_decode_num_draft_tokens": ("Tokens in these drafts.", now.tokens_drafted_total),
         "vllm:spec_decode_num_accepted_tokens": (
             "Of these, tokens that were right.",

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load, load_file, save, save_file
 from torch import Tensor
 
-from scenario_model import durable
+from scenario_model import atomic_io
 from scenario_model.digests import file_digest
 from scenario_model.errors import InputError
 from scenario_model.train.parallel import World, local
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from scenario_model.train.surroundings import Copies
+    from scenario_model.train.hooks import Copies
 
 MARKER = "complete.json"
 _KEPT = 2  # the newest, and the one before in case a disk loses the newest
@@ -58,9 +58,9 @@ class Checkpoints:
     ) -> None:
         """Write a checkpoint; on return it is on the disk. Raises ScenarioModelError if the disk is full."""
         aside = self._folder / ".writing"
-        with durable.disk_errors(self._folder):
+        with atomic_io.disk_errors(self._folder):
             if self._world.leads:
-                durable.fresh(aside)
+                atomic_io.fresh(aside)
             self._world.wait()
             if self._world.rank < self._writers:
                 self._write(aside, _tensors(parameters, optimizer, self._world.device))
@@ -94,13 +94,13 @@ class Checkpoints:
         if world.rank not in world.far:
             path = aside / _file_of(world.rank)
             save_file(tensors, path)
-            durable.sync(path)
+            atomic_io.sync(path)
         for rank in world.far if self._writers > 1 else ():
             content = world.carry(save(tensors) if rank == world.rank else b"", rank, 0)
             if world.leads:
                 path = aside / _file_of(rank)
                 path.write_bytes(content)
-                durable.sync(path)
+                atomic_io.sync(path)
 
     def _read(self, folder: Path) -> dict[str, Tensor]:
         """What this process goes on from; those on other hosts have it from the leader."""
@@ -125,11 +125,11 @@ class Checkpoints:
             "shape": self._shape,
             "files": files,
         }
-        durable.write_json(aside / MARKER, content)
+        atomic_io.write_json(aside / MARKER, content)
         final = self._folder / f"step-{progress.step:08d}"
         if final.exists():  # it did not count, or this run would not have come from before it
             shutil.rmtree(final)
-        durable.publish(aside, final)
+        atomic_io.publish(aside, final)
         for old in self._folders()[_KEPT:]:
             shutil.rmtree(old)
         if self._copies:

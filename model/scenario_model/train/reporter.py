@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from scenario_model import durable, logs
+from scenario_model import atomic_io, logs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ class Reporter:
         self._live = logs.live() if stream is None else stream.isatty()
         self._path, self._open = path, False
         # Steps after the checkpoint are done again; a kill may have torn the last line.
-        durable.write_text(path, "".join(_kept_lines(path, first_step)))
+        atomic_io.write_text(path, "".join(_kept_lines(path, first_step)))
 
     def step(self, **figures: Any) -> None:
         """One step: step, of, loss, learning_rate, tokens_per_s, mfu (or None), memory_bytes,

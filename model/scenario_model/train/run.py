@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from scenario_model import durable, logs
+from scenario_model import atomic_io, logs
 from scenario_model.data.packing import pack
 from scenario_model.digests import tree_digest
 from scenario_model.errors import InputError, ScenarioModelError
@@ -21,11 +21,11 @@ from scenario_model.foundation.importer import verify_foundation
 from scenario_model.train import hardware, parallel
 from scenario_model.train.batches import Batches
 from scenario_model.train.checkpoint import Checkpoints
+from scenario_model.train.hooks import NO_HOOKS, TrainingHooks
 from scenario_model.train.loop import Training, make_optimizer
 from scenario_model.train.model import LossModel, load_model, save_trained, trainable
 from scenario_model.train.plan import Plan, RunFolder, load_tokenizer
 from scenario_model.train.reporter import Reporter
-from scenario_model.train.surroundings import NOTHING_SPECIAL, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ PATIENCE_S = 600.0
 
 
 def train(
-    plan: Plan, patience_s: float = PATIENCE_S, *, surroundings: Surroundings = NOTHING_SPECIAL
+    plan: Plan, patience_s: float = PATIENCE_S, *, hooks: TrainingHooks = NO_HOOKS
 ) -> tuple[dict[str, Any], bool]:
     """Carry out a planned run, from its newest checkpoint if it has one; returns (result.json's content,
     changed).
@@ -53,17 +53,17 @@ def train(
         with _alone(folder, world):
             done = world.share(_result(folder) if world.leads else None)
             if done is None:
-                done = _train(plan, world, surroundings)
+                done = _train(plan, world, hooks)
             elif world.leads:
                 shutil.rmtree(folder.checkpoints, ignore_errors=True)
                 return done, False
             return done, True
 
 
-def _train(plan: Plan, world: World, surroundings: Surroundings) -> dict[str, Any]:
+def _train(plan: Plan, world: World, hooks: TrainingHooks) -> dict[str, Any]:
     _insist_on_the_same(plan, world)
     recipe = plan.settings.recipe
-    with durable.disk_errors(plan.folder.root):
+    with atomic_io.disk_errors(plan.folder.root):
         environment = world.share(_begin(plan, world) if world.leads else None)
     _repeatable(recipe.seed, environment["threads"], world)
     bf16 = environment["dtype"] == "bf16"
@@ -76,12 +76,12 @@ def _train(plan: Plan, world: World, surroundings: Surroundings) -> dict[str, An
     spread = parallel.spread(model, strategy, world)
     parameters = trainable(model)
     optimizer = make_optimizer(parameters, recipe)
-    checkpoints = Checkpoints(plan.folder.checkpoints, world, strategy, surroundings.copies)
+    checkpoints = Checkpoints(plan.folder.checkpoints, world, strategy, hooks.copies)
     progress = checkpoints.resume(parameters, optimizer)
     if world.leads and progress.step:
         logs.say(f"going on after step {progress.step} of {batches.steps}")
     peak = hardware.matmul_peak(world.device, torch.bfloat16 if bf16 else torch.float32)
-    reporter = Reporter(plan.folder.progress, progress.step, surroundings.progress) if world.leads else None
+    reporter = Reporter(plan.folder.progress, progress.step, hooks.progress) if world.leads else None
     training = Training(
         recipe=recipe,
         batches=batches,
@@ -94,14 +94,14 @@ def _train(plan: Plan, world: World, surroundings: Surroundings) -> dict[str, An
         world=world,
         flops_per_token=flops,
         peak_flops=peak,
-        save_before=surroundings.save_before,
+        save_before=hooks.save_before,
     )
-    with durable.disk_errors(plan.folder.root):
+    with atomic_io.disk_errors(plan.folder.root):
         training.run()
     if reporter:
         reporter.close()
-    if surroundings.copies:
-        surroundings.copies.settle()
+    if hooks.copies:
+        hooks.copies.settle()
     return _finish(plan, training, packed.target_tokens)
 
 
@@ -143,8 +143,8 @@ def _begin(plan: Plan, world: World) -> dict[str, Any]:
 
 def record_run(plan: Plan, environment: dict[str, Any]) -> None:
     """Write what says, once and for all, how this run is done: on which inputs, and with which arithmetic."""
-    durable.write_text(plan.folder.held_out, plan.data.held_out_lines())
-    durable.write_json(plan.folder.record, {**plan.inputs, "environment": environment})
+    atomic_io.write_text(plan.folder.held_out, plan.data.held_out_lines())
+    atomic_io.write_json(plan.folder.record, {**plan.inputs, "environment": environment})
 
 
 def _finish(plan: Plan, training: Training, target_tokens: int) -> dict[str, Any]:
@@ -153,11 +153,11 @@ def _finish(plan: Plan, training: Training, target_tokens: int) -> dict[str, Any
     tensors = {name: parallel.whole(p.detach()).cpu() for name, p in training.parameters.items()}
     result: dict[str, Any] = {}
     if world.leads:
-        with durable.disk_errors(folder.root):
+        with atomic_io.disk_errors(folder.root):
             if not folder.model.exists():
-                aside = durable.fresh(folder.root / ".model.writing")
+                aside = atomic_io.fresh(folder.root / ".model.writing")
                 save_trained(tensors, plan.settings.foundation, recipe, aside)
-                durable.publish(aside, folder.model)
+                atomic_io.publish(aside, folder.model)
             sequences = min(training.batches.total, training.batches.steps * recipe.sequences_per_step)
             result = {
                 "model": tree_digest(folder.model),
@@ -168,7 +168,7 @@ def _finish(plan: Plan, training: Training, target_tokens: int) -> dict[str, Any
                 "final_loss": training.progress.loss,
                 "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             }
-            durable.write_json(folder.result, result)
+            atomic_io.write_json(folder.result, result)
             shutil.rmtree(folder.checkpoints, ignore_errors=True)
     shared: dict[str, Any] = world.share(result)
     return shared
@@ -217,7 +217,7 @@ def _alone(folder: RunFolder, world: World) -> Iterator[None]:
     if not world.leads:
         yield
         return
-    with durable.disk_errors(folder.root):
+    with atomic_io.disk_errors(folder.root):
         folder.root.mkdir(parents=True, exist_ok=True)
         stream = (folder.root / ".lock").open("w")
     with stream:

@@ -2,51 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path  # noqa: TC003 - the configuration loader reads the annotations
 from typing import Annotated, Literal
 
-from scenario_model.config import Range
-from scenario_model.data.settings import DataSettings, PythonReference
+from pydantic import Field
+
+from scenario_model.config import FilePath, Positive, Section
+from scenario_model.data.settings import Data, PythonReference
 
 _DEFAULT_RATES = {"lora": 5e-4, "full": 3e-5}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class Recipe(Section):
     """How to train. The defaults suit a small model on a few CPU cores: about five minutes on two."""
 
     method: Literal["lora", "full"] = "lora"
     """lora: low-rank adapters beside frozen weights (Hu et al., 2021); full: every weight."""
-    rank: Annotated[int, Range(1, 1024)] = 16
+    rank: Annotated[int, Field(ge=1, le=1024)] = 16
     """LoRA: rank of the adapters."""
-    alpha: Annotated[float, Range(above=0, high=65536)] = 32.0
+    alpha: Annotated[float, Field(gt=0, le=65536)] = 32.0
     """LoRA: the adapters' output is scaled by alpha / rank."""
-    learning_rate: Annotated[float, Range(above=0, high=1)] | None = None
+    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
     """Peak of the schedule; null: 5e-4 for lora, 3e-5 for full."""
-    warmup: Annotated[float, Range(0, 1)] = 0.05
-    """Share of the steps in which the learning rate rises from 0; after it falls as a cosine to a tenth."""
-    weight_decay: Annotated[float, Range(0, 1)] = 0.0
-    clip_norm: Annotated[float, Range(above=0)] = 1.0
-    """Largest norm of the gradient of a step."""
-    epochs: Annotated[int, Range(1, 10000)] = 1
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Share of the steps in which the learning rate rises from 0; it then falls as a cosine to a tenth."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """AdamW's decoupled weight decay."""
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Largest gradient norm of a step."""
+    epochs: Annotated[int, Field(ge=1, le=10000)] = 1
     """Passes over the data."""
-    max_steps: Annotated[int, Range(1)] | None = None
-    """Stop after so many steps; null: after all epochs."""
-    sequence_length: Annotated[int, Range(16, 131072)] = 512
-    """Tokens of a packed sequence."""
-    tokens_per_step: Annotated[int, Range(16)] = 1024
+    max_steps: Positive | None = None
+    """Stop after this many steps; null: after all epochs."""
+    sequence_length: Annotated[int, Field(ge=16, le=131072)] = 512
+    """Tokens per packed sequence."""
+    tokens_per_step: Annotated[int, Field(ge=16)] = 1024
     """Tokens between two updates of the weights, over all processes."""
-    micro_batch: Annotated[int, Range(1, 4096)] = 2
+    micro_batch: Annotated[int, Field(ge=1, le=4096)] = 2
     """Sequences that one process takes through the model at once: more need more memory."""
     recompute: bool = False
-    """Make activations again in the backward pass instead of keeping them: less memory, a third more time."""
-    seed: Annotated[int, Range(0, 2**63 - 1)] = 0
-    checkpoint_every_steps: Annotated[int, Range(1)] = 10
+    """Recompute activations in the backward pass instead of keeping them: less memory, a third more time."""
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    """Seed of the data's order and of the adapters' initial weights."""
+    checkpoint_every_steps: Positive = 10
+    """Steps between two checkpoints."""
     dtype: Literal["auto", "bf16", "fp32"] = "auto"
-    """Of the arithmetic; auto: bf16 where a measurement at the start finds it faster."""
+    """Number format of the arithmetic; auto: bf16 where a measurement at the start finds it faster."""
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
-    """Under torchrun. ddp: each process holds the model; fsdp: shares of it; auto: fsdp if need be."""
+    """Under torchrun. ddp: each process holds the model; fsdp: a shard of it; auto: fsdp only if needed."""
 
     @property
     def peak_learning_rate(self) -> float:
@@ -59,13 +61,12 @@ class Recipe:
         return max(1, self.tokens_per_step // self.sequence_length)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainSettings:
-    """A training configuration file."""
+class TrainSettings(Section):
+    """The file of `scenario-model train`."""
 
-    foundation: Path
+    foundation: FilePath
     """Directory of an imported foundation model."""
-    runs: Path
+    runs: FilePath
     """Folder of training runs; each gets a folder named by its digest."""
-    data: DataSettings = field(default_factory=PythonReference)
-    recipe: Recipe = field(default_factory=Recipe)
+    data: Data = PythonReference()
+    recipe: Recipe = Recipe()

@@ -17,7 +17,7 @@ import yaml
 from lab import LabError, lock
 from lab.fixtures import a_folder
 from lab.premises.access import ssh
-from lab.premises.base import base_tree
+from lab.premises.debian_tree import base_tree
 from lab.premises.lifecycle import Premises, bring_up
 from tests.ansible.conftest import PLAYBOOKS, Ran
 
@@ -143,7 +143,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         with lock.exclusive(folder):
             premises = bring_up(folder, 2)
         made = Site(premises, tmp_path_factory.mktemp("site"))
-        made.variables = {"egress_controllers": [premises.addresses.machine]}
+        made.variables = {"egress_admin_networks": [premises.addresses.machine]}
         yield made
 
 

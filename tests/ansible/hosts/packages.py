@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.premises.base import base_tree
+from lab.premises.debian_tree import base_tree
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -86,7 +86,7 @@ def test_nothing_leaves_but_to_the_listed_mirror(closed: Host, site: Site) -> No
     assert (Wan(site.premises.space).capture()[closed.name] - wan).sent >= 4
 
 
-def test_nobody_comes_in_but_peers_and_controllers(closed: Host, site: Site) -> None:
+def test_nobody_comes_in_but_peers_and_admins(closed: Host, site: Site) -> None:
     server = "python3 -m http.server 8443 >/dev/null 2>&1"
     on(closed, f"sudo systemd-run --quiet --unit=try-serving --property=RuntimeMaxSec=60 {server}")
     try:
@@ -162,11 +162,11 @@ def test_settings_that_would_lock_us_out_change_nothing(fresh: Host, site: Site,
     folder.mkdir()
     (folder / f"{fresh.name}.yml").write_text(json.dumps({"ansible_become": True} if becomes else {}))
     try:
-        ran = site.play("egress", limit=fresh, succeeds=False, egress_controllers=["10.1.2.0/24"])
+        ran = site.play("egress", limit=fresh, succeeds=False, egress_admin_networks=["10.1.2.0/24"])
     finally:
         shutil.rmtree(folder)
     assert ran.code
-    assert f"it comes from {fresh.addresses.machine}, and egress_controllers is 10.1.2.0/24" in " ".join(
+    assert f"it comes from {fresh.addresses.machine}, and egress_admin_networks is 10.1.2.0/24" in " ".join(
         ran.output.split()
     )
     assert traces(fresh) == before

@@ -11,7 +11,7 @@ from lab.premises.network import BRIDGE
 
 if TYPE_CHECKING:
     from lab.premises.host import Host
-    from lab.premises.space import PremisesSpace
+    from lab.premises.namespaces import PremisesNamespaces
 
 SIX = "2001:db8:9::1"
 ATTEMPTS = Path(__file__).with_name("attempts.py").read_text()
@@ -25,7 +25,7 @@ def try_all(host: Host) -> dict[str, str]:
     return answer
 
 
-def watch(host: Host, space: PremisesSpace) -> None:
+def watch(host: Host, space: PremisesNamespaces) -> None:
     """Let the router count what the host sends; give the host an IPv6 address, and a way to the router."""
     mac = json.loads(space.run(["ip", "-json", "link", "show", BRIDGE]))[0]["address"]
     told = ssh(host.folder, host.address, "ip -json link show host0", timeout_s=60)
@@ -50,7 +50,7 @@ def watch(host: Host, space: PremisesSpace) -> None:
     ssh(host.folder, host.address, six, timeout_s=60)
 
 
-def at_the_router(space: PremisesSpace) -> dict[str, int]:
+def at_the_router(space: PremisesNamespaces) -> dict[str, int]:
     """Packets of the watched host that the router has seen, but for those to this machine; by IP version."""
     told = json.loads(space.run(["nft", "--json", "list", "table", "netdev", "probe"]))
     return {

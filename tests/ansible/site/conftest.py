@@ -23,7 +23,7 @@ import yaml
 import lab.callbacks
 from lab import lock
 from lab.fixtures import a_folder
-from lab.premises.base import base_tree
+from lab.premises.debian_tree import base_tree
 from lab.premises.lifecycle import bring_up
 from scenario_model.serve import credentials
 from tests.ansible.hosts.conftest import Site, on

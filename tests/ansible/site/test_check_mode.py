@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scenario_model.digests import tree_digest
-from scenario_model.release import keys
-from scenario_model.release.signature import sign_directory
+from scenario_model.signing import keys
+from scenario_model.signing.signature import sign_directory
 from tests.ansible.hosts.conftest import on
 from tests.ansible.site.conftest import ROOT
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from components.aws.capacity import CapacityBlock, OnDemand, Reservation, Spot, capacity, check_capacity
-from components.aws.errors import CloudError
 from components.aws.instance_types import INSTANCE_TYPES, instance_type
+from components.errors import CloudError
 
 NOW = dt.datetime(2026, 11, 25, 12, tzinfo=dt.UTC)
 ID = "cr-0123456789abcdef0"

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
-def leftovers() -> tuple[int, str]:
+def still_tagged() -> tuple[int, str]:
     """Ask the teardown proof, as a user does; return its exit status and words."""
     ((key, value),) = TAG.items()
     asked = ["--region", "eu-central-1", "--tag", f"{key}={value}", "--wait", "0"]
     done = subprocess.run(
-        [sys.executable, "-m", "components.aws.leftovers", *asked],
+        [sys.executable, "-m", "recovery.aws.tagged", *asked],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -133,7 +133,7 @@ def test_a_cloud_passes_review_scales_without_drift_and_leaves_nothing(cloud: Pu
     said = cloud.pulumi("destroy", "--yes", "--skip-preview", check=False)
     assert "releases" in said
     assert "protected" in said
-    status, said = leftovers()
+    status, said = still_tagged()
     assert status == 1
     left = {line.strip() for line in said.splitlines()[1:]}
     assert {f"arn:aws:s3:::{made['bucket']}", made["bucket_key"], f"vpc {made['vpc']}"} < left
@@ -143,7 +143,7 @@ def test_a_cloud_passes_review_scales_without_drift_and_leaves_nothing(cloud: Pu
     review_the_bucket(made["bucket"], made["bucket_key"], made["s3_endpoint"])
     cloud.up(protect=False)
     cloud.pulumi("destroy", "--yes", "--skip-preview")
-    assert leftovers() == (0, "nothing in eu-central-1 carries scenario:stack=cloud-under-test\n")
+    assert still_tagged() == (0, "nothing in eu-central-1 carries scenario:stack=cloud-under-test\n")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.aws.errors import CloudError
+from components.errors import CloudError
 from tests.components.aws.declaring import ACCOUNT, DEPLOYER, Declared, a_cluster, declared
 
 

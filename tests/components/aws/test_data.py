@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from components.aws.budget import Budget, BudgetArgs
-from components.aws.errors import CloudError
 from components.aws.image_registry import ImageRegistry, ImageRegistryArgs
 from components.aws.release_bucket import ReleaseBucket, ReleaseBucketArgs
 from components.aws.workload_identity import (
@@ -18,6 +17,7 @@ from components.aws.workload_identity import (
     node_scaling,
     signing,
 )
+from components.errors import CloudError
 from tests.components.aws.declaring import DEPLOYER, HERE, Declared, a_cluster, declared
 
 if TYPE_CHECKING:

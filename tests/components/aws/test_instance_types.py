@@ -7,9 +7,9 @@ import difflib
 import pytest
 from moto.ec2.models.instance_types import INSTANCE_TYPES as ANSWERED
 
-from components.aws.errors import CloudError
 from components.aws.instance_types import INSTANCE_TYPES, fit, instance_type
 from components.aws.instances import Demand
+from components.errors import CloudError
 
 
 @pytest.mark.parametrize("name", INSTANCE_TYPES)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from components.aws.errors import CloudError
 from components.aws.location import Location
+from components.errors import CloudError
 
 ZONES = ("eu-central-1a", "eu-central-1b")
 RIGHT: dict[str, Any] = {"account": "123456789012", "region": "eu-central-1", "zones": ZONES}

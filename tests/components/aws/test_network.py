@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from components.aws.endpoints import SERVICES
-from components.aws.errors import CloudError
 from components.aws.network import Network, NetworkArgs
+from components.errors import CloudError
 from tests.components.aws.declaring import ACCOUNT, HERE, Declared, declared
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from components.aws.capacity import CapacityBlock, OnDemand, Reservation, Spot
-from components.aws.errors import CloudError
 from components.aws.gpu_nodes import GpuNodes, GpuNodesArgs
-from components.aws.instance_types import INSTANCE_TYPES
+from components.aws.instance_types import INSTANCE_TYPES, instance_type
 from components.aws.system_nodes import SystemNodes, SystemNodesArgs
+from components.errors import CloudError
 from tests.components.aws.declaring import Declared, a_cluster, declared
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ TAGS = {"scenario:stack": "s2"}
 
 
 def gpus(
-    instance_type: str = "p5.48xlarge",
+    named: str = "p5.48xlarge",
     capacity: Capacity = ON_DEMAND,
     *,
     maximum: int = 4,
@@ -42,7 +42,7 @@ def gpus(
             cluster=a_cluster(),
             vpc_id="vpc-1",
             subnet_id="subnet-a",
-            instance_type=instance_type,
+            instance=instance_type(named),
             maximum=maximum,
             minimum=minimum,
             nodes=nodes,
@@ -95,7 +95,7 @@ def test_the_group_begins_and_may_end_with_no_node_and_only_training_goes_there(
     assert group["amiType"] == "AL2023_x86_64_NVIDIA"
     assert group["launchTemplate"] == {"id": "gpus-id", "version": "1"}
     assert "instanceTypes" not in group, "the template has it"
-    trial = gpus(instance_type="c7i.xlarge", nodes=2).of("eks/nodeGroup:NodeGroup")["gpus"]
+    trial = gpus(named="c7i.xlarge", nodes=2).of("eks/nodeGroup:NodeGroup")["gpus"]
     assert trial["taints"] == [{"key": "scenario/training", "value": "true", "effect": "NO_SCHEDULE"}]
     assert trial["amiType"] == "AL2023_x86_64_STANDARD"
     assert trial["scalingConfig"]["desiredSize"] == 2
@@ -104,12 +104,12 @@ def test_the_group_begins_and_may_end_with_no_node_and_only_training_goes_there(
 def test_an_autoscaler_learns_from_the_groups_tags_what_a_node_that_is_not_there_yet_has() -> None:
     told = "k8s.io/cluster-autoscaler/node-template/resources/vpc.amazonaws.com/efa"
     assert gpus().of("eks/nodeGroup:NodeGroup")["gpus"]["tags"] == {told: "32"}
-    assert "tags" not in gpus(instance_type="g6.xlarge").of("eks/nodeGroup:NodeGroup")["gpus"]
+    assert "tags" not in gpus(named="g6.xlarge").of("eks/nodeGroup:NodeGroup")["gpus"]
 
 
 @pytest.mark.parametrize("name", ["p5.48xlarge", "p6-b300.48xlarge", "g6.8xlarge", "g6.xlarge", "m7i.large"])
 def test_each_node_is_wired_as_the_table_says_without_a_public_address(name: str) -> None:
-    made, row = gpus(instance_type=name), INSTANCE_TYPES[name]
+    made, row = gpus(named=name), INSTANCE_TYPES[name]
     wired = template(made).get("networkInterfaces", [])
     assert [(each["networkCardIndex"], each["deviceIndex"], each["interfaceType"]) for each in wired] == [
         (each.card, each.device, each.kind) for each in row.interfaces
@@ -147,7 +147,7 @@ def test_local_disks_become_one_array_before_the_node_joins() -> None:
     config = yaml.safe_load(part.get_content())
     assert config["kind"] == "NodeConfig"
     assert config["spec"] == {"instance": {"localStorage": {"strategy": "RAID0"}}}
-    assert "userData" not in template(gpus(instance_type="m7i.large")), "it has no local disk"
+    assert "userData" not in template(gpus(named="m7i.large")), "it has no local disk"
 
 
 def test_each_capacity_is_asked_for_in_the_way_that_eks_wants_it() -> None:
@@ -171,8 +171,8 @@ def test_each_capacity_is_asked_for_in_the_way_that_eks_wants_it() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"instance_type": "p5.48xlage"}, "did you mean 'p5.48xlarge'"),
-        ({"instance_type": "g6.xlarge", "capacity": BLOCK}, "Capacity Blocks are not sold for g6.xlarge"),
+        ({"named": "p5.48xlage"}, "did you mean 'p5.48xlarge'"),
+        ({"named": "g6.xlarge", "capacity": BLOCK}, "Capacity Blocks are not sold for g6.xlarge"),
         ({"maximum": 0}, "0 at least, 0 at first and 0 at most do not fit"),
         ({"nodes": 5}, "0 at least, 5 at first and 4 at most do not fit"),
         ({"minimum": 3, "nodes": 2}, "3 at least, 2 at first"),
@@ -210,7 +210,7 @@ def test_system_nodes_are_a_fixed_number_of_small_ones_that_coredns_waits_for() 
     assert template(made, "system")["metadataOptions"]["httpTokens"] == "required"
 
 
-@pytest.mark.parametrize("wrong", [{"instance_type": "g6.xlarge"}, {"nodes": 0}])
+@pytest.mark.parametrize("wrong", [{"named": "g6.xlarge"}, {"nodes": 0}])
 def test_system_nodes_are_refused_with_gpus_or_without_nodes(wrong: dict[str, Any]) -> None:
     with pytest.raises(CloudError, match="will not do; take one or more of a type without GPU"):
         declared(lambda: SystemNodes("x", SystemNodesArgs(cluster=a_cluster(), subnet_ids=[], **wrong)))

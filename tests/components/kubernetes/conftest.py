@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.plugins import install_kubernetes
+from bootstrap.pulumi.plugins import install_kubernetes
 from lab.images import image, reference
 from tests.pulumi_project import PulumiProject, new_project
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from components.credentials import CertificateAuthorityProvider, ServerCertificateProvider
+from components.errors import ClusterError
 from components.kubernetes.access import NoAnswerError, connected
-from components.kubernetes.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

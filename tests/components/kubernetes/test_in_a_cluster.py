@@ -14,7 +14,7 @@ from lab import LabError
 from lab.images import reference
 from lab.kubernetes.fake_nodes import LABEL, TAINT, set_number
 from tests.campaigns import campaign
-from tests.components.kubernetes.gangs import one_pod, torchrun
+from tests.components.kubernetes.jobs import one_pod, torchrun
 from tests.waiting import until
 
 if TYPE_CHECKING:

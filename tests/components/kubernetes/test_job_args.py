@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.kubernetes.errors import ClusterError
+from components.errors import ClusterError
 from components.kubernetes.job_args import PodSize, TrainingJobArgs, require_possible
 from components.kubernetes.queues import Flavor
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from components.errors import ClusterError
 from components.kubernetes.charts import Chart, Charts
-from components.kubernetes.errors import ClusterError
 from components.kubernetes.isolation import POD_IDENTITY, Destination
 from components.kubernetes.node_agents import NodeAgents
 from components.kubernetes.platform import Platform, PlatformArgs

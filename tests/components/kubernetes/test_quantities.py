@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.kubernetes.errors import ClusterError
+from components.errors import ClusterError
 from components.kubernetes.quantities import canonical
 
 

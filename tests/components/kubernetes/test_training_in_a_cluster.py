@@ -12,11 +12,11 @@ import pytest
 from lab.images import reference
 from scenario_model.digests import tree_digest
 from scenario_model.foundation.importer import NOT_COUNTED
-from scenario_model.release import keys
+from scenario_model.signing import keys
 from tests import buckets
 from tests.chapters import write_chapters
 from tests.components.kubernetes.conftest import ANY, Stack
-from tests.components.kubernetes.gangs import SMALL
+from tests.components.kubernetes.jobs import SMALL
 from tests.conftest import SHARING
 from tests.waiting import until
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from lab.both import Lab
+    from lab.compose import Lab
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

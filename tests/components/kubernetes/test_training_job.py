@@ -9,8 +9,8 @@ import pulumi
 import pytest
 from pulumi.output import UNKNOWN
 
-from components.kubernetes.gang import job_set
 from components.kubernetes.job_args import PodSize, SecretKey
+from components.kubernetes.job_set import job_set
 from components.kubernetes.training_job import TrainingJob
 from tests.components.kubernetes.declared import Declared, declared
 from tests.components.kubernetes.test_job_args import job
@@ -67,7 +67,7 @@ def test_torchrun_meets_at_the_gangs_first_pod() -> None:
         "--nnodes=2",
         "--nproc-per-node=8",
         "--node-rank=$(JOB_COMPLETION_INDEX)",
-        "--master-addr=$(GANG)-workers-0-0.$(GANG)",
+        "--master-addr=$(JOBSET)-workers-0-0.$(JOBSET)",
         "--master-port=29500",
         "--shutdown-timeout=110",
         *("-m", "scenario_model", "job", "--config", "/config/job.json"),

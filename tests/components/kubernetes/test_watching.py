@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
+from components.errors import ClusterError
 from components.kubernetes.access import NoAnswerError, Reader
-from components.kubernetes.errors import ClusterError
 from components.kubernetes.watching import Watch
 
 ATTEMPT = "jobset.sigs.k8s.io/restart-attempt"

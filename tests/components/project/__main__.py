@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pulumi
 
+from components.ansible.inventory import read_inventory
+from components.ansible.playbook import Playbook, PlaybookArgs
 from components.credentials import ApiKey, CertificateAuthority, ServerCertificate
-from components.premises.hosts import read_inventory
-from components.premises.playbook import Playbook, PlaybookArgs
 from components.premises.training_run import TrainingRun, TrainingRunArgs
 
 shape = json.loads(os.environ.get("SHAPE", "{}"))
@@ -25,7 +25,7 @@ if "greeting" in parts:
         PlaybookArgs(
             playbook="ansible/greet.yml",
             teardown="ansible/undo.yml",
-            gone=shape.get("gone", []),
+            removed_hosts=shape.get("removed_hosts", []),
             inventory=inventory,
             variables={**common, "who": shape.get("who", "world"), "fails": shape.get("fails", "")},
             secrets={"password": shape["password"]} if "password" in shape else {},

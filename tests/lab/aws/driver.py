@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 from pulumi.runtime.proto import provider_pb2
 
+from lab.aws.stand_in.engine_log import EngineLog
 from lab.aws.stand_in.servicer import StandIn
 from lab.aws.stand_in.values import plain, struct
-from lab.aws.stand_in.voice import Voice
 
 
 class AbortedError(Exception):
@@ -45,7 +45,7 @@ class Driver:
     """A configured provider."""
 
     settings: dict[str, Any]
-    provider: StandIn = field(default_factory=lambda: StandIn("7.51.1", Voice()))
+    provider: StandIn = field(default_factory=lambda: StandIn("7.51.1", EngineLog()))
 
     def __post_init__(self) -> None:
         self.provider.Configure(provider_pb2.ConfigureRequest(args=struct(self.settings)), Context())

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.aws.adoption import OURS_BY_NAME
 from lab.aws import plugin
-from lab.aws.stand_in.adapter import registry
+from lab.aws.stand_in.registry import registry
 from lab.aws.stand_in.values import plain
+from recovery.aws.import_pending import OURS_BY_NAME
 from tests.lab.aws.driver import Driver, Resource
 from tests.lab.aws.lives import LIVES, ONE_OF_EACH_SHAPE
 from tests.lab.aws.world import World

@@ -22,7 +22,7 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.both import Lab
+    from lab.compose import Lab
     from lab.kubernetes.cluster import Cluster
     from lab.premises.host import Host
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from engine.plugins import install_kubernetes
+from bootstrap.pulumi.plugins import install_kubernetes
 from lab import LabError
 from lab.commands import run
 from lab.kubernetes import API_PORT, AWS_PORT
@@ -21,7 +21,7 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.both import Lab
+    from lab.compose import Lab
     from lab.kubernetes.cluster import Cluster
     from tests.pulumi_project import PulumiProject
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from lab.both import Lab
+    from lab.compose import Lab
 
 pytestmark = pytest.mark.slow
 

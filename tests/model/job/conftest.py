@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from scenario_model.release import keys
+from scenario_model.signing import keys
 from tests.model.train.conftest import SMALL, WORDS, Warm
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scenario_model.job.checkpoints import BucketCheckpoints
-from scenario_model.release import channel, keys
+from scenario_model.release import channel
 from scenario_model.release.stores import open_store
 from scenario_model.release.verify import verify_release
+from scenario_model.signing import keys
 from scenario_model.train.loop import _StopRequest
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def test_a_foundation_model_out_of_a_bucket_is_signed_or_of_the_digest_that_is_n
     new_job: Callable[[str], Job], tiny_foundation: Path, s3: Any, tmp_path: Path
 ) -> None:
     from scenario_model.foundation.importer import read_record
-    from scenario_model.release.signature import sign_directory
+    from scenario_model.signing.signature import sign_directory
 
     job = new_job("foundations")
     bucket, prefix = job.store.split("/")[2], job.store.split("/", 3)[3]

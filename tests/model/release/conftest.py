@@ -14,8 +14,8 @@ from safetensors.numpy import save_file
 
 from scenario_model.cloud import client
 from scenario_model.digests import tree_digest
-from scenario_model.release import keys
-from scenario_model.release.signature import sign_directory
+from scenario_model.signing import keys
+from scenario_model.signing.signature import sign_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scenario_model.errors import InputError, Refused
-from scenario_model.release import channel, keys
+from scenario_model.release import channel
 from scenario_model.release.store import FolderStore
+from scenario_model.signing import keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from scenario_model.cloud.kms import KmsKey
 from scenario_model.errors import InputError, Refused
-from scenario_model.release import channel, keys
-from scenario_model.release.signature import sign_directory
+from scenario_model.release import channel
 from scenario_model.release.store import FolderStore
 from scenario_model.release.verify import verify_release
+from scenario_model.signing import keys
+from scenario_model.signing.signature import sign_directory
 
 if TYPE_CHECKING:
     from pathlib import Path

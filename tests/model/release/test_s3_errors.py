@@ -1,4 +1,4 @@
-"""What is wrong with a bucket, the network or the surroundings is one line, with an exit code that fits."""
+"""What is wrong with a bucket, the network or the hooks is one line, with an exit code that fits."""
 
 from __future__ import annotations
 

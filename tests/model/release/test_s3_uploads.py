@@ -16,9 +16,9 @@ from safetensors.numpy import save_file
 from scenario_model.cloud import multipart
 from scenario_model.digests import tree_digest
 from scenario_model.errors import InputError
-from scenario_model.release.signature import sign_directory
 from scenario_model.release.stores import open_store
 from scenario_model.release.verify import verify_release
+from scenario_model.signing.signature import sign_directory
 from tests.model.conftest import NAME
 from tests.model.release.conftest import key_of
 

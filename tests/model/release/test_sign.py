@@ -12,10 +12,10 @@ from safetensors.numpy import save_file
 
 from scenario_model.digests import json_digest, tree_digest
 from scenario_model.errors import InputError, Refused
-from scenario_model.release import keys
 from scenario_model.release.command import command
 from scenario_model.release.store import FolderStore
 from scenario_model.release.verify import verify_release
+from scenario_model.signing import keys
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -166,7 +166,7 @@ def test_a_release_is_kept_whole_read_only_and_once(
 def test_a_release_that_is_not_there_is_bad_input(opened: Open) -> None:
     with pytest.raises(InputError, match="holds no release"):
         opened().fetch(f"assistant@sha256:{'0' * 64}")
-    with pytest.raises(InputError, match="names no release"):
+    with pytest.raises(InputError, match="is not a release"):
         opened().fetch("assistant@sha256:../../etc")
 
 

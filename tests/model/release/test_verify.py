@@ -18,9 +18,9 @@ from model_signing import hashing, signing, verifying
 
 from scenario_model.digests import tree_digest
 from scenario_model.errors import InputError, Refused
-from scenario_model.release import keys
-from scenario_model.release.signature import sign_directory
 from scenario_model.release.verify import verify_release
+from scenario_model.signing import keys
+from scenario_model.signing.signature import sign_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,14 +14,15 @@ import httpx
 import pytest
 
 from scenario_model.digests import tree_digest
-from scenario_model.release import channel, keys
-from scenario_model.release.signature import sign_directory
+from scenario_model.release import channel
 from scenario_model.release.store import FolderStore
 from scenario_model.serve import credentials
 from scenario_model.serve.gateway import Gateway
 from scenario_model.serve.listener import Listener, bind, tls_context
 from scenario_model.serve.service import Service
 from scenario_model.serve.settings import ApiKeys, HashedKey, Limits, Tls
+from scenario_model.signing import keys
+from scenario_model.signing.signature import sign_directory
 from tests.model.serve.running_server import RunningServer, write_serve_config
 from tests.model.serve.stand_in import StandInEngine
 

@@ -43,9 +43,9 @@ def test_a_bucket_lets_through_what_flows_in() -> None:
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
-        ([], "no key in it"),
-        ([{"id": "a", "sha256": "AB" * 32}], "no SHA-256"),
-        ([{"id": "a", "sha256": "plain-key"}], "no SHA-256"),
+        ([], "contains no API keys"),
+        ([{"id": "a", "sha256": "AB" * 32}], "is not a SHA-256"),
+        ([{"id": "a", "sha256": "plain-key"}], "is not a SHA-256"),
         ([{"id": "a b", "sha256": "ab" * 32}], "keys\\[0\\].id"),
         ([{"id": "a", "sha256": "ab" * 32}, {"id": "a", "sha256": "cd" * 32}], "keys\\[0\\].id"),
         ([{"id": "a", "key": "x"}], "unknown key"),

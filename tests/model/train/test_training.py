@@ -161,9 +161,9 @@ def test_a_plan_validates_and_trains_nothing(configure: Configure, tmp_path: Pat
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ({"rank": 0}, "'recipe.rank' is 0; it must be at least 1 and at most 1024"),
+        ({"rank": 0}, "'recipe.rank' is 0; it must be at least 1"),
         ({"rank": -1}, "'recipe.rank' is -1"),
-        ({"learning_rate": 0}, "'recipe.learning_rate' is 0; it must be above 0 and at most 1"),
+        ({"learning_rate": 0}, "'recipe.learning_rate' is 0; it must be above 0"),
         ({"learning_rate": "fast"}, "'recipe.learning_rate' is \"fast\"; it must be a number"),
         ({"epochs": 1.5}, "'recipe.epochs' is 1.5; it must be a whole number"),
         ({"method": "qlora"}, '\'recipe.method\' is "qlora"; use one of "lora", "full"'),

@@ -12,13 +12,13 @@ from scenario_model.serve.engine.interface import (
     Delta,
     Drained,
     EngineFailed,
-    EngineSettings,
     EngineStatistics,
     EngineStopped,
     Generation,
     GenerationRequest,
     QueueFull,
 )
+from scenario_model.serve.engine.settings import TorchSettings
 
 if TYPE_CHECKING:
     from scenario_model.serve.engine.engine import Engine
@@ -28,12 +28,12 @@ __all__ = [
     "Drained",
     "Engine",
     "EngineFailed",
-    "EngineSettings",
     "EngineStatistics",
     "EngineStopped",
     "Generation",
     "GenerationRequest",
     "QueueFull",
+    "TorchSettings",
 ]
 
 

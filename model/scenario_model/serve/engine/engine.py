@@ -11,29 +11,30 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from scenario_model.serve.engine.active_request import ActiveRequest
 from scenario_model.serve.engine.compiling import compile_meanwhile, compile_now
 from scenario_model.serve.engine.generation import QueuedGeneration, deliver
 from scenario_model.serve.engine.interface import (
     Delta,
     Drained,
     EngineFailed,
-    EngineSettings,
     EngineStatistics,
     EngineStopped,
     GenerationRequest,
     QueueFull,
 )
-from scenario_model.serve.engine.job import Job
-from scenario_model.serve.engine.lookup import Lookup
 from scenario_model.serve.engine.model import Model
-from scenario_model.serve.engine.pace import Pace
+from scenario_model.serve.engine.prompt_lookup import PromptLookup
 from scenario_model.serve.engine.sampling import Sampler, sample
 from scenario_model.serve.engine.scheduler import Chunk, Scheduler, Sequence
 from scenario_model.serve.engine.text import TextStream
+from scenario_model.serve.engine.throughput import Throughput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from scenario_model.serve.engine.settings import TorchSettings
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ _State = Literal["new", "running", "draining", "stopped", "failed"]
 class Engine:
     """Serves requests on one model. Public methods are called from an event loop's thread."""
 
-    def __init__(self, model_dir: Path, settings: EngineSettings, cache: Path | None = None) -> None:
+    def __init__(self, model_dir: Path, settings: TorchSettings, cache: Path | None = None) -> None:
         """Load the model (the caller has verified the release). `cache`: folder for compiled code.
 
         Raises InputError when the model or the settings do not fit this machine.
@@ -51,9 +52,9 @@ class Engine:
         self._settings = settings
         self._cache_folder = cache
         self._scheduler = Scheduler(settings.max_sequences, settings.prefill_tokens)
-        self._jobs: dict[Sequence, Job] = {}
+        self._active: dict[Sequence, ActiveRequest] = {}
         self._cancelled: list[Sequence] = []
-        self._pace = Pace(settings.max_sequences)
+        self._throughput = Throughput(settings.max_sequences)
         self._state: _State = "new"
         self._deadline: float | None = None
         # Guards everything above; held for bookkeeping only, never during a step of the model.
@@ -65,7 +66,9 @@ class Engine:
         self._thread.start()
         self._model = loaded.result()
         # Whether requests to come are answered with drafts; may be changed at any time.
-        self.lookup = settings.lookup == "on" or (settings.lookup == "auto" and self._model.weights == "int8")
+        self.lookup = settings.prompt_lookup == "on" or (
+            settings.prompt_lookup == "auto" and self._model.weights == "int8"
+        )
         self.tokenizer = self._model.tokenizer
         self.max_context = self._model.context
 
@@ -82,10 +85,10 @@ class Engine:
         Raises QueueFull, EngineStopped, EngineFailed; InputError when prompt and answer exceed the context.
         """
         request.check(self._model.vocabulary, self.max_context)
-        lookup = Lookup() if self.lookup else None
+        lookup = PromptLookup() if self.lookup else None
         sequence = Sequence(len(request.prompt), request.max_tokens, list(request.prompt), lookup=lookup)
         generation = QueuedGeneration(len(request.prompt), lambda: self._cancel(sequence))
-        job = Job(
+        job = ActiveRequest(
             request=request,
             sequence=sequence,
             sampler=Sampler(request.temperature, request.top_p, request.seed),
@@ -99,8 +102,8 @@ class Engine:
                 raise EngineStopped(f"the engine takes no requests: it is {self._state}")
             free = self._settings.max_sequences - len(self._scheduler.running)
             if len(self._scheduler.waiting) >= self._settings.max_waiting + free:
-                raise QueueFull(self._pace.seconds_until_free(len(self._scheduler.waiting)))
-            self._jobs[sequence] = job
+                raise QueueFull(self._throughput.seconds_until_free(len(self._scheduler.waiting)))
+            self._active[sequence] = job
             self._scheduler.add(sequence)
             self._lock.notify_all()
         return generation
@@ -108,7 +111,7 @@ class Engine:
     def statistics(self) -> EngineStatistics:
         """Return a snapshot of counts and times."""
         with self._lock:
-            pace = self._pace
+            pace = self._throughput
             return EngineStatistics(
                 state=self._state,
                 running=len(self._scheduler.running),
@@ -180,7 +183,7 @@ class Engine:
             while chunks := self._next_chunks():
                 started = time.monotonic()
                 sampling = [chunk for chunk in chunks if chunk.samples]
-                samplers = [self._jobs[chunk.sequence].sampler for chunk in sampling]
+                samplers = [self._active[chunk.sequence].sampler for chunk in sampling]
                 tokens = sample(model.step(chunks), samplers, [chunk.draft for chunk in sampling])
                 self._finish_step(chunks, tokens, time.monotonic() - started)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
@@ -210,15 +213,15 @@ class Engine:
         news: list[tuple[QueuedGeneration, Delta | BaseException]] = []
         with self._lock:
             self._scheduler.computed(chunks)
-            self._pace.note(sum(c.length for c in chunks if not c.sequence.generated), seconds)
+            self._throughput.note(sum(c.length for c in chunks if not c.sequence.generated), seconds)
             for chunk, tokens in zip((c for c in chunks if c.samples), answers, strict=True):
-                job = self._jobs[chunk.sequence]
+                job = self._active[chunk.sequence]
                 before = job.sequence.generated
                 piece = job.take(chunk, tokens, self._model.end_tokens)
-                self._pace.note_tokens(job.sequence.generated - before, len(chunk.draft), len(tokens) - 1)
+                self._throughput.note_tokens(job.sequence.generated - before, len(chunk.draft), len(tokens) - 1)
                 news.append((job.generation, piece))
                 if not isinstance(piece, Delta) or piece.finish_reason:
-                    self._pace.note_end(job.steps)
+                    self._throughput.note_end(job.steps)
                     self._forget(job.sequence)
         deliver(news)
 
@@ -227,12 +230,12 @@ class Engine:
 
     def _forget(self, sequence: Sequence) -> None:
         self._scheduler.remove(sequence)
-        self._jobs.pop(sequence, None)
+        self._active.pop(sequence, None)
 
     def _overdue(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
-    def _ending(self, job: Job) -> Delta | BaseException:
+    def _ending(self, job: ActiveRequest) -> Delta | BaseException:
         """How a request that is unfinished when the engine stops comes to its end."""
         if not self._overdue():
             return EngineStopped("the engine was stopped")
@@ -240,10 +243,10 @@ class Engine:
             return Delta(job.text.finish(), 0, "length")
         return Drained("the server was shut down before the answer began", remedy="ask again")
 
-    def _end(self, state: _State, how: Callable[[Job], Delta | BaseException]) -> None:
+    def _end(self, state: _State, how: Callable[[ActiveRequest], Delta | BaseException]) -> None:
         with self._lock:
             self._state = state
-            news = [(job.generation, how(job)) for job in self._jobs.values()]
-            for sequence in list(self._jobs):
+            news = [(job.generation, how(job)) for job in self._active.values()]
+            for sequence in list(self._active):
                 self._forget(sequence)
         deliver(news)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from scenario_model.config import Range
 from scenario_model.errors import InputError, ScenarioModelError
 
 if TYPE_CHECKING:
@@ -15,11 +14,11 @@ FinishReason = Literal["stop", "length"]
 
 
 class QueueFull(ScenarioModelError):  # noqa: N818
-    """Every place to wait is taken; `retry_after_s` (seconds) is when one is likely to be free."""
+    """The request queue is full; `retry_after_s` (seconds) is when one is likely to be free."""
 
     def __init__(self, retry_after_s: float) -> None:
         self.retry_after_s = retry_after_s
-        super().__init__("every place to wait is taken", remedy=f"ask again in {retry_after_s:.0f} s")
+        super().__init__("the request queue is full", remedy=f"ask again in {retry_after_s:.0f} s")
 
 
 class EngineStopped(ScenarioModelError):  # noqa: N818
@@ -32,33 +31,6 @@ class EngineFailed(ScenarioModelError):  # noqa: N818
 
 class Drained(ScenarioModelError):  # noqa: N818
     """The drain's deadline came before this request had its first token."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineSettings:
-    """How the bundled engine runs the model: the `engine` part of the server's configuration (`kind: torch`).
-
-    weights: number format of the linear layers. `auto`: int8 on a CPU, bf16 on a GPU.
-    compile: `auto` compiles the layers if a C++ compiler is found (CPU) or the device is a GPU.
-    threads: CPU threads for the model; None lets torch choose (one per core).
-    max_sequences: sequences that generate at once (slots of the key/value cache).
-    max_context: tokens of prompt plus answer that a slot holds.
-    max_waiting: requests that may wait for a slot before `QueueFull`.
-    prefill_tokens: prompt tokens taken in one step; bounds how long a long prompt holds up the others.
-    lookup: guess what follows from what stands earlier in prompt and answer, and check several guesses in one
-    step where that is likely to save time. `auto`: with int8 weights, where answers stay the same to the last
-    bit; `on`: with any, where answers may differ by rounding.
-    """
-
-    kind: Literal["torch"] = "torch"
-    weights: Literal["auto", "int8", "bf16", "fp32"] = "auto"
-    compile: Literal["auto", "on", "off"] = "auto"
-    threads: Annotated[int, Range(1)] | None = None
-    max_sequences: Annotated[int, Range(1, 1024)] = 16
-    max_context: Annotated[int, Range(2)] = 2048
-    max_waiting: Annotated[int, Range(0)] = 64
-    prefill_tokens: Annotated[int, Range(1)] = 256
-    lookup: Literal["auto", "on", "off"] = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

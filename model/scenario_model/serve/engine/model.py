@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-    from scenario_model.serve.engine.interface import EngineSettings
     from scenario_model.serve.engine.scheduler import Chunk
+    from scenario_model.serve.engine.settings import TorchSettings
 
 # Of the weights as they are loaded, and of the cache. With int8 the rest is computed in float32.
 _DTYPES = {"int8": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -49,7 +49,7 @@ class Model:
     Raises InputError when the directory is not a model that can be run here, or its cache does not fit.
     """
 
-    def __init__(self, directory: Path, settings: EngineSettings) -> None:
+    def __init__(self, directory: Path, settings: TorchSettings) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         weights = settings.weights
         if weights == "auto":

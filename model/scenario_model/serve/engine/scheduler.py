@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from scenario_model.serve.engine.lookup import Lookup
+    from scenario_model.serve.engine.prompt_lookup import PromptLookup
 
 
 @dataclass(slots=True, eq=False)
@@ -27,7 +27,7 @@ class Sequence:
     tokens: list[int]
     slot: int = -1
     cached: int = 0
-    lookup: Lookup | None = None
+    lookup: PromptLookup | None = None
 
     @property
     def generated(self) -> int:

@@ -13,14 +13,14 @@ from scenario_model.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scenario_model.serve.vllm.settings import VllmSettings
+    from scenario_model.serve.vllm.settings import InstalledVllm
 
 _DTYPES = {"auto": "auto", "bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 # These would lead it to other code than its environment's.
 _NOT_HANDED_ON = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "VLLM_API_KEY")
 
 
-def require(settings: VllmSettings) -> None:
+def require(settings: InstalledVllm) -> None:
     """Raise InputError where the environment has no vLLM."""
     if not (settings.environment / "bin" / "vllm").exists():
         raise InputError(
@@ -30,7 +30,7 @@ def require(settings: VllmSettings) -> None:
         )
 
 
-def arguments(model_dir: Path, settings: VllmSettings, socket: Path) -> list[str]:
+def arguments(model_dir: Path, settings: InstalledVllm, socket: Path) -> list[str]:
     """Return program and arguments.
 
     No `--trust-remote-code`: it is off by default. Of the model's `generation_config.json` the end tokens
@@ -55,7 +55,7 @@ def arguments(model_dir: Path, settings: VllmSettings, socket: Path) -> list[str
     ]
 
 
-def environment(settings: VllmSettings, private: Path, cache: Path) -> dict[str, str]:
+def environment(settings: InstalledVllm, private: Path, cache: Path) -> dict[str, str]:
     """Return vLLM's environment: the server's own, but nothing calls home and all is written to two folders.
 
     private: for sockets and the like, this process's alone. cache: for compiled code, kept between starts.

@@ -1,31 +1,44 @@
-"""What `serve.json` may say of vLLM."""
+"""vLLM's settings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path  # noqa: TC003  (config.load reads the annotations)
 from typing import Annotated, Literal
 
-from scenario_model.config import Range
+from pydantic import Field, model_validator
+
+from scenario_model.config import FilePath, NotNegative, Section, bad_key
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VllmSettings:
-    """How vLLM runs the model: the `engine` part of the server's configuration, if its kind is `vllm`.
+class VllmSettings(Section):
+    """vLLM, on hosts with GPUs."""
 
-    environment: folder of the Python environment that has vLLM.
-    dtype: number format of weights and activations; `auto` is the model's own.
-    max_sequences: sequences that generate at once. max_waiting: requests beyond these before `QueueFull`.
-    max_context: tokens of prompt plus answer; None: what the model was made for, or less if memory is short.
-    gpu_memory_utilization: part of each GPU's memory that is used (of the host's, if vLLM is a CPU build).
-    tensor_parallel: GPUs of this host that share the model.
-    """
-
-    kind: Literal["vllm"]
-    environment: Path
+    kind: Literal["vllm"] = "vllm"
+    device: Literal["gpu", "cpu"] = "gpu"
+    """What it computes on; cpu needs `requirements`, the lock of a CPU build."""
+    requirements: FilePath | None = None
+    """Lock file of its environment, where the roles run; null: requirements/vllm.lock, which is for GPUs."""
     dtype: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
-    max_sequences: Annotated[int, Range(1, 4096)] = 64
-    max_context: Annotated[int | None, Range(2)] = None
-    max_waiting: Annotated[int, Range(0)] = 256
-    gpu_memory_utilization: Annotated[float, Range(high=1, above=0)] = 0.9
-    tensor_parallel: Annotated[int, Range(1, 64)] = 1
+    """Number format of weights and activations; auto: the model's own."""
+    max_sequences: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Sequences that generate at once."""
+    max_context: Annotated[int, Field(ge=2)] | None = None
+    """Tokens of prompt plus answer; null: what the model was made for, or less if memory is short."""
+    max_waiting: NotNegative = 256
+    """Requests beyond max_sequences that may wait; more are answered 429."""
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Share of each GPU's memory that is used (of the host's memory with device cpu)."""
+    tensor_parallel: Annotated[int, Field(ge=1, le=64)] = 1
+    """GPUs of one host that share the model."""
+
+    @model_validator(mode="after")
+    def _need_a_lock_for_cpus(self) -> VllmSettings:
+        if self.device == "cpu" and self.requirements is None:
+            raise bad_key("is missing", "device cpu needs the lock of a CPU build of vLLM", key="requirements")
+        return self
+
+
+class InstalledVllm(VllmSettings):
+    """vLLM and where it is installed: what the server reads."""
+
+    environment: FilePath
+    """Folder of the Python environment that has vLLM."""

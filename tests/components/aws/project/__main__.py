@@ -12,7 +12,6 @@ import pulumi
 from components.aws.budget import Budget, BudgetArgs
 from components.aws.capacity import capacity
 from components.aws.cluster import Cluster, ClusterArgs
-from components.aws.errors import CloudError
 from components.aws.gpu_nodes import GpuNodes, GpuNodesArgs
 from components.aws.image_registry import ImageRegistry, ImageRegistryArgs
 from components.aws.instance_types import fit, instance_type
@@ -27,6 +26,7 @@ from components.aws.workload_identity import (
     bucket_access,
     node_scaling,
 )
+from components.errors import CloudError
 
 TAG = ("scenario:stack", "cloud-under-test")
 shape = json.loads(os.environ.get("SHAPE", "{}"))
@@ -57,7 +57,7 @@ def declare() -> dict[str, Any]:
             cluster=cluster,
             vpc_id=network.vpc_id,
             subnet_id=network.subnet_ids[0],
-            instance_type=nodes.name,
+            instance=nodes,
             maximum=4,
             capacity=how,
             tags=dict([TAG]),

@@ -96,13 +96,13 @@ def greedy(lively_checkpoint: Path) -> Reference:
 @pytest.fixture
 def start(lively_checkpoint: Path) -> Iterator[Callable[..., Engine]]:
     """Start an engine on a small model, with these settings; it is stopped after the test."""
-    from scenario_model.serve.engine import Engine, EngineSettings
+    from scenario_model.serve.engine import Engine, TorchSettings
 
     engines = []
 
     def start_engine(checkpoint: Path = lively_checkpoint, **settings: object) -> Engine:
         settings = {"weights": "fp32", "compile": "off", "max_context": 512, "threads": 1} | settings
-        engine = Engine(checkpoint, EngineSettings(**settings))  # type: ignore[arg-type]
+        engine = Engine(checkpoint, TorchSettings(**settings))  # type: ignore[arg-type]
         engine.start()
         engines.append(engine)
         return engine

@@ -15,10 +15,10 @@ from scenario_model.serve.engine import (
     Drained,
     Engine,
     EngineFailed,
-    EngineSettings,
     EngineStopped,
     GenerationRequest,
     QueueFull,
+    TorchSettings,
 )
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def test_an_answer_that_cannot_be_decoded_fails_alone(
 
     async def ask() -> None:
         good, bad = await engine.submit(_SHORT), await engine.submit(_LONG)
-        jobs = list(engine._jobs.values())
+        jobs = list(engine._active.values())
         monkeypatch.setattr(jobs[1].text, "_decoder", Broken())
         with pytest.raises(EngineFailed, match="could not decode"):
             [_ async for _ in bad]
@@ -208,14 +208,14 @@ def test_a_model_that_is_not_finite_fails_instead_of_speaking(
     (tmp_path / "model.safetensors").unlink()
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match="not finite"):
-        Engine(tmp_path, EngineSettings(weights="fp32", compile="off"))
+        Engine(tmp_path, TorchSettings(weights="fp32", compile="off"))
 
 
 def test_a_cache_that_does_not_fit_is_refused_at_the_start_with_its_bytes(lively_checkpoint: Path) -> None:
     # 3 layers x keys and values x 1,025 slots x 4,096 tokens x 2 heads x 16 x 4 bytes = 3.2 GB.
     from scenario_model.serve.engine import memory
 
-    settings = EngineSettings(weights="fp32", compile="off", max_sequences=1024, max_context=4096)
+    settings = TorchSettings(weights="fp32", compile="off", max_sequences=1024, max_context=4096)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "_available", lambda device: 10**9)
         with pytest.raises(InputError, match=r"3,224,371,200 bytes and 1,000,000,000 are free; lower"):
@@ -224,7 +224,7 @@ def test_a_cache_that_does_not_fit_is_refused_at_the_start_with_its_bytes(lively
 
 def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a causal language model"):
-        Engine(tmp_path, EngineSettings())
+        Engine(tmp_path, TorchSettings())
 
 
 @pytest.mark.slow
@@ -250,5 +250,5 @@ def test_a_thousand_requests_and_cancellations_leave_nothing_behind(start: Start
     asyncio.run(all_of_them())
     statistics = engine.statistics()
     assert (statistics.running, statistics.waiting, statistics.cache_usage) == (0, 0, 0)
-    assert engine._jobs == {}
+    assert engine._active == {}
     assert sorted(engine._scheduler._free) == list(range(8))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from scenario_model.serve.engine import Engine, EngineSettings, GenerationRequest
+from scenario_model.serve.engine import Engine, GenerationRequest, TorchSettings
 from scenario_model.serve.engine.model import Model
 from scenario_model.serve.engine.scheduler import Chunk, Sequence
 
@@ -59,8 +59,8 @@ def test_answers_are_the_same_with_drafts_and_without(
     start: Start, laconic_checkpoint: Path, temperature: float, slots: int
 ) -> None:
     requests = _requests(6, temperature)
-    plain = start(laconic_checkpoint, lookup="off", max_sequences=slots, prefill_tokens=16)
-    drafting = start(laconic_checkpoint, lookup="on", max_sequences=slots, prefill_tokens=16)
+    plain = start(laconic_checkpoint, prompt_lookup="off", max_sequences=slots, prefill_tokens=16)
+    drafting = start(laconic_checkpoint, prompt_lookup="on", max_sequences=slots, prefill_tokens=16)
     assert _ask_all(drafting, requests) == _ask_all(plain, requests)
     without, having = plain.statistics(), drafting.statistics()
     assert (
@@ -75,7 +75,7 @@ def test_answers_are_the_same_with_drafts_and_without(
 def test_every_step_of_one_stream_saved_is_a_guess_that_was_right(
     start: Start, laconic_checkpoint: Path
 ) -> None:
-    engine = start(laconic_checkpoint, lookup="on", max_sequences=1, max_context=200)
+    engine = start(laconic_checkpoint, prompt_lookup="on", max_sequences=1, max_context=200)
     # To the very end of the context: no draft may reach beyond it.
     request = GenerationRequest(prompt=(5, 6), max_tokens=198, temperature=0, ignore_eos=True)
     assert _ask_all(engine, [request])[0][1:] == (198, "length")
@@ -86,8 +86,8 @@ def test_every_step_of_one_stream_saved_is_a_guess_that_was_right(
 def test_a_stop_string_anywhere_ends_the_answer_as_it_would_without_drafts(
     start: Start, laconic_checkpoint: Path
 ) -> None:
-    engine = start(laconic_checkpoint, lookup="on", max_sequences=1)
-    plain = start(laconic_checkpoint, lookup="off", max_sequences=1)
+    engine = start(laconic_checkpoint, prompt_lookup="on", max_sequences=1)
+    plain = start(laconic_checkpoint, prompt_lookup="off", max_sequences=1)
     (request,) = _requests(1, 0)
     ((whole, *_),) = _ask_all(plain, [request])
     stopping = [
@@ -109,7 +109,7 @@ def test_a_stop_string_anywhere_ends_the_answer_as_it_would_without_drafts(
 def test_an_end_token_ends_the_answer_as_it_would_without_drafts(
     start: Start, laconic_checkpoint: Path
 ) -> None:
-    engines = [start(laconic_checkpoint, max_sequences=1, lookup=lookup) for lookup in ("on", "off")]
+    engines = [start(laconic_checkpoint, max_sequences=1, prompt_lookup=lookup) for lookup in ("on", "off")]
     request = GenerationRequest(prompt=(5, 6), max_tokens=120, temperature=0.7, top_p=0.9, seed=4)
     reasons = set()
     for word in range(500, 500 + 14 * 300, 300):
@@ -123,8 +123,8 @@ def test_an_end_token_ends_the_answer_as_it_would_without_drafts(
 
 def test_who_leaves_in_the_middle_disturbs_nobody(start: Start, laconic_checkpoint: Path) -> None:
     requests = _requests(4, 0)
-    plain = start(laconic_checkpoint, lookup="off", max_sequences=4)
-    engine = start(laconic_checkpoint, lookup="on", max_sequences=4)
+    plain = start(laconic_checkpoint, prompt_lookup="off", max_sequences=4)
+    engine = start(laconic_checkpoint, prompt_lookup="on", max_sequences=4)
 
     async def leave_after(request: GenerationRequest, tokens: int) -> None:
         generation = await engine.submit(request)
@@ -167,7 +167,7 @@ def _generating(model: Model, slot: int, prompt: list[int], newest: int) -> Sequ
 
 
 def test_in_int8_a_row_of_a_draft_is_to_the_last_bit_what_it_is_alone(lively_checkpoint: Path) -> None:
-    settings = EngineSettings(weights="int8", compile="off", max_sequences=4, max_context=256)
+    settings = TorchSettings(weights="int8", compile="off", max_sequences=4, max_context=256)
     model = Model(lively_checkpoint, settings)
     chance = random.Random(2)
     texts = [[chance.randrange(3, 49000) for _ in range(length)] for length in (61, 150, 3)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from scenario_model.serve.engine import Engine, EngineSettings, GenerationRequest
+from scenario_model.serve.engine import Engine, GenerationRequest, TorchSettings
 from scenario_model.serve.engine.compiling import can_compile
 from scenario_model.serve.engine.model import Model
 from scenario_model.serve.engine.scheduler import Chunk, Sequence
@@ -39,10 +39,10 @@ def _log_probabilities(model: Model, prompts: list[list[int]]) -> torch.Tensor:
 
 
 def test_int8_stays_close_to_float32(foundation: Path) -> None:
-    exact = Model(foundation, EngineSettings(weights="fp32", max_sequences=1))
+    exact = Model(foundation, TorchSettings(weights="fp32", max_sequences=1))
     prompts = [exact.tokenizer(text)["input_ids"] for text in _TEXTS]
     expected = _log_probabilities(exact, prompts)
-    got = _log_probabilities(Model(foundation, EngineSettings(weights="int8", max_sequences=1)), prompts)
+    got = _log_probabilities(Model(foundation, TorchSettings(weights="int8", max_sequences=1)), prompts)
     divergence = (expected.exp() * (expected - got)).sum(-1)
     agreement = (expected.argmax(-1) == got.argmax(-1)).double().mean()
     # Rounding weights to 8 bits per output channel costs 0.005 nats on 1,500 tokens of text, where bf16 costs
@@ -68,7 +68,7 @@ def test_compiled_layers_answer_as_plain_ones_do(laconic_checkpoint: Path, tmp_p
 
     answers = []
     for compiling in ("off", "on"):
-        settings = EngineSettings(weights="fp32", compile=compiling, lookup="on", max_context=128, threads=1)
+        settings = TorchSettings(weights="fp32", compile=compiling, prompt_lookup="on", max_context=128, threads=1)
         engine = Engine(laconic_checkpoint, settings, cache=tmp_path / "cache")
         engine.start()
         try:

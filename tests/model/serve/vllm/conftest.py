@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from scenario_model.serve.vllm.engine import VllmEngine
-from scenario_model.serve.vllm.settings import VllmSettings
+from scenario_model.serve.vllm.settings import InstalledVllm
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -75,7 +75,7 @@ async def engine(
     environment: Environment, tiny_foundation: Path, tmp_path: Path
 ) -> AsyncIterator[VllmEngine]:
     """The adapter over the stand-in, with two slots and two places to wait."""
-    settings = VllmSettings(
+    settings = InstalledVllm(
         kind="vllm", environment=environment.folder, max_sequences=2, max_waiting=2, max_context=512
     )
     engine = VllmEngine(tiny_foundation, settings, tmp_path / "cache")

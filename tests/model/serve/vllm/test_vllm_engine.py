@@ -20,7 +20,7 @@ from scenario_model.serve.engine.interface import (
 )
 from scenario_model.serve.vllm import completions
 from scenario_model.serve.vllm.engine import VllmEngine
-from scenario_model.serve.vllm.settings import VllmSettings
+from scenario_model.serve.vllm.settings import InstalledVllm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,7 +198,7 @@ def test_a_vllm_that_cannot_load_ends_with_its_last_words_and_leaves_nothing(
     environment: Environment, tiny_foundation: Path
 ) -> None:
     environment.behave(load_error="ValueError: Free memory is less than desired\nsee above")
-    settings = VllmSettings(kind="vllm", environment=environment.folder)
+    settings = InstalledVllm(kind="vllm", environment=environment.folder)
     with pytest.raises(ScenarioModelError, match="ValueError: Free memory is less than desired"):
         VllmEngine(tiny_foundation, settings)
     (seen,) = environment.seen("environment")
@@ -207,7 +207,7 @@ def test_a_vllm_that_cannot_load_ends_with_its_last_words_and_leaves_nothing(
 
 
 def test_an_environment_without_vllm_is_named(tiny_foundation: Path, tmp_path: Path) -> None:
-    settings = VllmSettings(kind="vllm", environment=tmp_path)
+    settings = InstalledVllm(kind="vllm", environment=tmp_path)
     with pytest.raises(InputError, match=f"there is no vLLM in {tmp_path}"):
         VllmEngine(tiny_foundation, settings)
 

@@ -15,7 +15,7 @@ import pytest
 from scenario_model.serve.vllm import guard
 from scenario_model.serve.vllm.command import arguments, environment
 from scenario_model.serve.vllm.process import VllmProcess
-from scenario_model.serve.vllm.settings import VllmSettings
+from scenario_model.serve.vllm.settings import InstalledVllm
 from tests.model.serve.vllm.conftest import wait_for
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ _SERVER = """
 import sys, time
 from pathlib import Path
 from scenario_model.serve.vllm.process import VllmProcess
-from scenario_model.serve.vllm.settings import VllmSettings
-process = VllmProcess(Path("/model"), VllmSettings(kind="vllm", environment=Path(sys.argv[1])), None)
+from scenario_model.serve.vllm.settings import InstalledVllm
+process = VllmProcess(Path("/model"), InstalledVllm(kind="vllm", environment=Path(sys.argv[1])), None)
 print(process.wait_until_up(), flush=True)
 time.sleep(600)
 """
@@ -36,7 +36,7 @@ time.sleep(600)
 
 @pytest.fixture
 def running(environment: Environment, tmp_path: Path) -> Iterator[VllmProcess]:
-    settings = VllmSettings(kind="vllm", environment=environment.folder)
+    settings = InstalledVllm(kind="vllm", environment=environment.folder)
     process = VllmProcess(tmp_path / "model", settings, tmp_path / "cache")
     assert process.wait_until_up() == 512
     yield process
@@ -72,7 +72,7 @@ def test_neither_the_servers_python_path_nor_a_key_reaches_it(
     for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VLLM_API_KEY"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("VLLM_ATTENTION_BACKEND", "FLASHINFER")
-    settings = VllmSettings(kind="vllm", environment=tmp_path)
+    settings = InstalledVllm(kind="vllm", environment=tmp_path)
     given = environment(settings, tmp_path / "private", tmp_path / "cache")
     assert {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VLLM_API_KEY"}.isdisjoint(given)
     assert given["VLLM_ATTENTION_BACKEND"] == "FLASHINFER"
@@ -80,7 +80,7 @@ def test_neither_the_servers_python_path_nor_a_key_reaches_it(
 
 
 def test_settings_become_arguments(environment: Environment) -> None:
-    settings = VllmSettings(
+    settings = InstalledVllm(
         kind="vllm",
         environment=environment.folder,
         dtype="bf16",
@@ -101,7 +101,7 @@ def test_settings_become_arguments(environment: Environment) -> None:
         "--tensor-parallel-size=2",
     } <= set(given)
     assert not [word for word in given if "trust" in word or "key" in word]
-    without = VllmSettings(kind="vllm", environment=environment.folder)
+    without = InstalledVllm(kind="vllm", environment=environment.folder)
     assert "--max-model-len=-1" in arguments(Path("/release"), without, Path("/s"))
 
 

@@ -1,0 +1,110 @@
+"""Print the folder that holds the Pulumi engine: from PATH, the cache, a bundle, a release, or a build.
+
+`python3 -m bootstrap.pulumi [--kubernetes HOME]`: with the option, the plugin for Kubernetes is there too, below HOME.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from bootstrap import BootstrapError
+from bootstrap.cache import exclusive
+from bootstrap.console import run, say
+from bootstrap.pulumi import PROGRAMS, VERSION
+from bootstrap.pulumi.build import build
+from bootstrap.pulumi.bundled import take
+from bootstrap.pulumi.download import download
+from bootstrap.pulumi.installed import intact, on_path
+from bootstrap.pulumi.kept import kept, pulumi_cache
+from bootstrap.pulumi.plugins import install_kubernetes
+
+_MAKERS = {"bundle": take, "download": download, "build": build}
+
+
+def find_engine(source: str = "") -> Path:
+    """Return the folder of the engine, making one where there is none.
+
+    `source` narrows the choice to "path", "bundle", "download" or "build"; empty tries all of them in that
+    order, the cache after PATH; where `BUNDLE` names a bundle, nothing after that. Raises BootstrapError naming
+    the remedy.
+    """
+    if source not in {"", "path", *_MAKERS}:
+        raise BootstrapError(
+            f"ENGINE_SOURCE={source}: not known", remedy=f"use path, {', '.join(_MAKERS)}, or leave it empty"
+        )
+    if source in {"", "path"} and (found := on_path()):
+        say(f"engine: {found / 'pulumi'}, found on PATH")
+        return found
+    if source == "path":
+        raise BootstrapError(
+            f"no pulumi {VERSION} or newer on PATH", remedy="install it, or leave ENGINE_SOURCE empty"
+        )
+    return kept_engine(source)
+
+
+def kept_engine(source: str = "") -> Path:
+    """Return the folder of the engine in the cache, of the release that `engine.VERSION` names.
+
+    Raises BootstrapError naming the remedy.
+    """
+    makers = [source] if source else list(_MAKERS)
+    with exclusive(pulumi_cache() / "lock", "making the engine"):
+        if found := _from_cache(makers):
+            return found
+        if not source:  # who names a bundle has no way out, and wants nothing that is not in it
+            makers = ["bundle"] if os.environ.get("BUNDLE") else ["download", "build"]
+        return _made(makers)
+
+
+def _from_cache(makers: list[str]) -> Path | None:
+    for maker in makers:
+        folder = kept(maker)
+        if folder.is_dir():
+            if intact(folder):
+                say(f"engine: Pulumi {VERSION} kept in {folder} ({maker})")
+                return folder
+            say(f"engine: {folder} is damaged and is made again")
+    return None
+
+
+def _made(makers: list[str]) -> Path:
+    for maker in makers:
+        try:
+            folder = _MAKERS[maker]()
+        except BootstrapError as error:
+            if maker == makers[-1]:
+                raise
+            say(f"engine: no {maker}: {error}")
+            continue
+        if not intact(folder):
+            raise BootstrapError(
+                f"{folder / PROGRAMS[0]} does not run here", remedy="run `pulumi version` to see why"
+            )
+        say(f"engine: Pulumi {VERSION} in {folder} ({maker})")
+        return folder
+    raise AssertionError("unreachable: the last maker returns or raises")
+
+
+def main() -> None:
+    """Print the folder on standard output; all else goes to standard error."""
+    parser = argparse.ArgumentParser(
+        prog="bootstrap.pulumi", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kubernetes", type=Path, metavar="HOME", help="a PULUMI_HOME, for the plugin")
+    home, source = parser.parse_args().kubernetes, os.environ.get("ENGINE_SOURCE", "")
+    try:
+        engine = find_engine(source)
+        if home:
+            install_kubernetes(home.resolve(), engine, source)
+        print(engine)
+    except BootstrapError as error:
+        sys.exit(f"engine: {error}")
+    except KeyboardInterrupt:
+        sys.exit("engine: interrupted; the next run goes on from here")
+
+
+if __name__ == "__main__":
+    run(main)

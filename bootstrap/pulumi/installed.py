@@ -1,0 +1,51 @@
+"""The engine that is already there: on PATH, or kept in the cache."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from bootstrap.console import say
+from bootstrap.pulumi import MINIMUM, PROGRAMS, VERSION
+from bootstrap.versions import version_of
+
+
+def release_of(pulumi: Path) -> tuple[int, ...] | None:
+    """Ask a `pulumi` which release it is; None where it does not run."""
+    try:
+        answer = subprocess.run(  # noqa: S603 the caller's own engine
+            [pulumi, "version"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            env=os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return version_of(answer.stdout) if answer.returncode == 0 else None
+
+
+def on_path() -> Path | None:
+    """Find a recent enough engine on PATH; say why one that is there is not taken."""
+    pulumi, host = shutil.which("pulumi"), shutil.which("pulumi-language-python")
+    if pulumi is None:
+        return None
+    release = release_of(Path(pulumi))
+    if release is None or release < MINIMUM:
+        found = "does not run" if release is None else f"is {'.'.join(map(str, release))}"
+        say(f"{pulumi} {found}: {'.'.join(map(str, MINIMUM))} or newer is needed, so it is left alone")
+        return None
+    if host is None:
+        say(f"{pulumi} comes without pulumi-language-python, so it is left alone")
+        return None
+    return Path(pulumi).parent
+
+
+def intact(folder: Path) -> bool:
+    """Say whether a kept engine is whole and runs."""
+    return all((folder / name).is_file() for name in PROGRAMS) and release_of(
+        folder / "pulumi"
+    ) == version_of(VERSION)

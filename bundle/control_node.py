@@ -1,0 +1,25 @@
+"""What the control node itself needs: the Pulumi programs, and the packages of `.venv` for `make up`."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from bootstrap.pulumi import PROGRAMS
+from bootstrap.pulumi.__main__ import kept_engine
+from bootstrap.pulumi.bundled import PART
+from bundle.wheels import REQUIREMENTS, fetch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def add_control_node(bundle: Path) -> None:
+    """Put the control node's part into a bundle. Raises BundleError or BootstrapError where it cannot be had."""
+    programs = bundle / PART / "pulumi"
+    programs.mkdir(parents=True)
+    found = kept_engine()
+    for name in PROGRAMS:
+        shutil.copy2(found / name, programs / name)
+    for name in ("control", "uv"):
+        fetch((REQUIREMENTS / f"{name}.lock").read_text(encoding="utf-8"), bundle / PART / "wheels")

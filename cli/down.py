@@ -1,0 +1,66 @@
+"""`make down`: everything that a stack deployed is gone; the state folder keeps its history."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+from bootstrap import ToolError
+from bootstrap.cache import cache_folder
+from bootstrap.console import run, say
+from cli import ROOT, CliError
+from cli.stack import Stack
+from cli.state import BACKEND, STATE, prepare
+from cli.virtualenv import VENV
+
+
+def down(name: str) -> None:
+    """Destroy the stack, half up or whole, and what a killed run put on this machine without noting it."""
+    known = BACKEND.is_dir() and Stack(name=name, environment={}).exists
+    if not known and not (STATE / name).exists():
+        say(f"{name} is not up: nothing to remove")
+        return
+    stack = Stack(name=name, environment=prepare(name))
+    if known:
+        stack.recover()
+        stack.pulumi("destroy", "--yes", "--skip-preview")
+        stack.forget_salt()
+    _reset_unrecorded(stack)
+    shutil.rmtree(STATE / name, ignore_errors=True)
+    say(
+        f"{name} is down. Kept: {BACKEND.relative_to(ROOT)} (its history), {VENV.name}, {cache_folder()} "
+        "(the engine); make clean removes those too."
+    )
+
+
+def _reset_unrecorded(stack: Stack) -> None:
+    """Run the reset playbook where a run was killed before Pulumi had noted what it made."""
+    root = STATE / stack.name / "premises"
+    if not root.exists() or not any(root.iterdir()):
+        return
+    say("a killed run left things behind that Pulumi had not noted: ansible/reset.yml")
+    inventory = ROOT / "ansible" / "inventory" / "localhost.yml"
+    done = subprocess.run(  # noqa: S603
+        ["ansible-playbook", "-i", str(inventory), "reset.yml", "-e", f"scenario_root={root}"],  # noqa: S607
+        cwd=ROOT / "ansible",
+        env=stack.full_environment(),
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode:
+        raise CliError(f"ansible/reset.yml could not clear {root}; the reason is above")
+
+
+def main() -> None:
+    """`python3 -m cli.down STACK`."""
+    try:
+        down(sys.argv[1])
+    except ToolError as error:
+        sys.exit(f"make down: {error}")
+    except KeyboardInterrupt:
+        sys.exit("make down: interrupted; run it again and it goes on")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,28 @@
+"""`make env`: what a shell needs for plain `pulumi`, as lines for `eval`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from bootstrap import ToolError
+from bootstrap.console import run
+from cli.stack import Stack
+from cli.state import prepare
+
+
+def main() -> None:
+    """`python3 -m cli.env STACK`: print `export` lines; the stack is made known if it is not."""
+    try:
+        name = sys.argv[1]
+        variables = prepare(name)
+        Stack(name=name, environment=variables).create()
+    except ToolError as error:
+        sys.exit(f"make env: {error}")
+    print("unset PULUMI_CONFIG_PASSPHRASE")  # it would win over the file
+    for variable, value in variables.items():
+        print(f"export {variable}={shlex.quote(value)}")
+
+
+if __name__ == "__main__":
+    run(main)

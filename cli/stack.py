@@ -1,0 +1,196 @@
+"""One stack, driven by plain `pulumi`: make it, and bring it back after a run that was killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bootstrap.console import detail, say
+from cli import PROJECT, ROOT, CliError
+from cli.processes import end_stray_processes, is_pulumi, run_to_its_end
+from cli.state import BACKEND, IN_CLOUDS, STATE
+from cli.virtualenv import VENV
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SALT = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A stack of this project in the local backend, and the environment that `pulumi` runs in."""
+
+    name: str
+    environment: dict[str, str] = field(repr=False)
+
+    @property
+    def settings(self) -> Path:
+        """The stack's file: what the user edits."""
+        return ROOT / "stacks" / f"Pulumi.{self.name}.yaml"
+
+    @property
+    def exists(self) -> bool:
+        """Whether the backend knows the stack."""
+        return (BACKEND / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json").is_file()
+
+    def pulumi(self, *arguments: str, check: bool = True) -> int:
+        """Run a `pulumi` command on this stack; its output goes to the user as it is."""
+        shown = sys.stdin.isatty() and sys.stdout.isatty()
+        command = self._command(arguments, shown=shown)
+        detail(f"running {shlex.join(command)}")
+        status = run_to_its_end(
+            command,
+            cwd=ROOT,
+            environment=self.full_environment(),
+            stdin=None if shown else subprocess.DEVNULL,
+        )
+        if check and status:
+            raise CliError(f"`pulumi {arguments[0]} --stack {self.name}` failed; the reason is above")
+        return status
+
+    def ask(self, *arguments: str) -> Any:
+        """Run a `pulumi` command that answers in JSON. Its output, which may hold secrets, is never shown."""
+        return json.loads(self._answer(self._command(arguments)).stdout)
+
+    def _answer(self, command: list[str], given: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command in the stack's environment, with `given` on its standard input."""
+        detail(f"running {shlex.join(command)}")
+        done = subprocess.run(  # noqa: S603
+            command,
+            cwd=ROOT,
+            env=self.full_environment(),
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise CliError(f"`{' '.join(command)}` failed: {done.stderr.strip()[-800:]}")
+        return done
+
+    def _command(self, arguments: tuple[str, ...], *, shown: bool = False) -> list[str]:
+        """On a terminal Pulumi draws its live tree; elsewhere it prints lines, and no dots between them."""
+        plain = ["--non-interactive"]
+        if arguments[0] in {"up", "refresh", "destroy"}:
+            plain.append("--suppress-progress")
+        return ["pulumi", *arguments, "--stack", self.name, *([] if shown else plain)]
+
+    def full_environment(self) -> dict[str, str]:
+        """Return the caller's variables and the engine's; a passphrase of another project is left out."""
+        inherited = {name: value for name, value in os.environ.items() if name != "PULUMI_CONFIG_PASSPHRASE"}
+        return {**inherited, **self.environment}
+
+    def create(self) -> None:
+        """Make the stack known to the backend, and its salt to the stack's file.
+
+        `pulumi stack init` writes a salt into a stack's file and re-writes all of it on the way. So it runs
+        beside a throw-away project of the same name, and the one line is added to the real file as text.
+        """
+        aside = STATE / "init"
+        salted = aside / self.settings.name
+        if not self.exists:
+            self._forget_foreign_salt()
+            aside.mkdir(exist_ok=True)
+            (aside / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n", encoding="utf-8")
+            salted.unlink(missing_ok=True)
+            command = ["pulumi", "stack", "init", self.name, "--non-interactive", "--cwd", str(aside)]
+            done = subprocess.run(  # noqa: S603
+                command, env=self.full_environment(), capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise CliError(f"`pulumi stack init {self.name}` failed: {done.stderr.strip()}")
+        text = self.settings.read_text(encoding="utf-8")
+        if not _SALT.search(text) and salted.exists() and (salt := _SALT.search(salted.read_text("utf-8"))):
+            separator = "" if text.endswith("\n") else "\n"
+            self.settings.write_text(f"{text}{separator}{salt[0].strip()}\n", encoding="utf-8")
+
+    def _forget_foreign_salt(self) -> None:
+        """Take out a salt of another state folder, which would only lock us out."""
+        text = self.settings.read_text(encoding="utf-8")
+        if not _SALT.search(text):
+            return
+        if re.search(r"^\s+secure:", text, re.MULTILINE):
+            raise CliError(
+                f"{self.settings} holds secrets of another state folder, whose passphrase is not "
+                "here; put that .state back, or remove the `secure:` values and the `encryptionsalt` line"
+            )
+        self.forget_salt()
+        say(f"state: the salt of an earlier state folder was taken out of {self.settings.name}")
+
+    def forget_salt(self) -> None:
+        """Take the salt out of the stack's file, which then is as it was; the state folder keeps it."""
+        text = self.settings.read_text(encoding="utf-8")
+        if _SALT.search(text):
+            self.settings.write_text(_SALT.sub("", text), encoding="utf-8")
+
+    def recover(self) -> None:
+        """Bring the stack back after a killed run, saying what is done; do nothing after an orderly one.
+
+        Raises CliError when another run is at it right now.
+        """
+        stale = self._stale_locks()
+        self._sweep()
+        end_stray_processes(self.environment["PULUMI_HOME"])
+        if stale:
+            say(f"recovery: a killed run left {len(stale)} lock(s) on {self.name}: pulumi cancel")
+            self.pulumi("cancel", "--yes")
+        pending = self.deployment().get("pending_operations") or []
+        if pending and self.name in IN_CLOUDS:
+            self._import_pending()
+        if pending:
+            names = ", ".join(
+                f"{each['type']} {each['resource']['urn'].rsplit('::')[-1]}" for each in pending
+            )
+            say(
+                f"recovery: begun and not known to have ended: {names}: "
+                "pulumi refresh --clear-pending-creates"
+            )
+            self.pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
+
+    def _sweep(self) -> None:
+        """Remove files that a killed run did not write to their end: drafts of the state, and metadata, which
+        Pulumi wants whole or not at all (an earlier version of ours had it written)."""
+        drafts = (BACKEND / ".pulumi" / "stacks" / PROJECT).glob(f"{self.name}.json*.tmp")
+        for path in (*drafts, *BACKEND.rglob("*.attrs")):
+            path.unlink(missing_ok=True)
+
+    def _import_pending(self) -> None:
+        """Put what the killed run made in AWS, and did not note, into the state."""
+        exported = self._answer(self._command(("stack", "export")))
+        command = [str(VENV / "bin" / "python"), "-m", "recovery.aws.import_pending"]
+        completed = self._answer(command, exported.stdout)
+        for line in completed.stderr.splitlines():
+            say(f"recovery: {line}")
+        self._answer(self._command(("stack", "import")), completed.stdout)
+
+    def _stale_locks(self) -> list[Path]:
+        locks = sorted((BACKEND / ".pulumi" / "locks").rglob(f"{PROJECT}/{self.name}/*.json"))
+        for lock in locks:
+            try:
+                holder = json.loads(lock.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue  # half written by the killed run
+            if holder.get("hostname") == os.uname().nodename and is_pulumi(int(holder.get("pid", 0))):
+                raise CliError(
+                    f"pulumi (process {holder['pid']}) is working on {self.name} right now; "
+                    "wait for it, or stop it"
+                )
+        return locks
+
+    def deployment(self) -> dict[str, Any]:
+        """Return what the backend holds of the stack; secrets stay encrypted."""
+        exported = self.ask("stack", "export") if self.exists else {}
+        found = exported.get("deployment") or {}
+        return found if isinstance(found, dict) else {}
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the stack's outputs, secrets in plain text: for this process only, never to be printed."""
+        found = self.ask("stack", "output", "--json", "--show-secrets")
+        return found if isinstance(found, dict) else {}

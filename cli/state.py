@@ -1,0 +1,79 @@
+"""The state folder `.state/`: Pulumi's home and backend, the passphrase, and the variables for a shell.
+
+`.state/pulumi` is PULUMI_HOME, `.state/backend` holds every stack's state and history, `.state/passphrase`
+(0600) encrypts their secrets, `.state/<stack>` is what a stack on this machine deploys.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from bootstrap.pulumi.__main__ import find_engine
+from bootstrap.pulumi.plugins import install_kubernetes
+from cli import ROOT, CliError
+from cli.virtualenv import VENV, ensure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STATE = ROOT / ".state"
+PASSPHRASE = STATE / "passphrase"
+BACKEND = STATE / "backend"
+IN_CLOUDS = ("s2-cloud-training",)
+"""The stacks that make something in a cloud, and so need SDKs and the engine's plugin for Kubernetes."""
+
+
+def prepare(stack: str) -> dict[str, str]:
+    """Make environment, engine and state folder ready; return the variables that plain `pulumi` needs.
+
+    Raises CliError or BootstrapError, each one line with its remedy.
+    """
+    ensure("cloud" if stack in IN_CLOUDS else "control")
+    engine = find_engine(os.environ.get("ENGINE_SOURCE", ""))
+    for folder in (STATE, STATE / "pulumi", BACKEND):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o700)
+    _make_passphrase()
+    if stack in IN_CLOUDS:
+        install_kubernetes(STATE / "pulumi", engine)
+    return variables(engine)
+
+
+def variables(engine: Path) -> dict[str, str]:
+    """Return the environment in which `pulumi` finds its engine, its Python and its state."""
+    ahead = [str(VENV / "bin"), str(engine)]
+    behind = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part not in ahead]
+    return {
+        # .venv comes first: the language host takes the Python that it finds on PATH.
+        "PATH": os.pathsep.join([*ahead, *behind]),
+        "PULUMI_HOME": str(STATE / "pulumi"),
+        # Without metadata: its files are not written in one go, and a run killed meanwhile leaves what Pulumi
+        # cannot load.
+        "PULUMI_BACKEND_URL": f"{BACKEND.as_uri()}?metadata=skip",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(PASSPHRASE),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # A stack's file that lost its salt (a checkout, a new clone of the file) is mended from the state.
+        "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+    }
+
+
+def _make_passphrase() -> None:
+    """Generate the passphrase once; a second one would lock the same stacks for good."""
+    if PASSPHRASE.is_file() and PASSPHRASE.stat().st_size:
+        return
+    if next(BACKEND.rglob("stacks/**/*.json"), None):
+        raise CliError(
+            f"{PASSPHRASE} is gone, but {BACKEND} holds stacks that only it can decrypt; put it back from "
+            "your backup, or remove .state to begin anew (what is deployed is then no longer known)"
+        )
+    aside = PASSPHRASE.with_suffix(".new")
+    aside.unlink(missing_ok=True)
+    with os.fdopen(
+        os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
+    ) as file:
+        file.write(secrets.token_urlsafe(32))
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(PASSPHRASE)

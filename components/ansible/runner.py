@@ -1,0 +1,95 @@
+"""Runs a playbook in a process of its own and says what became of each host."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components.ansible.events import Report
+from components.errors import PremisesError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlaybookRun:
+    """One run of a playbook.
+
+    Attributes:
+        root: the project; `playbook` and `inventory` are below it or absolute.
+        playbook: the playbook's path.
+        inventory: the inventory's path.
+        variables: extra variables; they win over every other.
+        secrets: extra variables that no output may show.
+        check: predict changes (`--check --diff`) and make none.
+
+    """
+
+    root: Path
+    playbook: str
+    inventory: str
+    variables: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    check: bool = False
+
+
+def run_playbook(run: PlaybookRun) -> Report:
+    """Run a playbook to its end and return what it did; Pulumi shows the progress from standard error.
+
+    Ansible runs below a process of its own (`worker`): a provider's process has gRPC threads, which a fork
+    would break, and can be killed at any time, which the worker notices. Variables go there by a pipe.
+
+    Raises:
+        PremisesError: a host failed or could not be reached, by name and with the failing task's message; or
+            the playbook cannot run at all.
+
+    """
+    report = Report(playbook=run.playbook, secrets=tuple(run.secrets.values()), tells_progress=not run.check)
+    order = {
+        "playbook": str((run.root / run.playbook).absolute()),
+        "inventory": str((run.root / run.inventory).absolute()),
+        "variables": {**run.variables, **run.secrets},
+        "check": run.check,
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "components.ansible.worker"],
+        cwd=run.root,
+        env=_environment(run),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as worker:
+        assert worker.stdin  # noqa: S101 - both are pipes
+        assert worker.stdout  # noqa: S101
+        # Left open until the worker is done: if this process dies, the worker sees the end of it and stops.
+        worker.stdin.write(json.dumps(order) + "\n")
+        worker.stdin.flush()
+        for line in worker.stdout:
+            report.take(json.loads(line))
+    if worker.returncode:
+        message = f"{run.playbook}: ansible-runner ended with {worker.returncode}; its words are above"
+        raise PremisesError(message)
+    report.raise_for_failure()
+    return report
+
+
+def _environment(run: PlaybookRun) -> dict[str, str]:
+    """Return the environment for Ansible: this Python first, no hub, none of the engine's secrets."""
+    kept = {"PULUMI_HOME"}  # no secret, and tells whose process it is
+    ours = {
+        name: value for name, value in os.environ.items() if name in kept or not name.startswith("PULUMI_")
+    }
+    home = Path(sys.executable).parent
+    return ours | {
+        "PATH": f"{home}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "ANSIBLE_CONFIG": str((run.root / run.playbook).absolute().parent / "ansible.cfg"),
+        # ansible-runner would switch this off.
+        "ANSIBLE_HOST_KEY_CHECKING": "True",
+        "ANSIBLE_NOCOLOR": "True",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
+    }

@@ -1,0 +1,36 @@
+"""How the stand-in says in Pulumi's output what it is, once."""
+
+from __future__ import annotations
+
+import threading
+
+import grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
+
+INTRODUCTION = (
+    "this is the lab's stand-in for the AWS provider plugin: "
+    "resources are made in a moto server, and no AWS is called"
+)
+
+
+class EngineLog:
+    """The engine's log."""
+
+    def __init__(self, address: str = "") -> None:
+        self._address = address
+        self._lock = threading.Lock()
+        self._said = False
+
+    def listen_at(self, address: str) -> None:
+        """Take the address of the engine that listens."""
+        self._address = address
+
+    def introduce(self) -> None:
+        """Say what this is, the first time."""
+        with self._lock:
+            if self._said or not self._address:
+                return
+            self._said = True
+        with grpc.insecure_channel(self._address) as channel:
+            message = engine_pb2.LogRequest(severity=engine_pb2.WARNING, message=INTRODUCTION)
+            engine_pb2_grpc.EngineStub(channel).Log(message, timeout=10)

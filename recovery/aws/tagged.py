@@ -1,0 +1,182 @@
+"""After `pulumi destroy`: what in AWS still carries a stack's tag. `python -m recovery.aws.tagged`.
+
+The tagging service knows most of what is tagged, but late and not everything; EC2, EKS, ECR and IAM are asked
+themselves. Keys of KMS that wait for their deletion are on their way out and do not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bootstrap.console import run
+from recovery import RecoveryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_EVERY_SECONDS = 10
+_KINDS = {
+    "elastic-ip": ("describe_addresses", "AllocationIds", "Addresses"),
+    "instance": ("describe_instances", "InstanceIds", "Reservations"),
+    "internet-gateway": ("describe_internet_gateways", "InternetGatewayIds", "InternetGateways"),
+    "launch-template": ("describe_launch_templates", "LaunchTemplateIds", "LaunchTemplates"),
+    "natgateway": ("describe_nat_gateways", "NatGatewayIds", "NatGateways"),
+    "network-interface": ("describe_network_interfaces", "NetworkInterfaceIds", "NetworkInterfaces"),
+    "placement-group": ("describe_placement_groups", "GroupIds", "PlacementGroups"),
+    "route-table": ("describe_route_tables", "RouteTableIds", "RouteTables"),
+    "security-group": ("describe_security_groups", "GroupIds", "SecurityGroups"),
+    "security-group-rule": (
+        "describe_security_group_rules",
+        "SecurityGroupRuleIds",
+        "SecurityGroupRules",
+    ),
+    "subnet": ("describe_subnets", "SubnetIds", "Subnets"),
+    "volume": ("describe_volumes", "VolumeIds", "Volumes"),
+    "vpc": ("describe_vpcs", "VpcIds", "Vpcs"),
+    "vpc-endpoint": ("describe_vpc_endpoints", "VpcEndpointIds", "VpcEndpoints"),
+}
+"""How EC2 is asked for one thing, by its type in tags: operation, member of the request, of the answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tag:
+    """A tag that everything of a stack carries."""
+
+    key: str
+    value: str
+
+    @classmethod
+    def of(cls, text: str) -> Tag:
+        """Return the tag that `KEY=VALUE` means. Raises RecoveryError for anything else."""
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise RecoveryError(f"--tag {text!r} is not of the form KEY=VALUE")
+        return cls(key=key, value=value)
+
+    def on(self, tags: dict[str, str]) -> bool:
+        """Say whether it is among tags."""
+        return tags.get(self.key) == self.value
+
+
+def tagged_resources(region: str, tag: Tag) -> list[str]:
+    """Return what still carries the tag, by ARN or EC2's ID, sorted.
+
+    Raises:
+        RecoveryError: AWS does not answer, or not to these credentials.
+
+    """
+    session = boto3.session.Session(region_name=region)
+    sources: tuple[Callable[[Any, Tag], Iterator[str]], ...] = (_tagged, _ec2, _eks, _ecr, _roles)
+    try:
+        found = {each for source in sources for each in source(session, tag)}
+        return sorted(each for each in found if not _leaves(session, each))
+    except (BotoCoreError, ClientError) as error:
+        raise RecoveryError(
+            f"what is left of {tag.key}={tag.value} in {region} is not known: {error}; the check needs "
+            "credentials that may read tags (tag:GetResources, ec2:DescribeTags, eks, ecr and iam lists)"
+        ) from None
+
+
+def _tagged(session: Any, tag: Tag) -> Iterator[str]:
+    pages = session.client("resourcegroupstaggingapi").get_paginator("get_resources")
+    for page in pages.paginate(TagFilters=[{"Key": tag.key, "Values": [tag.value]}]):
+        for each in page["ResourceTagMappingList"]:
+            # Of EC2, by ID, below: there it is one name for the same thing.
+            if ":ec2:" not in each["ResourceARN"]:
+                yield each["ResourceARN"]
+
+
+def _ec2(session: Any, tag: Tag) -> Iterator[str]:
+    ec2 = session.client("ec2")
+    filters = [{"Name": "key", "Values": [tag.key]}, {"Name": "value", "Values": [tag.value]}]
+    for page in ec2.get_paginator("describe_tags").paginate(Filters=filters):
+        for each in page["Tags"]:
+            if _exists(ec2, each["ResourceType"], each["ResourceId"]):
+                yield f"{each['ResourceType']} {each['ResourceId']}".strip()
+
+
+def _exists(ec2: Any, kind: str, identity: str) -> bool:
+    """Say whether a tagged thing is still there: EC2 tells of tags for a while after it is not."""
+    if kind not in _KINDS:
+        return True
+    operation, asked, told = _KINDS[kind]
+    try:
+        found = getattr(ec2, operation)(**{asked: [identity]})[told]
+    except ClientError as error:
+        if re.search("NotFound|Unknown", error.response["Error"]["Code"]):
+            return False
+        raise
+    things = [thing for each in found for thing in each.get("Instances", [each])]
+    states = [thing.get("State") for thing in things]
+    names = [state.get("Name") if isinstance(state, dict) else state for state in states]
+    return not all(str(name).lower() in {"deleted", "terminated"} for name in names)
+
+
+def _eks(session: Any, tag: Tag) -> Iterator[str]:
+    eks = session.client("eks")
+    for page in eks.get_paginator("list_clusters").paginate():
+        for name in page["clusters"]:
+            cluster = eks.describe_cluster(name=name)["cluster"]
+            if tag.on(cluster.get("tags", {})):
+                yield cluster["arn"]
+
+
+def _ecr(session: Any, tag: Tag) -> Iterator[str]:
+    ecr = session.client("ecr")
+    for page in ecr.get_paginator("describe_repositories").paginate():
+        for repository in page["repositories"]:
+            arn = repository["repositoryArn"]
+            tags = ecr.list_tags_for_resource(resourceArn=arn)["tags"]
+            if tag.on({each["Key"]: each["Value"] for each in tags}):
+                yield arn
+
+
+def _roles(session: Any, tag: Tag) -> Iterator[str]:
+    iam = session.client("iam")
+    for page in iam.get_paginator("list_roles").paginate():
+        for role in page["Roles"]:
+            if role["Path"].startswith("/aws-service-role/"):
+                continue
+            tags = iam.list_role_tags(RoleName=role["RoleName"])["Tags"]
+            if tag.on({each["Key"]: each["Value"] for each in tags}):
+                yield role["Arn"]
+
+
+def _leaves(session: Any, arn: str) -> bool:
+    """Say whether it is a key that waits for its deletion."""
+    if ":kms:" not in arn:
+        return False
+    return bool(
+        session.client("kms").describe_key(KeyId=arn)["KeyMetadata"]["KeyState"].startswith("Pending")
+    )
+
+
+def main() -> None:
+    """Look until nothing is left or the time is over; end with 1 and name what is left."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--region", required=True)
+    parser.add_argument("--tag", required=True, metavar="KEY=VALUE", help="the tag of the stack")
+    parser.add_argument("--wait", type=float, default=120, help="seconds that AWS is given to forget")
+    arguments = parser.parse_args()
+    end = time.monotonic() + arguments.wait
+    try:
+        tag = Tag.of(arguments.tag)
+        while left := tagged_resources(arguments.region, tag):
+            if time.monotonic() >= end:
+                sys.exit("\n  ".join([f"tagged: {len(left)} of {arguments.tag} are still there:", *left]))
+            time.sleep(min(_EVERY_SECONDS, max(0.0, end - time.monotonic())))
+    except RecoveryError as error:
+        sys.exit(f"tagged: {error}")
+    print(f"nothing in {arguments.region} carries {arguments.tag}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,88 @@
+"""After a killed update: what it made in AWS and did not note.
+
+`pulumi stack export | python -m recovery.aws.untracked --region REGION --tag KEY=VALUE`
+
+An engine that is killed while AWS makes something does not learn what became of it. The stack's tag finds
+it: what carries the tag and is not in the state is untracked. Instances, their disks and interfaces are not
+looked at: node groups and endpoints make them, and take them away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from bootstrap.console import run
+from recovery import RecoveryError
+from recovery.aws.tagged import Tag, tagged_resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MADE_BY_OTHERS = ("instance ", "volume ", "network-interface ")
+
+
+def untracked(left: list[str], export: dict[str, Any]) -> list[str]:
+    """Return what of `tagged_resources` an exported stack does not know.
+
+    Raises:
+        RecoveryError: it is no export of a stack.
+
+    """
+    known = set(_texts([[each.get("id"), each.get("outputs")] for each in resources_of(export)]))
+    # An ARN as it is, or the name at its end: a bucket has no other identity.
+    return [
+        each
+        for each in left
+        if not each.startswith(_MADE_BY_OTHERS)
+        and not {each, each.rpartition(" ")[2], each.rpartition(":::")[2]} & known
+    ]
+
+
+def resources_of(export: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the resources in an exported stack.
+
+    Raises:
+        RecoveryError: it is no export of a stack.
+
+    """
+    deployment = export.get("deployment")
+    if not isinstance(deployment, dict):
+        raise RecoveryError("standard input is no `pulumi stack export`: it has no deployment")
+    resources: list[dict[str, Any]] = deployment.setdefault("resources", [])  # a new stack has none
+    return resources
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text in nested values."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
+
+
+def main() -> None:
+    """Name what is untracked; exit with 1 if there are any."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--region", required=True)
+    parser.add_argument("--tag", required=True, metavar="KEY=VALUE", help="the tag of the stack")
+    arguments = parser.parse_args()
+    try:
+        tag = Tag.of(arguments.tag)
+        export = json.load(sys.stdin)
+        found = untracked(tagged_resources(arguments.region, tag), export if isinstance(export, dict) else {})
+    except ValueError:
+        sys.exit("untracked: standard input is no JSON; pipe `pulumi stack export` into it")
+    except RecoveryError as error:
+        sys.exit(f"untracked: {error}")
+    if found:
+        told = f"untracked: {len(found)} of {arguments.tag} are in no state; `pulumi import` or delete them:"
+        sys.exit("\n  ".join([told, *found]))
+    print(f"everything in {arguments.region} that carries {arguments.tag} is in the state")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,10 @@
+"""What each scenario is. Their settings embed the model package's, which is read from this tree."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_MODEL = str(Path(__file__).resolve().parent.parent / "model")
+if _MODEL not in sys.path:
+    sys.path.insert(0, _MODEL)

@@ -1,0 +1,253 @@
+"""The training cloud on AWS: network, cluster, nodes, bucket and who may do what, as the settings say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.aws.budget import Budget, BudgetArgs
+from components.aws.capacity import CapacityBlock, capacity
+from components.aws.cluster import Cluster, ClusterArgs
+from components.aws.gpu_nodes import TRAINING_LABEL, GpuNodes, GpuNodesArgs
+from components.aws.image_registry import ImageRegistry, ImageRegistryArgs
+from components.aws.instance_types import fit, instance_type
+from components.aws.instances import Demand
+from components.aws.location import Location
+from components.aws.network import Network, NetworkArgs
+from components.aws.release_bucket import ReleaseBucket, ReleaseBucketArgs
+from components.aws.system_nodes import SystemNodes, SystemNodesArgs
+from components.aws.workload_identity import (
+    WorkloadIdentity,
+    WorkloadIdentityArgs,
+    bucket_access,
+    bucket_reading,
+    node_scaling,
+    signing,
+)
+from components.errors import CloudError
+from components.kubernetes import charts
+from components.kubernetes.isolation import POD_IDENTITY, Destination
+from components.kubernetes.job_args import PodSize
+from components.kubernetes.node_agents import NodeAgents
+from components.kubernetes.platform import Platform, PlatformArgs
+from components.kubernetes.queues import Flavor
+from stacks.builders.cluster import NAMESPACE, TrainingCloud, pod_size, quota
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from components.aws.instances import InstanceType
+    from stacks.settings.cloud import AwsCloud, AwsProvider, Training
+
+TAG = "scenario:stack"
+_NAME = "training"
+_CHECKPOINTS = "checkpoints/"
+_WRITTEN = ("releases/", "channels/", "runs/", _CHECKPOINTS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerRights:
+    """What the training pods may do beside writing to the stack's own bucket.
+
+    Attributes:
+        read_buckets: buckets, by ARN, that a foundation model or data are read from.
+        sign_with: ARN of the KMS key that signs releases; None: the stack's own key, a Secret.
+
+    """
+
+    read_buckets: Sequence[str] = ()
+    sign_with: str | None = None
+
+
+def aws_cloud(
+    stack: str, cloud: AwsCloud, provider: AwsProvider, workers: Training, rights: TrainerRights
+) -> TrainingCloud:
+    """Declare everything on AWS, and the platform in the cluster.
+
+    Raises:
+        CloudError: what the settings ask for does not exist, does not fit, or is not safe.
+
+    """
+    tags = _tags(stack, provider)
+    here = Location(account=cloud.account, region=provider.region or "", zones=cloud.zones)
+    instance = instance_type(cloud.nodes.instance_type)
+    size = _size(workers, instance)
+    bought = capacity(**cloud.nodes.capacity.model_dump())
+    network = Network(_NAME, NetworkArgs(location=here, cidr=cloud.cidr, nat=cloud.nat))
+    cluster = Cluster(
+        _NAME,
+        ClusterArgs(
+            location=here,
+            cluster_name=stack,
+            subnet_ids=network.subnet_ids,
+            version=cloud.version,
+            admins=cloud.admins,
+            public_from=cloud.public_from,
+        ),
+    )
+    system = SystemNodes("system", SystemNodesArgs(cluster=cluster, subnet_ids=network.subnet_ids, tags=tags))
+    nodes = GpuNodes(
+        _NAME,
+        GpuNodesArgs(
+            cluster=cluster,
+            vpc_id=network.vpc_id,
+            subnet_id=network.subnet_ids[0],
+            instance=instance,
+            maximum=cloud.nodes.maximum,
+            minimum=cloud.nodes.minimum,
+            # Those that the workers need; how many there are later is for the autoscaler, or the user, to say.
+            nodes=max(cloud.nodes.minimum, min(workers.pods, cloud.nodes.maximum)),
+            capacity=bought,
+            tags=tags,
+        ),
+    )
+    bucket = ReleaseBucket(
+        "releases",
+        ReleaseBucketArgs(
+            location=here,
+            s3_endpoint_id=network.s3_endpoint_id,
+            outside=cloud.readers or cloud.admins,
+            readable=list(rights.read_buckets),
+            protect=cloud.protect,
+        ),
+    )
+    identity = _trainer(rights, here, cluster, bucket)
+    ImageRegistry("images", ImageRegistryArgs(location=here, repositories=[f"{stack}/scenario-model"]))
+    if cloud.budget:
+        Budget(_NAME, BudgetArgs(**cloud.budget.model_dump(), tag=(TAG, stack)))
+    kubernetes = k8s.Provider(
+        "cluster", kubeconfig=cluster.kubeconfig, opts=pulumi.ResourceOptions(depends_on=[cluster, system])
+    )
+    if cloud.queueing == "install" and cloud.nodes.minimum < cloud.nodes.maximum:
+        _scaling(stack, cloud, here, cluster, kubernetes)
+    return TrainingCloud(
+        cluster=cluster.name,
+        kubeconfig=cluster.kubeconfig,
+        provider=kubernetes,
+        platform=_platform(cloud, instance, size, kubernetes),
+        store=bucket.uri,
+        size=PodSize(**size),
+        ready=[nodes, identity],
+        environment={"AWS_REGION": here.region},
+        save_before=bought.save_before.isoformat() if isinstance(bought, CapacityBlock) else None,
+    )
+
+
+def _tags(stack: str, provider: AwsProvider) -> dict[str, str]:
+    tags = provider.default_tags.get("tags", {})
+    if tags.get(TAG) != stack:
+        message = (
+            f"stacks/Pulumi.{stack}.yaml: aws:defaultTags has no tag {TAG}: {stack}, by which what the stack "
+            f'made is found again; write aws:defaultTags: {{tags: {{"{TAG}": {stack}}}}}'
+        )
+        raise CloudError(message)
+    return tags
+
+
+def _size(workers: Training, instance: InstanceType) -> dict[str, Any]:
+    """Return what a pod requests: the whole node, or what the settings say, if that fits."""
+    usual = {
+        "cpu": str(instance.pod_vcpus),
+        "memory": f"{instance.pod_memory_gib}Gi",
+        "gpus": instance.gpus,
+        "efa": instance.efa_interfaces,
+    }
+    size = pod_size(workers, usual)
+    fit(instance, Demand(gpus=size["gpus"], efa_interfaces=size["efa"]))
+    return size
+
+
+def _trainer(
+    rights: TrainerRights, here: Location, cluster: Cluster, bucket: ReleaseBucket
+) -> WorkloadIdentity:
+    statements = bucket_access(
+        bucket_arn=bucket.arn,
+        key_arn=bucket.key_arn,
+        region=here.region,
+        write=_WRITTEN,
+        delete=[_CHECKPOINTS],
+    )
+    for other in rights.read_buckets:
+        statements += bucket_reading(other)
+    if rights.sign_with:
+        statements += signing(rights.sign_with)
+    return WorkloadIdentity(
+        "trainer",
+        WorkloadIdentityArgs(
+            cluster=cluster, namespace=NAMESPACE, service_account="trainer", statements=statements
+        ),
+    )
+
+
+def _scaling(stack: str, cloud: AwsCloud, here: Location, cluster: Cluster, provider: k8s.Provider) -> None:
+    """Declare the autoscaler, with its rights: nodes that train go when they are idle."""
+    namespace, account = charts.AUTOSCALER
+    identity = WorkloadIdentity(
+        "autoscaler",
+        WorkloadIdentityArgs(
+            cluster=cluster,
+            namespace=namespace,
+            service_account=account,
+            statements=node_scaling(here, stack),
+        ),
+    )
+    chart = charts.autoscaler(cloud.version)
+    if cloud.registry:
+        chart = replace(chart, image=charts.mirrored(chart.image, cloud.registry))
+    opts = pulumi.ResourceOptions(provider=provider, depends_on=[identity])
+    charts.scale_nodes(chart, stack, here.region, opts)
+
+
+def _platform(
+    cloud: AwsCloud, instance: InstanceType, size: dict[str, Any], provider: k8s.Provider
+) -> Platform:
+    taint = {"key": instance.taint, "value": "true", "effect": "NoSchedule"}
+    flavor = Flavor(
+        # Not by the instance type: nodes of another one are the same to a job that fits on both.
+        name="nodes",
+        quota=quota(size, cloud.nodes.maximum),
+        node_labels=TRAINING_LABEL,
+        taints=[taint],
+    )
+    destinations = [
+        POD_IDENTITY,
+        Destination(name="endpoints", cidrs=[cloud.cidr]),
+        # S3's addresses are public; the network leads there alone, and its endpoint to the stack's buckets.
+        Destination(name="s3", cidrs=["0.0.0.0/0"]),
+    ]
+    agents = _agents(cloud, instance, taint)
+    installed = charts.Charts() if cloud.queueing == "install" else None
+    if not cloud.nat and not cloud.registry and (agents or installed):
+        message = (
+            "without a way out nodes pull no image of Kueue, JobSet or NVIDIA's; set cloud:registry to where "
+            "they are mirrored, or cloud:nat to true"
+        )
+        raise CloudError(message)
+    args = PlatformArgs(
+        namespace=NAMESPACE,
+        flavors=[flavor],
+        charts=installed.mirrored(cloud.registry) if installed and cloud.registry else installed,
+        destinations=destinations,
+        agents=agents,
+    )
+    return Platform("platform", args, pulumi.ResourceOptions(provider=provider))
+
+
+def _agents(cloud: AwsCloud, instance: InstanceType, taint: dict[str, str]) -> NodeAgents | None:
+    """Return what makes a node's GPUs and EFA interfaces known; None where it has neither."""
+    if not instance.gpus and not instance.efa_interfaces:
+        return None
+    if instance.efa_interfaces and not cloud.efa_plugin:
+        message = (
+            f"nodes of {instance.name} have EFA, which pods get by a plugin of AWS's: set cloud:efa_plugin "
+            "to its image, aws-efa-k8s-device-plugin, in your region's registry of EKS or in yours"
+        )
+        raise CloudError(message)
+    efa_plugin = (cloud.efa_plugin or "") if instance.efa_interfaces else ""
+    agents = NodeAgents(node_labels=TRAINING_LABEL, taints=[taint], efa_plugin=efa_plugin)
+    if not instance.gpus:
+        return replace(agents, device_plugin="", telemetry="")
+    return agents.mirrored(cloud.registry) if cloud.registry else agents

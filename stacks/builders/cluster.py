@@ -1,0 +1,110 @@
+"""A cloud that trains, whoever made it: what the training job needs of it; and a cluster that was there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.errors import ClusterError
+from components.kubernetes.charts import Charts
+from components.kubernetes.isolation import Destination
+from components.kubernetes.job_args import PodSize, SecretKey
+from components.kubernetes.platform import Platform, PlatformArgs
+from components.kubernetes.quantities import canonical
+from components.kubernetes.queues import Flavor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from stacks.settings.cloud import KubernetesCloud, Training
+
+NAMESPACE = "training"
+_STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingCloud:
+    """Where the workers train.
+
+    Attributes:
+        cluster: how the stack's output calls it.
+        kubeconfig: access to it.
+        provider: Pulumi's, for its resources.
+        platform: namespace and queue in it.
+        store: the bucket for releases, `s3://…`.
+        size: what a pod requests of its node.
+        ready: what must be there before a pod can do its work.
+        environment: variables of the pods.
+        secret_environment: variables out of Secrets.
+        save_before: when the nodes are taken away, ISO 8601.
+
+    """
+
+    cluster: pulumi.Input[str]
+    kubeconfig: pulumi.Input[str]
+    provider: k8s.Provider
+    platform: Platform
+    store: pulumi.Input[str]
+    size: PodSize
+    ready: Sequence[pulumi.Resource] = ()
+    environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    secret_environment: Mapping[str, SecretKey] = field(default_factory=dict)
+    save_before: str | None = None
+
+
+def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud:
+    """Declare the platform in a cluster of the user's.
+
+    Raises:
+        ClusterError: the kubeconfig cannot be read, or the workers' size is not given.
+
+    """
+    try:
+        kubeconfig = Path(cloud.kubeconfig).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ClusterError(f"cloud:kubeconfig: {cloud.kubeconfig}: {reason}") from None
+    if workers.cpu is None or workers.memory is None:
+        message = (
+            "training.cpu and training.memory say what a pod asks for; of a cluster's nodes nothing is known"
+        )
+        raise ClusterError(message)
+    secret = pulumi.Output.secret(kubeconfig)
+    provider = k8s.Provider("cluster", kubeconfig=secret)
+    flavor = Flavor(name="nodes", quota=cloud.quota, node_labels=cloud.node_labels)
+    destinations = [
+        Destination(name=each.name, cidrs=each.cidrs, ports=each.ports) for each in cloud.destinations
+    ]
+    args = PlatformArgs(
+        namespace=cloud.namespace,
+        flavors=[flavor],
+        charts=Charts() if cloud.queueing == "install" else None,
+        destinations=destinations,
+    )
+    keys = {name: SecretKey(secret=cloud.credentials, key=name) for name in _STORE_KEYS if cloud.credentials}
+    return TrainingCloud(
+        cluster=Path(cloud.kubeconfig).name,
+        kubeconfig=secret,
+        provider=provider,
+        platform=Platform("platform", args, pulumi.ResourceOptions(provider=provider)),
+        store=cloud.store,
+        size=PodSize(**pod_size(workers, {"cpu": workers.cpu, "memory": workers.memory, "gpus": workers.gpus or 0})),
+        secret_environment=keys,
+    )
+
+
+def pod_size(workers: Training, usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a pod asks for, by `PodSize`'s names: what the settings say, else what is usual."""
+    asked = {"cpu": workers.cpu, "memory": workers.memory, "gpus": workers.gpus}
+    told = {name: value for name, value in asked.items() if value is not None}
+    return {**usual, **told, "shared_memory": workers.shared_memory, "scratch": workers.scratch}
+
+
+def quota(size: Mapping[str, Any], nodes: int) -> dict[str, str]:
+    """Return what `nodes` nodes offer, one pod per node."""
+    asked = PodSize(**size).requests()
+    return {name: canonical(each, "training", times=nodes) for name, each in asked.items()}

@@ -1,0 +1,104 @@
+"""The hosts themselves, where a stack manages them: closed and prepared first, admitted before they work."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from components.ansible.playbook import Playbook, PlaybookArgs
+from components.errors import PremisesError
+
+if TYPE_CHECKING:
+    from components.ansible.inventory import Inventory
+    from scenario_model.serve.settings import Serving
+    from stacks.builders.premises import Deployment
+    from stacks.settings.premises import Balancer, Egress, Premises
+
+
+def prepare_hosts(
+    on: Deployment, premises: Premises, serving: Serving, balancer: Balancer, *, preflight: Playbook
+) -> Playbook:
+    """Declare what is done to the hosts themselves, if anything is; return what the runtime waits for.
+
+    Only what concerns the hosts is part of it: another release or limit is no reason to touch them.
+
+    Raises:
+        PremisesError: a host cannot be managed.
+
+    """
+    if premises.egress is None:
+        return preflight
+    variables = egress_variables(on.stack, premises.egress, on.inventory) | {
+        "serving": {"port": serving.port}
+    }
+    if on.inventory.in_group("balancer"):
+        variables["balancer"] = {"port": balancer.port}
+    arguments = PlaybookArgs(
+        playbook="ansible/hosts.yml",
+        inventory=on.inventory,
+        variables={**on.bundle, **variables},
+        teardown="ansible/hosts_reset.yml",
+        removed_hosts=on.removed_hosts,
+        preview_check=on.preview_check,
+    )
+    return Playbook("hosts", arguments, pulumi.ResourceOptions(depends_on=[preflight]))
+
+
+def admit_hosts(
+    on: Deployment, premises: Premises, *, runtime: Playbook
+) -> tuple[pulumi.Resource, dict[str, Any]]:
+    """Declare the hosts' validation, if they are managed.
+
+    Returns what training and serving wait for, and the stack's output `admission`: by host whether it is
+    admitted, and what each of its devices reached, in TFLOP/s and GB/s.
+    """
+    if not premises.manage_hosts:
+        return runtime, {}
+    arguments = PlaybookArgs(
+        playbook="ansible/validate_hosts.yml",
+        inventory=on.inventory,
+        variables={name: value for name, value in on.variables.items() if name == "scenario_root"},
+    )
+    validation = Playbook("validation", arguments, pulumi.ResourceOptions(depends_on=[runtime]))
+    return validation, {"admission": validation.results["admission"]}
+
+
+def egress_variables(stack: str, egress: Egress, inventory: Inventory) -> dict[str, Any]:
+    """Return all that decides whom the hosts may call, by the roles' names; nothing is left to the inventory.
+
+    Raises:
+        PremisesError: a host is this machine, or has no address to write into a rule.
+
+    """
+    where = f"stacks/Pulumi.{stack}.yaml: premises:manageHosts"
+    if here := [host.name for host in inventory.hosts if host.local]:
+        message = (
+            f"{where}: {', '.join(here)} is this machine, which would close itself; name hosts that are "
+            "reached by SSH in premises:inventory, or leave manageHosts out"
+        )
+        raise PremisesError(message)
+    if nameless := [host.name for host in inventory.hosts if not _is_address(host.address)]:
+        message = (
+            f"{where}: rules hold addresses, and {', '.join(nameless)} has none in {inventory.path}; set "
+            "ansible_host to the address that the other hosts know it by"
+        )
+        raise PremisesError(message)
+    return {
+        "egress_admin_networks": list(egress.admin_networks),
+        "egress_clients": list(egress.clients),
+        "egress_peers": sorted({host.address for host in inventory.hosts}),
+        "egress_allow": [
+            entry.model_dump(exclude={"ports"}) | {"ports": list(entry.ports)} for entry in egress.allow
+        ],
+        "base_time_servers": list(egress.time_servers),
+    }
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,202 @@
+"""What scenarios on the premises have in common: what hosts are told, certificates and keys, the endpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from components.ansible.playbook import Playbook, PlaybookArgs
+from components.credentials import ApiKey, CertificateAuthority, ServerCertificate
+from components.errors import PremisesError
+from scenario_model.serve.vllm.settings import VllmSettings
+from stacks.builders.local_files import read_local
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from components.ansible.inventory import Inventory
+    from scenario_model.serve.settings import Serving
+    from stacks.settings.premises import Balancer, Premises
+
+_SUMS = "SHA256SUMS"
+# What decides how vLLM is installed, of all that its settings say.
+_VLLM_ENVIRONMENT = {"kind", "device", "requirements"}
+_VLLM_LOCK = "requirements/vllm.lock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """Where a stack's playbooks run, and what all of them are told."""
+
+    stack: str
+    inventory: Inventory
+    variables: Mapping[str, pulumi.Input[Any]]
+    preview_check: bool
+    bundle: Mapping[str, str] = field(default_factory=dict)
+    removed_hosts: tuple[str, ...] = ()
+
+    def playbook(self, name: str, **arguments: Any) -> PlaybookArgs:
+        """Return the arguments of `ansible/<name>.yml` on these hosts; `variables` win over the common."""
+        variables = {**self.variables, **self.bundle, **arguments.pop("variables", {})}
+        return PlaybookArgs(
+            playbook=f"ansible/{name}.yml", inventory=self.inventory, variables=variables, **arguments
+        )
+
+
+def deployment(
+    stack: str, premises: Premises, inventory: Inventory, variables: Mapping[str, pulumi.Input[Any]]
+) -> Deployment:
+    """Put together what all playbooks of a stack are told.
+
+    Raises:
+        PremisesError: the folder on the hosts or the bundle cannot be used.
+
+    """
+    common = dict(variables)
+    if premises.root:
+        common["scenario_root"] = root_folder(stack, premises.root, inventory)
+    return Deployment(
+        stack=stack,
+        inventory=inventory,
+        variables=common,
+        preview_check=premises.preview_check,
+        bundle=_bundle(stack, premises) if premises.bundle else {},
+        removed_hosts=premises.removed_hosts,
+    )
+
+
+def provide_runtime(on: Deployment, serving: Serving, *, after: Playbook) -> Playbook:
+    """Declare the model package, and vLLM where it serves; its removal takes all but the hosts' own along."""
+    variables: dict[str, Any] = {}
+    if isinstance(serving.engine, VllmSettings):
+        # What else serving is told changes no environment, and should not show as if it did.
+        variables = serving_variables(on.stack, serving)
+        given = variables["serving"]["engine"].items()
+        engine = {name: value for name, value in given if name in _VLLM_ENVIRONMENT}
+        variables["serving"] = {"engine": engine}
+    arguments = on.playbook(
+        "runtime",
+        variables=variables,
+        teardown="ansible/reset.yml",
+        removed_hosts=on.removed_hosts,
+        uses_package=True,
+        preview_check=on.preview_check,
+    )
+    return Playbook("runtime", arguments, pulumi.ResourceOptions(depends_on=[after]))
+
+
+def serve(
+    on: Deployment,
+    serving: Serving,
+    balancer: Balancer,
+    *,
+    release: pulumi.Input[str],
+    depends_on: Sequence[pulumi.Resource],
+) -> dict[str, Any]:
+    """Declare the servers, with certificates and a key of their own; return the stack's outputs."""
+    balanced = bool(on.inventory.in_group("balancer"))
+    names = server_names(serving, on.inventory)
+    authority = CertificateAuthority("authority", common_name=f"{on.stack} certificate authority")
+    certificate = ServerCertificate("server", authority=authority, names=names)
+    api_key = ApiKey("client")
+    variables: dict[str, pulumi.Input[Any]] = {
+        **serving_variables(on.stack, serving),
+        "tls_certificate": certificate.certificate,
+        "api_key_sha256": api_key.sha256,
+    }
+    if balanced:
+        variables |= {"balancer": balancer.as_given(), "tls_authority": authority.certificate}
+    arguments = on.playbook(
+        "serve",
+        variables=variables,
+        secrets={"tls_private_key": certificate.private_key},
+        after=[release],
+        uses_package=True,
+        preview_check=on.preview_check,
+    )
+    Playbook("serving", arguments, pulumi.ResourceOptions(depends_on=list(depends_on)))
+    return {
+        "endpoint": f"https://{names[0]}:{balancer.port if balanced else serving.port}/v1",
+        "api_key": pulumi.Output.secret(api_key.key),
+        "ca_certificate": authority.certificate,
+        "release": release,
+        "hosts": [
+            {"name": host.name, "address": host.address, "groups": list(host.groups)}
+            for host in on.inventory.hosts
+        ],
+    }
+
+
+def serving_variables(stack: str, serving: Serving) -> dict[str, Any]:
+    """Return what playbooks are told of serving; vLLM's lock is part of their identity.
+
+    Raises:
+        PremisesError: the lock that a setting names is not there.
+
+    """
+    variables: dict[str, Any] = {"serving": serving.as_given()}
+    if isinstance(serving.engine, VllmSettings):
+        lock = Path(serving.engine.requirements or _VLLM_LOCK)
+        text = read_local(stack, "serving.engine.requirements", str(lock))
+        if serving.engine.requirements:
+            variables["serving"]["engine"]["requirements"] = str(lock.absolute())
+        variables["vllm_requirements_digest"] = hashlib.sha256(text.encode()).hexdigest()
+    return variables
+
+
+def root_folder(stack: str, root: str, inventory: Inventory) -> str:
+    """Return where hosts keep everything; a relative path is below this project, so for local hosts only.
+
+    Raises:
+        PremisesError: it is relative, and a host is another machine.
+
+    """
+    if root.startswith(("/", "~")):
+        return root
+    if remote := [host.name for host in inventory.hosts if not host.local]:
+        message = (
+            f"stacks/Pulumi.{stack}.yaml: premises:root: {root!r} is relative to this project, which is not "
+            f"on {', '.join(remote)}; give an absolute path, or leave it out"
+        )
+        raise PremisesError(message)
+    return str(Path(root).absolute())
+
+
+def server_names(serving: Serving, inventory: Inventory) -> list[str]:
+    """Return the names and addresses that clients may use, the endpoint's first."""
+    serving_hosts = [*inventory.in_group("balancer"), *inventory.in_group("inference")]
+    own = [name for host in serving_hosts for name in (host.address, host.name)]
+    local = ["localhost", "127.0.0.1", "::1"] if any(host.local for host in serving_hosts) else []
+    listening = [] if _is_wildcard(serving.host) else [serving.host]
+    return list(dict.fromkeys([*serving.names, *local, *own, *listening]))
+
+
+def _bundle(stack: str, premises: Premises) -> dict[str, str]:
+    folder = Path(str(premises.bundle)).absolute()
+    if not premises.bundle_key:
+        message = (
+            f"stacks/Pulumi.{stack}.yaml: premises:bundle is set, premises:bundleKey is not; name the "
+            "public key that make bundle told of"
+        )
+        raise PremisesError(message)
+    if not (folder / _SUMS).is_file():
+        message = f"stacks/Pulumi.{stack}.yaml: premises:bundle: {folder} holds no bundle; run make bundle"
+        raise PremisesError(message)
+    return {
+        "bundle": str(folder),
+        "bundle_key": str(Path(premises.bundle_key).absolute()),
+        # Part of the resource's identity: another bundle under the same name shows in a preview.
+        "bundle_digest": hashlib.sha256((folder / _SUMS).read_bytes()).hexdigest(),
+    }
+
+
+def _is_wildcard(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False

@@ -1,0 +1,135 @@
+"""The registry of scenarios; everything else reads it. Pure: standard library, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from stacks.placement import Place, Placement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ScenarioError(Exception):
+    """A stack has no scenario; one line with the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scenario:
+    """One scenario.
+
+    Attributes:
+        name: as the setting `scenario` has it.
+        meaning: what it is, in a few words.
+        placement: where its four concerns are.
+        module: the module with its settings class `Settings` and its builder `build`; it is imported only for
+            its own stacks, because the SDKs of clouds take seconds. Empty: it is not built yet.
+        requirements: the set of packages below `requirements/` that its program needs.
+        steps: what `make up` announces, a line each.
+
+    """
+
+    name: str
+    meaning: str
+    placement: Placement
+    module: str = ""
+    requirements: Literal["control", "cloud"] = "control"
+    steps: tuple[str, ...] = ()
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether its data stays on the premises."""
+        return self.placement.data is Place.PREMISES
+
+
+_ON_THE_PREMISES = "on the first run about 10 minutes on two cores, later seconds where nothing changed"
+
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
+    {
+        each.name: each
+        for each in (
+            Scenario(
+                name="s1-local-serving",
+                meaning="everything on the customer's premises: privacy, low latency",
+                placement=Placement(
+                    training=Place.UNSPECIFIED,
+                    serving=Place.PREMISES,
+                    inference=Place.PREMISES,
+                    data=Place.PREMISES,
+                ),
+                module="stacks.s1_local_serving",
+                steps=("pulumi up: install the runtime, verify the release, serve it (minutes at first)",),
+            ),
+            Scenario(
+                name="s2-cloud-training",
+                meaning="train in the public cloud from a foundation model",
+                placement=Placement(
+                    training=Place.CLOUD,
+                    serving=Place.UNSPECIFIED,
+                    inference=Place.UNSPECIFIED,
+                    data=Place.CLOUD,
+                ),
+                module="stacks.s2_cloud_training",
+                requirements="cloud",
+                steps=("pulumi up: what the cloud lacks, then the training job, shown until it ends",),
+            ),
+            Scenario(
+                name="s3-local",
+                meaning="train and serve on the premises",
+                placement=Placement(
+                    training=Place.PREMISES,
+                    serving=Place.PREMISES,
+                    inference=Place.PREMISES,
+                    data=Place.PREMISES,
+                ),
+                module="stacks.s3_local",
+                steps=(f"pulumi up: install the runtime, train, evaluate, sign, serve ({_ON_THE_PREMISES})",),
+            ),
+            Scenario(
+                name="s4-cloud-serving",
+                meaning="the cloud serves the model, inference happens on the premises",
+                placement=Placement(
+                    training=Place.UNSPECIFIED,
+                    serving=Place.CLOUD,
+                    inference=Place.PREMISES,
+                    data=Place.EXCHANGED,
+                ),
+            ),
+        )
+    }
+)
+"""The four scenarios by name."""
+
+
+def scenario_of(stack: str, named: str | None = None) -> Scenario:
+    """Return the scenario of a stack.
+
+    Args:
+        stack: the stack's name, the user's choice.
+        named: its setting `scenario`; a stack that is named after a scenario needs none.
+
+    Raises:
+        ScenarioError: neither names a scenario, they name two, or the scenario is not built yet.
+
+    """
+    where = f"stacks/Pulumi.{stack}.yaml"
+    known = ", ".join(SCENARIOS)
+    if named and named not in SCENARIOS:
+        raise ScenarioError(f"{where}: scenario: {named!r} is not a scenario; use one of {known}")
+    if named and stack in SCENARIOS and named != stack:
+        raise ScenarioError(
+            f"{where}: scenario is {named}, but the stack is named after {stack}; rename the stack, or remove "
+            "the setting"
+        )
+    if not named and stack not in SCENARIOS:
+        raise ScenarioError(
+            f"{where}: scenario is not set, and {stack!r} is not the name of one; set it to one of {known}: "
+            f"pulumi config set scenario s3-local --stack {stack}"
+        )
+    scenario = SCENARIOS[named or stack]
+    if not scenario.module:
+        built = ", ".join(each.name for each in SCENARIOS.values() if each.module)
+        raise ScenarioError(f"{where}: scenario {scenario.name} is not built yet; built are {built}")
+    return scenario

@@ -1,0 +1,76 @@
+"""What has a finished engine's name is finished; two runs never make it at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bootstrap.cache import exclusive, keep, workspace
+from bootstrap.pulumi.__main__ import find_engine
+
+if TYPE_CHECKING:
+    import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_an_engine_in_the_cache_is_taken_without_making_another(
+    cache: Path, programs: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = programs(cache / "build")
+    assert find_engine() == kept
+    assert f"kept in {kept} (build)" in capsys.readouterr().err
+
+
+def test_a_damaged_engine_in_the_cache_is_passed_over(
+    cache: Path, programs: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (programs(cache / "download") / "pulumi").write_text("torn")
+    whole = programs(cache / "build")
+    assert find_engine() == whole
+    assert "is damaged and is made again" in capsys.readouterr().err
+
+
+def test_an_unfinished_engine_does_not_count(cache: Path, programs: Any) -> None:
+    with workspace(cache / "build") as folder:
+        made = programs(folder / "bin")
+        assert not (cache / "build").exists()
+        assert keep(made, cache / "build") == cache / "build"
+    assert sorted(path.name for path in cache.iterdir()) == ["build"]
+
+
+def test_a_second_run_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    program = (
+        "import sys; from pathlib import Path; from bootstrap.cache import exclusive\n"
+        "with exclusive(Path(sys.argv[1]), 'making the engine'): print('mine')"
+    )
+    with exclusive(lock, "making the engine"):
+        second = subprocess.Popen(
+            [sys.executable, "-c", program, str(lock)],
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert second.stderr is not None
+        assert second.stderr.readline() == f"waiting: process {os.getpid()} is making the engine\n"
+        time.sleep(0.2)
+        assert second.poll() is None
+    out, _ = second.communicate(timeout=10)
+    assert out == "mine\n"
+
+
+def test_a_lock_of_a_killed_process_holds_nobody_up(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    program = (
+        "import os, sys; from pathlib import Path; from bootstrap.cache import exclusive\n"
+        "with exclusive(Path(sys.argv[1]), 'x'): os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(lock)], cwd=ROOT).returncode == -9
+    with exclusive(lock, "x"):
+        assert lock.read_text() == str(os.getpid())
