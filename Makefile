@@ -6,15 +6,15 @@ VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down env check style types playbooks quick test soak for-tests bench bundle lab lab-down lab-deps lock clean
+.PHONY: help up down env check style types playbooks quick test soak for-tests bench bundle lab lab-down lab-deps lock reference clean
 
 help: ## this list; with any target, V=1 logs more, Q=1 errors alone, JSON=1 JSON lines
 	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5) ":"} /^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use
 
-up: ## train, release and serve a real model on this machine, and ask it a question
-	@$(PYTHON) -m cli.up $(STACK)
+up: ## train, release and serve a real model here, and ask it; another stack: make up STACK=plant-7 SCENARIO=s3-local
+	@$(PYTHON) -m cli.up $(STACK) $(SCENARIO)
 
 down: ## remove everything that make up deployed
 	@$(PYTHON) -m cli.down $(STACK)
@@ -83,6 +83,10 @@ lab-deps: ## what the lab needs of this machine: Debian packages, inotify instan
 	@$(PYTHON) -m lab.deps
 
 ##@ Maintain
+
+reference: ## write what is made from the declarations of settings again: docs/reference, options of roles
+	@$(PYTHON) -m cli.virtualenv dev
+	@$(VENV)/python -m stacks.reference
 
 lock: ## pin every dependency with hashes again
 	@$(PYTHON) -m cli.virtualenv control

@@ -15,11 +15,12 @@ def main() -> None:
     """`python3 -m cli.env STACK`: print `export` lines; the stack is made known if it is not."""
     try:
         name = sys.argv[1]
-        variables = prepare(name)
+        variables = prepare(name).environment
         Stack(name=name, environment=variables).create()
     except ToolError as error:
         sys.exit(f"make env: {error}")
-    print("unset PULUMI_CONFIG_PASSPHRASE")  # it would win over the file
+    if "PULUMI_CONFIG_PASSPHRASE_FILE" in variables:
+        print("unset PULUMI_CONFIG_PASSPHRASE")  # it would win over the file
     for variable, value in variables.items():
         print(f"export {variable}={shlex.quote(value)}")
 

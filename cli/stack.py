@@ -14,31 +14,46 @@ from typing import TYPE_CHECKING, Any
 from bootstrap.console import detail, say
 from cli import PROJECT, ROOT, CliError
 from cli.processes import end_stray_processes, is_pulumi, run_to_its_end
-from cli.state import BACKEND, IN_CLOUDS, STATE
+from cli.stack_files import FOLDER, SALT
+from cli.state import BACKEND, OWN_BACKEND, STATE
 from cli.virtualenv import VENV
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SALT = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
+
+_OUR_SALT = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
+_PROVIDER = re.compile(r"^secretsprovider:\s*(\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """A stack of this project in the local backend, and the environment that `pulumi` runs in."""
+    """A stack of this project, and the environment that `pulumi` runs in.
+
+    `in_cloud`: it makes something in a cloud.
+    """
 
     name: str
     environment: dict[str, str] = field(repr=False)
+    in_cloud: bool = False
 
     @property
     def settings(self) -> Path:
         """The stack's file: what the user edits."""
-        return ROOT / "stacks" / f"Pulumi.{self.name}.yaml"
+        return FOLDER / f"Pulumi.{self.name}.yaml"
 
     @property
     def exists(self) -> bool:
         """Whether the backend knows the stack."""
-        return (BACKEND / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json").is_file()
+        if self._in_our_backend:
+            return (BACKEND / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json").is_file()
+        listed = json.loads(self._answer(["pulumi", "stack", "ls", "--json", "--non-interactive"]).stdout)
+        return any(each["name"].rpartition("/")[2] == self.name for each in listed)
+
+    @property
+    def _in_our_backend(self) -> bool:
+        """Whether its state is in the state folder; if not, files there say nothing of it."""
+        return self.environment.get("PULUMI_BACKEND_URL", OWN_BACKEND) == OWN_BACKEND
 
     def pulumi(self, *arguments: str, check: bool = True) -> int:
         """Run a `pulumi` command on this stack; its output goes to the user as it is."""
@@ -83,8 +98,10 @@ class Stack:
         return ["pulumi", *arguments, "--stack", self.name, *([] if shown else plain)]
 
     def full_environment(self) -> dict[str, str]:
-        """Return the caller's variables and the engine's; a passphrase of another project is left out."""
-        inherited = {name: value for name, value in os.environ.items() if name != "PULUMI_CONFIG_PASSPHRASE"}
+        """Return the caller's variables and the engine's; next to our passphrase another one is left out."""
+        inherited = dict(os.environ)
+        if "PULUMI_CONFIG_PASSPHRASE_FILE" in self.environment:
+            inherited.pop("PULUMI_CONFIG_PASSPHRASE", None)
         return {**inherited, **self.environment}
 
     def create(self) -> None:
@@ -101,20 +118,25 @@ class Stack:
             (aside / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n", encoding="utf-8")
             salted.unlink(missing_ok=True)
             command = ["pulumi", "stack", "init", self.name, "--non-interactive", "--cwd", str(aside)]
+            if provider := _PROVIDER.search(self.settings.read_text(encoding="utf-8")):
+                command += ["--secrets-provider", provider[1]]
             done = subprocess.run(  # noqa: S603
                 command, env=self.full_environment(), capture_output=True, text=True, check=False
             )
             if done.returncode:
                 raise CliError(f"`pulumi stack init {self.name}` failed: {done.stderr.strip()}")
         text = self.settings.read_text(encoding="utf-8")
-        if not _SALT.search(text) and salted.exists() and (salt := _SALT.search(salted.read_text("utf-8"))):
+        if salted.exists():
+            said = [found[0].strip() for found in SALT.finditer(salted.read_text(encoding="utf-8"))]
+            missing = [line for line in said if line.partition(":")[0] not in _keys(text)]
             separator = "" if text.endswith("\n") else "\n"
-            self.settings.write_text(f"{text}{separator}{salt[0].strip()}\n", encoding="utf-8")
+            if missing:
+                self.settings.write_text(text + separator + "".join(f"{line}\n" for line in missing), "utf-8")
 
     def _forget_foreign_salt(self) -> None:
         """Take out a salt of another state folder, which would only lock us out."""
         text = self.settings.read_text(encoding="utf-8")
-        if not _SALT.search(text):
+        if not _OUR_SALT.search(text):
             return
         if re.search(r"^\s+secure:", text, re.MULTILINE):
             raise CliError(
@@ -127,22 +149,22 @@ class Stack:
     def forget_salt(self) -> None:
         """Take the salt out of the stack's file, which then is as it was; the state folder keeps it."""
         text = self.settings.read_text(encoding="utf-8")
-        if _SALT.search(text):
-            self.settings.write_text(_SALT.sub("", text), encoding="utf-8")
+        if _OUR_SALT.search(text):
+            self.settings.write_text(_OUR_SALT.sub("", text), encoding="utf-8")
 
     def recover(self) -> None:
         """Bring the stack back after a killed run, saying what is done; do nothing after an orderly one.
 
         Raises CliError when another run is at it right now.
         """
-        stale = self._stale_locks()
+        stale = self._stale_locks() if self._in_our_backend else []
         self._sweep()
         end_stray_processes(self.environment["PULUMI_HOME"])
         if stale:
             say(f"recovery: a killed run left {len(stale)} lock(s) on {self.name}: pulumi cancel")
             self.pulumi("cancel", "--yes")
         pending = self.deployment().get("pending_operations") or []
-        if pending and self.name in IN_CLOUDS:
+        if pending and self.in_cloud:
             self._import_pending()
         if pending:
             names = ", ".join(
@@ -194,3 +216,8 @@ class Stack:
         """Return the stack's outputs, secrets in plain text: for this process only, never to be printed."""
         found = self.ask("stack", "output", "--json", "--show-secrets")
         return found if isinstance(found, dict) else {}
+
+
+def _keys(text: str) -> set[str]:
+    """Return the keys at the top of a stack's file."""
+    return {line.partition(":")[0] for line in text.splitlines() if line[:1].isalpha()}

@@ -1,44 +1,58 @@
 """The state folder `.state/`: Pulumi's home and backend, the passphrase, and the variables for a shell.
 
 `.state/pulumi` is PULUMI_HOME, `.state/backend` holds every stack's state and history, `.state/passphrase`
-(0600) encrypts their secrets, `.state/<stack>` is what a stack on this machine deploys.
+(0600) encrypts their secrets, `.state/<stack>` is what a stack on this machine deploys. A backend of the user's
+(PULUMI_BACKEND_URL) and a passphrase of the user's take the place of ours.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bootstrap.pulumi.__main__ import find_engine
 from bootstrap.pulumi.plugins import install_kubernetes
 from cli import ROOT, CliError
+from cli.stack_files import find_scenario
 from cli.virtualenv import VENV, ensure
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from stacks.scenarios import Scenario
+
 STATE = ROOT / ".state"
 PASSPHRASE = STATE / "passphrase"
 BACKEND = STATE / "backend"
-IN_CLOUDS = ("s2-cloud-training",)
-"""The stacks that make something in a cloud, and so need SDKs and the engine's plugin for Kubernetes."""
+# Without metadata: its files are not written in one go, and a run killed meanwhile leaves what Pulumi cannot load.
+OWN_BACKEND = f"{BACKEND.as_uri()}?metadata=skip"
 
 
-def prepare(stack: str) -> dict[str, str]:
-    """Make environment, engine and state folder ready; return the variables that plain `pulumi` needs.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A machine that is ready for a stack: its scenario, and the variables that plain `pulumi` needs."""
 
-    Raises CliError or BootstrapError, each one line with its remedy.
-    """
-    ensure("cloud" if stack in IN_CLOUDS else "control")
+    scenario: Scenario
+    environment: dict[str, str] = field(repr=False)
+
+
+def prepare(stack: str) -> Prepared:
+    """Make environment, engine and state folder ready. Raises ToolError, one line with its remedy."""
+    ensure("control")
+    scenario = find_scenario(stack)
+    ensure(scenario.requirements)
     engine = find_engine(os.environ.get("ENGINE_SOURCE", ""))
     for folder in (STATE, STATE / "pulumi", BACKEND):
         folder.mkdir(exist_ok=True)
         folder.chmod(0o700)
-    _make_passphrase()
-    if stack in IN_CLOUDS:
+    environment = variables(engine)
+    if "PULUMI_CONFIG_PASSPHRASE_FILE" in environment:
+        _make_passphrase()
+    if scenario.requirements == "cloud":
         install_kubernetes(STATE / "pulumi", engine)
-    return variables(engine)
+    return Prepared(scenario=scenario, environment=environment)
 
 
 def variables(engine: Path) -> dict[str, str]:
@@ -49,14 +63,19 @@ def variables(engine: Path) -> dict[str, str]:
         # .venv comes first: the language host takes the Python that it finds on PATH.
         "PATH": os.pathsep.join([*ahead, *behind]),
         "PULUMI_HOME": str(STATE / "pulumi"),
-        # Without metadata: its files are not written in one go, and a run killed meanwhile leaves what Pulumi
-        # cannot load.
-        "PULUMI_BACKEND_URL": f"{BACKEND.as_uri()}?metadata=skip",
-        "PULUMI_CONFIG_PASSPHRASE_FILE": str(PASSPHRASE),
+        "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL") or OWN_BACKEND,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         # A stack's file that lost its salt (a checkout, a new clone of the file) is mended from the state.
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
-    }
+    } | ({} if _has_passphrase() else {"PULUMI_CONFIG_PASSPHRASE_FILE": str(PASSPHRASE)})
+
+
+def _has_passphrase() -> bool:
+    """Whether the user brings a passphrase along with a backend; the one of ours fits our backend alone."""
+    foreign = os.environ.get("PULUMI_BACKEND_URL", OWN_BACKEND) != OWN_BACKEND
+    return foreign and any(
+        os.environ.get(name) for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+    )
 
 
 def _make_passphrase() -> None:

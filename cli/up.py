@@ -12,8 +12,8 @@ from bootstrap.console import duration, run, say
 from cli import ROOT
 from cli.question import QUESTION, NoAnswerError, ask
 from cli.stack import Stack
-from cli.state import IN_CLOUDS, STATE, prepare
-from cli.virtualenv import VENV
+from cli.stack_files import add_stack
+from cli.state import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,17 +22,27 @@ if TYPE_CHECKING:
 _UPDATE = ("up", "--yes", "--skip-preview", "--suppress-outputs")
 
 
-_IN_THE_CLOUD = """\
-make up brings {name} up: a model is trained in the cloud, and its signed release is left there.
-  .venv and the Pulumi engine with its plugin for Kubernetes (first time: minutes)
-  pulumi up: what the cloud lacks, then the training job; its steps are shown until it ends"""
+_FIRST_STEPS = """\
+make up brings {name} up
+  .venv from locked packages (first time: about a minute)
+  the Pulumi engine (first time: a download of 100 MB, or a build of about 6 minutes; then cached)"""
 
 
-def up(name: str) -> None:
-    """Bring the stack up, whatever state an earlier run left it in, and show that it answers."""
+def up(name: str, scenario: str = "") -> None:
+    """Bring the stack up, whatever state an earlier run left it in, and show that it answers.
+
+    `scenario` is that of a stack which has no file yet.
+    """
     begun = time.monotonic()
-    say(_announcement(name))
-    stack = Stack(name=name, environment=prepare(name))
+    if scenario and add_stack(name, scenario):
+        say(
+            f"stacks/Pulumi.{name}.yaml: new, with the settings of {scenario}; its folders and ports are its own"
+        )
+    say(_FIRST_STEPS.format(name=name))
+    ready = prepare(name)
+    for step in ready.scenario.steps:
+        say(f"  {step}")
+    stack = Stack(name=name, environment=ready.environment, in_cloud=ready.scenario.requirements == "cloud")
     stack.create()
     stack.recover()
     stack.pulumi(*_UPDATE)
@@ -44,7 +54,7 @@ def up(name: str) -> None:
     try:
         answer, release = ask(outputs)
     except NoAnswerError as error:
-        say(f"{error}, although pulumi up is done (a reboot? a hand on the services?): mending it")
+        say(f"{error}, although pulumi up is done (rebooted or changed by hand?); repairing")
         stack.pulumi("refresh", "--yes", "--skip-preview")
         stack.pulumi(*_UPDATE)
         changed = True
@@ -64,20 +74,6 @@ def _end(name: str, begun: float, report: str, *, changed: bool) -> None:
         f"{name} is up{'' if changed else ', unchanged'}, after {duration(time.monotonic() - begun)}. "
         f'Plain pulumi: eval "$(make -s env{stack})". Remove it all: make down{stack}.'
     )
-
-
-def _announcement(name: str) -> str:
-    if name in IN_CLOUDS:
-        return _IN_THE_CLOUD.format(name=name)
-    first = not (STATE / name).exists()
-    steps = [
-        f"make up brings {name} up: a real model is trained, released and served here, then asked.",
-        "  .venv from locked packages" + ("" if VENV.exists() else " (first time: about a minute)"),
-        "  the Pulumi engine (first time: a download of 100 MB, or a build of about 6 minutes; then cached)",
-        "  pulumi up: install the model's runtime, train, evaluate, sign, serve"
-        + (" (first time: about 10 minutes on two cores)" if first else " (seconds where nothing changed)"),
-    ]
-    return "\n".join(steps)
 
 
 def _changed(stack: Stack) -> bool:
@@ -117,9 +113,9 @@ def _gate(evaluation: object) -> list[str]:
 
 
 def main() -> None:
-    """`python3 -m cli.up STACK`."""
+    """`python3 -m cli.up STACK [SCENARIO]`."""
     try:
-        up(sys.argv[1])
+        up(*sys.argv[1:3])
     except ToolError as error:
         sys.exit(f"make up: {error}")
     except KeyboardInterrupt:

@@ -116,6 +116,14 @@ class SigningKeyProvider(Provider):
         )
 
 
+class StackIdProvider(Provider):
+    """Makes a random identity, once."""
+
+    def create(self, props: Properties) -> CreateResult:
+        """Make it: 16 hexadecimal digits."""
+        return CreateResult("stack-id", {**props, "identity": secrets.token_hex(8)})
+
+
 class CertificateAuthority(Resource, module="credentials", name="CertificateAuthority"):
     """The stack's own authority: `certificate` for clients to trust, `private_key` (secret) to issue with."""
 
@@ -151,6 +159,16 @@ class ServerCertificate(Resource, module="credentials", name="ServerCertificate"
             "private_key": None,
         }
         super().__init__(ServerCertificateProvider(), name, properties, _secret(opts, "private_key"))
+
+
+class StackId(Resource, module="credentials", name="StackId"):
+    """What tells a stack's state from another of the same name: `identity`, no secret."""
+
+    identity: pulumi.Output[str]
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register an identity that stays as long as the stack's state."""
+        super().__init__(StackIdProvider(), name, {"identity": None}, opts)
 
 
 class ApiKey(Resource, module="credentials", name="ApiKey"):

@@ -73,7 +73,7 @@ def _handed_out(stack: str, other: pulumi.StackReference, named: str, name: str)
             return value
         message = (
             f"stacks/Pulumi.{stack}.yaml: release: stack {named} hands out no release (no output {name!r}); "
-            "bring it up, s3-local with release.export in its own file, or name a release by file or url"
+            "bring it up (where other hosts train, with release.export in its file), or name a release by file or url"
         )
         raise pulumi.RunError(message)
 

@@ -77,11 +77,21 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
     )
     outputs |= {"evaluation": training.evaluation, **admission}
     if settings.release.export:
-        outputs |= _hand_out(on, settings.release.export, training)
+        outputs |= _exported(on, settings.release.export, training)
+    elif inventory.in_group("training")[0].local:
+        outputs |= {
+            "release_path": training.directory,
+            "verification_key": training.verification_key.apply(_text),
+        }
     return outputs
 
 
-def _hand_out(on: Deployment, folder: str, training: TrainingRun) -> dict[str, Any]:
+def _text(path: str) -> str | None:
+    """Return the key's text; None where it was removed, as the release then was."""
+    return Path(path).read_text(encoding="utf-8") if Path(path).is_file() else None
+
+
+def _exported(on: Deployment, folder: str, training: TrainingRun) -> dict[str, Any]:
     """Declare the release's archive on this machine, and return where it is and the key that verifies it."""
     arguments = on.playbook(
         "export", variables={"release_export": str(Path(folder).absolute())}, after=[training.release]

@@ -186,7 +186,7 @@ def test_dependabot_follows_every_program_that_is_built_from_go_modules() -> Non
     names = [each["dependency-name"].removesuffix("/*") for each in modules["allow"]]
     files = {path for pattern in modules["directories"] for path in ROOT.glob(f"{pattern[1:]}/go.mod")}
     everywhere = {path for path in ROOT.glob("*/**/go/*/go.mod") if ".state" not in path.parts}
-    assert everywhere - files == {ROOT / "engine" / "go" / "kubernetes" / "go.mod"}
+    assert everywhere - files == {ROOT / "bootstrap" / "pulumi" / "go" / "kubernetes" / "go.mod"}
     for path in sorted(files):
         built = re.search(r"^tool (?:\(\n\t)?(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
         assert built is not None

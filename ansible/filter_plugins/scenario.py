@@ -15,6 +15,16 @@ _WITHOUT_PATH = frozenset({"packaged", "python-reference"})
 """Kinds of foundation models and of data that come with the project."""
 
 
+_DEFAULTS = Path(__file__).with_name("settings.json")
+"""Made from the declarations of the settings (`make reference`)."""
+
+
+def with_defaults(given: dict[str, Any], section: str) -> dict[str, Any]:
+    """Return settings of a section, those that roles need themselves with their defaults."""
+    defaults: dict[str, Any] = json.loads(_DEFAULTS.read_text(encoding="utf-8"))[section]
+    return defaults | given
+
+
 def folder_entries(
     names: Iterable[str], *, mode: str, group: str, owned: Iterable[str] = ()
 ) -> list[dict[str, str]]:
@@ -141,6 +151,7 @@ class FilterModule:
         return {
             each.__name__: each
             for each in (
+                with_defaults,
                 folder_entries,
                 definition_path,
                 release_folder,

@@ -27,7 +27,7 @@ options:
   ssh_port: {type: int, default: 22, description: [The port that SSH is taken on.]}
   peers: {type: list, elements: str, default: [], description: [Hosts that may exchange anything.]}
   clients: {type: list, elements: str, default: [], description: [Who may call the serving port.]}
-  serving_port: {type: int, default: 8443, description: [What clients may call; V(0) for nothing.]}
+  serving_port: {type: int, default: 0, description: [What clients may call; V(0) for nothing.]}
   time_servers: {type: list, elements: str, default: [], description: [NTP servers that this host may ask.]}
   allow: {type: list, elements: dict, default: [], description: [Whom this host may call.]}
   connection: {type: str, default: "", description: [SSH_CONNECTION of the play; empty where it uses none.]}
@@ -67,7 +67,7 @@ def main() -> None:
             **texts,
             "admin_networks": {"type": "list", "elements": "str", "required": True},
             "ssh_port": {"type": "int", "default": 22},
-            "serving_port": {"type": "int", "default": 8443},
+            "serving_port": {"type": "int", "default": 0},
             "allow": {"type": "list", "elements": "dict", "default": [], "options": entry},
             "connection": {"type": "str", "default": ""},
         },

@@ -33,6 +33,8 @@ options:
   becomes_root: {type: bool, default: false, description: [Whether the play becomes root.]}
   service_user: {type: str, default: scenario, description: [Whom services run as under V(system).]}
   mark: {type: str, required: true, description: [The file by which a folder is known as ours.]}
+  owner: {type: str, default: "", description: [The stack that asks; empty for an operator, who may do all.]}
+  adopt: {type: bool, default: false, description: [Take a folder over that belongs to another stack.]}
   records: {type: list, elements: str, default: [], description: [Small files in the folder, to read.]}
   paths: {type: list, elements: str, default: [], description: [Paths to look for.]}
 author: [model-deployment-scenarios]
@@ -59,11 +61,14 @@ _OPTIONS: dict[str, Any] = {
     "becomes_root": {"type": "bool", "default": False},
     "service_user": {"type": "str", "default": "scenario"},
     "mark": {"type": "str", "required": True},
+    "owner": {"type": "str", "default": ""},
+    "adopt": {"type": "bool", "default": False},
     "records": {"type": "list", "elements": "str", "default": []},
     "paths": {"type": "list", "elements": "str", "default": []},
 }
 _OLDEST = (3, 11)
 _FOLDER = "model-deployment-scenarios"
+_OWNER = "owner: "
 _PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
 """Where programs are that are not for every user, and so on no PATH."""
 
@@ -95,6 +100,25 @@ def root_folder(wanted: str, chosen: str) -> Path:
     if not text.startswith("/") or not text.strip("/"):
         raise ValueError(f"scenario_root is {wanted}; it must be an absolute path, or start with ~/")
     return Path(text)
+
+
+def owner_of(mark: Path) -> str:
+    """Return the stack that a folder belongs to; empty where it belongs to none."""
+    lines = mark.read_text(encoding="utf-8").splitlines() if mark.is_file() else []
+    return next((line.removeprefix(_OWNER) for line in lines if line.startswith(_OWNER)), "")
+
+
+def refuse_other_owner(root: Path, found: str, options: dict[str, Any]) -> None:
+    """Raise ValueError where the folder belongs to another stack than the one that asks."""
+    asking = options["owner"]
+    if not asking or found in {"", asking} or options["adopt"]:
+        return
+    same = found.partition("@")[0] == asking.partition("@")[0]
+    whose = f"{found.partition('@')[0]} of another state" if same else found.partition("@")[0]
+    raise ValueError(
+        f"{root} belongs to the stack {whose}; remove that one first, give this one a folder of its own "
+        "(premises:root) and other ports, or take it over on purpose (premises:adopt: true)"
+    )
 
 
 def contents(root: Path) -> dict[str, list[str]]:
@@ -178,6 +202,7 @@ def main() -> None:
             raise ValueError(
                 f"scenario_root {root} is not empty and was not made by this program; name another"
             )
+        refuse_other_owner(root, owner_of(root / options["mark"]), options)
     except OSError as error:
         module.fail_json(msg=f"cannot look into {error.filename}: {error.strerror}")
     except ValueError as error:

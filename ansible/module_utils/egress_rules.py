@@ -39,7 +39,7 @@ class Policy:
     ssh_port: int = 22
     peers: list[Network] = field(default_factory=list)
     clients: list[Network] = field(default_factory=list)
-    serving_port: int = 8443
+    serving_port: int = 0
     time_servers: list[Network] = field(default_factory=list)
     allow: list[Allowed] = field(default_factory=list)
 
@@ -120,7 +120,9 @@ def _chain(name: str, lines: list[str]) -> str:
 
 
 def _inward(policy: Policy) -> list[str]:
-    lines = [f"{match} tcp dport {policy.ssh_port} accept" for match in _groups("saddr", policy.admin_networks)]
+    lines = [
+        f"{match} tcp dport {policy.ssh_port} accept" for match in _groups("saddr", policy.admin_networks)
+    ]
     lines += [f"{match} accept" for match in _groups("saddr", policy.peers)]
     if not policy.serving_port:
         return lines

@@ -41,9 +41,7 @@ def main() -> None:
         step, _, name = cut.partition(":")
         watch = _Watch(int(step or 0), signal.Signals[name] if name else 0)
         try:
-            train(
-                make_plan(load_file(TrainSettings, Path(config))), hooks=TrainingHooks(progress=watch)
-            )
+            train(make_plan(load_file(TrainSettings, Path(config))), hooks=TrainingHooks(progress=watch))
         except StoppedError as stopped:
             print(stopped, file=sys.stderr)
 

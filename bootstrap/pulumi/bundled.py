@@ -32,7 +32,9 @@ def bundle() -> Path | None:
         return None
     folder, key = Path(named).absolute(), os.environ.get("BUNDLE_KEY", "")
     if not key:
-        raise BootstrapError("BUNDLE is set, BUNDLE_KEY is not", remedy="name the public key that verifies it")
+        raise BootstrapError(
+            "BUNDLE is set, BUNDLE_KEY is not", remedy="name the public key that verifies it"
+        )
     sums = folder / "SHA256SUMS"
     command = ["openssl", "dgst", "-sha256", "-verify", key, "-signature", f"{sums}.sig", str(sums)]
     try:

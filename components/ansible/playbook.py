@@ -73,9 +73,10 @@ class PlaybookProvider(Provider):
         if olds and news.get("teardown"):
             _refuse_to_leave_behind(olds, news, removed)
         if news.pop("preview_check", False):
-            if _has_unknowns(news):
+            asked = _as_another_owner(news)
+            if _has_unknowns(asked):
                 print("not asked the hosts: some values are known only during the update", file=sys.stderr)
-            elif would_change := self._run(news, check=True).changed_tasks:
+            elif would_change := self._run(asked, check=True).changed_tasks:
                 news["would_change"] = would_change
         return CheckResult(news, [])
 
@@ -194,7 +195,6 @@ def _below(root: Path, path: Path) -> str:
     )
 
 
-
 def _refuse_to_leave_behind(olds: Properties, news: Properties, removed_hosts: Sequence[str]) -> None:
     """Raise PremisesError where what a teardown would undo is no longer where the teardown will look."""
     if (old := _root(olds)) != (new := _root(news)):
@@ -221,6 +221,14 @@ def _root(props: Properties) -> str:
 
 def _root_variable(props: Properties) -> str:
     return str((props.get("variables") or {}).get("scenario_root") or "")
+
+
+def _as_another_owner(news: Properties) -> Properties:
+    """Let a stack that is not up yet ask hosts in a preview: what belongs to any stack is another's."""
+    variables = dict(news.get("variables") or {})
+    if variables.get("scenario_owner") == rpc.UNKNOWN:
+        variables["scenario_owner"] = "a stack that is not up yet"
+    return {**news, "variables": variables}
 
 
 def _has_unknowns(value: object) -> bool:

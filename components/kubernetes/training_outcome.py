@@ -96,4 +96,3 @@ def _outcome(props: Properties) -> Properties:
 
 def _results(told: Properties) -> Properties:
     return {name: told.get(name) for name in _RESULTS}
-

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
     Properties = dict[str, Any]
 
-_OUTPUTS = ("run", "release", "passed", "promoted", "evaluation", "tokens", "seconds")
+_OUTPUTS = (
+    "run",
+    "release",
+    "passed",
+    "promoted",
+    "evaluation",
+    "tokens",
+    "seconds",
+    "directory",
+    "verification_key",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +97,10 @@ class TrainingRun(Resource, module="premises", name="TrainingRun"):
     passed: pulumi.Output[bool]
     promoted: pulumi.Output[bool]
     evaluation: pulumi.Output[dict[str, Any]]
+    directory: pulumi.Output[str]
+    """Where the release is on the first host that trains."""
+    verification_key: pulumi.Output[str]
+    """Where the key that verifies it is, there."""
     changes: pulumi.Output[dict[str, int]]
 
     def __init__(self, name: str, args: TrainingRunArgs, opts: pulumi.ResourceOptions | None = None) -> None:

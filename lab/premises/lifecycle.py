@@ -125,7 +125,9 @@ def _answers(host: Host) -> bool:
     return True
 
 
-def _start(record: PremisesRecord, held: namespaces.PremisesNamespaces, new: list[Host], trees: Sequence[Path]) -> None:
+def _start(
+    record: PremisesRecord, held: namespaces.PremisesNamespaces, new: list[Host], trees: Sequence[Path]
+) -> None:
     for host in new:
         say(f"starting {host.name}")
         record.hosts.append(host.name)

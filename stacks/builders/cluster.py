@@ -92,7 +92,9 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
         provider=provider,
         platform=Platform("platform", args, pulumi.ResourceOptions(provider=provider)),
         store=cloud.store,
-        size=PodSize(**pod_size(workers, {"cpu": workers.cpu, "memory": workers.memory, "gpus": workers.gpus or 0})),
+        size=PodSize(
+            **pod_size(workers, {"cpu": workers.cpu, "memory": workers.memory, "gpus": workers.gpus or 0})
+        ),
         secret_environment=keys,
     )
 

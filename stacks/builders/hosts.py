@@ -59,7 +59,7 @@ def admit_hosts(
     arguments = PlaybookArgs(
         playbook="ansible/validate_hosts.yml",
         inventory=on.inventory,
-        variables={name: value for name, value in on.variables.items() if name == "scenario_root"},
+        variables={name: value for name, value in on.variables.items() if name.startswith("scenario_")},
     )
     validation = Playbook("validation", arguments, pulumi.ResourceOptions(depends_on=[runtime]))
     return validation, {"admission": validation.results["admission"]}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from components.ansible.playbook import Playbook, PlaybookArgs
-from components.credentials import ApiKey, CertificateAuthority, ServerCertificate
+from components.credentials import ApiKey, CertificateAuthority, ServerCertificate, StackId
 from components.errors import PremisesError
 from scenario_model.serve.vllm.settings import VllmSettings
 from stacks.builders.local_files import read_local
@@ -57,7 +57,10 @@ def deployment(
         PremisesError: the folder on the hosts or the bundle cannot be used.
 
     """
-    common = dict(variables)
+    owner = StackId("stack").identity.apply(lambda identity: f"{stack}@{identity}")
+    common: dict[str, pulumi.Input[Any]] = {**variables, "scenario_owner": owner}
+    if premises.adopt:
+        common["scenario_adopt"] = True
     if premises.root:
         common["scenario_root"] = root_folder(stack, premises.root, inventory)
     return Deployment(

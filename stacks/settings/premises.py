@@ -103,8 +103,8 @@ class Premises(Section):
     inventory: LocalPath = "ansible/inventory/localhost.yml"
     """Ansible inventory of the hosts."""
     root: LocalPath | None = None
-    """Folder on the hosts that holds everything; a relative one is below this project, for local hosts only. Left out: a
-    folder of the stack's own below the home of the account that services run as."""
+    """Folder on the hosts that holds everything; a relative one is below this project, for local hosts only. Left out:
+    /var/lib/model-deployment-scenarios, or ~/.local/share/model-deployment-scenarios without root."""
     bundle: LocalPath | None = None
     """Offline bundle (`make bundle`) for hosts without a package registry."""
     bundle_key: LocalPath | None = Field(default=None, alias="bundleKey")
@@ -115,6 +115,8 @@ class Premises(Section):
     """Prepare, close and validate the hosts themselves; needs egress."""
     egress: Egress | None = None
     """Who may call the hosts, and whom they may call."""
+    adopt: bool = False
+    """Take hosts over that belong to another stack; remove the setting after the update."""
     removed_hosts: Many[Text] = Field(default=(), alias="removedHosts")
     """Hosts that left the inventory for good, and cannot be reached to be cleaned up."""
 

@@ -15,7 +15,8 @@ class Release(ReleaseNames):
     """What releases are called, which channel is promoted, and where a copy is put for other stacks."""
 
     export: LocalPath | None = None
-    """Folder on this machine for the release that other stacks take."""
+    """Folder on this machine for the release that other stacks take. Not needed where this machine trains: they take it
+    from the store."""
 
 
 class ReleaseFile(Section):

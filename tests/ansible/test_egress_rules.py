@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import runpy
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,8 @@ def test_ipv6_has_its_neighbours_only_where_a_setting_names_it(egress: ModuleTyp
 def test_the_metadata_address_is_refused_before_anything_is_allowed(egress: ModuleType) -> None:
     everything = egress.allowed(entry(to="169.254.0.0/16"), "x")
     lines = [
-        line.strip() for line in egress.rules(egress.Policy(admin_networks=[], allow=[everything])).splitlines()
+        line.strip()
+        for line in egress.rules(egress.Policy(admin_networks=[], allow=[everything])).splitlines()
     ]
     refused = lines.index("ip daddr 169.254.169.254/32 counter drop")
     assert refused < lines.index('ip daddr 169.254.0.0/16 tcp dport { 443 } accept comment "the mirror"')
@@ -105,6 +107,7 @@ def test_clients_may_call_one_port_or_none(egress: ModuleType) -> None:
     assert open_to_them not in egress.rules(egress.Policy(admin_networks=[], clients=clients, serving_port=0))
 
 
+FILTERS = PLAYBOOKS / "filter_plugins" / "scenario.py"
 SERVING_ALONE = {"training": ["t"], "inference": ["s"]}
 BALANCED = SERVING_ALONE | {"balancer": ["b"]}
 
@@ -125,5 +128,7 @@ def test_the_port_for_clients_is_the_endpoints(
     host: str, groups: dict[str, list[str]], given: dict[str, Any], port: int
 ) -> None:
     defaults = yaml.safe_load((PLAYBOOKS / "roles" / "egress" / "defaults" / "main.yml").read_text())
-    template = jinja2.Environment(autoescape=True).from_string(defaults["egress_serving_port"])
+    environment = jinja2.Environment(autoescape=True)
+    environment.filters["with_defaults"] = runpy.run_path(str(FILTERS))["with_defaults"]
+    template = environment.from_string(defaults["egress_serving_port"])
     assert template.render(inventory_hostname=host, groups=groups, **given).strip() == str(port)

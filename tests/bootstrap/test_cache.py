@@ -1,4 +1,4 @@
-"""What has a finished engine's name is finished; two runs never make it at once."""
+"""Two runs never make the same thing at once."""
 
 from __future__ import annotations
 
@@ -7,40 +7,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from bootstrap.cache import exclusive, keep, workspace
-from bootstrap.pulumi.__main__ import find_engine
-
-if TYPE_CHECKING:
-    import pytest
+from bootstrap.cache import exclusive
 
 ROOT = Path(__file__).parents[2]
-
-
-def test_an_engine_in_the_cache_is_taken_without_making_another(
-    cache: Path, programs: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    kept = programs(cache / "build")
-    assert find_engine() == kept
-    assert f"kept in {kept} (build)" in capsys.readouterr().err
-
-
-def test_a_damaged_engine_in_the_cache_is_passed_over(
-    cache: Path, programs: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (programs(cache / "download") / "pulumi").write_text("torn")
-    whole = programs(cache / "build")
-    assert find_engine() == whole
-    assert "is damaged and is made again" in capsys.readouterr().err
-
-
-def test_an_unfinished_engine_does_not_count(cache: Path, programs: Any) -> None:
-    with workspace(cache / "build") as folder:
-        made = programs(folder / "bin")
-        assert not (cache / "build").exists()
-        assert keep(made, cache / "build") == cache / "build"
-    assert sorted(path.name for path in cache.iterdir()) == ["build"]
 
 
 def test_a_second_run_waits_for_the_first_and_says_so(tmp_path: Path) -> None:

@@ -92,7 +92,8 @@ def tree(tmp_path: Path) -> Tree:
     path = tmp_path / "tree"
     for package in ("bootstrap", "cli", "stacks"):
         shutil.copytree(ROOT / package, path / package)
-    (path / "stacks").mkdir()
+    for file in (path / "stacks").glob("Pulumi.*.yaml"):
+        file.unlink()
     (path / "stacks" / "Pulumi.s3-local.yaml").write_text(f"config:\n  {PROJECT}:seconds: 0\n")
     (path / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\nstackConfigDir: stacks\n")
     (path / "__main__.py").write_text(PROGRAM)

@@ -225,7 +225,9 @@ def test_after_a_kill_at_any_moment_cancel_refresh_and_up_lead_back(project: Pro
         with project.start("up", "--yes", "--skip-preview", **shape) as process:
             killed_after(generator.randint(1, EVENTS), process)
         assert gone_within(10, lambda: children_of_playbooks(project.path)), "a playbook outlived its engine"
-        end_stray_processes(project.environment["PULUMI_HOME"])  # Pulumi's own language host never ends by itself
+        end_stray_processes(
+            project.environment["PULUMI_HOME"]
+        )  # Pulumi's own language host never ends by itself
 
         project.pulumi("cancel", "--yes", **shape)
         project.pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates", **shape)

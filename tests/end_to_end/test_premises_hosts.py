@@ -151,7 +151,9 @@ def test_rules_units_and_services_that_somebody_changed_show_in_refresh_and_are_
     site.on(1, f"sudo nft insert rule inet scenario_egress output ip daddr {router} accept")
     assert site.on(1, ping) == "through\n"
     assert at_the_router(space)["four"] == seen["four"] + 1, "what goes out is seen"
-    site.on(1, "echo '# somebody was here' | sudo tee -a /etc/systemd/system/scenario-egress.service >/dev/null")
+    site.on(
+        1, "echo '# somebody was here' | sudo tee -a /etc/systemd/system/scenario-egress.service >/dev/null"
+    )
     for number, units in stopped.items():
         site.on(number, f"sudo systemctl stop {' '.join(units)}")
 

@@ -50,7 +50,9 @@ def test_a_scenario_with_a_cloud_may_have_cloud_resources() -> None:
 def test_settings_of_a_cloud_are_refused_on_the_premises() -> None:
     scenario = SCENARIOS["s3-local"]
     refuse_namespaces("plant-7", scenario, {"premises", "model-deployment-scenarios", "pulumi"})
-    with pytest.raises(ResidencyError, match=r"Pulumi\.plant-7\.yaml.*cannot name aws:…, kubernetes:…; remove"):
+    with pytest.raises(
+        ResidencyError, match=r"Pulumi\.plant-7\.yaml.*cannot name aws:…, kubernetes:…; remove"
+    ):
         refuse_namespaces("plant-7", scenario, {"premises", "kubernetes", "aws"})
 
 

@@ -29,11 +29,11 @@ def config(**sections: Any) -> dict[str, str]:
     ("release", "expected"),
     [
         (None, "key 'release' is missing; add it"),
-        ({"kind": "bucket"}, "key 'release.kind' is \"bucket\"; use one of \"file\", \"url\", \"stack\""),
+        ({"kind": "bucket"}, 'key \'release.kind\' is "bucket"; use one of "file", "url", "stack"'),
         ({"kind": "file", "path": "r"}, "key 'release.id' is missing; add it"),
         (
             {"kind": "stack", "stack": "s3-local", "id": ID},
-            "key 'release.id' belongs to kind \"file\" and \"url\"; this is kind \"stack\"",
+            'key \'release.id\' belongs to kind "file" and "url"; this is kind "stack"',
         ),
         (
             {"kind": "url", "url": "ftp://x/r.tar", "id": ID, "verification_key": "k"},

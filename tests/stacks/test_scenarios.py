@@ -27,8 +27,16 @@ def test_a_stack_named_after_a_scenario_is_one_and_any_other_names_its_own() -> 
     ("stack", "named", "said"),
     [
         ("s3-lokal", None, r"Pulumi\.s3-lokal\.yaml: scenario is not set, .*s1-local-serving.*s4-cloud"),
-        ("plant-7", "s3-lokal", r"Pulumi\.plant-7\.yaml: scenario: 's3-lokal' is not a scenario; use one of s1-"),
-        ("s3-local", "s1-local-serving", r"scenario is s1-local-serving, but the stack is named after s3-local"),
+        (
+            "plant-7",
+            "s3-lokal",
+            r"Pulumi\.plant-7\.yaml: scenario: 's3-lokal' is not a scenario; use one of s1-",
+        ),
+        (
+            "s3-local",
+            "s1-local-serving",
+            r"scenario is s1-local-serving, but the stack is named after s3-local",
+        ),
         ("s4-cloud-serving", None, r"s4-cloud-serving is not built yet; built are s1-local-serving, "),
     ],
 )

@@ -11,7 +11,6 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from lab.aws.stand_in import GoneError, RefusedError, sdk
-from lab.aws.stand_in.adapter import Adapter
 from lab.aws.stand_in.checks import faults_of
 from lab.aws.stand_in.cloud import Cloud, setting_faults, settings
 from lab.aws.stand_in.differences import covers, differences, drifted, top
@@ -20,6 +19,7 @@ from lab.aws.stand_in.registry import registry
 from lab.aws.stand_in.values import DEFAULTS, UNKNOWN, defaults, has_unknown, plain, secret_names, struct
 
 if TYPE_CHECKING:
+    from lab.aws.stand_in.adapter import Adapter
     from lab.aws.stand_in.engine_log import EngineLog
 
 Properties = dict[str, Any]

@@ -11,6 +11,7 @@ import click
 
 from scenario_model import logs
 from scenario_model.config import load_file
+from scenario_model.describe import with_settings
 from scenario_model.errors import Refused
 from scenario_model.evaluate.gate import evaluate_run
 from scenario_model.evaluate.settings import GateSettings
@@ -21,15 +22,14 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 @click.command()
 @click.option("--run", type=_PATH, required=True, help="The directory of a finished training run.")
-@click.option(
-    "--gate", type=_PATH, help="gate.json: minimum_gain, old_domain_margin, confidence, resamples, seed."
-)
+@click.option("--gate", type=_PATH, help="What the model must reach, JSON; see below.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@with_settings(GateSettings)
 def command(run: Path, gate: Path | None, as_json: bool) -> None:
     """Compare a trained model with its parent: bits per byte on held-out and on general text.
 
     It passes if, at the stated confidence, it is better on the new domain (by more than minimum_gain bits per
-    byte, default 0) and not worse on the old one by more than old_domain_margin (default 0.02, that is 2 %).
+    byte) and not worse on the old one by more than old_domain_margin.
     The verdict is kept in the run as evaluation.json. Exit codes: 0 passed; 1 failed, with the reasons; 2 bad
     input.
     """

@@ -14,6 +14,7 @@ import click
 
 from scenario_model import logs
 from scenario_model.config import load_file
+from scenario_model.describe import with_settings
 from scenario_model.errors import Refused, ScenarioModelError, TemporaryError
 from scenario_model.job.settings import JobSettings
 
@@ -23,22 +24,9 @@ from scenario_model.job.settings import JobSettings
 @click.option(
     "--plan", "only_plan", is_flag=True, help="Bring and check the inputs, name the job; do nothing."
 )
+@with_settings(JobSettings)
 def command(config: Path, only_plan: bool) -> None:
     """Train, evaluate, sign and release into a bucket: a whole job, in one process or under torchrun.
-
-    \b
-    The configuration has these keys (store, scratch, signing_key and foundation must be there):
-      foundation   {"kind": "directory", "path"}, or {"kind": "bucket", "uri": "s3://…", and
-                   "verification_key" (PEM file) or "digest" (sha256:…)}; nothing unsigned is loaded
-      data         {"kind": "python-reference" | "chat" | "text", "path", "held_out"}; path may be s3://…
-      recipe       as of `train`
-      gate         as of `evaluate`
-      release      {"name", "channel"}: default assistant, stable
-      store        s3://BUCKET/PREFIX, for releases, channels and runs/<digest>/
-      scratch      a folder of this host; what is in it may be lost
-      signing_key  a PEM file, or kms:ARN (ECC_NIST_P256)
-      save_before  null, or an ISO 8601 time with zone: the last checkpoint is on this host's disk before it;
-                   leave minutes for its copy to the bucket
 
     Checkpoints (recipe.checkpoint_every_steps) are copied to the bucket while training goes on; a fresh host
     takes the newest good one. The same job never trains twice: one whose outcome is in the bucket says it

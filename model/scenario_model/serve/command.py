@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scenario_model import config
+from scenario_model.describe import with_settings
 from scenario_model.serve import logs
 from scenario_model.serve.settings import ServeSettings, load_api_keys
 
@@ -22,13 +23,12 @@ if TYPE_CHECKING:
 )
 @click.option("--check", "only_check", is_flag=True, help="Judge the settings and end; serve nothing.")
 @click.option("--json", "as_json", is_flag=True, help="When ready, print one JSON object on standard output.")
+@with_settings(ServeSettings)
 def command(path: Path, only_check: bool, as_json: bool) -> None:
     """Serve the release that a channel names, over HTTPS, with the OpenAI API.
 
-    The release is verified before a byte of it is parsed. The configuration names store, name, channel (or
-    one release), verification_key, host, port, tls {certificate, private_key}, api_keys, limits, engine,
-    cache and drain_seconds (default 8: what was accepted may take so long after SIGTERM). /healthz and
-    /readyz answer without an API key. Ends with 0 after SIGTERM or SIGINT; a second signal ends it at once.
+    The release is verified before a byte of it is parsed. /healthz and /readyz answer without an API key.
+    Exits with 0 after SIGTERM or SIGINT; a second signal ends it at once.
     """
     settings = config.load_file(ServeSettings, path)
     if only_check:

@@ -18,7 +18,7 @@ from scenario_model.serve import logs
 from scenario_model.serve.gateway import Gateway
 from scenario_model.serve.listener import Listener
 from scenario_model.serve.service import Service, TokenEngine
-from scenario_model.serve.vllm.settings import VllmSettings
+from scenario_model.serve.vllm.settings import InstalledVllm
 
 if TYPE_CHECKING:
     import socket
@@ -143,7 +143,7 @@ def _load_engine(model_dir: Path, settings: ServeSettings) -> RunningEngine:
 
     # Its bars are no lines of a log.
     transformers_logging.disable_progress_bar()
-    if isinstance(settings.engine, VllmSettings):
+    if isinstance(settings.engine, InstalledVllm):
         from scenario_model.serve.vllm.engine import VllmEngine
 
         return VllmEngine(model_dir, settings.engine, settings.cache)

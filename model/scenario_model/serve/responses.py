@@ -30,12 +30,12 @@ class Answer:
         self, text: str, finish_reason: str, prompt_tokens: int, completion_tokens: int
     ) -> dict[str, Any]:
         """Shape a complete answer."""
-        choice: dict[str, Any]
-        if self.chat:
-            choice = {"message": {"role": "assistant", "content": text, "refusal": None}}
-        else:
-            choice = {"text": text}
-        choice = {"index": 0, **choice, "logprobs": None, "finish_reason": finish_reason}
+        said = (
+            {"message": {"role": "assistant", "content": text, "refusal": None}}
+            if self.chat
+            else {"text": text}
+        )
+        choice = {"index": 0, **said, "logprobs": None, "finish_reason": finish_reason}
         return {
             **self._head("chat.completion" if self.chat else "text_completion"),
             "choices": [choice],

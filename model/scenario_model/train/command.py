@@ -10,6 +10,7 @@ import click
 
 from scenario_model import logs
 from scenario_model.config import load_file
+from scenario_model.describe import with_settings
 from scenario_model.train.plan import make_plan
 from scenario_model.train.settings import TrainSettings
 
@@ -37,13 +38,12 @@ from scenario_model.train.settings import TrainSettings
     help="How long a process waits for the others before it ends with exit code 75.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@with_settings(TrainSettings)
 def command(config: Path, only_plan: bool, processes: int, patience: float, as_json: bool) -> None:
     """Fine-tune a foundation model.
 
-    The configuration has the keys foundation (a directory made by `import`), runs (a folder), data
-    ({"kind": "python-reference" | "chat" | "text", "path", "held_out"}) and recipe (method, rank,
-    learning_rate, epochs, …; all with defaults). The run is named by the digest of all its inputs: the same
-    never trains twice, and one that was stopped or killed goes on from its last checkpoint, bit for bit.
+    The run is named by the digest of all its inputs: the same never trains twice, and one that was stopped or
+    killed goes on from its last checkpoint, bit for bit.
     SIGTERM saves first (exit code 143). Several processes: `torchrun --nproc-per-node N -m scenario_model
     train --config …`, on several hosts `python -m scenario_model.train.torchrun` with the same arguments:
     each host needs the same foundation model and data, and the first one keeps the run. Progress goes to

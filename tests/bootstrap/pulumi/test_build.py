@@ -40,7 +40,8 @@ def test_without_go_and_without_a_module_proxy_the_remedy_is_named(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("GOPROXY", "off")
     with pytest.raises(
-        BootstrapError, match=r"no Go .* names no proxy; install Go 1\.25\.11 or newer .* or the program itself"
+        BootstrapError,
+        match=r"no Go .* names no proxy; install Go 1\.25\.11 or newer .* or the program itself",
     ):
         find_engine("build")
 

@@ -57,7 +57,9 @@ def test_a_pulumi_on_path_that_will_not_do_is_left_alone_and_the_reason_is_said(
 
 
 def test_an_unknown_source_is_refused_by_name() -> None:
-    with pytest.raises(BootstrapError, match="ENGINE_SOURCE=brew: not known; use path, bundle, download, build"):
+    with pytest.raises(
+        BootstrapError, match="ENGINE_SOURCE=brew: not known; use path, bundle, download, build"
+    ):
         find_engine("brew")
 
 

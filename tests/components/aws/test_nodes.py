@@ -210,7 +210,7 @@ def test_system_nodes_are_a_fixed_number_of_small_ones_that_coredns_waits_for() 
     assert template(made, "system")["metadataOptions"]["httpTokens"] == "required"
 
 
-@pytest.mark.parametrize("wrong", [{"named": "g6.xlarge"}, {"nodes": 0}])
+@pytest.mark.parametrize("wrong", [{"instance_type": "g6.xlarge"}, {"nodes": 0}])
 def test_system_nodes_are_refused_with_gpus_or_without_nodes(wrong: dict[str, Any]) -> None:
     with pytest.raises(CloudError, match="will not do; take one or more of a type without GPU"):
         declared(lambda: SystemNodes("x", SystemNodesArgs(cluster=a_cluster(), subnet_ids=[], **wrong)))

@@ -68,7 +68,11 @@ def test_vllms_lock_is_part_of_what_playbooks_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stack", "config", "expected"),
     [
-        ("prod", {}, "Pulumi.prod.yaml: scenario is not set, and 'prod' is not the name of one; set it to one of s1-"),
+        (
+            "prod",
+            {},
+            "Pulumi.prod.yaml: scenario is not set, and 'prod' is not the name of one; set it to one of s1-",
+        ),
         (
             "s4-cloud-serving",
             {},

@@ -69,7 +69,10 @@ def test_hosts_are_left_alone_unless_they_are_given() -> None:
             "premises:egress.admin_networks: name the addresses that this machine has for",
         ),
         (config({}), "key 'premises:egress.admin_networks' is missing; add it"),
-        (config({"admin_network": ADMINS}), "unknown key 'premises:egress.admin_network'; did you mean 'admin_networks'?"),
+        (
+            config({"admin_network": ADMINS}),
+            "unknown key 'premises:egress.admin_network'; did you mean 'admin_networks'?",
+        ),
         (
             config({"admin_networks": ["10.1.0.1/24"]}),
             "premises:egress.admin_networks[0]: 10.1.0.1/24 has host bits set; write an address or a network",
@@ -98,7 +101,7 @@ def test_a_mistake_is_one_line_with_a_remedy(given: dict[str, str], expected: st
         ({"ports": []}, "allow[0]: tcp and udp need ports, icmp has none"),
         ({"protocol": "icmp"}, "allow[0]: tcp and udp need ports, icmp has none"),
         ({"why": 'a" } drop'}, "allow[0].why: give one line of 1 to 100 characters, without quotes"),
-        ({"why": ""}, "allow[0].why' is \"\"; it must be a text that is not empty"),
+        ({"why": ""}, 'allow[0].why\' is ""; it must be a text that is not empty'),
     ],
 )
 def test_what_the_role_refuses_on_a_host_is_refused_before(
@@ -113,7 +116,7 @@ def test_what_the_role_refuses_on_a_host_is_refused_before(
     ("changes", "expected"),
     [
         ({"ports": [True]}, "allow[0].ports[0]' is true; it must be a whole number"),
-        ({"protocol": "sctp"}, "allow[0].protocol' is \"sctp\"; use one of"),
+        ({"protocol": "sctp"}, 'allow[0].protocol\' is "sctp"; use one of'),
         ({"to": "169.254.169.254"}, "allow[0].to: 169.254.169.254 is where clouds hand out credentials"),
         ({"to": "fd00:ec2::254"}, "is where clouds hand out credentials; no host may ask there"),
         ({"port": 443}, "allow[0].port'; did you mean 'ports'?"),

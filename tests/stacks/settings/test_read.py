@@ -56,21 +56,53 @@ def test_the_stack_file_in_the_repository_is_valid() -> None:
         ("recipe", [1], "key 'recipe' is a list; it must be an object with keys"),
         ("serving", {"port": "many"}, "key 'serving.port' is \"many\"; it must be a whole number"),
         ("serving", {"port": 70000}, "key 'serving.port' is 70000; it must be at most 65535"),
-        ("serving", {"engine": {"wieght": "int8"}}, "unknown key 'serving.engine.wieght'; did you mean 'weights'?"),
-        ("serving", {"engine": {"dtype": "bf16"}}, "key 'serving.engine.dtype' belongs to kind \"vllm\"; this is kind \"torch\""),
-        ("serving", {"engine": {"kind": "vllm", "prompt_lookup": "on"}}, "prompt_lookup' belongs to kind \"torch\"; this is"),
-        ("serving", {"engine": {"kind": "vlm"}}, "key 'serving.engine.kind' is \"vlm\"; use one of \"torch\", \"vllm\""),
-        ("serving", {"engine": {"kind": "vllm", "tensor_parallel": 0}}, "key 'serving.engine.tensor_parallel' is 0; it must be at least 1"),
-        ("serving", {"engine": {"kind": "vllm", "device": "cpu"}}, "key 'serving.engine.requirements' is missing; device cpu needs the lock"),
+        (
+            "serving",
+            {"engine": {"wieght": "int8"}},
+            "unknown key 'serving.engine.wieght'; did you mean 'weights'?",
+        ),
+        (
+            "serving",
+            {"engine": {"dtype": "bf16"}},
+            'key \'serving.engine.dtype\' belongs to kind "vllm"; this is kind "torch"',
+        ),
+        (
+            "serving",
+            {"engine": {"kind": "vllm", "prompt_lookup": "on"}},
+            'prompt_lookup\' belongs to kind "torch"; this is',
+        ),
+        (
+            "serving",
+            {"engine": {"kind": "vlm"}},
+            'key \'serving.engine.kind\' is "vlm"; use one of "torch", "vllm"',
+        ),
+        (
+            "serving",
+            {"engine": {"kind": "vllm", "tensor_parallel": 0}},
+            "key 'serving.engine.tensor_parallel' is 0; it must be at least 1",
+        ),
+        (
+            "serving",
+            {"engine": {"kind": "vllm", "device": "cpu"}},
+            "key 'serving.engine.requirements' is missing; device cpu needs the lock",
+        ),
         ("data", {"kind": "chat"}, "key 'data.path' is missing; add it"),
-        ("data", {"kind": "chat", "path": "a/b"}, "key 'data.path' is \"a/b\"; it must be an absolute path on the hosts"),
+        (
+            "data",
+            {"kind": "chat", "path": "a/b"},
+            "key 'data.path' is \"a/b\"; it must be an absolute path on the hosts",
+        ),
         ("data", {"kind": "csv"}, 'is "csv"; use one of "python-reference", "chat", "text"'),
-        ("data", {"kind": "text", "path": "/a", "held_out": 0.9}, "key 'data.held_out' is 0.9; it must be at most 0.5"),
+        (
+            "data",
+            {"kind": "text", "path": "/a", "held_out": 0.9},
+            "key 'data.held_out' is 0.9; it must be at most 0.5",
+        ),
         ("foundation", {"kind": "gguf", "pth": "/a"}, "unknown key 'foundation.pth'; did you mean 'path'?"),
         ("release", {"name": "My Release"}, "key 'release.name' is \"My Release\"; use 1 to 64 of a-z"),
         ("gate", {"confidence": 1.5}, "key 'gate.confidence' is 1.5; it must be at most 0.999"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_one_line_that_names_file_and_key(section: str, value: object, expected: str) -> None:
     line = mistake({f"{PROJECT}:{section}": json.dumps(value)})
     assert line.startswith("stacks/Pulumi.s3-local.yaml: ")
@@ -84,7 +116,10 @@ def test_a_mistake_is_one_line_that_names_file_and_key(section: str, value: obje
         ({f"{PROJECT}:reciep": "{}"}, "unknown key 'reciep'; did you mean 'recipe'?"),
         ({f"{PROJECT}:recipe": "16"}, "key 'recipe' is 16; it must be an object with keys"),
         ({"premises:inventry": "x"}, "unknown key 'premises:inventry'; did you mean 'inventory'?"),
-        ({"premises:previewCheck": "maybe"}, "key 'premises:previewCheck' is \"maybe\"; it must be true or false"),
+        (
+            {"premises:previewCheck": "maybe"},
+            "key 'premises:previewCheck' is \"maybe\"; it must be true or false",
+        ),
         ({f"{PROJECT}:premises": "{}"}, "premises is a namespace: write premises:inventory: …"),
     ],
 )
@@ -114,7 +149,9 @@ def test_settings_cannot_be_changed() -> None:
 
 def test_what_was_left_out_keeps_the_default_of_whoever_reads_it() -> None:
     limits = {"requests_per_minute": None, "idle_seconds": 1}
-    settings = settings_of(serving={"limits": limits, "engine": {"threads": 1}}, recipe={"learning_rate": 1e-4})
+    settings = settings_of(
+        serving={"limits": limits, "engine": {"threads": 1}}, recipe={"learning_rate": 1e-4}
+    )
     assert settings.serving.as_given() == {"limits": limits, "engine": {"threads": 1}}
     assert settings.recipe.as_given() == {"learning_rate": 1e-4}
 

@@ -218,7 +218,9 @@ class Engine:
                 job = self._active[chunk.sequence]
                 before = job.sequence.generated
                 piece = job.take(chunk, tokens, self._model.end_tokens)
-                self._throughput.note_tokens(job.sequence.generated - before, len(chunk.draft), len(tokens) - 1)
+                self._throughput.note_tokens(
+                    job.sequence.generated - before, len(chunk.draft), len(tokens) - 1
+                )
                 news.append((job.generation, piece))
                 if not isinstance(piece, Delta) or piece.finish_reason:
                     self._throughput.note_end(job.steps)

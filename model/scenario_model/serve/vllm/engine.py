@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scenario_model.serve.engine.generation import QueuedGeneration
-    from scenario_model.serve.vllm.settings import VllmSettings
+    from scenario_model.serve.vllm.settings import InstalledVllm
 
 _LOOK_SECONDS = 1.0
 _CACHE_USAGE = re.compile(r"^vllm:kv_cache_usage_perc\{[^}]*\} (\S+)$", re.MULTILINE)
@@ -41,7 +41,7 @@ _State = Literal["new", "running", "draining", "stopped", "failed"]
 class VllmEngine:
     """Serves requests with a vLLM of its own. Public methods are called from the event loop's thread."""
 
-    def __init__(self, model_dir: Path, settings: VllmSettings, cache: Path | None = None) -> None:
+    def __init__(self, model_dir: Path, settings: InstalledVllm, cache: Path | None = None) -> None:
         """Start vLLM and wait until it has loaded the model (which the caller has verified).
 
         Raises InputError when model or settings cannot be used, ScenarioModelError when vLLM ends.

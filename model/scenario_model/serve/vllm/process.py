@@ -24,7 +24,7 @@ from scenario_model.serve.vllm import guard
 from scenario_model.serve.vllm.command import arguments, environment, require
 
 if TYPE_CHECKING:
-    from scenario_model.serve.vllm.settings import VllmSettings
+    from scenario_model.serve.vllm.settings import InstalledVllm
 
 _POLL_SECONDS = 0.2
 _LINE_LENGTH = 1000
@@ -35,7 +35,7 @@ BASE_URL = "http://vllm"
 class VllmProcess:
     """One vLLM with its guard. Whoever makes it calls `stop`; at the latest it ends with this process."""
 
-    def __init__(self, model_dir: Path, settings: VllmSettings, cache: Path | None) -> None:
+    def __init__(self, model_dir: Path, settings: InstalledVllm, cache: Path | None) -> None:
         """Start it. Raises InputError where the environment has no vLLM."""
         require(settings)
         self._folder = Path(tempfile.mkdtemp(prefix="vllm-"))

@@ -33,7 +33,9 @@ class VllmSettings(Section):
     @model_validator(mode="after")
     def _need_a_lock_for_cpus(self) -> VllmSettings:
         if self.device == "cpu" and self.requirements is None:
-            raise bad_key("is missing", "device cpu needs the lock of a CPU build of vLLM", key="requirements")
+            raise bad_key(
+                "is missing", "device cpu needs the lock of a CPU build of vLLM", key="requirements"
+            )
         return self
 
 

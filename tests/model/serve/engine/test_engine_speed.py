@@ -68,7 +68,9 @@ def test_compiled_layers_answer_as_plain_ones_do(laconic_checkpoint: Path, tmp_p
 
     answers = []
     for compiling in ("off", "on"):
-        settings = TorchSettings(weights="fp32", compile=compiling, prompt_lookup="on", max_context=128, threads=1)
+        settings = TorchSettings(
+            weights="fp32", compile=compiling, prompt_lookup="on", max_context=128, threads=1
+        )
         engine = Engine(laconic_checkpoint, settings, cache=tmp_path / "cache")
         engine.start()
         try:

@@ -1,0 +1,81 @@
+"""The files of stacks, `stacks/Pulumi.<stack>.yaml`: which scenario a stack is, and a new file for a new stack."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+from cli import ROOT, CliError
+from cli.virtualenv import VENV
+from stacks.scenarios import SCENARIOS, Scenario, ScenarioError, scenario_of
+
+FOLDER = ROOT / "stacks"
+SALT = re.compile(r"^(encryptionsalt|secretsprovider|encryptedkey):.*\n?", re.MULTILINE)
+"""What Pulumi adds to a stack's file: how the secrets of this one state are encrypted."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_PORT = re.compile(r"^(\s+port: )(\d+)", re.MULTILINE)
+
+
+def find_scenario(stack: str) -> Scenario:
+    """Return the scenario of a stack that has a file. Raises CliError."""
+    if not (FOLDER / f"Pulumi.{stack}.yaml").is_file():
+        raise CliError(
+            f"stacks/Pulumi.{stack}.yaml does not exist; make it with the settings of a scenario, "
+            f"`make up STACK={stack} SCENARIO=s3-local`, or use one of the stacks {', '.join(_stacks())}"
+        )
+    if stack in SCENARIOS:
+        try:
+            return scenario_of(stack)
+        except ScenarioError as error:
+            raise CliError(str(error)) from None
+    command = [str(VENV / "bin" / "python"), "-m", "stacks.stack_file", stack]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise CliError(done.stderr.strip()[-800:])
+    return SCENARIOS[done.stdout.strip()]
+
+
+def add_stack(stack: str, scenario: str) -> bool:
+    """Write the file of a new stack: that of its scenario, with folders, names and ports of its own.
+
+    Return whether there was none yet. Raises CliError for a name that cannot be, or a scenario that is not built.
+    """
+    file = FOLDER / f"Pulumi.{stack}.yaml"
+    if file.is_file():
+        return False
+    if not _NAME.fullmatch(stack):
+        raise CliError(f"invalid stack name {stack!r}: use letters, digits, '.', '_' and '-'")
+    try:
+        chosen = scenario_of(stack, scenario)
+    except ScenarioError as error:
+        raise CliError(str(error)) from None
+    template = SALT.sub("", (FOLDER / f"Pulumi.{chosen.name}.yaml").read_text(encoding="utf-8"))
+    lines = [_renamed(line, chosen.name, stack) for line in template.splitlines()]
+    lines.insert(lines.index("config:") + 1, f"  model-deployment-scenarios:scenario: {chosen.name}")
+    taken = {int(found[2]) for name in _stacks() for found in _PORT.finditer(_text(name))}
+
+    def own(found: re.Match[str]) -> str:
+        port = next(each for each in range(int(found[2]), 65536) if each not in taken)
+        taken.add(port)
+        return f"{found[1]}{port}"
+
+    file.write_text(_PORT.sub(own, "\n".join(lines) + "\n"), encoding="utf-8")
+    return True
+
+
+def _renamed(line: str, scenario: str, stack: str) -> str:
+    """Name after the stack what the scenario's file names after itself; comments stay as they are."""
+    settings, mark, comment = line.partition("#")
+    own = re.sub(rf"(?<![\w-]){re.escape(scenario)}(?![\w-])", stack, settings)
+    return f"{own}{mark}{comment}"
+
+
+def _stacks() -> list[str]:
+    return sorted(
+        path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in FOLDER.glob("Pulumi.*.yaml")
+    )
+
+
+def _text(stack: str) -> str:
+    return (FOLDER / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")

@@ -1,0 +1,39 @@
+"""Which scenario a stack is, read from its file: for programs that run before Pulumi does."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stacks.scenarios import Scenario, ScenarioError, scenario_of
+from stacks.settings.read import PROJECT
+
+_FOLDER = Path(__file__).resolve().parent
+
+
+def scenario_of_file(stack: str, folder: Path = _FOLDER) -> Scenario:
+    """Return the scenario of a stack.
+
+    Raises:
+        ScenarioError: its file cannot be read, or names no scenario.
+
+    """
+    file = folder / f"Pulumi.{stack}.yaml"
+    try:
+        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ScenarioError(f"stacks/{file.name}: cannot be read: {' '.join(str(error).split())}") from None
+    config = (content or {}).get("config") or {}
+    # Pulumi lets a key of the project's own stand without its namespace.
+    named = config.get(f"{PROJECT}:scenario", config.get("scenario"))
+    return scenario_of(stack, None if named is None else str(named))
+
+
+if __name__ == "__main__":
+    try:
+        print(scenario_of_file(sys.argv[1]).name)
+    except ScenarioError as problem:
+        sys.exit(str(problem))
