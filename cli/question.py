@@ -13,7 +13,7 @@ from cli import CliError
 
 QUESTION = "What does the with statement do in Python?"
 _MAX_TOKENS = 80
-_PATIENCE_S = 15.0
+_TIMEOUT_S = 15.0
 
 
 class NoAnswerError(CliError):
@@ -29,7 +29,7 @@ def ask(outputs: dict[str, Any], question: str = QUESTION) -> tuple[str, str]:
     missing = [name for name in ("endpoint", "api_key", "ca_certificate") if not outputs.get(name)]
     if missing:
         raise NoAnswerError(f"the stack has no output {', '.join(missing)}")
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _TIMEOUT_S
     while True:
         try:
             return _ask_once(outputs, question)

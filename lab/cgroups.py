@@ -92,9 +92,9 @@ def remains(name: str) -> list[Path]:
     return [each / name for each in hierarchies() if (each / name).exists()]
 
 
-def remove(name: str, *, patience_s: float = 10.0) -> bool:
+def remove(name: str, *, timeout_s: float = 10.0) -> bool:
     """Remove the groups of this name, and below, once they are empty; False if that took too long."""
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + timeout_s
     while groups := remains(name):
         for group in groups:
             # The walk is bottom up; a group whose last process is still on its way out refuses for a moment.

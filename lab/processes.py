@@ -35,9 +35,9 @@ class Process:
         """Whether it still runs."""
         return Process.of(self.pid) == self
 
-    def kill(self, *, patience_s: float = 10.0) -> bool:
-        """End it at once; return whether it is gone within `patience_s`."""
-        deadline = time.monotonic() + patience_s
+    def kill(self, *, timeout_s: float = 10.0) -> bool:
+        """End it at once; return whether it is gone within `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)

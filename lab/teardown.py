@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def anything_of(side: Side) -> bool:
     """Say whether there is anything to tear down."""
-    return side.home.exists() or bool(remains(side, patience_s=0))
+    return side.home.exists() or bool(remains(side, timeout_s=0))
 
 
 def take_away(record: Record | None, side: Side) -> None:
@@ -51,13 +51,13 @@ def remove_interface(name: str) -> None:
         succeeds(["ip", "link", "delete", name])
 
 
-def remains(side: Side, *, patience_s: float = 10.0) -> list[str]:
-    """Name every process, namespace, mount, interface and cgroup of it that is there after `patience_s`.
+def remains(side: Side, *, timeout_s: float = 10.0) -> list[str]:
+    """Name every process, namespace, mount, interface and cgroup of it that is there after `timeout_s`.
 
     Rules and all other interfaces and mounts live in the side's namespaces, so they are gone with those. The
     kernel takes namespaces and what is in them away a moment after the last process ended: hence the wait.
     """
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + timeout_s
     while (left := list(_remains(side))) and time.monotonic() < deadline:
         time.sleep(0.05)
     return left

@@ -96,7 +96,7 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
             spread=workers.spread,
             flavors=cloud.platform.flavors,
             wait=workers.wait,
-            patience_s=workers.queue_timeout_seconds,
+            queue_timeout_s=workers.queue_timeout_seconds,
         ),
         pulumi.ResourceOptions(provider=cloud.provider, depends_on=[cloud.platform, *cloud.ready, *before]),
     )

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def until(true: Callable[[], Any], *, patience_s: float = 60.0) -> None:
+def until(true: Callable[[], Any], *, timeout_s: float = 60.0) -> None:
     """Wait for a condition that comes true within this time."""
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + timeout_s
     while not true():
-        assert time.monotonic() < deadline, f"not so after {patience_s:.0f} s"
+        assert time.monotonic() < deadline, f"not so after {timeout_s:.0f} s"
         time.sleep(0.2)

@@ -36,7 +36,7 @@ def main() -> None:
 
     found: list[Any] = [process.pid for process in find()]
     if found and not module.check_mode:
-        end(find, patience=20)
+        end(find, timeout=20)
     module.exit_json(changed=bool(found), ended=found)
 
 

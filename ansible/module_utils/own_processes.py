@@ -46,8 +46,8 @@ def own_processes() -> Iterator[Process]:
             yield Process(int(entry.name), parent, command, {name: value for name, _, value in pairs})
 
 
-def end(find: Callable[[], list[Process]], *, patience: float) -> bool:
-    """Send SIGTERM to what `find` finds and SIGKILL to what is still found after `patience` seconds.
+def end(find: Callable[[], list[Process]], *, timeout: float) -> bool:
+    """Send SIGTERM to what `find` finds and SIGKILL to what is still found after `timeout` seconds.
 
     Returns whether anything was found. What a dying process starts meanwhile is found too.
     """
@@ -55,7 +55,7 @@ def end(find: Callable[[], list[Process]], *, patience: float) -> bool:
     if not found:
         return False
     _signal(found, signal.SIGTERM)
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while (remaining := find()) and time.monotonic() < deadline:
         time.sleep(0.1)
     while remaining:

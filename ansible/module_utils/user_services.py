@@ -40,8 +40,8 @@ class Service(Protocol):
     def start(self) -> None:
         """Start the service as its definition now says; it must not be running."""
 
-    def stop(self, patience: float) -> bool:
-        """End the service and what is left of it within about `patience` seconds; tell if there was any."""
+    def stop(self, timeout: float) -> bool:
+        """End the service and what is left of it within about `timeout` seconds; tell if there was any."""
 
     def log(self, lines: int) -> list[str]:
         """Give the last lines of the service's output."""
@@ -106,10 +106,10 @@ class Supervised:
             why = (done.stderr or done.stdout).strip()
             raise ServiceError(f"supervisord did not start with {self.definition}: {why}")
 
-    def stop(self, patience: float) -> bool:
+    def stop(self, timeout: float) -> bool:
         """End supervisord, which ends its program, and then whatever is left of the program."""
-        stopped = end(self._supervisors, patience=patience)
-        return end(lambda: _workers(self.definition), patience=patience) or stopped
+        stopped = end(self._supervisors, timeout=timeout)
+        return end(lambda: _workers(self.definition), timeout=timeout) or stopped
 
     def processes(self) -> set[int]:
         """See `Service`."""
@@ -162,14 +162,14 @@ class Systemd:
         self._systemctl("reset-failed", self.definition.name, ok=(0, 1))
         self._systemctl("start", self.definition.name)
 
-    def stop(self, patience: float) -> bool:
+    def stop(self, timeout: float) -> bool:
         """Stop and disable the unit; systemd itself kills what outlives its TimeoutStopSec."""
         was_running = self.running()
         # Not in one: with the link gone, a unit that has just ended by itself is one that there never was.
         self._systemctl("stop", self.definition.name, ok=(0, 5))
         self._systemctl("disable", self.definition.name, ok=(0, 1))
         self._systemctl("daemon-reload")
-        return end(lambda: _workers(self.definition), patience=patience) or was_running
+        return end(lambda: _workers(self.definition), timeout=timeout) or was_running
 
     def processes(self) -> set[int]:
         """See `Service`."""

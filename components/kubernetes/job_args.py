@@ -88,7 +88,7 @@ class TrainingJobArgs:
         nearby: a node label of the platform's topology, within whose value the pods are placed if possible.
         flavors: the queue's, where they are known: a gang that fits in none of them is refused.
         wait: whether `pulumi up` stays until the job has ended.
-        patience_s: how long it may wait for quota, nodes or its image meanwhile, in seconds.
+        queue_timeout_s: how long it may wait for quota, nodes or its image meanwhile, in seconds.
 
     """
 
@@ -112,7 +112,7 @@ class TrainingJobArgs:
     nearby: str | None = None
     flavors: Sequence[Flavor] = ()
     wait: bool = True
-    patience_s: int = 3600
+    queue_timeout_s: int = 3600
 
 
 def require_possible(name: str, args: TrainingJobArgs) -> None:

@@ -83,7 +83,7 @@ class TrainingJob(pulumi.ComponentResource):
             namespace=args.namespace,
             job=self.job,
             wait=args.wait,
-            patience_s=args.patience_s,
+            queue_timeout_s=args.queue_timeout_s,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[gang]),
         )
         self.release, self.passed, self.evaluation = outcome.release, outcome.passed, outcome.evaluation

@@ -39,7 +39,7 @@ class TrainingOutcomeProvider(Provider):
         settle_in()
         try:
             with connected(props["kubeconfig"], props["namespace"], props["job"]) as reader:
-                found = Watch(reader, patience_s=0).once()
+                found = Watch(reader, queue_timeout_s=0).once()
         except (NoAnswerError, ClusterError) as error:
             print(f"{props['job']}: {error}", file=sys.stderr, flush=True)
             found = None
@@ -67,7 +67,7 @@ class TrainingOutcome(Resource, module="kubernetes", name="TrainingOutcome"):
         namespace: pulumi.Input[str],
         job: pulumi.Input[str],
         wait: bool,
-        patience_s: int,
+        queue_timeout_s: int,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Register the outcome of a job under `name`."""
@@ -76,7 +76,7 @@ class TrainingOutcome(Resource, module="kubernetes", name="TrainingOutcome"):
             "namespace": namespace,
             "job": job,
             "wait": wait,
-            "patience_s": patience_s,
+            "queue_timeout_s": queue_timeout_s,
         }
         secret = pulumi.ResourceOptions(additional_secret_outputs=["kubeconfig"])
         super().__init__(
@@ -91,7 +91,7 @@ def _outcome(props: Properties) -> Properties:
     if not props["wait"]:
         return dict.fromkeys(_RESULTS)
     with connected(props["kubeconfig"], props["namespace"], props["job"]) as reader:
-        return _results(Watch(reader, patience_s=float(props["patience_s"])).until_ended())
+        return _results(Watch(reader, queue_timeout_s=float(props["queue_timeout_s"])).until_ended())
 
 
 def _results(told: Properties) -> Properties:

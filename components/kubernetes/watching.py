@@ -26,12 +26,12 @@ class Watch:
 
     Attributes:
         reader: what reads it.
-        patience_s: how long it may wait for quota, nodes or its image, in seconds.
+        queue_timeout_s: how long it may wait for quota, nodes or its image, in seconds.
 
     """
 
     reader: Reader
-    patience_s: float
+    queue_timeout_s: float
     _result: dict[str, Any] | None = None
     _failures: dict[int, str] = field(default_factory=dict)
     _restarts: int = 0
@@ -55,8 +55,8 @@ class Watch:
                     return ended
                 waits = self._look(job_set)
                 waiting_since = waiting_since if waits else now
-                if waits and now - waiting_since > self.patience_s:
-                    self._refuse(f"{waits}; gave up after {self.patience_s:.0f} s, and it waits on")
+                if waits and now - waiting_since > self.queue_timeout_s:
+                    self._refuse(f"{waits}; gave up after {self.queue_timeout_s:.0f} s, and it waits on")
             except NoAnswerError as error:
                 self._say(f"the cluster does not answer, trying on: {error}")
                 if now - heard > _SILENCE_S:

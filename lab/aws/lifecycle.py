@@ -23,7 +23,7 @@ from lab.aws.plugin import write_stand_in
 from lab.processes import MARK, Process, boot_id, marked
 
 _SERVER, _WEBHOOK = "lab.aws.server", "lab.aws.token_webhook"
-_PATIENCE_S = 240.0
+_TIMEOUT_S = 240.0
 """Seconds: it takes three of a processor, which a loaded machine may not give soon."""
 _PROC = Path("/proc")
 
@@ -88,7 +88,7 @@ def bring_up(folder: Path, place: Place = HERE) -> Aws:
 
 def _finish(folder: Path) -> Aws:
     """Wait until both say where they listen. Raises LabError; then nothing is left of them."""
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _TIMEOUT_S
     try:
         for module, process in _recorded(folder).items():
             while not _url(folder, module).exists():

@@ -63,7 +63,8 @@ class Section(BaseModel):
     @classmethod
     def _refuse_unknown_keys(cls, values: object) -> object:
         known = keys_of(cls)
-        for key in values if isinstance(values, dict) else ():
+        checked = values if isinstance(values, dict) and cls.model_config["extra"] == "forbid" else {}
+        for key in checked:
             if key not in known:
                 nearest = difflib.get_close_matches(str(key), known, n=1)
                 hint = f"did you mean {nearest[0]!r}?" if nearest else f"known keys: {', '.join(known)}"

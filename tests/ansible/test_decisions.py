@@ -133,6 +133,34 @@ def test_a_folder_is_absolute_or_below_the_users_home(module: Callable[[str], Mo
             root_folder(wrong, "systemd")
 
 
+@pytest.mark.parametrize(
+    ("asking", "adopts", "said"),
+    [
+        ("s3-local@aa", False, ""),
+        ("", False, ""),
+        ("s3-local@bb", True, ""),
+        ("s3-local@bb", False, "belongs to the stack s3-local of another state; remove that one first"),
+        ("plant-7@bb", False, "belongs to the stack s3-local; remove that one first"),
+        ("a stack that is not up yet", False, "belongs to the stack s3-local; remove that one first"),
+    ],
+)
+def test_a_folder_that_belongs_to_another_stack_is_refused_unless_it_is_adopted(
+    module: Callable[[str], ModuleType], tmp_path: Path, asking: str, adopts: bool, said: str
+) -> None:
+    loaded = module("premises_look")
+    mark = tmp_path / ".model-deployment-scenarios"
+    assert loaded.owner_of(mark) == ""
+    mark.write_text("Made by model-deployment-scenarios.\nowner: s3-local@aa\n")
+    owner = loaded.owner_of(mark)
+    assert owner == "s3-local@aa"
+    loaded.refuse_other_owner(tmp_path, "", {"owner": asking, "adopt": adopts})
+    if not said:
+        loaded.refuse_other_owner(tmp_path, owner, {"owner": asking, "adopt": adopts})
+        return
+    with pytest.raises(ValueError, match=said):
+        loaded.refuse_other_owner(tmp_path, owner, {"owner": asking, "adopt": adopts})
+
+
 def test_a_look_lists_what_is_there_and_what_was_made_to_its_end(
     module: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:

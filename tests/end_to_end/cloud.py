@@ -108,7 +108,7 @@ def tiny_training() -> dict[str, Any]:
         add_text(number)
     recipe = {"method": "full", "max_steps": 8, "epochs": 200, "sequence_length": 128}
     return {
-        f"{PROJECT}:data": {"kind": "text", "uri": f"s3://{BUCKET}/texts", "held_out": 0.4},
+        f"{PROJECT}:data": {"kind": "text", "path": f"s3://{BUCKET}/texts", "held_out": 0.4},
         f"{PROJECT}:gate": {"old_domain_margin": 100.0, "confidence": 0.5, "resamples": 100},
         f"{PROJECT}:recipe": {**recipe, "checkpoint_every_steps": 4},
     }

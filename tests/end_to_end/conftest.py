@@ -118,8 +118,8 @@ class Clone:
         return found
 
     def configure(self, **settings: Any) -> None:
-        """Merge settings into the clone's stack file, as a user's editor would."""
-        file = self.path / "stacks" / f"Pulumi.{STACK}.yaml"
+        """Merge settings into the stack's file, as a user's editor would."""
+        file = self.path / "stacks" / f"Pulumi.{self.stack}.yaml"
         content = yaml.safe_load(file.read_text())
         for key, value in settings.items():
             full = key if ":" in key else f"model-deployment-scenarios:{key}"

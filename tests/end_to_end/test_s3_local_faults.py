@@ -37,13 +37,13 @@ def ask(clone: Clone) -> str:
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ({"recipe": {"rnak": 8}}, "unknown key 'rnak'; did you mean 'rank'?"),
+        ({"recipe": {"rnak": 8}}, "unknown key 'recipe.rnak'; did you mean 'rank'?"),
         ({"serving": {"port": "HELD"}}, "is in use by"),
         *(
             pytest.param(*each, marks=pytest.mark.soak)  # the same way, with words that quick tests hold
             for each in (
-                ({"serving": {"port": "many"}}, "serving.port: input should be a valid integer"),
-                ({"recipe": {"rank": 0}}, "recipe.rank: input should be greater than or equal to 1"),
+                ({"serving": {"port": "many"}}, "key 'serving.port' is \"many\"; it must be a whole number"),
+                ({"recipe": {"rank": 0}}, "key 'recipe.rank' is 0; it must be at least 1"),
                 ({"data": {"path": "/not/there"}}, "/not/there"),
                 ({"data": {"path": "EMPTY"}}, "EMPTY"),
                 ({"premises:inventory": "nowhere.yml"}, "nowhere.yml"),

@@ -184,7 +184,7 @@ def test_a_host_that_loses_its_power_is_named_and_with_it_back_the_run_ends_the_
     trainers: Trainers, uninterrupted: str
 ) -> None:
     trainers.on(0, f"sudo sh -c 'rm -r {HOME}/runs/* {HOME}/training/outcome.json'")
-    play = trainers.begin("train.yml", training_patience_seconds=60)
+    play = trainers.begin("train.yml", training_stall_timeout_seconds=60)
     trainers.wait_for("progress.jsonl", 15)
     gone = trainers.premises.hosts[1]
     gone.cut_power()

@@ -30,7 +30,7 @@ from scenario_model.train.settings import TrainSettings
     help="For --plan: how many processes shall train together; torchrun itself says it to each.",
 )
 @click.option(
-    "--patience",
+    "--peer-timeout",
     type=click.FloatRange(1),
     default=600,
     show_default=True,
@@ -39,7 +39,7 @@ from scenario_model.train.settings import TrainSettings
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @with_settings(TrainSettings)
-def command(config: Path, only_plan: bool, processes: int, patience: float, as_json: bool) -> None:
+def command(config: Path, only_plan: bool, processes: int, peer_timeout: float, as_json: bool) -> None:
     """Fine-tune a foundation model.
 
     The run is named by the digest of all its inputs: the same never trains twice, and one that was stopped or
@@ -64,7 +64,7 @@ def command(config: Path, only_plan: bool, processes: int, patience: float, as_j
     if leads:
         logs.say(f"run {plan.summary()['run']} ({plan.folder.state}): {plan.folder.root}")
     try:
-        result, changed = train(plan, patience)
+        result, changed = train(plan, peer_timeout)
     except PeersLostError as error:
         logs.error(f"scenario-model: {error}")
         end_process(error.exit_code)

@@ -104,21 +104,21 @@ class World:
 
 
 @contextmanager
-def joined_world(patience_s: float) -> Iterator[World]:
+def joined_world(peer_timeout_s: float) -> Iterator[World]:
     """Be in torchrun's process group where there is one: NCCL with a GPU each, gloo on CPUs.
 
-    No process waits longer than `patience_s` for another. Raises PeersLostError where one ended or is
+    No process waits longer than `peer_timeout_s` for another. Raises PeersLostError where one ended or is
     silent.
     """
     try:
-        world = _join(patience_s)
+        world = _join(peer_timeout_s)
         yield world
     except RuntimeError as error:
         if not _is_of_peers(error):
             raise
         # The group is not left in order: the others would be waited for once more.
         raise PeersLostError(
-            f"another process of this run ended, or was silent for {patience_s:.0f} s",
+            f"another process of this run ended, or was silent for {peer_timeout_s:.0f} s",
             where="training over several processes",
             remedy="start it again on every host: it goes on from its last checkpoint",
         ) from error
@@ -128,7 +128,7 @@ def joined_world(patience_s: float) -> Iterator[World]:
     _leave()
 
 
-def _join(patience_s: float) -> World:
+def _join(peer_timeout_s: float) -> World:
     gpu = torch.cuda.is_available()
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return World(0, 1, torch.device("cuda" if gpu else "cpu"))
@@ -139,7 +139,7 @@ def _join(patience_s: float) -> World:
     device = torch.device("cuda", local) if gpu else torch.device("cpu")
     if gpu:
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if gpu else "gloo", timeout=datetime.timedelta(seconds=patience_s))
+    dist.init_process_group("nccl" if gpu else "gloo", timeout=datetime.timedelta(seconds=peer_timeout_s))
     world = World(dist.get_rank(), dist.get_world_size(), device)
     mine = int(os.environ.get("GROUP_RANK", "0"))
     hosts = tuple(world.share(mine, rank) for rank in range(world.size))

@@ -32,21 +32,21 @@ if TYPE_CHECKING:
 
     from scenario_model.train.parallel import World
 
-PATIENCE_S = 600.0
+PEER_TIMEOUT_S = 600.0
 """How long a process waits for another: longer than one takes alone, to save a checkpoint for instance."""
 
 
 def train(
-    plan: Plan, patience_s: float = PATIENCE_S, *, hooks: TrainingHooks = NO_HOOKS
+    plan: Plan, peer_timeout_s: float = PEER_TIMEOUT_S, *, hooks: TrainingHooks = NO_HOOKS
 ) -> tuple[dict[str, Any], bool]:
     """Carry out a planned run, from its newest checkpoint if it has one; returns (result.json's content,
     changed).
 
-    Under torchrun every process calls it; `patience_s` is how long one waits for another. The leader's host
+    Under torchrun every process calls it; `peer_timeout_s` is how long one waits for another. The leader's host
     alone keeps the run's folder. Another process at the same run is waited for.
     """
     folder = plan.folder
-    with parallel.joined_world(patience_s) as world:
+    with parallel.joined_world(peer_timeout_s) as world:
         if world.size != plan.processes:
             what = f"the run is planned for {plan.processes} processes, and {world.size} are here"
             raise InputError(what, where="training", remedy="start it with torchrun, all of them")

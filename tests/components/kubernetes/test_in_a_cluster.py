@@ -74,7 +74,7 @@ def test_a_gang_trains_and_hands_its_release_on(stack: Stack) -> None:
 
 
 def test_a_gang_beyond_the_quota_waits_whole_and_says_why(stack: Stack) -> None:
-    job = {**torchrun(steps=1, pods=11), "patience_s": 4}
+    job = {**torchrun(steps=1, pods=11), "queue_timeout_s": 4}
     said = stack.project.up(check=False, **stack.shape(job))
     assert "waits in the queue: couldn't assign flavors to pod set workers" in said
     assert "cpu in flavor" in said
@@ -128,7 +128,7 @@ def test_what_crashes_is_started_again_a_number_of_times_and_then_told_with_the_
 def test_pods_that_the_cluster_refuses_are_told_of_in_its_words(stack: Stack, refused: str) -> None:
     stack.project.up(**stack.shape())
     stack.cluster.kubectl("create", "quota", "closed", "-n", stack.namespace, f"--hard={refused}=0")
-    said = stack.project.up(check=False, **stack.shape(one_pod(RELEASED, patience_s=3)))
+    said = stack.project.up(check=False, **stack.shape(one_pod(RELEASED, queue_timeout_s=3)))
     assert "its pods cannot be made: " in said
     assert "exceeded quota: closed" in said
 

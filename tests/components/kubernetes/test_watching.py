@@ -79,8 +79,8 @@ class Story:
         return [(f"2026-11-25T10:00:{number:02d}Z", line) for number, line in enumerate(self.now.lines)]
 
 
-def watch(*moments: Moment, patience_s: float = 60) -> Watch:
-    return Watch(cast("Reader", Story(*moments)), patience_s=patience_s)
+def watch(*moments: Moment, queue_timeout_s: float = 60) -> Watch:
+    return Watch(cast("Reader", Story(*moments)), queue_timeout_s=queue_timeout_s)
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +132,7 @@ def test_a_job_that_waits_too_long_for_its_quota_fails_with_the_queues_reason(
     seconds = iter(range(1000))
     monkeypatch.setattr(time, "monotonic", lambda: float(next(seconds)))
     with pytest.raises(ClusterError, match=r"no quota; gave up after 5 s, and it waits on$"):
-        watch(Moment(admitted=False), patience_s=5).until_ended()
+        watch(Moment(admitted=False), queue_timeout_s=5).until_ended()
     assert capsys.readouterr().err == "sft-1a2b3c: waits in the queue: no quota\n", "once"
 
 
@@ -142,7 +142,7 @@ def test_a_job_whose_pods_cannot_be_made_fails_with_the_clusters_reason(
     seconds = iter(range(1000))
     monkeypatch.setattr(time, "monotonic", lambda: float(next(seconds)))
     with pytest.raises(ClusterError, match="its pods cannot be made: exceeded quota; gave up after 5 s"):
-        watch(Moment(refused="exceeded quota"), patience_s=5).until_ended()
+        watch(Moment(refused="exceeded quota"), queue_timeout_s=5).until_ended()
 
 
 def test_time_that_it_trained_does_not_count_as_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_time_that_it_trained_does_not_count_as_waiting(monkeypatch: pytest.Monk
     trained = [Moment(lines=[step(each)] * each) for each in range(20)]
     done = Moment(conditions={"Completed": ""}, lines=[step(1)] * 20 + [json.dumps(RELEASED)])
     preempted = Moment(admitted=False)
-    assert watch(*trained, preempted, preempted, done, patience_s=5).until_ended() == RELEASED
+    assert watch(*trained, preempted, preempted, done, queue_timeout_s=5).until_ended() == RELEASED
 
 
 def test_a_cluster_that_does_not_answer_for_a_while_is_waited_for(

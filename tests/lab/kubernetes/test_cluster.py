@@ -100,7 +100,7 @@ def test_premises_reach_a_pod_only_through_their_router(lab: Lab, cluster: Clust
     with served(cluster, "at-the-node") as port:
         target = f"{addresses.cloud}:{port}"
         before = wan.capture()[host.name]
-        until(lambda: call(host, target) == "from the pod", patience_s=20)
+        until(lambda: call(host, target) == "from the pod", timeout_s=20)
         passed = wan.capture()[host.name] - before
         assert passed.sent >= 4, "the router saw the call"
         assert passed.received >= 4, "and the answer"

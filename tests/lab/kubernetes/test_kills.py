@@ -41,7 +41,7 @@ def test_a_start_that_is_killed_when_the_cluster_has_begun_leaves_nothing_and_th
     folder: Path,
 ) -> None:
     before = machine(folder)
-    kill(lambda: until(lambda: Record.load(cloud_of(folder)), patience_s=120))
+    kill(lambda: until(lambda: Record.load(cloud_of(folder)), timeout_s=120))
     assert finish("down").returncode == 0
     assert machine(folder) == before
     assert not folder.exists()

@@ -25,15 +25,15 @@ Configure = Callable[..., Path]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def start(configs: list[Path], *, patience: int = 60) -> list[subprocess.Popen[str]]:
+def start(configs: list[Path], *, peer_timeout: int = 60) -> list[subprocess.Popen[str]]:
     """Start the service's command on each host."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     launcher = [sys.executable, "-m", "scenario_model.train.torchrun", f"--nnodes={len(configs)}"]
     launcher += ["--nproc-per-node=1", "--master-addr=127.0.0.1", f"--master-port={port}"]
-    launcher += [f"--rdzv-conf=timeout={patience}"]
-    train = ["-m", "scenario_model", "train", f"--patience={patience}", "--config"]
+    launcher += [f"--rdzv-conf=timeout={peer_timeout}"]
+    train = ["-m", "scenario_model", "train", f"--peer-timeout={peer_timeout}", "--config"]
     return [
         subprocess.Popen(
             [*launcher, f"--node-rank={number}", *train, str(config)],
@@ -97,7 +97,7 @@ def test_a_killed_host_comes_back_with_nothing_and_the_run_ends_as_if_it_had_not
 
 @pytest.mark.slow
 def test_a_host_that_stays_away_ends_the_others_with_a_message_that_says_so(configure: Configure) -> None:
-    hosts = start([configure(runs=f"{number}") for number in range(2)], patience=12)
+    hosts = start([configure(runs=f"{number}") for number in range(2)], peer_timeout=12)
     kill(hosts[1])
     (code, said), _ = ends(hosts)
     assert code == os.EX_TEMPFAIL
