@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _GPU = "nvidia.com/gpu"
 _NAME = "lab-scale"
-_PATIENCE_S = 300.0
+_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +69,8 @@ def measure(cluster: Cluster, *, nodes: int, gang: int) -> Measured:
             placed=_placed(cluster),
         )
     finally:
-        kubectl("delete", "jobset", _NAME, "--cascade=foreground", timeout_s=_PATIENCE_S)
-        kubectl("delete", "localqueue,clusterqueue,resourceflavor", _NAME, timeout_s=_PATIENCE_S)
+        kubectl("delete", "jobset", _NAME, "--cascade=foreground", timeout_s=_TIMEOUT_S)
+        kubectl("delete", "localqueue,clusterqueue,resourceflavor", _NAME, timeout_s=_TIMEOUT_S)
 
 
 def queue(
@@ -152,10 +152,10 @@ def _memory(own: OwnCluster) -> dict[str, int]:
 
 
 def _until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _TIMEOUT_S
     while not true():
         if time.monotonic() > deadline:
-            raise LabError(f"not within {_PATIENCE_S:.0f} s")
+            raise LabError(f"not within {_TIMEOUT_S:.0f} s")
         time.sleep(0.2)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.gpu.context import Context
 
 _NOBODY = "65534"
-_PATIENCE_S = 20.0
+_TIMEOUT_S = 20.0
 # A /dev of the probe's own: every entry but the hidden ones, bound to what it is outside.
 _HIDE = """
 set -e
@@ -95,7 +95,7 @@ def _try(way: Way, properties: list[str]) -> dict[str, Any]:
     first_process = Path("/proc/1/comm").read_text(encoding="utf-8").strip()
     if reason := impossible(way, user=os.getuid(), first_process=first_process):
         return {"not_possible": reason}
-    code, out, errors = command(*_argv(way, properties), timeout_s=_PATIENCE_S)
+    code, out, errors = command(*_argv(way, properties), timeout_s=_TIMEOUT_S)
     try:
         answer: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
     except (IndexError, ValueError):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _DECIDED = (1, 2)
 _TOLD = {*_DECIDED, os.EX_TEMPFAIL, 128 + signal.SIGTERM}
 """Exit codes with which a process of ours has said why."""
-_NAME_PATIENCE_S = 90.0
+_NAME_TIMEOUT_S = 90.0
 _SIOCGIFADDR = 0x8915  # netdevice(7)
 
 
@@ -91,7 +91,7 @@ def _looked_up(address: str) -> Any:
         try:
             return socket.getaddrinfo(address, 9, type=socket.SOCK_DGRAM)[0]
         except socket.gaierror:
-            if time.monotonic() - begun > _NAME_PATIENCE_S:
+            if time.monotonic() - begun > _NAME_TIMEOUT_S:
                 raise
         time.sleep(1)
 
