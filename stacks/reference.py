@@ -56,8 +56,8 @@ def _reference() -> str:
     lines = [
         "# Settings",
         "",
-        "Made from the declarations by `make reference`; a test says when it is not current. A word in brackets: the key",
-        "belongs to that kind alone. Texts that hold `{`, numbers and lists may be given to `pulumi config set --path`.",
+        "Generated from the declarations by `make reference`. A word in brackets: the key belongs to that kind alone.",
+        "Set a key in the stack's file, or by `pulumi config set --path`.",
     ]
     for scenario in SCENARIOS.values():
         if scenario.module:
