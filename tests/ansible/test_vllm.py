@@ -76,7 +76,7 @@ def complete(premises: Premises) -> tuple[str, str]:
         ({}, "has 0 NVIDIA GPUs, and serving.engine of kind vllm wants 1; leave kind out"),
         ({"tensor_parallel": 4}, "wants 4"),
         ({"device": "cpu"}, "or cpu with serving.engine.requirements, the lock of a CPU build"),
-        ({"device": "tpu", "requirements": "/x"}, "serving.engine.device is tpu"),
+        ({"device": "tpu", "requirements": "/x"}, "value of device must be one of: gpu, cpu, got: tpu"),
         ({"device": "cpu", "requirements": "/no/such.lock"}, "/no/such.lock is not there"),
     ],
 )
@@ -116,7 +116,7 @@ def test_vllm_serves_from_an_environment_of_its_own_which_goes_when_it_is_not_wa
     assert re.fullmatch(r"[0-9a-f]{64}", environment.name)
     assert (environment / "complete").read_text() == "cpu\n"
     written = json.loads((premises.root / "inference" / "serve.json").read_text())["engine"]
-    assert written == {"kind": "vllm", "max_sequences": 2, "environment": str(environment)}
+    assert written.items() >= {"kind": "vllm", "max_sequences": 2, "environment": str(environment)}.items()
     assert premises.run("site.yml").changes() == 0
 
     lock.write_text(lock.read_text() + "# the same packages, another lock\n")

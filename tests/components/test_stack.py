@@ -26,13 +26,12 @@ EVENTS = 10
 CLOUD_ON_THE_PREMISES = f"""
 import runpy
 import pulumi
-from stacks import scenarios
+from stacks import s3_local
 
-def build(settings):
+def build(stack, settings):
     pulumi.CustomResource("aws:s3/bucket:Bucket", "backup", {{}})
 
-kind, _ = scenario._BUILDS["s3-local"]
-scenario._BUILDS["s3-local"] = (kind, build)
+s3_local.build = build
 pulumi.get_stack = lambda: "s3-local"
 runpy.run_path({str(ROOT / "__main__.py")!r}, run_name="__main__")
 """
