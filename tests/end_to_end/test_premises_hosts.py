@@ -96,7 +96,8 @@ def test_the_hosts_are_closed_first_and_admitted_before_they_serve(site: Site) -
         for name, each in found.items()
     }
     for name, before in (("hosts", "preflight"), ("runtime", "hosts"), ("validation", "runtime")):
-        assert needed[name] - {"release"} == {before}  # the stack that the release comes from
+        # The stack that the release comes from, and this one's identity.
+        assert needed[name] - {"release", "stack"} == {before}
     assert "validation" in needed["serving"]
     told = set(found["hosts"]["inputs"]["variables"])
     assert not told & {"release_given", "release_name"}, "another release is no reason to touch them"
