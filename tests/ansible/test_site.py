@@ -108,7 +108,7 @@ def test_a_release_that_fails_its_gate_is_kept_and_the_old_one_goes_on(converged
     ran = converged.run("site.yml", succeeds=False, recipe=recipe, gate={"minimum_gain": 1000.0})
     said = " ".join(ran.output.split())
     assert ran.code == 2
-    assert re.search(r"gate failed: .*bits per byte.* is kept for study in ", said), said[-3000:]
+    assert re.search(r"gate failed: .*bits per byte.* is kept for inspection in ", said), said[-3000:]
     assert f"channel stable still names {serving}" in said
     assert ask(converged, "/readyz") == (200, serving)
     assert converged.run("site.yml").code == 0

@@ -162,7 +162,7 @@ def test_another_cluster_is_taken_as_it_is_and_left_so(
     monkeypatch.setenv("LAB_KUBECONFIG", str(cluster.kubeconfig))
     done = finish("up", "--hosts", "1")
     assert done.returncode == 0, done.stderr
-    assert "taking the cluster of context lab as it is: nothing is installed in it" in done.stderr
+    assert "using the cluster of context lab unchanged: nothing is installed" in done.stderr
     assert "it lacks" not in done.stderr
     kept = lab_folder / "kubernetes" / "kubeconfig"
     assert kept.stat().st_mode & 0o777 == 0o600
@@ -193,7 +193,7 @@ def test_a_cluster_that_does_not_answer_or_is_not_there_is_said_in_one_line(
     monkeypatch.setenv("LAB_KUBECONFIG", str(tmp_path / "none"))
     done = finish("up", "--hosts", "1")
     assert done.returncode == 1
-    assert done.stderr.endswith(f"make lab: LAB_KUBECONFIG={tmp_path}/none: there is no such file\n")
+    assert done.stderr.endswith(f"make lab: LAB_KUBECONFIG={tmp_path}/none: no such file\n")
     silent = tmp_path / "config"
     silent.write_text(
         json.dumps(
