@@ -86,7 +86,7 @@ lab-deps: ## what the lab needs of this machine: Debian packages, inotify instan
 
 reference: ## write what is made from the declarations of settings again: docs/reference, options of roles
 	@$(PYTHON) -m cli.virtualenv dev
-	@$(VENV)/python -m stacks.reference
+	@$(VENV)/python -m stacks.settings_reference
 
 lock: ## pin every dependency with hashes again
 	@$(PYTHON) -m cli.virtualenv control

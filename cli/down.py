@@ -12,19 +12,18 @@ from bootstrap.cache import cache_folder
 from bootstrap.console import run, say
 from cli import ROOT, CliError
 from cli.stack import Stack
-from cli.state import BACKEND, OWN_BACKEND, STATE, prepare
+from cli.state import BACKEND, STATE, is_ours, prepare
 from cli.virtualenv import VENV
 
 
 def down(name: str) -> None:
     """Destroy the stack, half up or whole, and what a killed run put on this machine without noting it."""
-    foreign = os.environ.get("PULUMI_BACKEND_URL", OWN_BACKEND) != OWN_BACKEND
-    known = foreign or (BACKEND.is_dir() and Stack(name=name, environment={}).exists)
+    known = not is_ours(os.environ) or (BACKEND.is_dir() and Stack(name=name, environment={}).exists)
     if not known and not (STATE / name).exists():
         say(f"{name} is not up: nothing to remove")
         return
     ready = prepare(name)
-    stack = Stack(name=name, environment=ready.environment, in_cloud=ready.scenario.requirements == "cloud")
+    stack = Stack(name=name, environment=ready.environment, in_cloud=ready.scenario.in_cloud)
     if stack.exists:
         stack.recover()
         stack.pulumi("destroy", "--yes", "--skip-preview")

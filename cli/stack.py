@@ -15,7 +15,7 @@ from bootstrap.console import detail, say
 from cli import PROJECT, ROOT, CliError
 from cli.processes import end_stray_processes, is_pulumi, run_to_its_end
 from cli.stack_files import FOLDER, SALT
-from cli.state import BACKEND, OWN_BACKEND, STATE
+from cli.state import BACKEND, STATE, is_ours
 from cli.virtualenv import VENV
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Stack:
     @property
     def _in_our_backend(self) -> bool:
         """Whether its state is in the state folder; if not, files there say nothing of it."""
-        return self.environment.get("PULUMI_BACKEND_URL", OWN_BACKEND) == OWN_BACKEND
+        return is_ours(self.environment)
 
     def pulumi(self, *arguments: str, check: bool = True) -> int:
         """Run a `pulumi` command on this stack; its output goes to the user as it is."""

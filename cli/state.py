@@ -19,6 +19,7 @@ from cli.stack_files import find_scenario
 from cli.virtualenv import VENV, ensure
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from stacks.scenarios import Scenario
@@ -38,6 +39,11 @@ class Prepared:
     environment: dict[str, str] = field(repr=False)
 
 
+def is_ours(environment: Mapping[str, str]) -> bool:
+    """Whether the backend of an environment is the one in the state folder."""
+    return (environment.get("PULUMI_BACKEND_URL") or OWN_BACKEND) == OWN_BACKEND
+
+
 def prepare(stack: str) -> Prepared:
     """Make environment, engine and state folder ready. Raises ToolError, one line with its remedy."""
     ensure("control")
@@ -50,7 +56,7 @@ def prepare(stack: str) -> Prepared:
     environment = variables(engine)
     if "PULUMI_CONFIG_PASSPHRASE_FILE" in environment:
         _make_passphrase()
-    if scenario.requirements == "cloud":
+    if scenario.in_cloud:
         install_kubernetes(STATE / "pulumi", engine)
     return Prepared(scenario=scenario, environment=environment)
 
@@ -72,8 +78,7 @@ def variables(engine: Path) -> dict[str, str]:
 
 def _has_passphrase() -> bool:
     """Whether the user brings a passphrase along with a backend; the one of ours fits our backend alone."""
-    foreign = os.environ.get("PULUMI_BACKEND_URL", OWN_BACKEND) != OWN_BACKEND
-    return foreign and any(
+    return not is_ours(os.environ) and any(
         os.environ.get(name) for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
     )
 

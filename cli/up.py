@@ -40,9 +40,8 @@ def up(name: str, scenario: str = "") -> None:
         )
     say(_FIRST_STEPS.format(name=name))
     ready = prepare(name)
-    for step in ready.scenario.steps:
-        say(f"  {step}")
-    stack = Stack(name=name, environment=ready.environment, in_cloud=ready.scenario.requirements == "cloud")
+    say(f"  {ready.scenario.announcement}")
+    stack = Stack(name=name, environment=ready.environment, in_cloud=ready.scenario.in_cloud)
     stack.create()
     stack.recover()
     stack.pulumi(*_UPDATE)

@@ -27,7 +27,7 @@ class Scenario:
         module: the module with its settings class `Settings` and its builder `build`; it is imported only for
             its own stacks, because the SDKs of clouds take seconds. Empty: it is not built yet.
         requirements: the set of packages below `requirements/` that its program needs.
-        steps: what `make up` announces, a line each.
+        announcement: what `make up` says of its update.
 
     """
 
@@ -36,15 +36,18 @@ class Scenario:
     placement: Placement
     module: str = ""
     requirements: Literal["control", "cloud"] = "control"
-    steps: tuple[str, ...] = ()
+    announcement: str = ""
 
     @property
     def keeps_data(self) -> bool:
         """Whether its data stays on the premises."""
         return self.placement.data is Place.PREMISES
 
+    @property
+    def in_cloud(self) -> bool:
+        """Whether its program needs the SDKs and plugins of clouds."""
+        return self.requirements == "cloud"
 
-_ON_THE_PREMISES = "on the first run about 10 minutes on two cores, later seconds where nothing changed"
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {
@@ -60,7 +63,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                     data=Place.PREMISES,
                 ),
                 module="stacks.s1_local_serving",
-                steps=("pulumi up: install the runtime, verify the release, serve it (minutes at first)",),
+                announcement="pulumi up: install the runtime, verify the release, serve it (minutes at first)",
             ),
             Scenario(
                 name="s2-cloud-training",
@@ -73,7 +76,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 ),
                 module="stacks.s2_cloud_training",
                 requirements="cloud",
-                steps=("pulumi up: what the cloud lacks, then the training job, shown until it ends",),
+                announcement="pulumi up: what the cloud lacks, then the training job, shown until it ends",
             ),
             Scenario(
                 name="s3-local",
@@ -85,7 +88,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                     data=Place.PREMISES,
                 ),
                 module="stacks.s3_local",
-                steps=(f"pulumi up: install the runtime, train, evaluate, sign, serve ({_ON_THE_PREMISES})",),
+                announcement="pulumi up: install the runtime, train, evaluate, sign, serve (10 minutes at first, then seconds)",
             ),
             Scenario(
                 name="s4-cloud-serving",

@@ -139,7 +139,7 @@ def serving_variables(stack: str, serving: Serving) -> dict[str, Any]:
     """Return what playbooks are told of serving; vLLM's lock is part of their identity.
 
     Raises:
-        PremisesError: the lock that a setting names is not there.
+        StackError: the lock that a setting names cannot be read.
 
     """
     variables: dict[str, Any] = {"serving": serving.as_given()}

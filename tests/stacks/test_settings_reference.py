@@ -8,11 +8,11 @@ from pydantic import Field
 
 from scenario_model.config import Section
 from scenario_model.describe import help_text
-from stacks import reference
+from stacks import settings_reference
 
 
 def test_what_is_made_from_the_declarations_is_current() -> None:
-    stale = [str(path) for path, text in reference.contents().items() if path.read_text() != text]
+    stale = [str(path) for path, text in settings_reference.contents().items() if path.read_text() != text]
     assert stale == [], "run make reference"
 
 
@@ -32,7 +32,7 @@ def test_a_declaration_is_its_help() -> None:
 def test_every_setting_has_a_line_of_help() -> None:
     silent = [
         line
-        for path, text in reference.contents().items()
+        for path, text in settings_reference.contents().items()
         if path.suffix == ".md"
         for line in text.splitlines()
         if line.startswith("| `") and line.endswith("|  |")
