@@ -88,7 +88,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                     data=Place.PREMISES,
                 ),
                 module="stacks.s3_local",
-                announcement="pulumi up: install the runtime, train, evaluate, sign, serve (10 minutes at first, then seconds)",
+                announcement="pulumi up: runtime, training, gate, release, serving (10 minutes, then seconds)",
             ),
             Scenario(
                 name="s4-cloud-serving",
