@@ -1,19 +1,19 @@
-# Only glue: each target says in one line what it does; the work is done by pulumi, ansible, pytest and uv.
+# Only glue: each target has a one-line description; the work is done by pulumi, ansible, pytest and uv.
 PYTHON ?= python3
 STACK ?= s3-local
 VENV := .venv/bin
-# Set in some images to save space; here it makes every process compile torch, Ansible and Pulumi anew: seconds each.
+# Some images set this to save space; here it would make every process recompile torch, Ansible and Pulumi: seconds each.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help up down env check style types playbooks quick test soak for-tests bench bundle lab lab-down lab-deps lock reference clean
 
-help: ## this list; with any target, V=1 logs more, Q=1 errors alone, JSON=1 JSON lines
+help: ## show this list; with any target, V=1 logs more, Q=1 only errors, JSON=1 JSON lines
 	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5) ":"} /^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use
 
-up: ## train, release and serve a real model here, and ask it; another stack: make up STACK=plant-7 SCENARIO=s3-local
+up: ## train, release and serve a real model here, and query it; another stack: make up STACK=plant-7 SCENARIO=s3-local
 	@$(PYTHON) -m cli.up $(STACK) $(SCENARIO)
 
 down: ## remove everything that make up deployed
@@ -22,7 +22,7 @@ down: ## remove everything that make up deployed
 env: ## shell variables for plain pulumi: eval "$(make -s env)"
 	@$(PYTHON) -m cli.env $(STACK)
 
-bundle: ## all that hosts without a way out need, in one signed folder: make bundle CPU=yes, VLLM=yes
+bundle: ## everything that hosts without internet access need, in one signed folder: make bundle CPU=yes, VLLM=yes
 	@$(PYTHON) -m cli.virtualenv control
 	@$(VENV)/python -m bundle $(if $(CPU),--cpu) $(if $(VLLM),--vllm $(filter-out yes,$(VLLM)))
 
@@ -40,7 +40,7 @@ style:
 types:
 	$(VENV)/mypy .
 
-# Linting takes half a minute, so it is done when something has changed since the linter was content: a stamp says when that was.
+# Linting takes half a minute, so it runs only if something changed since the last clean result, which a stamp file records.
 playbooks: .state/playbooks-checked
 
 .state/playbooks-checked: .venv/.synced.json .yamllint $(shell find ansible -name .ansible -prune -o -name __pycache__ -prune -o -print)
@@ -67,7 +67,7 @@ for-tests:
 	@$(PYTHON) -m bootstrap.pulumi --kubernetes .state/pulumi > /dev/null
 	@$(PYTHON) -m lab.binaries --for-tests > /dev/null
 
-bench: ## our server and training loop beside their peers
+bench: ## compare our server and training loop with their peers
 	@$(PYTHON) -m cli.virtualenv bench
 	$(VENV)/python -m benchmarks
 
@@ -76,19 +76,19 @@ bench: ## our server and training loop beside their peers
 lab: ## a customer's premises and a public cloud on this machine (root): make lab HOSTS=5
 	@$(PYTHON) -m lab.up $(if $(HOSTS),--hosts $(HOSTS))
 
-lab-down: ## remove the lab, and check that nothing of it is left
+lab-down: ## remove the lab, and check that nothing is left
 	@$(PYTHON) -m lab.down
 
-lab-deps: ## what the lab needs of this machine: Debian packages, inotify instances (root)
+lab-deps: ## install what the lab needs on this machine: Debian packages, inotify instances (root)
 	@$(PYTHON) -m lab.deps
 
 ##@ Maintain
 
-reference: ## write what is made from the declarations of settings again: docs/reference, options of roles
+reference: ## regenerate what is derived from the declarations of settings: docs/reference, options of roles
 	@$(PYTHON) -m cli.virtualenv dev
 	@$(VENV)/python -m stacks.settings_reference
 
-lock: ## pin every dependency with hashes again
+lock: ## update the locks: every dependency pinned with hashes
 	@$(PYTHON) -m cli.virtualenv control
 	@$(PYTHON) -m cli.lock
 

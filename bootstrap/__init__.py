@@ -1,4 +1,5 @@
-"""What the tools of this tree share: console, cache, downloads, Go builds; `bootstrap.pulumi` is Pulumi's engine.
+"""Shared by the tools of this tree: console, cache, downloads, Go builds; `bootstrap.pulumi` is Pulumi's
+engine.
 
 Standard library only, so that it runs before anything is installed.
 """
@@ -7,16 +8,14 @@ from __future__ import annotations
 
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036 the first thing a user of an older Python should read
+if sys.version_info < (3, 11):  # noqa: UP036 users of an older Python must see this first
     sys.exit(
-        "Python "
-        + sys.version.split()[0]
-        + " is too old: 3.11 or newer is needed (make PYTHON=python3.12 ...)"
+        "Python " + sys.version.split()[0] + " is too old; use 3.11 or newer (make PYTHON=python3.12 ...)"
     )
 
 
 class ToolError(Exception):
-    """An error that a tool shows to its user: one line that names what is wrong and the remedy."""
+    """An error shown to the user: one line with the cause and the remedy."""
 
     def __init__(self, what: str, *, remedy: str = "") -> None:
         """Join both parts into that line."""

@@ -1,4 +1,4 @@
-"""Programs out of a release's archive: the named files alone; links and paths are never followed."""
+"""Extracts programs from a release's archive: only the named files; links and paths are never followed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def take_files(archive: Path, wanted: Mapping[str, str], folder: Path) -> Path:
     """Copy members of a .tar.gz into the folder as executables; `wanted` maps member to file name.
 
-    Raises BootstrapError naming what the archive lacks, or that it is none.
+    Raises BootstrapError if the archive is invalid or lacks one of them.
     """
     folder.mkdir(exist_ok=True)
     missing = dict(wanted)
@@ -30,7 +30,7 @@ def take_files(archive: Path, wanted: Mapping[str, str], folder: Path) -> Path:
                     (folder / name).chmod(0o755)
                     del missing[member.name.removeprefix("./")]
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise BootstrapError(f"{archive.name} cannot be unpacked: {error}") from None
+        raise BootstrapError(f"cannot unpack {archive.name}: {error}") from None
     if missing:
         raise BootstrapError(f"{archive.name} lacks {', '.join(missing.values())}")
     return folder

@@ -1,4 +1,4 @@
-"""The user's cache folder: what is slow to make, put there finished, by a single rename."""
+"""The user's cache folder: results that are slow to build, put in place by a single rename."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def workspace(target: Path) -> Iterator[Path]:
-    """Hand out a folder to make the target in; it survives an interruption so that the next run goes on."""
+    """Return a folder to build the target in; it survives an interruption so that the next run can resume."""
     folder = _unfinished(target)
     folder.mkdir(parents=True, exist_ok=True)
     yield folder
 
 
 def keep(made: Path, target: Path) -> Path:
-    """Give a finished folder its name: what has the name is complete.
+    """Rename a finished folder to its final name, so whatever has that name is complete.
 
-    Files are flushed to disk before the rename, so that a power cut leaves no program of zeros.
+    Files are flushed to disk before the rename, so that a power cut leaves no zero-filled program.
     """
     for path in made.rglob("*"):
         if path.is_file():
@@ -50,14 +50,14 @@ def _unfinished(target: Path) -> Path:
 
 @contextlib.contextmanager
 def exclusive(lock: Path, what: str) -> Iterator[None]:
-    """Let one process at a time do `what`; a second one says that it waits, and for whom."""
+    """Let one process at a time do `what`; a second one logs that it waits, and for which process."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("a+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            say(f"waiting: process {file.read().strip() or '?'} is {what}")
+            say(f"waiting for process {file.read().strip() or '?'}, which is {what}")
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -1,8 +1,8 @@
-"""What the tools log: lines on standard error, one live line on a terminal. Answers go to standard output.
+"""Logging of the tools: lines on standard error, one live line on a terminal. Results go to standard output.
 
-Every command is started by `run`. Its log options come first: `-v` (what it runs, too), `-q` (errors alone),
-`--json` (a JSON object a line: time, level, message); or `V=1`, `Q=1`, `JSON=1` in the environment, and so of
-`make`. What Pulumi, Ansible and other programs print is theirs and stays as it is.
+Every command is started by `run`. Its log options come first: `-v` (also log the programs it runs), `-q`
+(errors only), `--json` (one JSON object per line: time, level, message); or `V=1`, `Q=1`, `JSON=1` in the
+environment, also for `make`. Output of Pulumi, Ansible and other programs is passed through unchanged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _VARIABLES = {"V": "verbose", "Q": "quiet", "JSON": "json"}
 
 
 class _Console(logging.Handler):
-    """Writes to what is standard error at that moment, and over a live line."""
+    """Writes to the current standard error, overwriting a live line."""
 
     as_json = False
     _live = False
@@ -39,7 +39,7 @@ class _Console(logging.Handler):
         print(f"{before}{self._line(record)}", file=sys.stderr, flush=True)
 
     def rewrite(self, line: str) -> None:
-        """Show a line that the next one replaces."""
+        """Show a line that the next line replaces."""
         self._live = True
         print(f"\r{line}\x1b[K", file=sys.stderr, end="", flush=True)
 
@@ -59,31 +59,31 @@ _LOGGER.setLevel(logging.INFO)
 
 
 def say(text: str) -> None:
-    """Log one line for the user; standard output stays free for the answer."""
+    """Log one line for the user; standard output is reserved for results."""
     _LOGGER.info(text)
 
 
 def detail(text: str) -> None:
-    """Log what only a developer wants to know. Never a program's output or input: it may hold secrets."""
+    """Log a developer detail. Never a program's output or input: it may contain secrets."""
     _LOGGER.debug(text)
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a command with its log options; a message that it exits with is logged as an error, exit code 1."""
+    """Run a command with its log options; an exit message is logged as an error, with exit code 1."""
     try:
         sys.argv[1:] = configure(sys.argv[1:], os.environ)
         main()
     except SystemExit as end:
         if not isinstance(end.code, str):
             raise
-        _LOGGER.error(end.code)  # noqa: TRY400 it is the user's mistake: no traceback
+        _LOGGER.error(end.code)  # noqa: TRY400 a user error: no traceback
         raise SystemExit(1) from None
 
 
 def configure(arguments: list[str], environment: MutableMapping[str, str]) -> list[str]:
-    """Set level and form of the log; return the arguments without the log options, which come first.
+    """Set level and format of the log; return the arguments without the log options, which come first.
 
-    The variables are taken out of the environment: what a program that we run logs is for us to pass on.
+    The variables are removed from the environment: programs we run get their log options from us.
     """
     asked = {name for variable, name in _VARIABLES.items() if environment.pop(variable, "") not in {"", "0"}}
     rest = list(arguments)
@@ -92,7 +92,7 @@ def configure(arguments: list[str], environment: MutableMapping[str, str]) -> li
     _CONSOLE.as_json = "json" in asked
     _LOGGER.setLevel(logging.INFO)
     if {"verbose", "quiet"} <= asked:
-        raise SystemExit("invalid options: --verbose and --quiet exclude each other; use one of them")
+        raise SystemExit("invalid options: --verbose and --quiet are mutually exclusive; use one of them")
     if "verbose" in asked:
         _LOGGER.setLevel(logging.DEBUG)
     elif "quiet" in asked:
@@ -101,13 +101,13 @@ def configure(arguments: list[str], environment: MutableMapping[str, str]) -> li
 
 
 def duration(seconds: float) -> str:
-    """Write seconds as people do: `8 s`, `4 min 42 s`."""
+    """Format seconds for people: `8 s`, `4 min 42 s`."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 class Progress:
-    """A line that is rewritten on a terminal, and repeated every half minute elsewhere."""
+    """A progress line: rewritten on a terminal, repeated every half minute elsewhere."""
 
     def __init__(self, what: str, *, interval_s: float = 30.0) -> None:
         self._what, self._interval_s = what, interval_s
@@ -117,7 +117,7 @@ class Progress:
         self._last = self._begun
 
     def update(self, detail: str) -> None:
-        """Show how far it is: `detail` beside the time that has passed."""
+        """Show progress: `detail` and the elapsed time."""
         now = time.monotonic()
         if now - self._last < (0.2 if self._live else self._interval_s):
             return
@@ -129,5 +129,5 @@ class Progress:
             say(line)
 
     def done(self, detail: str = "done") -> None:
-        """End the live line and say how long it took."""
+        """End the live line and show how long it took."""
         say(f"  {self._what}: {detail} in {duration(time.monotonic() - self._begun)}")

@@ -1,4 +1,4 @@
-"""One file over HTTP, going on where an interrupted run stopped. What arrives is for the caller to verify."""
+"""Downloads one file over HTTP, resuming an interrupted download. The caller verifies the content."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _STALL_S = 30.0
 
 
 def fetch(url: str, target: Path) -> Path:
-    """Fetch into `target.part`, going on where an interrupted run stopped, and rename at the end.
+    """Fetch into `target.part`, resuming an interrupted download, and rename at the end.
 
-    Raises OSError when the server refuses, falls silent for 30 s, or breaks off.
+    Raises OSError if the server refuses, is silent for 30 s, or closes the connection early.
     """
     part = target.with_name(target.name + ".part")
     have = part.stat().st_size if part.exists() else 0
@@ -30,7 +30,7 @@ def fetch(url: str, target: Path) -> Path:
     except urllib.error.HTTPError as error:
         if not have:
             raise error from None
-        part.unlink()  # 416 and the like: the rest cannot be had, so all of it is fetched anew
+        part.unlink()  # 416 and the like: cannot resume, so start over
         return fetch(url, target)
     with answer, part.open("ab" if answer.status == 206 else "wb") as file:
         total = file.tell() + int(answer.headers.get("Content-Length") or 0)
@@ -38,15 +38,15 @@ def fetch(url: str, target: Path) -> Path:
             while chunk := answer.read(CHUNK):
                 file.write(chunk)
                 progress.update(f"{file.tell() / 1e6:.0f} of {total / 1e6:.0f} MB")
-        except http.client.HTTPException:  # newer Pythons notice a short answer themselves
+        except http.client.HTTPException:  # newer Pythons detect a short response themselves
             pass
         if file.tell() < total:
-            raise ConnectionError(f"broke off after {file.tell()} of {total} bytes")
+            raise ConnectionError(f"connection closed after {file.tell()} of {total} bytes")
     progress.done(f"{part.stat().st_size / 1e6:.0f} MB")
     return part.rename(target)
 
 
 def reason(error: OSError) -> str:
-    """Say why in a few words; a URLError hides them in an attribute, where an HTTPError has fewer."""
+    """Return a short reason; a URLError has it in an attribute, where an HTTPError has less."""
     hidden = getattr(error, "reason", None)
     return str(hidden) if isinstance(hidden, OSError) else str(error)

@@ -1,4 +1,4 @@
-"""Programs from source: a Go module of ours names them, its go.sum pins them, Go verifies and compiles."""
+"""Programs from source: our Go module names them, its go.sum pins them, Go verifies and compiles."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """A Go module of ours; the `tool` lines of its go.mod are the main packages to compile."""
+    """One of our Go modules; the `tool` lines of its go.mod are the main packages to compile."""
 
     folder: Path
     title: str
-    """What the user reads: name and version."""
+    """Name and version, for the user."""
     programs: tuple[str, ...]
-    """The executables, by the names that Go gives them; a single one may have any name."""
+    """The executables, as Go names them; a single one may have any name."""
     expected: str
-    """How long it takes, for the user."""
+    """Expected duration, for the user."""
     tags: str = ""
     linked: tuple[str, ...] = ()
     """`package.variable=value`, set by the linker."""
     embedded: Mapping[str, Path] = field(default_factory=dict)
-    """Files that the build sees in the folder, and where they really lie."""
+    """Files that the build sees in the folder, and their real paths."""
     cgo: bool = False
     """Whether it needs a C compiler."""
 
 
 def compile_module(module: Module, into: Path) -> None:
-    """Compile the module's programs into a folder; an interrupted run goes on from Go's own build cache.
+    """Compile the module's programs into a folder; an interrupted run resumes from Go's build cache.
 
-    Raises BootstrapError where there is no Go, where a module is not the pinned one, and where compiling fails.
+    Raises BootstrapError if Go is missing, a module is not the pinned one, or compiling fails.
     """
     environment = go_environment(go_command(module.folder)) | {"CGO_ENABLED": str(int(module.cgo))}
     say(f"building {module.title} from Go modules: {module.expected}")
@@ -62,21 +62,21 @@ def compile_module(module: Module, into: Path) -> None:
         command = ["build", "-v", *options, "-ldflags", linker, "-o", f"{target}", "tool"]
         compiled = _watched(command, module, environment, progress, total)
     if missing := [name for name in module.programs if not (into / name).is_file()]:
-        raise BootstrapError(f"building {module.title} made no {', '.join(missing)}")
+        raise BootstrapError(f"building {module.title} did not produce {', '.join(missing)}")
     progress.done(f"{compiled} packages compiled")
 
 
 def source_of(dependency: str, folder: Path) -> Path:
-    """Return where Go keeps the source of a module that ours in the folder requires, fetched if need be."""
+    """Return where Go keeps the source of a module required by ours in the folder, fetched if needed."""
     environment = go_environment(go_command(folder))
     return Path(json.loads(_go(["mod", "download", "-json", dependency], folder, environment))["Dir"])
 
 
 def go_environment(go: Path) -> dict[str, str]:
-    """Build what is pinned, verified, without a C compiler, and with the Go that was chosen.
+    """Environment to build pinned, verified modules without a C compiler and with the chosen Go.
 
-    GOTOOLCHAIN=local keeps Go from quietly downloading another Go. The Go comes first on PATH. The state of
-    a git repository around our modules is none of the program's business.
+    GOTOOLCHAIN=local keeps Go from silently downloading another Go; the chosen Go comes first on PATH.
+    `-buildvcs=false`: the enclosing git repository must not affect the programs.
     """
     unchecked = {"GOSUMDB", "GONOSUMDB", "GONOSUMCHECK", "GOINSECURE", "GOEXPERIMENT", "GOTOOLDIR", "GOROOT"}
     kept = {name: value for name, value in os.environ.items() if name not in unchecked}
@@ -90,7 +90,7 @@ def go_environment(go: Path) -> dict[str, str]:
 
 
 def _go(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
-    """Run a short go command and return its output; a failure ends in Go's own last words."""
+    """Run a short go command and return its output; an error ends with Go's last lines."""
     answer = subprocess.run(  # noqa: S603
         _command(arguments),
         cwd=folder,
@@ -107,7 +107,7 @@ def _go(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
 def _watched(
     arguments: list[str], module: Module, environment: dict[str, str], progress: Progress, total: int
 ) -> int:
-    """Run `go build -v`, which tells each package that it compiles; return how many there were."""
+    """Run `go build -v`, which prints each package it compiles; return their number."""
     compiled: list[str] = []
     with subprocess.Popen(  # noqa: S603
         _command(arguments),
@@ -133,7 +133,7 @@ def _watched(
 
 
 def _command(arguments: list[str]) -> list[str]:
-    """The Go on PATH is the one that is meant. On Linux it ends with us, even when we are killed."""
+    """Start the Go on PATH. On Linux it ends with us, even if we are killed."""
     detail(f"running {shlex.join(['go', *arguments])}")
     with_us = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
     return [*with_us, "go", *arguments]
@@ -142,6 +142,6 @@ def _command(arguments: list[str]) -> list[str]:
 def _failed(what: str, words: list[str]) -> BootstrapError:
     told = [line.strip() for line in words if line.strip()]
     return BootstrapError(
-        f"{what} failed: {' | '.join(told[-3:]) or 'without a word'}",
-        remedy="a Go module proxy must be reachable (see `go env GOPROXY`); the next run goes on from here",
+        f"{what} failed: {' | '.join(told[-3:]) or 'no output'}",
+        remedy="make a Go module proxy reachable (see `go env GOPROXY`) and run it again; it resumes from here",
     )

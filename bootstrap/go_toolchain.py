@@ -1,9 +1,8 @@
 """The Go to build with: the one on PATH if it is new enough, else the official one, as a Go module.
 
-Go itself is a module (`golang.org/toolchain`), which the `go` command fetches when GOTOOLCHAIN allows it.
-We do the same for machines without any Go, say so, and check the same hash. The hashes are those of the
-public checksum database, sum.golang.org.
-Format of the hash, h1: <https://pkg.go.dev/golang.org/x/mod/sumdb/dirhash#Hash1>.
+Go itself is a module (`golang.org/toolchain`), which the `go` command fetches if GOTOOLCHAIN allows it. We do
+the same on machines without Go, log it, and check the same hash. The hashes are those of the public checksum
+database, sum.golang.org. Format of the hash, h1: <https://pkg.go.dev/golang.org/x/mod/sumdb/dirhash#Hash1>.
 """
 
 from __future__ import annotations
@@ -33,20 +32,20 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def go_command(module: Path) -> Path:
-    """Return a `go` that can build the module, fetching one (70 MB) where there is none.
+    """Return a `go` that can build the module, fetching one (70 MB) if needed.
 
-    Raises BootstrapError where neither is to be had.
+    Raises BootstrapError if neither is available.
     """
     needed = _needed_by(module)
     found = shutil.which("go")
     if found:
-        asked = subprocess.run(  # noqa: S603 asked outside the module: inside it, an old Go only complains
+        asked = subprocess.run(  # noqa: S603 run outside the module: inside it, an old Go only fails
             [found, "env", "GOVERSION"], cwd="/", capture_output=True, text=True, check=False
         )
         release = version_of(asked.stdout.strip().removeprefix("go").split("rc")[0])
         if release and release >= needed:
             return Path(found)
-        say(f"{found} is {asked.stdout.strip() or 'no Go'}, too old: {_dotted(needed)} is needed")
+        say(f"{found} is {asked.stdout.strip() or 'no Go'}, too old; {_dotted(needed)} is required")
     return _fetched(needed)
 
 
@@ -71,7 +70,7 @@ def _fetched(needed: tuple[int, ...]) -> Path:
     name = f"v0.0.1-{_RELEASE}.linux-{machine}"
     aside = target.with_name(f"{_RELEASE}.unfinished")
     aside.mkdir(parents=True, exist_ok=True)
-    say(f"there is no Go {_dotted(needed)} here: fetching {_RELEASE} from the Go module proxy, 72 MB")
+    say(f"no Go {_dotted(needed)} found: fetching {_RELEASE} from the Go module proxy, 72 MB")
     refused = []
     for proxy in _proxies():
         try:
@@ -81,18 +80,16 @@ def _fetched(needed: tuple[int, ...]) -> Path:
             continue
         if _hash1(archive) != _HASHES[machine]:
             archive.unlink()
-            refused.append(f"{proxy}: {name} is not what the checksum database knows; it was thrown away")
+            refused.append(f"{proxy}: {name} does not match the checksum database; discarded")
             continue
         _unpack(archive, f"golang.org/toolchain@{name}/", aside / "go").rename(target)
         shutil.rmtree(aside)
         return command
-    raise BootstrapError(
-        f"no Go to build with: {' · '.join(refused) or 'GOPROXY names no proxy'}", remedy=remedy
-    )
+    raise BootstrapError(f"no Go available: {' · '.join(refused) or 'GOPROXY names no proxy'}", remedy=remedy)
 
 
 def _proxies() -> list[str]:
-    """Read GOPROXY as the go command does, but for its default: fetching Go itself is to be asked for."""
+    """Read GOPROXY as the go command does, but without a default: fetching Go itself is opt-in."""
     named = re.split(r"[,|]", os.environ.get("GOPROXY", ""))
     return [each.strip().rstrip("/") for each in named if each.strip().startswith(("https://", "http://"))]
 
@@ -110,7 +107,7 @@ def _hash1(archive: Path) -> str:
 
 
 def _unpack(archive: Path, prefix: str, folder: Path) -> Path:
-    """Lay the toolchain out as the go command does: programs executable, `_go.mod` named `go.mod` again."""
+    """Unpack the toolchain as the go command does: programs executable, `_go.mod` named `go.mod` again."""
     shutil.rmtree(folder, ignore_errors=True)
     with zipfile.ZipFile(archive) as files:
         for name in files.namelist():

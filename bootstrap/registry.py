@@ -1,4 +1,4 @@
-"""Where Python packages come from: uv is told what pip is configured for, as it does not read pip's files."""
+"""Where Python packages come from: passes pip's configuration to uv, which does not read pip's files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bootstrap.pulumi.bundled import bundle
 def uv_environment() -> dict[str, str]:
     """Return the environment to run uv and pip in, whatever virtual environment is active.
 
-    With a bundle they take packages from there alone. Raises BootstrapError where that is not as it was signed.
+    With a bundle, packages come only from there. Raises BootstrapError if it does not match its signature.
     """
     environment = {**os.environ, "UV_NO_PROGRESS": "1"}
     environment.pop("VIRTUAL_ENV", None)
     if part := bundle():
         wheels = str(part / "wheels")
-        # uv takes no index for a wish; offline is what keeps it from asking one.
+        # `--no-index` alone does not stop uv from contacting an index; offline mode does.
         return (
             environment
             | {"UV_OFFLINE": "1"}

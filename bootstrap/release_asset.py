@@ -1,4 +1,4 @@
-"""Files of an official release: fetched over HTTPS, and kept only when the published SHA-256 fits."""
+"""Files of an official release: fetched over HTTPS, and kept only if they match the published SHA-256."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _DIGITS = hashlib.sha256().digest_size * 2
 
 
 def published_checksum(url: str, name: str) -> str:
-    """Read the SHA-256 of the file `name` that a checksum file states; it may also state that one alone.
+    """Read the SHA-256 of `name` from a checksum file, which may also contain that one digest only.
 
-    Raises BootstrapError after eight seconds without an answer: the attempt runs in a thread because no timeout
-    of the standard library covers looking a name up.
+    Raises BootstrapError after eight seconds without a response: the attempt runs in a thread because no
+    timeout of the standard library covers DNS lookups.
     """
     answers: queue.Queue[str | OSError] = queue.Queue()
 
@@ -48,13 +48,13 @@ def published_checksum(url: str, name: str) -> str:
         fits = alone or named.strip().lstrip("*").rpartition("/")[2] == name
         if len(digest) == _DIGITS and fits:
             return digest.lower()
-    raise BootstrapError(f"{url}: names no SHA-256 of {name}")
+    raise BootstrapError(f"{url}: contains no SHA-256 of {name}")
 
 
 def fetch_verified(bases: Sequence[str], name: str, expected: str, folder: Path) -> Path:
-    """Fetch `name` from the first of the bases whose copy has the expected SHA-256; another is thrown away.
+    """Fetch `name` from the first base whose copy has the expected SHA-256; other copies are discarded.
 
-    Raises BootstrapError that says of each base what was wrong with it.
+    Raises BootstrapError with the reason for each base.
     """
     refused: list[str] = []
     for base in bases:
@@ -66,8 +66,8 @@ def fetch_verified(bases: Sequence[str], name: str, expected: str, folder: Path)
         with whole.open("rb") as file:
             actual = hashlib.file_digest(file, "sha256").hexdigest()
         if actual == expected:
-            say(f"  {name}: SHA-256 {actual[:16]}… is the published one")
+            say(f"  {name}: SHA-256 {actual[:16]}… matches the published one")
             return whole
         whole.unlink()
-        refused.append(f"{base}: SHA-256 is {actual}, published is {expected}; the file was thrown away")
+        refused.append(f"{base}: SHA-256 is {actual}, published is {expected}; file discarded")
     raise BootstrapError(" · ".join(refused))

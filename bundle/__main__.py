@@ -1,8 +1,8 @@
-"""`make bundle`: collect what hosts without a way out need, with digests, in one signed folder.
+"""`make bundle`: collect all that air-gapped hosts need, with digests, in one signed folder.
 
-`python -m bundle [--cpu] [--vllm [LOCK]] [--to DIR] [--key FILE]`; needs a package registry. Where it is
-taken to, the playbooks take it by `bundle` and `bundle_key`, and Pulumi by `premises:bundle` and
-`premises:bundleKey`.
+`python -m bundle [--cpu] [--vllm [LOCK]] [--to DIR] [--key FILE]`; needs a package registry. Use the bundle
+by setting `bundle` and `bundle_key` for the playbooks, or `premises:bundle` and `premises:bundleKey` for
+Pulumi.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _KEY = _STATE / "bundle-key" / "bundle-signing.pem"
 
 
 def collect(target: Path, private: Path, *, cpu: bool, vllm: Path | None = None) -> Path:
-    """Make the bundle, and return the key to verify it with. What is there under its name stays until then.
+    """Build the bundle, and return the key that verifies it. An existing bundle is replaced only at the end.
 
-    vllm: the lock of vLLM's environment, if hosts serve with that. Raises BundleError.
+    vllm: the lock of vLLM's environment, if hosts serve with vLLM. Raises BundleError.
     """
     aside = target.with_name(f"{target.name}.unfinished")
     shutil.rmtree(aside, ignore_errors=True)
@@ -50,7 +50,7 @@ def collect(target: Path, private: Path, *, cpu: bool, vllm: Path | None = None)
     fetch(locks["foundation"], aside / "foundation")
     say("bundle: the balancer")
     packages.fetch(aside / "packages")
-    say("bundle: what the control node needs")
+    say("bundle: packages for the control node")
     add_control_node(aside)
     say("bundle: Debian packages for the hosts themselves")
     packages.fetch_for_hosts(aside / "hosts")
@@ -65,7 +65,7 @@ def collect(target: Path, private: Path, *, cpu: bool, vllm: Path | None = None)
 
 
 def main() -> None:
-    """Make it, and say how to use it."""
+    """Build the bundle, and print how to use it."""
     parser = argparse.ArgumentParser(
         prog="make bundle", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -78,7 +78,7 @@ def main() -> None:
         nargs="?",
         const=_VLLM_LOCK,
         metavar="LOCK",
-        help="with vLLM's environment too: 6 GB more; LOCK: of another build than requirements/vllm.lock",
+        help="include vLLM's environment: 6 GB more; LOCK: a lock other than requirements/vllm.lock",
     )
     arguments = parser.parse_args()
     if arguments.cpu and arguments.vllm == _VLLM_LOCK:
@@ -89,12 +89,12 @@ def main() -> None:
     target = arguments.to.absolute()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(target.with_name(f"{target.name}.lock"), "making the bundle"):
+        with exclusive(target.with_name(f"{target.name}.lock"), "building the bundle"):
             public = collect(target, arguments.key.absolute(), cpu=arguments.cpu, vllm=arguments.vllm)
     except (ToolError, OSError) as error:
         sys.exit(f"make bundle: {error}")
     except KeyboardInterrupt:
-        sys.exit("make bundle: interrupted; what was fetched is kept, and the next run goes on from there")
+        sys.exit("make bundle: interrupted; what was fetched is kept, and the next run resumes from there")
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     say(f"the bundle is in {target}: {size / 1e9:.1f} GB, verified with {public}")
     say(f"  premises:bundle: {target}")

@@ -1,4 +1,4 @@
-"""What the control node itself needs: the Pulumi programs, and the packages of `.venv` for `make up`."""
+"""The control node's part: the Pulumi programs, and the packages of `.venv` for `make up`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_control_node(bundle: Path) -> None:
-    """Put the control node's part into a bundle. Raises BundleError or BootstrapError where it cannot be had."""
+    """Put the control node's part into a bundle. Raises BundleError or BootstrapError if it is unavailable."""
     programs = bundle / PART / "pulumi"
     programs.mkdir(parents=True)
     found = kept_engine()

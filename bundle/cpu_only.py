@@ -1,7 +1,7 @@
-"""Lets the torch of PyPI, which is the CUDA build, run on CPUs without NVIDIA's 3 GB of libraries.
+"""Lets PyPI's torch, which is the CUDA build, run on CPUs without NVIDIA's 3 GB of libraries.
 
-Its libraries must find every function that they name when they are loaded, also those that they never call
-without a GPU. Small libraries with NVIDIA's names answer for them, and end the process when one is called.
+Its libraries resolve every symbol at load time, including those never called without a GPU. Small stub
+libraries with NVIDIA's names define them, and abort the process if one is called.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ static void lacking(void) {
 
 
 def left_out(package: str) -> bool:
-    """Whether a locked package is of use with a GPU alone; runtime and profiler are needed to load torch."""
+    """Whether a locked package needs a GPU; runtime and profiler are needed to load torch."""
     kept = {"nvidia-cuda-runtime", "nvidia-cuda-cupti"}
     return package.startswith(("nvidia-", "cuda-", "triton")) and package not in kept
 
 
 def without_gpu(lock: str) -> str:
-    """Return a lock without the packages that are of use with a GPU alone."""
+    """Return a lock without the packages that need a GPU."""
     blocks = re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE)
     return "".join(block for block in blocks if not left_out(block.partition("==")[0].strip()))
 
 
 def stand_in(site: Path) -> list[str]:
-    """Write the libraries that torch below `site` lacks, and return their names.
+    """Write stubs of the libraries that torch below `site` is missing, and return their names.
 
-    They go where torch looks for NVIDIA's. Raises BundleError where there is no C compiler.
+    They go where torch looks for NVIDIA's. Raises BundleError if there is no C compiler.
     """
     libraries = [*site.glob("torch/lib/*.so*"), *site.glob("torch/*.so"), *site.glob("nvidia/**/*.so*")]
     needed, versions = _wanted(libraries)
-    # libcuda is the driver's: without one, torch is to find none.
+    # libcuda belongs to the driver: without a driver, torch must not find it.
     needed -= {path.name for path in libraries} | {"libcuda.so.1"}
     missing = {name for name in needed if _NVIDIA.match(name.removeprefix("lib"))}
     asked, defined = _symbols(libraries)
@@ -68,7 +68,7 @@ def stand_in(site: Path) -> list[str]:
 
 
 def _wanted(libraries: list[Path]) -> tuple[set[str], dict[str, str]]:
-    """Return the libraries that these want, and which of them is to have each version of symbols."""
+    """Return the libraries that these need, and which of them has to define each symbol version."""
     needed: set[str] = set()
     versions: dict[str, str] = {}
     for path in libraries:
@@ -80,7 +80,7 @@ def _wanted(libraries: list[Path]) -> tuple[set[str], dict[str, str]]:
 
 
 def _symbols(libraries: list[Path]) -> tuple[set[str], set[str]]:
-    """Return the symbols that these ask for, and those that they define; `name@version` where it has one."""
+    """Return the symbols that these reference, and those they define; `name@version` if versioned."""
     asked: set[str] = set()
     defined: set[str] = set()
     for path in libraries:
@@ -91,7 +91,7 @@ def _symbols(libraries: list[Path]) -> tuple[set[str], set[str]]:
 
 
 def _compile(target: Path, symbols: Mapping[str, set[str]]) -> None:
-    """Compile a library that has these symbols, by version; those without one have the empty one."""
+    """Compile a library that defines these symbols, by version; unversioned ones have the empty version."""
     each = sorted(set().union(*symbols.values()))
     program = _PROGRAM + "".join(f'void {name}(void) __attribute__((alias("lacking")));\n' for name in each)
     script = "".join(

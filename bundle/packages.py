@@ -1,7 +1,8 @@
-"""Packages of the distribution, as this machine's apt has them: for hosts of the same release.
+"""Distribution packages from this machine's apt, for hosts of the same release.
 
-Two parts. A balancer's program and its libraries are not installed: hosts unpack them below the scenario's
-own folder. What roles for the hosts themselves need is installed, with all that a bare host may lack for it.
+Two parts. The load balancer and its libraries are not installed: hosts unpack them below the scenario's own
+folder. The packages that roles install on managed hosts are included with all dependencies that a minimal
+host may lack.
 """
 
 from __future__ import annotations
@@ -21,30 +22,34 @@ if TYPE_CHECKING:
 _PROGRAMS = ("haproxy",)
 _DEPENDS = re.compile(r"^ +Depends: ([a-z0-9][a-z0-9.+-]+)$", re.MULTILINE)
 _BASIS = ("libc6",)
-"""Every host has its own, which must be as new as this machine's."""
+"""Every host has its own; it must be at least as new as this machine's."""
 _HOST_PACKAGES = ("nftables", "systemd-timesyncd", "prometheus", "prometheus-node-exporter")
-"""What the roles `egress`, `base` and `monitoring` install from the distribution."""
+"""Packages that the roles `egress`, `base` and `monitoring` install from the distribution."""
 _ON_EVERY_HOST = ("?priority(required)", "?essential")
 
 
 def fetch(target: Path) -> None:
-    """Download the balancer, as apt has it for this machine's release; nothing where there is no apt.
+    """Download the balancer for this machine's release; does nothing without apt.
 
-    Raises BundleError where apt finds it nowhere.
+    Raises BundleError if apt does not find it.
     """
     if not _has_apt():
-        say(f"bundle: no apt here, so {', '.join(_PROGRAMS)} stays out; a host that balances needs its own")
+        say(
+            f"bundle: apt not found, skipping {', '.join(_PROGRAMS)}; install it on the balancer host yourself"
+        )
         return
     _download(_with_libraries(), target)
 
 
 def fetch_for_hosts(target: Path) -> None:
-    """Download what the hosts themselves need, and note the release that it is for; nothing without apt.
+    """Download the packages for managed hosts, and record their release; does nothing without apt.
 
-    Raises BundleError where apt finds one of the packages nowhere.
+    Raises BundleError if apt does not find one of the packages.
     """
     if not _has_apt():
-        say(f"bundle: no apt here, so {', '.join(_HOST_PACKAGES)} stay out; hosts need their own")
+        say(
+            f"bundle: apt not found, skipping {', '.join(_HOST_PACKAGES)}; install them on the hosts yourself"
+        )
         return
     _download(_lacking_on_a_bare_host(), target)
     release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
@@ -61,10 +66,10 @@ def _download(names: list[str], target: Path) -> None:
 
 
 def _with_libraries() -> list[str]:
-    """Name the programs' packages and, through all levels, those of libraries."""
+    """Return the programs' packages and, recursively, those of their libraries."""
     found: list[str] = []
     level = list(_PROGRAMS)
-    while level:  # one question for each: apt reads all of its lists for it
+    while level:  # one call for all: each one reads all of apt's lists
         found += level
         needed = dict.fromkeys(_DEPENDS.findall(_run(["apt-cache", "depends", *level])))
         level = [name for name in needed if name.startswith("lib") and name not in (*found, *_BASIS)]
@@ -72,12 +77,12 @@ def _with_libraries() -> list[str]:
 
 
 def _lacking_on_a_bare_host() -> list[str]:
-    """Name the hosts' packages and all that they need but for what every host has."""
+    """Return the hosts' packages and their dependencies, except what every host has."""
     return sorted(_installed_with(*_HOST_PACKAGES) - _installed_with(*_ON_EVERY_HOST))
 
 
 def _installed_with(*names: str) -> set[str]:
-    """Name all that apt would install with these on a machine on which there is nothing."""
+    """Return all that apt would install with these on an empty machine."""
     nothing = ["--option", "Dir::State::status=/dev/null", "--no-install-recommends", "--simulate"]
     told = _run(["apt-get", *nothing, "install", *names])
     return set(re.findall(r"^Inst (\S+)", told, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""The digests of a folder, in sha256sum's own form, and a signature of them that openssl can verify."""
+"""A folder's digests, in sha256sum's format, and a signature of them that openssl can verify."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def signing_key(private: Path, public: Path) -> ec.EllipticCurvePrivateKey:
-    """Return the key in a PEM file; the first time, make it (0600), and write its public half beside it.
+    """Return the key in a PEM file; if missing, create it (0600) with the public key next to it.
 
-    Raises BundleError where the file holds no such key.
+    Raises BundleError if the file contains no such key.
     """
     if not private.exists():
         private.parent.mkdir(parents=True, exist_ok=True)
@@ -32,16 +32,16 @@ def signing_key(private: Path, public: Path) -> ec.EllipticCurvePrivateKey:
     try:
         loaded = serialization.load_pem_private_key(private.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm, OSError) as error:
-        raise BundleError(f"{private}: no private key can be read: {error}") from None
+        raise BundleError(f"{private}: cannot read a private key: {error}") from None
     if not isinstance(loaded, ec.EllipticCurvePrivateKey):
-        raise BundleError(f"{private}: not a key on an elliptic curve", remedy="name another with --key")
+        raise BundleError(f"{private}: not an elliptic-curve key", remedy="choose another file with --key")
     form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     public.write_bytes(loaded.public_key().public_bytes(*form))
     return loaded
 
 
 def sign(folder: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    """Write down the SHA-256 of every file in the folder, in the order of their names, and sign that."""
+    """Write the SHA-256 of every file in the folder, sorted by name, and sign the list."""
     lines = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb") as file:

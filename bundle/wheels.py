@@ -1,4 +1,4 @@
-"""Locked packages as wheels, fetched once: what is in the user's cache already is not fetched again."""
+"""Locked packages as wheels, fetched once and kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _LOADED_BY_TORCH = ("torch", "nvidia-cuda-runtime", "nvidia-cuda-cupti")
 
 
 def fetch(lock: str, target: Path) -> None:
-    """Put the wheels that a lock names for this Python and platform into a folder, linked from the cache.
+    """Link the wheels of a lock for this Python and platform from the cache into a folder.
 
-    Raises BundleError where no package registry is in reach, or a package comes as no wheel.
+    Raises BundleError if no package registry is reachable, or a package has no wheel.
     """
     kept = cache_folder() / "bundle" / hashlib.sha256(lock.encode()).hexdigest()[:16]
     with exclusive(kept.with_name(f"{kept.name}.lock"), "fetching the bundle's packages"):
@@ -39,14 +39,14 @@ def fetch(lock: str, target: Path) -> None:
 
 
 def for_cpu(lock: str, target: Path) -> str:
-    """Return the lock without NVIDIA's libraries, but with a small wheel that answers for them.
+    """Return the lock with NVIDIA's libraries replaced by a small wheel of stubs.
 
-    The wheel is put into the folder, which has the wheels that are left. See `cpu_only`.
+    That wheel is added to the folder of the other wheels. See `cpu_only`.
     """
     wheel = cache_folder() / "bundle" / "cpu" / _key(lock) / _wheel_name()
-    with exclusive(wheel.parents[1].with_suffix(".lock"), "making libraries for CPUs"):
+    with exclusive(wheel.parents[1].with_suffix(".lock"), "building stub libraries"):
         if not wheel.exists():
-            say("making the libraries that let torch run without NVIDIA's: half a minute, once")
+            say("building the stubs that let torch run without NVIDIA's libraries: half a minute, once")
             _make_cpu_libraries(lock, target, wheel)
     _link(wheel, target / wheel.name)
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
@@ -54,7 +54,7 @@ def for_cpu(lock: str, target: Path) -> str:
 
 
 def _key(lock: str) -> str:
-    """Name the wheel by all that decides what is in it."""
+    """Name the wheel after everything that determines its content."""
     parts = [
         Path(cpu_only.__file__).read_text(encoding="utf-8"),
         Path(__file__).read_text(encoding="utf-8"),
@@ -84,7 +84,7 @@ def _make_cpu_libraries(lock: str, wheels: Path, wheel: Path) -> None:
 
 
 def _write_wheel(wheel: Path, files: dict[str, bytes]) -> None:
-    """Write a wheel of these files (https://packaging.python.org/specifications/binary-distribution-format)."""
+    """Write a wheel from these files (https://packaging.python.org/specifications/binary-distribution-format)."""
     about = f"{_CPU_LIBRARIES.replace('-', '_')}-0.dist-info"
     tag = wheel.stem.split("-", 2)[2]
     files = files | {

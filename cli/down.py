@@ -1,4 +1,4 @@
-"""`make down`: everything that a stack deployed is gone; the state folder keeps its history."""
+"""`make down`: remove everything that a stack deployed; the state folder keeps its history."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cli.virtualenv import VENV
 
 
 def down(name: str) -> None:
-    """Destroy the stack, half up or whole, and what a killed run put on this machine without noting it."""
+    """Destroy the stack, complete or partial, and what a killed run deployed here without recording it."""
     known = not is_ours(os.environ) or (BACKEND.is_dir() and Stack(name=name, environment={}).exists)
     if not known and not (STATE / name).exists():
         say(f"{name} is not up: nothing to remove")
@@ -37,11 +37,11 @@ def down(name: str) -> None:
 
 
 def _reset_unrecorded(stack: Stack) -> None:
-    """Run the reset playbook where a run was killed before Pulumi had noted what it made."""
+    """Run the reset playbook if a run was killed before Pulumi recorded what it created."""
     root = STATE / stack.name / "premises"
     if not root.exists() or not any(root.iterdir()):
         return
-    say("a killed run left things behind that Pulumi had not noted: ansible/reset.yml")
+    say("a killed run left things that Pulumi did not record; cleaning up with ansible/reset.yml")
     inventory = ROOT / "ansible" / "inventory" / "localhost.yml"
     done = subprocess.run(  # noqa: S603
         ["ansible-playbook", "-i", str(inventory), "reset.yml", "-e", f"scenario_root={root}"],  # noqa: S607
@@ -51,7 +51,7 @@ def _reset_unrecorded(stack: Stack) -> None:
         check=False,
     )
     if done.returncode:
-        raise CliError(f"ansible/reset.yml could not clear {root}; the reason is above")
+        raise CliError(f"ansible/reset.yml could not clean up {root}; see its output above")
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ def main() -> None:
     except ToolError as error:
         sys.exit(f"make down: {error}")
     except KeyboardInterrupt:
-        sys.exit("make down: interrupted; run it again and it goes on")
+        sys.exit("make down: interrupted; run it again to resume")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`make env`: what a shell needs for plain `pulumi`, as lines for `eval`."""
+"""`make env`: the environment for plain `pulumi`, as lines for `eval`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cli.state import prepare
 
 
 def main() -> None:
-    """`python3 -m cli.env STACK`: print `export` lines; the stack is made known if it is not."""
+    """`python3 -m cli.env STACK`: print `export` lines; initialise the stack if needed."""
     try:
         name = sys.argv[1]
         variables = prepare(name).environment
@@ -20,7 +20,7 @@ def main() -> None:
     except ToolError as error:
         sys.exit(f"make env: {error}")
     if "PULUMI_CONFIG_PASSPHRASE_FILE" in variables:
-        print("unset PULUMI_CONFIG_PASSPHRASE")  # it would win over the file
+        print("unset PULUMI_CONFIG_PASSPHRASE")  # it would override the file
     for variable, value in variables.items():
         print(f"export {variable}={shlex.quote(value)}")
 

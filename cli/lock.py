@@ -1,4 +1,4 @@
-"""`make lock`: every dependency pinned again, with hashes, for every platform."""
+"""`make lock`: re-pin every dependency, with hashes, for every platform."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from bootstrap.console import run, say
 from cli import ROOT
 from cli.virtualenv import VENV
 
-# dev first: the others are subsets of it and have to agree with it, version for version. Not so vLLM, which
-# has an environment of its own.
+# dev first: the others are subsets of it and must use the same versions, except vLLM, which has its own
+# environment.
 _SETS = ("dev", "control", "cloud", "lab", "model", "bench", "foundation", "uv", "vllm")
 _APART = {"dev", "foundation", "uv", "vllm"}
 
 
 def main() -> None:
-    """Compile each `requirements/<set>.in` into its lock; no host name gets into it."""
+    """Compile each `requirements/<set>.in` into its lock; no host name gets into the lock."""
     for name in _SETS:
         source, lock = f"requirements/{name}.in", f"requirements/{name}.lock"
         flags = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url"]
@@ -27,7 +27,7 @@ def main() -> None:
         command = [str(VENV / "bin" / "uv"), "pip", "compile", *flags, "--output-file", lock, source]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
         if done.returncode:
-            sys.exit(f"make lock: {source} could not be resolved; the reason is above")
+            sys.exit(f"make lock: {source} could not be resolved; see the output above")
 
 
 if __name__ == "__main__":

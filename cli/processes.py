@@ -1,4 +1,4 @@
-"""Running `pulumi` to its orderly end, and ending what a killed one left behind."""
+"""Runs `pulumi` with an orderly shutdown, and ends processes that a killed run left behind."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _GRACE_S = 5.0
 def run_to_its_end(
     command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], stdin: int | None
 ) -> int:
-    """Run a command and return its exit status, leaving it the time to end in order when we are stopped.
+    """Run a command and return its exit status; when we are stopped, let it shut down in order.
 
-    Ctrl-C reaches `pulumi` by itself, which then finishes what it is at; SIGTERM is handed on as that.
+    Ctrl-C reaches `pulumi` directly, which then finishes its current step; SIGTERM is forwarded as SIGINT.
     """
     with subprocess.Popen(command, cwd=cwd, env=environment, stdin=stdin) as process:  # noqa: S603
 
@@ -51,14 +51,15 @@ def _command_line(pid: int) -> list[str]:
 
 def _parent(pid: int) -> int:
     try:
-        # The second field, the name, may hold spaces and brackets: what follows its last bracket is fixed.
+        # The second field, the name, may contain spaces and brackets: only what follows its last bracket is
+        # fixed.
         return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         return 0
 
 
 def is_pulumi(pid: int) -> bool:
-    """Say whether the process is a live `pulumi` command, not another one that was given its number."""
+    """Whether the process is a live `pulumi` command, and not another one that reuses its PID."""
     line = _command_line(pid)
     return bool(line) and Path(line[0]).name == "pulumi"
 
@@ -90,14 +91,14 @@ def _stray(pulumi_home: str) -> list[int]:
 
 
 def end_stray_processes(pulumi_home: str) -> None:
-    """End what a killed run of this state folder left running; services and trainings are not touched.
+    """End processes that a killed run of this state folder left behind; services and training are not touched.
 
-    They carry the state folder in their environment, and no live `pulumi` is among their parents.
+    Such processes have the state folder in their environment, and no live `pulumi` among their ancestors.
     """
     left = _stray(pulumi_home)
     if not left:
         return
-    say(f"recovery: ending what a killed run left running: {', '.join(map(str, left))}")
+    say(f"recovery: ending processes that a killed run left behind: {', '.join(map(str, left))}")
     for sent in (signal.SIGTERM, signal.SIGKILL):
         for pid in left:
             with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""One question to the deployed model, over HTTPS and trusting nothing but the stack's own CA."""
+"""One question to the deployed model, over HTTPS, trusting only the stack's own CA."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class NoAnswerError(CliError):
 
 
 def ask(outputs: dict[str, Any], question: str = QUESTION) -> tuple[str, str]:
-    """Return the model's answer and the release that gave it.
+    """Return the model's answer and the release that produced it.
 
-    `outputs` are the stack's: `endpoint`, `api_key`, `ca_certificate` (PEM). Raises NoAnswerError when nobody
-    answers within 15 s.
+    `outputs` are the stack's: `endpoint`, `api_key`, `ca_certificate` (PEM). Raises NoAnswerError if there is
+    no answer within 15 s.
     """
     missing = [name for name in ("endpoint", "api_key", "ca_certificate") if not outputs.get(name)]
     if missing:
@@ -45,7 +45,7 @@ def ask(outputs: dict[str, Any], question: str = QUESTION) -> tuple[str, str]:
 def _ask_once(outputs: dict[str, Any], question: str) -> tuple[str, str]:
     trust = ssl.create_default_context(cadata=outputs["ca_certificate"])
     endpoint = outputs["endpoint"].rstrip("/")
-    # No proxy: the premises are reached directly.
+    # No proxy: hosts on the premises are reached directly.
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
     )

@@ -1,4 +1,4 @@
-"""One stack, driven by plain `pulumi`: make it, and bring it back after a run that was killed."""
+"""One stack, driven by plain `pulumi`: initialise it, and recover it after a killed run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PROVIDER = re.compile(r"^secretsprovider:\s*(\S+)", re.MULTILINE)
 class Stack:
     """A stack of this project, and the environment that `pulumi` runs in.
 
-    `in_cloud`: it makes something in a cloud.
+    `in_cloud`: it has resources in a cloud.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Stack:
 
     @property
     def _in_our_backend(self) -> bool:
-        """Whether its state is in the state folder; if not, files there say nothing of it."""
+        """Whether its state is in our state folder; if not, the files there do not concern it."""
         return is_ours(self.environment)
 
     def pulumi(self, *arguments: str, check: bool = True) -> int:
-        """Run a `pulumi` command on this stack; its output goes to the user as it is."""
+        """Run a `pulumi` command on this stack; its output goes to the user unchanged."""
         shown = sys.stdin.isatty() and sys.stdout.isatty()
         command = self._command(arguments, shown=shown)
         detail(f"running {shlex.join(command)}")
@@ -67,11 +67,11 @@ class Stack:
             stdin=None if shown else subprocess.DEVNULL,
         )
         if check and status:
-            raise CliError(f"`pulumi {arguments[0]} --stack {self.name}` failed; the reason is above")
+            raise CliError(f"`pulumi {arguments[0]} --stack {self.name}` failed; see its output above")
         return status
 
     def ask(self, *arguments: str) -> Any:
-        """Run a `pulumi` command that answers in JSON. Its output, which may hold secrets, is never shown."""
+        """Run a `pulumi` command that prints JSON. Its output may contain secrets and is never shown."""
         return json.loads(self._answer(self._command(arguments)).stdout)
 
     def _answer(self, command: list[str], given: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -91,24 +91,24 @@ class Stack:
         return done
 
     def _command(self, arguments: tuple[str, ...], *, shown: bool = False) -> list[str]:
-        """On a terminal Pulumi draws its live tree; elsewhere it prints lines, and no dots between them."""
+        """On a terminal Pulumi draws its live tree; elsewhere it prints lines, without progress dots."""
         plain = ["--non-interactive"]
         if arguments[0] in {"up", "refresh", "destroy"}:
             plain.append("--suppress-progress")
         return ["pulumi", *arguments, "--stack", self.name, *([] if shown else plain)]
 
     def full_environment(self) -> dict[str, str]:
-        """Return the caller's variables and the engine's; next to our passphrase another one is left out."""
+        """Return the caller's and the engine's variables; with our passphrase set, any other one is left out."""
         inherited = dict(os.environ)
         if "PULUMI_CONFIG_PASSPHRASE_FILE" in self.environment:
             inherited.pop("PULUMI_CONFIG_PASSPHRASE", None)
         return {**inherited, **self.environment}
 
     def create(self) -> None:
-        """Make the stack known to the backend, and its salt to the stack's file.
+        """Create the stack in the backend, and add its salt to the stack's file.
 
-        `pulumi stack init` writes a salt into a stack's file and re-writes all of it on the way. So it runs
-        beside a throw-away project of the same name, and the one line is added to the real file as text.
+        `pulumi stack init` writes a salt into the stack's file and reformats all of it. So it runs in a
+        throw-away project of the same name, and only the salt's line is copied to the real file.
         """
         aside = STATE / "init"
         salted = aside / self.settings.name
@@ -134,28 +134,28 @@ class Stack:
                 self.settings.write_text(text + separator + "".join(f"{line}\n" for line in missing), "utf-8")
 
     def _forget_foreign_salt(self) -> None:
-        """Take out a salt of another state folder, which would only lock us out."""
+        """Remove the salt of another state folder, which would only lock us out."""
         text = self.settings.read_text(encoding="utf-8")
         if not _OUR_SALT.search(text):
             return
         if re.search(r"^\s+secure:", text, re.MULTILINE):
             raise CliError(
-                f"{self.settings} holds secrets of another state folder, whose passphrase is not "
-                "here; put that .state back, or remove the `secure:` values and the `encryptionsalt` line"
+                f"{self.settings} contains secrets of another state folder, whose passphrase is not "
+                "here; restore that .state, or remove the `secure:` values and the `encryptionsalt` line"
             )
         self.forget_salt()
-        say(f"state: the salt of an earlier state folder was taken out of {self.settings.name}")
+        say(f"state: removed the salt of an earlier state folder from {self.settings.name}")
 
     def forget_salt(self) -> None:
-        """Take the salt out of the stack's file, which then is as it was; the state folder keeps it."""
+        """Remove the salt from the stack's file, which is then as before; the state folder keeps it."""
         text = self.settings.read_text(encoding="utf-8")
         if _OUR_SALT.search(text):
             self.settings.write_text(_OUR_SALT.sub("", text), encoding="utf-8")
 
     def recover(self) -> None:
-        """Bring the stack back after a killed run, saying what is done; do nothing after an orderly one.
+        """Recover the stack after a killed run, logging each step; do nothing after an orderly one.
 
-        Raises CliError when another run is at it right now.
+        Raises CliError if another update is in progress.
         """
         stale = self._stale_locks() if self._in_our_backend else []
         self._sweep()
@@ -171,20 +171,20 @@ class Stack:
                 f"{each['type']} {each['resource']['urn'].rsplit('::')[-1]}" for each in pending
             )
             say(
-                f"recovery: begun and not known to have ended: {names}: "
+                f"recovery: pending creates with unknown outcome: {names}: "
                 "pulumi refresh --clear-pending-creates"
             )
             self.pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
 
     def _sweep(self) -> None:
-        """Remove files that a killed run did not write to their end: drafts of the state, and metadata, which
-        Pulumi wants whole or not at all (an earlier version of ours had it written)."""
+        """Remove files that a killed run left half-written: drafts of the state, and metadata, which Pulumi
+        accepts only when complete (an earlier version of ours enabled it)."""
         drafts = (BACKEND / ".pulumi" / "stacks" / PROJECT).glob(f"{self.name}.json*.tmp")
         for path in (*drafts, *BACKEND.rglob("*.attrs")):
             path.unlink(missing_ok=True)
 
     def _import_pending(self) -> None:
-        """Put what the killed run made in AWS, and did not note, into the state."""
+        """Import into the state what the killed run created in AWS without recording it."""
         exported = self._answer(self._command(("stack", "export")))
         command = [str(VENV / "bin" / "python"), "-m", "recovery.aws.import_pending"]
         completed = self._answer(command, exported.stdout)
@@ -201,23 +201,22 @@ class Stack:
                 continue  # half written by the killed run
             if holder.get("hostname") == os.uname().nodename and is_pulumi(int(holder.get("pid", 0))):
                 raise CliError(
-                    f"pulumi (process {holder['pid']}) is working on {self.name} right now; "
-                    "wait for it, or stop it"
+                    f"pulumi (process {holder['pid']}) is updating {self.name}; wait for it, or stop it"
                 )
         return locks
 
     def deployment(self) -> dict[str, Any]:
-        """Return what the backend holds of the stack; secrets stay encrypted."""
+        """Return the stack's state from the backend; secrets stay encrypted."""
         exported = self.ask("stack", "export") if self.exists else {}
         found = exported.get("deployment") or {}
         return found if isinstance(found, dict) else {}
 
     def outputs(self) -> dict[str, Any]:
-        """Return the stack's outputs, secrets in plain text: for this process only, never to be printed."""
+        """Return the stack's outputs, secrets in plain text: for this process only, never print them."""
         found = self.ask("stack", "output", "--json", "--show-secrets")
         return found if isinstance(found, dict) else {}
 
 
 def _keys(text: str) -> set[str]:
-    """Return the keys at the top of a stack's file."""
+    """Return the top-level keys of a stack's file."""
     return {line.partition(":")[0] for line in text.splitlines() if line[:1].isalpha()}

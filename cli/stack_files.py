@@ -1,4 +1,4 @@
-"""The files of stacks, `stacks/Pulumi.<stack>.yaml`: which scenario a stack is, and a new file for a new stack."""
+"""The files of stacks, `stacks/Pulumi.<stack>.yaml`: a stack's scenario, and creating the file of a new stack."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from stacks.scenarios import SCENARIOS, Scenario, ScenarioError, scenario_of
 
 FOLDER = ROOT / "stacks"
 SALT = re.compile(r"^(encryptionsalt|secretsprovider|encryptedkey):.*\n?", re.MULTILINE)
-"""What Pulumi adds to a stack's file: how the secrets of this one state are encrypted."""
+"""Keys that Pulumi adds to a stack's file: how the secrets of this state are encrypted."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _PORT = re.compile(r"^(\s+port: )(\d+)", re.MULTILINE)
 
 
 def find_scenario(stack: str) -> Scenario:
-    """Return the scenario of a stack that has a file. Raises CliError."""
+    """Return the scenario from a stack's file. Raises CliError."""
     if not (FOLDER / f"Pulumi.{stack}.yaml").is_file():
         raise CliError(
-            f"stacks/Pulumi.{stack}.yaml does not exist; make it with the settings of a scenario, "
+            f"stacks/Pulumi.{stack}.yaml does not exist; create it with the settings of a scenario, "
             f"`make up STACK={stack} SCENARIO=s3-local`, or use one of the stacks {', '.join(_stacks())}"
         )
     if stack in SCENARIOS:
@@ -37,9 +37,9 @@ def find_scenario(stack: str) -> Scenario:
 
 
 def add_stack(stack: str, scenario: str) -> bool:
-    """Write the file of a new stack: that of its scenario, with folders, names and ports of its own.
+    """Write the file of a new stack: its scenario's, with its own folders, names and ports.
 
-    Return whether there was none yet. Raises CliError for a name that cannot be, or a scenario that is not built.
+    Return whether it was created. Raises CliError for an invalid name, or a scenario that is not built.
     """
     file = FOLDER / f"Pulumi.{stack}.yaml"
     if file.is_file():
@@ -65,7 +65,7 @@ def add_stack(stack: str, scenario: str) -> bool:
 
 
 def _renamed(line: str, scenario: str, stack: str) -> str:
-    """Name after the stack what the scenario's file names after itself; comments stay as they are."""
+    """Replace the scenario's name in the file's values by the stack's; comments stay unchanged."""
     settings, mark, comment = line.partition("#")
     own = re.sub(rf"(?<![\w-]){re.escape(scenario)}(?![\w-])", stack, settings)
     return f"{own}{mark}{comment}"

@@ -1,8 +1,8 @@
 """The state folder `.state/`: Pulumi's home and backend, the passphrase, and the variables for a shell.
 
 `.state/pulumi` is PULUMI_HOME, `.state/backend` holds every stack's state and history, `.state/passphrase`
-(0600) encrypts their secrets, `.state/<stack>` is what a stack on this machine deploys. A backend of the user's
-(PULUMI_BACKEND_URL) and a passphrase of the user's take the place of ours.
+(0600) encrypts their secrets, `.state/<stack>` holds what a stack deploys on this machine. The user's own
+backend (PULUMI_BACKEND_URL) and passphrase replace ours.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 STATE = ROOT / ".state"
 PASSPHRASE = STATE / "passphrase"
 BACKEND = STATE / "backend"
-# Without metadata: its files are not written in one go, and a run killed meanwhile leaves what Pulumi cannot load.
+# Without metadata: its files are not written atomically, and a killed run leaves one that Pulumi cannot load.
 OWN_BACKEND = f"{BACKEND.as_uri()}?metadata=skip"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A machine that is ready for a stack: its scenario, and the variables that plain `pulumi` needs."""
+    """A machine set up for a stack: its scenario, and the variables that plain `pulumi` needs."""
 
     scenario: Scenario
     environment: dict[str, str] = field(repr=False)
@@ -45,7 +45,7 @@ def is_ours(environment: Mapping[str, str]) -> bool:
 
 
 def prepare(stack: str) -> Prepared:
-    """Make environment, engine and state folder ready. Raises ToolError, one line with its remedy."""
+    """Set up environment, engine and state folder. Raises ToolError, one line with its remedy."""
     ensure("control")
     scenario = find_scenario(stack)
     ensure(scenario.requirements)
@@ -66,31 +66,31 @@ def variables(engine: Path) -> dict[str, str]:
     ahead = [str(VENV / "bin"), str(engine)]
     behind = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part not in ahead]
     return {
-        # .venv comes first: the language host takes the Python that it finds on PATH.
+        # .venv comes first: the language host uses the first Python on PATH.
         "PATH": os.pathsep.join([*ahead, *behind]),
         "PULUMI_HOME": str(STATE / "pulumi"),
         "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL") or OWN_BACKEND,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
-        # A stack's file that lost its salt (a checkout, a new clone of the file) is mended from the state.
+        # A stack's file that lost its salt (a checkout, a new clone) is repaired from the state.
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
     } | ({} if _has_passphrase() else {"PULUMI_CONFIG_PASSPHRASE_FILE": str(PASSPHRASE)})
 
 
 def _has_passphrase() -> bool:
-    """Whether the user brings a passphrase along with a backend; the one of ours fits our backend alone."""
+    """Whether the user supplies a passphrase with the backend; ours works with our backend only."""
     return not is_ours(os.environ) and any(
         os.environ.get(name) for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
     )
 
 
 def _make_passphrase() -> None:
-    """Generate the passphrase once; a second one would lock the same stacks for good."""
+    """Generate the passphrase once; a second one would lock the existing stacks for good."""
     if PASSPHRASE.is_file() and PASSPHRASE.stat().st_size:
         return
     if next(BACKEND.rglob("stacks/**/*.json"), None):
         raise CliError(
-            f"{PASSPHRASE} is gone, but {BACKEND} holds stacks that only it can decrypt; put it back from "
-            "your backup, or remove .state to begin anew (what is deployed is then no longer known)"
+            f"{PASSPHRASE} is missing, but {BACKEND} holds stacks that only it can decrypt; restore it from "
+            "your backup, or remove .state to start over (what is deployed is then no longer known)"
         )
     aside = PASSPHRASE.with_suffix(".new")
     aside.unlink(missing_ok=True)

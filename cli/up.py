@@ -18,7 +18,7 @@ from cli.state import prepare
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# The outputs are in the report below, without what is of no use to the eye.
+# The report below shows the outputs that matter to a reader.
 _UPDATE = ("up", "--yes", "--skip-preview", "--suppress-outputs")
 
 
@@ -29,14 +29,14 @@ make up brings {name} up
 
 
 def up(name: str, scenario: str = "") -> None:
-    """Bring the stack up, whatever state an earlier run left it in, and show that it answers.
+    """Bring the stack up from whatever state an earlier run left, and show that it answers.
 
-    `scenario` is that of a stack which has no file yet.
+    `scenario` is for a stack that has no file yet.
     """
     begun = time.monotonic()
     if scenario and add_stack(name, scenario):
         say(
-            f"stacks/Pulumi.{name}.yaml: new, with the settings of {scenario}; its folders and ports are its own"
+            f"stacks/Pulumi.{name}.yaml: created from the settings of {scenario}, with its own folders and ports"
         )
     say(_FIRST_STEPS.format(name=name))
     ready = prepare(name)
@@ -47,13 +47,13 @@ def up(name: str, scenario: str = "") -> None:
     stack.pulumi(*_UPDATE)
     changed = _changed(stack)
     outputs = stack.outputs()
-    if "endpoint" not in outputs:  # a release goes out, and nothing is served
+    if "endpoint" not in outputs:  # it exports a release and serves nothing
         _end(name, begun, _report(outputs), changed=changed)
         return
     try:
         answer, release = ask(outputs)
     except NoAnswerError as error:
-        say(f"{error}, although pulumi up is done (rebooted or changed by hand?); repairing")
+        say(f"{error}, although pulumi up has succeeded (rebooted or changed by hand?); repairing")
         stack.pulumi("refresh", "--yes", "--skip-preview")
         stack.pulumi(*_UPDATE)
         changed = True
@@ -76,14 +76,14 @@ def _end(name: str, begun: float, report: str, *, changed: bool) -> None:
 
 
 def _changed(stack: Stack) -> bool:
-    """Whether the latest update did anything; the state itself differs each time, as its secrets are
-    encrypted anew."""
+    """Whether the latest update changed anything; the state itself differs each time, as its secrets are
+    re-encrypted."""
     updates = stack.ask("stack", "history", "--json", "--page-size", "1")
     return any(operation != "same" for operation in updates[0].get("resourceChanges") or {})
 
 
 def _report(outputs: dict[str, Any], asked: Sequence[str] = ()) -> str:
-    release = outputs.get("release") or "not known yet: pulumi refresh finds it once the job has ended"
+    release = outputs.get("release") or "not known yet: run pulumi refresh once the job has ended"
     place = "endpoint" if "endpoint" in outputs else "release_uri"
     lines = [
         "",
@@ -97,7 +97,7 @@ def _report(outputs: dict[str, Any], asked: Sequence[str] = ()) -> str:
 
 
 def _gate(evaluation: object) -> list[str]:
-    """Tell the gate's figures, in bits per byte: less is better."""
+    """Print the gate's figures, in bits per byte: lower is better."""
     if not isinstance(evaluation, dict):
         return []
     lines: list[str] = []
@@ -118,7 +118,7 @@ def main() -> None:
     except ToolError as error:
         sys.exit(f"make up: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"make up: interrupted; run it again in {ROOT} and it goes on")
+        sys.exit(f"make up: interrupted; run it again in {ROOT} to resume")
 
 
 if __name__ == "__main__":

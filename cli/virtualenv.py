@@ -1,8 +1,8 @@
-"""`.venv`, from locked requirements with hashes: `control` for `make up`, `cloud` for those that make clouds,
-`dev` for tests, `bench` for peers.
+"""`.venv`, from locked requirements with hashes: `control` for `make up`, `cloud` for stacks in a cloud,
+`dev` for tests, `bench` for benchmarks of peers.
 
-Each set holds the one before, so the environment only ever grows: `make up` after `make test` finds all
-it needs and installs nothing. A stamp says what is there; it is taken away before anything changes.
+Each set contains the one before, so the environment only grows: `make up` after `make test` installs nothing.
+A stamp records what is installed; it is removed before anything changes.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _UNFINISHED = VENV / ".unfinished"
 
 
 def ensure(wanted: str) -> None:
-    """Make `.venv` hold the wanted set. A second call reads one file.
+    """Install the wanted set into `.venv`. A second call reads one file.
 
-    Raises CliError where Python cannot make environments or a package registry is out of reach,
-    BootstrapError for a bundle that is not as it was signed.
+    Raises CliError if Python cannot create environments or no package registry is reachable, BootstrapError
+    if the bundle does not match its signature.
     """
     held = _held()
     if held and held["digest"] == _digest(held["set"]) and SETS.index(held["set"]) >= SETS.index(wanted):
@@ -51,20 +51,20 @@ def _held() -> dict[str, str] | None:
 
 
 def _digest(name: str) -> str:
-    """Digest of all that decides what is installed: the lock, the installer, the model package's metadata."""
+    """Digest of everything that determines what is installed: the lock, the installer, the model package's metadata."""
     inputs = [_REQUIREMENTS / f"{name}.lock", _REQUIREMENTS / "uv.lock", ROOT / "model" / "pyproject.toml"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in inputs)).hexdigest()
 
 
 def _set_up(name: str) -> None:
     say(f"python: installing requirements/{name}.lock into .venv (seconds to minutes)")
-    if (
-        _UNFINISHED.exists()
-    ):  # a killed installation may have left half a package, so nothing of it is trusted
-        say("python: an earlier installation was interrupted: .venv is made anew")
+    if _UNFINISHED.exists():  # a killed installation may have left half a package, so none of it is trusted
+        say("python: an earlier installation was interrupted; recreating .venv")
         shutil.rmtree(VENV)
     _STAMP.unlink(missing_ok=True)
-    if not all((VENV / "bin" / name).exists() for name in ("python", "pip")):  # uv makes some without pip
+    if not all(
+        (VENV / "bin" / name).exists() for name in ("python", "pip")
+    ):  # uv creates environments without pip
         _create()
     _UNFINISHED.touch()
     progress = Progress("python")
@@ -93,7 +93,7 @@ def _create() -> None:
 
 
 def _run(command: list[str]) -> None:
-    """Run an installer; its own words are shown only when it fails."""
+    """Run an installer; its output is shown only if it fails."""
     detail(f"running {shlex.join(command)}")
     done = subprocess.run(  # noqa: S603
         command, env=uv_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False

@@ -1,7 +1,7 @@
-"""A certificate authority, a server's certificate, an API key and a signing key of the stack's own.
+"""The stack's own certificate authority, server certificate, API key and signing key.
 
-Private keys and the API key are outputs that the state keeps encrypted. How long a certificate is valid is
-one of its inputs, so that a renewal that has come due shows in a preview as the change it is.
+Private keys and the API key are outputs, encrypted in the state. A certificate's validity is one of its
+inputs, so that a due renewal shows in a preview.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def valid_until(previous: str | None, days: int, today: dt.date) -> str:
 
 
 class _Renewing(Provider):
-    """A certificate whose last day is decided when inputs are checked: the same in preview and update."""
+    """A certificate whose last day is set when inputs are checked: the same in preview and update."""
 
     days = 0
 
@@ -62,7 +62,7 @@ class _Renewing(Provider):
 
 
 class CertificateAuthorityProvider(_Renewing):
-    """Makes a self-signed authority on P-256; a renewal keeps the key: what it issued stays good."""
+    """Creates a self-signed P-256 authority; a renewal keeps the key, so issued certificates stay valid."""
 
     days = _CA_DAYS
 
@@ -78,7 +78,7 @@ class CertificateAuthorityProvider(_Renewing):
 
 
 class ServerCertificateProvider(_Renewing):
-    """Makes a server's key and certificate; every update makes a new key."""
+    """Creates a server's key and certificate; every update creates a new key."""
 
     days = _SERVER_DAYS
 
@@ -87,12 +87,12 @@ class ServerCertificateProvider(_Renewing):
         return CreateResult("server-certificate", _server(props))
 
     def update(self, _id: str, _olds: Properties, news: Properties) -> UpdateResult:
-        """Make key and certificate anew."""
+        """Create a new key and certificate."""
         return UpdateResult(_server(news))
 
 
 class ApiKeyProvider(Provider):
-    """Makes a random key of 256 bits, once."""
+    """Creates a random 256-bit key, once."""
 
     def create(self, props: Properties) -> CreateResult:
         """Make the key and its digest."""
@@ -103,7 +103,7 @@ class ApiKeyProvider(Provider):
 
 
 class SigningKeyProvider(Provider):
-    """Makes a key on P-256 that signs releases, once."""
+    """Creates a P-256 key that signs releases, once."""
 
     def create(self, props: Properties) -> CreateResult:
         """Make both halves, PEM."""
@@ -117,7 +117,7 @@ class SigningKeyProvider(Provider):
 
 
 class StackIdProvider(Provider):
-    """Makes a random identity, once."""
+    """Creates a random identity, once."""
 
     def create(self, props: Properties) -> CreateResult:
         """Make it: 16 hexadecimal digits."""
@@ -125,7 +125,7 @@ class StackIdProvider(Provider):
 
 
 class CertificateAuthority(Resource, module="credentials", name="CertificateAuthority"):
-    """The stack's own authority: `certificate` for clients to trust, `private_key` (secret) to issue with."""
+    """The stack's own CA: `certificate` for clients to trust, `private_key` (secret) to issue with."""
 
     certificate: pulumi.Output[str]
     private_key: pulumi.Output[str]
@@ -162,7 +162,7 @@ class ServerCertificate(Resource, module="credentials", name="ServerCertificate"
 
 
 class StackId(Resource, module="credentials", name="StackId"):
-    """What tells a stack's state from another of the same name: `identity`, no secret."""
+    """Distinguishes a stack's state from another of the same name: `identity`, not a secret."""
 
     identity: pulumi.Output[str]
 
@@ -172,13 +172,13 @@ class StackId(Resource, module="credentials", name="StackId"):
 
 
 class ApiKey(Resource, module="credentials", name="ApiKey"):
-    """A client's `key` (secret) and its `sha256`, which is all that a server needs to know it."""
+    """A client's `key` (secret) and its `sha256`, which is all that a server needs."""
 
     key: pulumi.Output[str]
     sha256: pulumi.Output[str]
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Register a key; to get another one, replace it (`pulumi up --replace URN`)."""
+        """Register a key; to rotate it, replace it (`pulumi up --replace URN`)."""
         super().__init__(ApiKeyProvider(), name, {"key": None, "sha256": None}, _secret(opts, "key"))
 
 
@@ -189,7 +189,7 @@ class SigningKey(Resource, module="credentials", name="SigningKey"):
     public_key: pulumi.Output[str]
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Register a key; what it signed stays signed by it, also when it is replaced."""
+        """Register a key; existing signatures stay, also when it is replaced."""
         properties = {"private_key": None, "public_key": None}
         super().__init__(SigningKeyProvider(), name, properties, _secret(opts, "private_key"))
 
@@ -231,7 +231,7 @@ def _server(props: Properties) -> Properties:
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, last_day: str
 ) -> x509.CertificateBuilder:
-    # A day back, for hosts whose clock is behind.
+    # Backdated by a day, for hosts whose clock is slow.
     start = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     end = dt.datetime.combine(dt.date.fromisoformat(last_day), dt.time(23, 59, 59), dt.UTC)
     return (
@@ -259,7 +259,7 @@ def _alternative(name: str) -> x509.GeneralName:
 
 def _load_key(pem: str) -> ec.EllipticCurvePrivateKey:
     key = serialization.load_pem_private_key(pem.encode(), password=None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101 - it is one that we made
+    assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101 - we created it
     return key
 
 

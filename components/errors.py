@@ -1,4 +1,4 @@
-"""Errors that stop an update, as `pulumi` shows them: one line that names what, where and the remedy."""
+"""Errors that stop an update, as `pulumi` shows them: one line with what, where and the remedy."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class PremisesError(StackError):
 
 
 class CloudError(StackError):
-    """AWS would refuse what is asked for, or it is not safe."""
+    """AWS would refuse the request, or it is not safe."""
 
 
 class ClusterError(StackError):
-    """A Kubernetes cluster does not do what is asked for."""
+    """A Kubernetes cluster refuses or fails a request."""
 
 
-# Pulumi prints an exception as `module.Class: message`; without a module the user reads the plain words.
+# Pulumi prints an exception as `module.Class: message`; without a module the user sees the message only.
 for _kind in (PremisesError, CloudError, ClusterError):
     _kind.__module__ = "builtins"

@@ -1,4 +1,4 @@
-"""A killed `pulumi` leaves nothing that goes on changing hosts: each process ends with the one above it."""
+"""A killed `pulumi` leaves no process that keeps changing hosts: each one ends with its parent."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 
 @cache
 def end_with_engine() -> None:
-    """End this process, a provider's, soon after the engine that started it has gone.
+    """End this provider process soon after the engine that started it is gone.
 
-    Pulumi itself ends its providers, but cannot when it is killed. Called when a provider is first used,
-    while the engine surely lives. It starts a shell, the shell the provider: two generations are watched.
+    Pulumi itself ends its providers, but not if it is killed. Called when a provider is first used, while the
+    engine is certainly alive. The engine starts a shell, and the shell the provider: both ancestors are
+    watched.
     """
     parent = os.getppid()
     generations = (parent, _parent_of(parent))
@@ -33,12 +34,12 @@ def end_with_engine() -> None:
 
 
 def abandoned() -> bool:
-    """Return whether the other end of standard input was closed: its holder, who sends no more, has gone."""
+    """Whether the writing end of standard input is closed: the process that held it is gone."""
     return bool(select.select([0], [], [], 0)[0])
 
 
 def end_descendants() -> None:
-    """Kill all that this process started, and what that started: Ansible tasks leave its process group."""
+    """Kill all descendants of this process: Ansible tasks leave its process group."""
     while family := _descendants(os.getpid()):
         for process in family:
             with contextlib.suppress(ProcessLookupError):
@@ -47,7 +48,7 @@ def end_descendants() -> None:
 
 
 def _descendants(ancestor: int) -> list[int]:
-    """Return the live processes below one, parents before children."""
+    """Return the live descendants of a process, parents before children."""
     below: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal() and (parent := _parent_of(int(entry.name))):
@@ -59,11 +60,11 @@ def _descendants(ancestor: int) -> list[int]:
 
 
 def _parent_of(pid: int) -> int:
-    """Return the parent of a process; 0 if there is no such process, or only its remains."""
+    """Return the parent of a process; 0 if it does not exist or is a zombie."""
     try:
         status = Path("/proc", str(pid), "stat").read_text(encoding="utf-8")
     except OSError:
         return 0
-    # The second field is the command in brackets, and may hold anything.
+    # The second field is the command in brackets, and may contain anything.
     state, parent = status.rpartition(")")[2].split()[:2]
     return 0 if state in {"Z", "X"} else int(parent)

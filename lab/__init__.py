@@ -1,6 +1,6 @@
-"""The lab: a customer's premises on one Linux machine, real down to the kernel, gone by one command.
+"""The lab: a customer's premises on one Linux machine, real down to the kernel, removed by one command.
 
-Standard library only, like `bootstrap` and `cli`: it runs before anything is installed.
+Standard library only, like `bootstrap` and `cli`, as it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from bootstrap.cache import cache_folder
 
 
 class LabError(ToolError):
-    """The lab cannot do what was asked."""
+    """A lab command failed."""
 
 
 def state_folder() -> Path:
-    """Say where the running lab is written down: `$LAB_STATE`, or `.state/lab` in the working tree."""
+    """Return the folder of the running lab's state: `$LAB_STATE`, or `.state/lab` in the working tree."""
     named = os.environ.get("LAB_STATE")
     return Path(named).resolve() if named else Path(__file__).resolve().parent.parent / ".state" / "lab"
 
 
 def lab_cache() -> Path:
-    """Say where what is slow to make is kept: in the user's cache of this project."""
+    """Return the lab's folder in the user's cache, for what is slow to build."""
     return cache_folder() / "lab"

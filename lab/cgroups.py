@@ -1,8 +1,8 @@
 """One cgroup for each side of a lab, with those of its hosts or programs below it.
 
-Version 2 tells processes apart and ends them, on any machine. Where the machine has its controllers on
-version 1, that version's group is without them: limits inside a host are then without effect, and what
-needs controllers (a kubelet) gets groups of the same name in each hierarchy of version 1 as well.
+Version 2 groups track and kill processes, on any machine. If the machine has its controllers on version 1,
+the version 2 group has none: limits inside a host then have no effect, and programs that need controllers (a
+kubelet) get groups of the same name in each version 1 hierarchy as well.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from lab import LabError
 
 
 def hierarchy() -> Path:
-    """Return where version 2 is mounted. Raises LabError where it is not."""
+    """Return where version 2 is mounted. Raises LabError if it is not."""
     for path, version in _mounted().items():
         if version == "cgroup2":
             return path
     raise LabError(
-        "this machine has no cgroup version 2 mounted",
+        "cgroup version 2 is not mounted",
         remedy="mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified",
     )
 
 
 def hierarchies() -> list[Path]:
-    """Return where each hierarchy is mounted: version 2, and those of version 1 where there are any."""
+    """Return where each hierarchy is mounted: version 2, and those of version 1 if any."""
     return list(_mounted())
 
 
 def _mounted() -> dict[Path, str]:
-    """Tell the mount point and kind of each hierarchy, once, and only where its root is to be seen."""
+    """Yield mount point and type of each hierarchy, once, and only if its root is visible."""
     found: dict[str, tuple[Path, str]] = {}
     for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
         before, _, after = line.partition(" - ")
@@ -43,16 +43,16 @@ def _mounted() -> dict[Path, str]:
 
 
 def make(name: str, *, in_all: bool = False) -> None:
-    """Make a group below the root, and hand the controllers there are on to those below it.
+    """Create a group below the root, and delegate the available controllers to its children.
 
-    `in_all` makes it in the hierarchies of version 1 too.
+    `in_all` creates it in the version 1 hierarchies too.
     """
     for each in hierarchies() if in_all else [hierarchy()]:
         group = each / name
         group.mkdir(exist_ok=True)
         if each == hierarchy():
             _hand_on(group)
-        elif (group / "cpuset.cpus").exists():  # no process may enter one that names no processors
+        elif (group / "cpuset.cpus").exists():  # no process may enter a cpuset without processors
             for file in ("cpuset.cpus", "cpuset.mems"):
                 (group / file).write_text((each / file).read_text(encoding="ascii"), encoding="ascii")
             (group / "cgroup.clone_children").write_text("1", encoding="ascii")
@@ -65,7 +65,7 @@ def _hand_on(group: Path) -> None:
 
 
 def processes(name: str) -> list[int]:
-    """Return the numbers of the processes in the group itself, not in those below it."""
+    """Return the PIDs in the group itself, not in its children."""
     try:
         return [int(pid) for pid in (hierarchy() / name / "cgroup.procs").read_text(encoding="ascii").split()]
     except OSError:
@@ -73,7 +73,7 @@ def processes(name: str) -> list[int]:
 
 
 def populated(name: str) -> bool:
-    """Say whether any process lives in the group or below it."""
+    """Whether any process is in the group or below it."""
     try:
         return "populated 1" in (hierarchy() / name / "cgroup.events").read_text(encoding="ascii")
     except OSError:
@@ -81,14 +81,14 @@ def populated(name: str) -> bool:
 
 
 def kill(name: str) -> None:
-    """End every process in the group and below it, at once."""
+    """Kill every process in the group and below it."""
     group = hierarchy() / name
     with contextlib.suppress(FileNotFoundError):
         (group / "cgroup.kill").write_text("1", encoding="ascii")
 
 
 def remains(name: str) -> list[Path]:
-    """List the groups of this name that there are."""
+    """List the existing groups of this name."""
     return [each / name for each in hierarchies() if (each / name).exists()]
 
 
@@ -97,7 +97,7 @@ def remove(name: str, *, timeout_s: float = 10.0) -> bool:
     deadline = time.monotonic() + timeout_s
     while groups := remains(name):
         for group in groups:
-            # The walk is bottom up; a group whose last process is still on its way out refuses for a moment.
+            # Bottom up; a group whose last process is still exiting cannot be removed yet.
             for each, _, _ in os.walk(group, topdown=False):
                 with contextlib.suppress(OSError):
                     Path(each).rmdir()

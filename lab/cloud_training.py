@@ -1,7 +1,7 @@
-"""`.venv/bin/python -m lab.cloud_training FOUNDATION`: make the lab ready for the stack `s2-cloud-training`.
+"""`.venv/bin/python -m lab.cloud_training FOUNDATION`: prepare the lab for the stack `s2-cloud-training`.
 
-Its node gets the model package's image and the label of nodes that train; a foundation model that
-`scenario-model import` made goes into a bucket of the lab's AWS. Printed is the stack's file.
+Its node gets the model package's image and the label of training nodes; a foundation model created by
+`scenario-model import` is uploaded to a bucket of the lab's AWS. Prints the stack's file.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ BUCKET = "models"
 
 
 def prepare(cluster: Cluster, aws: Aws, foundation: Path) -> dict[str, Any]:
-    """Make the lab ready; return the stack's settings. What is there already stays as it is.
+    """Prepare the lab; return the stack's settings. Idempotent.
 
-    Raises LabError for a cluster that is not the lab's own, and for a folder that holds no imported model.
+    Raises LabError for a cluster that is not the lab's own, and for a folder without an imported model.
     """
     if cluster.own is None:
-        raise LabError("this cluster was given to the lab", remedy="write cloud:kind: kubernetes for it")
+        raise LabError("this cluster was given to the lab", remedy="use cloud:kind: kubernetes for it")
     uri, digest = _offer(aws, foundation)
     if reference("model") not in cluster.own.ctr("image", "list", "--quiet"):
         cluster.own.load(image("model"))
@@ -55,7 +55,7 @@ def prepare(cluster: Cluster, aws: Aws, foundation: Path) -> dict[str, Any]:
         "cloud:kind": "aws",
         "cloud:account": ACCOUNT,
         "cloud:zones": [f"{REGION}a", f"{REGION}b"],
-        "cloud:admins": [f"arn:aws:sts::{ACCOUNT}:user/moto"],  # as `aws sts get-caller-identity` says
+        "cloud:admins": [f"arn:aws:sts::{ACCOUNT}:user/moto"],  # as shown by `aws sts get-caller-identity`
         "cloud:nodes": {"instance_type": "c7i.xlarge", "maximum": 2},
         "cloud:queueing": "existing",
         "cloud:protect": False,
@@ -67,12 +67,12 @@ def prepare(cluster: Cluster, aws: Aws, foundation: Path) -> dict[str, Any]:
 
 
 def _offer(aws: Aws, foundation: Path) -> tuple[str, str]:
-    """Put an imported foundation model into a bucket; return where it is, and its digest."""
+    """Upload an imported foundation model to a bucket; return its URL and digest."""
     try:
         digest = json.loads((foundation / "foundation.json").read_text(encoding="utf-8"))["digest"]
     except (OSError, ValueError, KeyError):
-        remedy = "name the folder that `scenario-model import` made"
-        raise LabError(f"{foundation} holds no imported model", remedy=remedy) from None
+        remedy = "use a folder created by `scenario-model import`"
+        raise LabError(f"{foundation} contains no imported model", remedy=remedy) from None
     keys = {key.lower(): value for key, value in CREDENTIALS.items()}
     s3 = boto3.client("s3", endpoint_url=aws.endpoint, region_name=REGION, **keys)
     if BUCKET not in [each["Name"] for each in s3.list_buckets()["Buckets"]]:
@@ -86,7 +86,7 @@ def _offer(aws: Aws, foundation: Path) -> tuple[str, str]:
 def main() -> None:
     """Print the stack's file, for `stacks/Pulumi.s2-cloud-training.yaml`."""
     parser = argparse.ArgumentParser(prog="python -m lab.cloud_training", description=__doc__)
-    parser.add_argument("foundation", type=Path, help="a folder that `scenario-model import` made")
+    parser.add_argument("foundation", type=Path, help="a folder created by `scenario-model import`")
     foundation = parser.parse_args().foundation
     try:
         require()

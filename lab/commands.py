@@ -1,4 +1,4 @@
-"""The one way in which the lab runs other programs."""
+"""Runs other programs, for the whole lab."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
-"""A killed run leaves no half-done command behind: the kernel ends it with its parent."""
+"""Wrapper that makes the kernel kill a command with its parent, so a killed run leaves none behind."""
 
 
 def run(command: Sequence[str], *, stdin: str = "", timeout_s: float = 60.0, remedy: str = "") -> str:
-    """Run a short command to its end and return its standard output.
+    """Run a short command and return its standard output.
 
-    Raises LabError with the program's own last words when it fails, or when it takes longer than `timeout_s`.
+    Raises LabError with the program's last output if it fails or takes longer than `timeout_s`.
     """
     try:
         done = subprocess.run(  # noqa: S603 fixed programs; arguments are a list
             [*_WITH_US, *command], input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired:
-        raise LabError(f"`{_told(command)}` did not end within {timeout_s:.0f} s", remedy=remedy) from None
+        raise LabError(f"`{_told(command)}` timed out after {timeout_s:.0f} s", remedy=remedy) from None
     except FileNotFoundError:
         raise LabError("setpriv is not on PATH", remedy="install util-linux (make lab-deps)") from None
     if done.returncode:
@@ -34,7 +34,7 @@ def run(command: Sequence[str], *, stdin: str = "", timeout_s: float = 60.0, rem
 
 
 def succeeds(command: Sequence[str], *, stdin: str = "", timeout_s: float = 60.0) -> bool:
-    """Run a short command and say whether it ended well; for what may rightly fail."""
+    """Run a short command and return whether it succeeded; for commands that may fail."""
     try:
         run(command, stdin=stdin, timeout_s=timeout_s)
     except LabError:

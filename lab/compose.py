@@ -1,4 +1,4 @@
-"""Both sides of the lab together: the premises, and the cloud outside of them: Kubernetes and AWS."""
+"""Both sides of the lab: the premises, and the cloud outside (Kubernetes and AWS)."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A lab that is up."""
+    """A running lab."""
 
     premises: premises.Premises
     cluster: Cluster | None
     aws: aws.Aws | None
-    """None, both, where the lab was asked for premises alone."""
+    """Both None if the lab has premises only."""
 
 
 def bring_up(folder: Path, hosts: int | None = None) -> Lab:
-    """Make both sides, or change those that are up. `$LAB_CLOUD=none` leaves the cloud as it is, or out.
+    """Create both sides, or change running ones. `$LAB_CLOUD=none` leaves the cloud unchanged, or out.
 
     The caller holds the folder's lock. Raises LabError.
     """
     asked = os.environ.get("LAB_CLOUD", "")
     if asked not in {"", "none"}:
-        raise LabError(f"LAB_CLOUD={asked}: not known", remedy='set it to "none", or leave it empty')
+        raise LabError(f"unknown LAB_CLOUD={asked}", remedy='set it to "none", or leave it empty')
     record = load(folder)
     if (record is None or record.phase != "up" or existing(record) is None) and anything_of(cloud_of(folder)):
-        cloud.tear_down(folder)  # its link ended in premises that are gone
+        cloud.tear_down(folder)  # its link ended in removed premises
     made = premises.bring_up(folder, hosts)
     if asked == "none":
         return Lab(made, None, None)
@@ -51,12 +51,12 @@ def bring_up(folder: Path, hosts: int | None = None) -> Lab:
 
 
 def _beside(cluster: Cluster) -> aws.Place:
-    """Where AWS is: in the network of the lab's own cluster, so that pods and premises reach it too."""
+    """Location of AWS: in the network of the lab's own cluster, so that pods and premises reach it too."""
     if cluster.own is None:
         return aws.HERE
     return aws.Place(
         within=("nsenter", f"--net=/proc/{cluster.own.space.keeper}/ns/net", "--"),
-        bind="0.0.0.0",  # noqa: S104 a network of its own
+        bind="0.0.0.0",  # noqa: S104 its own network
         address=cluster.own.addresses.cloud_inside,
         port=AWS_PORT,
         webhook_port=TOKEN_PORT,
@@ -64,7 +64,7 @@ def _beside(cluster: Cluster) -> aws.Place:
 
 
 def tear_down(folder: Path) -> bool:
-    """Remove both, the cloud first, and check; return whether there was anything. Raises LabError."""
+    """Remove both, the cloud first, and check; return whether anything was up. Raises LabError."""
     there = (folder / "aws").exists() or any(
         anything_of(side) for side in (cloud_of(folder), premises_of(folder))
     )

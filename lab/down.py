@@ -1,4 +1,4 @@
-"""`make lab-down`: nothing of the lab is left on this machine, and that is checked."""
+"""`make lab-down`: remove the lab from this machine, and check that nothing is left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lab.machine import require
 
 
 def down() -> None:
-    """Tear the lab down, half up or whole."""
+    """Tear the lab down, complete or partial."""
     folder = state_folder()
     if folder.exists():
         require()
@@ -23,7 +23,7 @@ def down() -> None:
             folder.parent.rmdir()
         if there:
             say("the lab is down (checked): no process, namespace, mount, interface, cgroup or file is left")
-            say(f"Kept: {lab_cache()}, so that the next start is quick; make clean removes that too.")
+            say(f"Kept: {lab_cache()}, for a quick next start; make clean removes that too.")
             return
     say("the lab is not up: nothing to remove")
 
@@ -35,7 +35,7 @@ def main() -> None:
     except LabError as error:
         sys.exit(f"make lab-down: {error}")
     except KeyboardInterrupt:
-        sys.exit("make lab-down: interrupted; run it again and it goes on")
+        sys.exit("make lab-down: interrupted; run it again to resume")
 
 
 if __name__ == "__main__":

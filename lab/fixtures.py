@@ -1,8 +1,8 @@
 """pytest fixtures for tests that need a lab: `premises(hosts=2)` and `wan`, `lab` and `cluster`, `aws`.
 
-Premises take seconds: each test has its own, whose teardown check is part of the test. What takes longer is
-one for the whole session, checked at its end: `lab`, premises with a cluster, and the AWS API, emptied before
-each test. On a machine that cannot give what a test needs the test is skipped with the reason.
+Premises take seconds: each test has its own, whose teardown check is part of the test. Slower fixtures are
+shared by the session and checked at its end: `lab`, premises with a cluster, and the AWS API, emptied before
+each test. If a machine lacks what a test needs, the test is skipped with the reason.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 
 class MakePremises(Protocol):
-    """What the fixture `premises` hands out; called again, it changes the number of hosts."""
+    """Type of the fixture `premises`; called again, it changes the number of hosts."""
 
     def __call__(self, hosts: int | None = None) -> Premises: ...  # noqa: D102
 
 
 @pytest.fixture
 def lab_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A state folder for a lab without a cluster, which the lab's commands use too; torn down afterwards."""
+    """State folder of a lab without a cluster, also used by the lab's commands; torn down afterwards."""
     with a_folder() as folder:
         monkeypatch.setenv("LAB_STATE", str(folder))
         monkeypatch.setenv("LAB_CLOUD", "none")
@@ -49,14 +49,14 @@ def lab_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def a_folder() -> Iterator[Path]:
-    """A state folder for a lab; what is up in it afterwards is torn down, and that is checked."""
+    """State folder of a lab; what is up in it afterwards is torn down and checked."""
     if reason := lacking():
         pytest.skip(f"needs a machine that can run the lab: {reason}")
     # Not tmp_path: its name may be too long for the sockets in it.
     above = Path(tempfile.mkdtemp(prefix="lab-"))
     try:
         yield above / "state"
-    finally:  # also where a fixture fails in the middle: a lab that nobody knows of would be left
+    finally:  # also if a fixture fails halfway: otherwise a forgotten lab would be left
         with lock.exclusive(above / "state"):
             compose.tear_down(above / "state")
         shutil.rmtree(above)
@@ -64,7 +64,7 @@ def a_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def premises(lab_folder: Path) -> MakePremises:
-    """Makes premises with the number of hosts that it is called with: 2 if none is named."""
+    """Creates premises with the given number of hosts (default: 2)."""
 
     def make(hosts: int | None = None) -> Premises:
         with lock.exclusive(lab_folder):
@@ -103,14 +103,14 @@ def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lifecycle.A
     """The lab's AWS API, up for the whole run; needs neither root nor namespaces."""
     folder = tmp_path_factory.mktemp("lab-aws")
     with lock.exclusive(folder):
-        # A test run that is killed takes it along.
+        # It ends with a killed test run.
         yield lifecycle.bring_up(folder, lifecycle.Place(within=("setpriv", "--pdeathsig", "KILL", "--")))
         lifecycle.take_down(folder)
 
 
 @pytest.fixture
 def aws_api(aws_server: lifecycle.Aws, monkeypatch: pytest.MonkeyPatch) -> lifecycle.Aws:
-    """The AWS API, to which boto3 speaks in this test, as do the programs that it starts."""
+    """The AWS API, used by boto3 in this test and by the programs it starts."""
     for name, value in aws_server.environment.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
@@ -120,7 +120,7 @@ def aws_api(aws_server: lifecycle.Aws, monkeypatch: pytest.MonkeyPatch) -> lifec
 
 @pytest.fixture
 def aws(aws_api: lifecycle.Aws) -> lifecycle.Aws:
-    """The same, emptied before the test: two seconds."""
+    """The same, emptied before the test; takes two seconds."""
     request = urllib.request.Request(f"{aws_api.endpoint}/moto-api/reset", method="POST")  # noqa: S310
     urllib.request.urlopen(request, timeout=120).close()  # noqa: S310 the lab's own
     return aws_api

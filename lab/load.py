@@ -1,4 +1,4 @@
-"""`python3 -m lab.load model`: give the lab's cluster an image, which it could fetch from nowhere."""
+"""`python3 -m lab.load model`: load an image into the lab's cluster, which has no registry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lab.machine import require
 
 
 def load(what: str) -> None:
-    """Import an archive that is there, or make the image of this name and import that."""
+    """Import an existing archive, or build the image of this name and import it."""
     own = running(state_folder()).own
     if own is None:
         raise LabError(

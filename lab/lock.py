@@ -1,4 +1,4 @@
-"""One run at a time on a lab; the lock is the folder itself, so that nothing is left when it goes."""
+"""Allows one run at a time on a lab; the lock is the folder itself, so that no lock file is left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the folder, making it if there is none; a second run says that it waits. A killed one lets go."""
+    """Lock the folder, creating it if needed; a second run logs that it waits. A killed run releases it."""
     while True:
         folder.mkdir(parents=True, exist_ok=True, mode=0o755)
         try:
@@ -36,12 +36,12 @@ def _wait_for(descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        say("waiting: another run is at work on this lab")
+        say("waiting: another run holds this lab's lock")
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def _is_still(folder: Path, descriptor: int) -> bool:
-    """Whether the folder is the one that was locked: a run that ended may have removed it meanwhile."""
+    """Whether the folder is still the locked one: an ending run may have removed it."""
     try:
         return os.path.samestat(folder.stat(), os.fstat(descriptor))
     except FileNotFoundError:

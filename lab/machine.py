@@ -1,4 +1,4 @@
-"""What the lab needs of the machine: asked before anything is made, and the reason for tests to skip."""
+"""The lab's requirements on the machine: checked before anything is created, and to skip tests."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ PROGRAMS = {
     "debootstrap": "debootstrap",
     "systemd-nspawn": "systemd-container",
 }
-"""Each program that the lab calls, and the Debian package that has it."""
+"""Programs that the lab calls, with their Debian packages."""
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-"""What the base tree's packages are verified with."""
+"""Keyring that verifies the base tree's packages."""
 
 COMPILER = ("gcc", "libc6-dev", "libseccomp-dev", "pkg-config")
-"""Packages that runc is built with where its release cannot be downloaded."""
+"""Packages to build runc if its release cannot be downloaded."""
 
 PACKAGES = sorted({*PROGRAMS.values(), "debian-archive-keyring", *COMPILER})
 """What `make lab-deps` installs."""
@@ -39,10 +39,10 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def require() -> None:
-    """Raise LabError, in one line with its remedy, where the machine cannot give what the lab needs."""
+    """Raise LabError, in one line with its remedy, if the machine lacks what the lab needs."""
     if os.geteuid() != 0:
         raise LabError("the lab needs root, for namespaces and mounts", remedy="sudo make lab")
-    # sudo and cron may leave the folders of system programs out.
+    # sudo and cron may omit the folders of system programs from PATH.
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), _SYSTEM_PATH])
     missing = sorted({package for program, package in PROGRAMS.items() if not shutil.which(program)})
     if not KEYRING.exists():
@@ -52,19 +52,19 @@ def require() -> None:
     hierarchy()
     run(
         ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "true"],
-        remedy="this machine gives out no namespaces (an unprivileged container?); use a virtual machine",
+        remedy="this machine does not allow namespaces (an unprivileged container?); use a virtual machine",
     )
 
 
 def give_to_caller(*paths: Path) -> None:
-    """Make the person who called sudo the owner; without sudo nothing changes."""
+    """Make the user who called sudo the owner; does nothing without sudo."""
     user, group = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
     for path in paths if user and group else ():
         shutil.chown(path, int(user or 0), int(group or 0))
 
 
 def lacking() -> str:
-    """Return why the lab cannot run here; empty where it can."""
+    """Return why the lab cannot run here; empty if it can."""
     try:
         require()
     except LabError as error:

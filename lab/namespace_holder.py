@@ -1,7 +1,7 @@
-"""The first process of the lab's namespaces: it holds them open, and ending it ends everything in them.
+"""PID 1 of the lab's namespaces: it holds them open, and killing it kills everything in them.
 
-Run as a file, in namespaces that `unshare` made. It does nothing before it has read `go`: by then it is
-written down. Where the run that started it was killed before that, it reads the end of its input and goes.
+Run as a file, in namespaces created by `unshare`. It waits for `go`, sent once it is recorded. If the run
+that started it is killed before that, it reads EOF and exits.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 
 def main() -> None:
-    """Wait for `go`, answer `ready`, then do what a first process has to: bury the children of others."""
+    """Wait for `go`, answer `ready`, then reap orphaned processes, as PID 1 must."""
     if sys.stdin.readline() != "go\n":
         sys.exit(0)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})

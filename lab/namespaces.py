@@ -1,7 +1,7 @@
-"""The namespaces of one side of a lab: made, entered, and found again from their record.
+"""The namespaces of one side of a lab: created, entered, and found again from their record.
 
-All of a side lives in namespaces that one process, the keeper, holds open: when it ends, the kernel takes
-its processes, mounts, interfaces and rules away. `docs/decisions/0040-lab-premises.md` says why.
+All of a side lives in namespaces held open by one process, the keeper: when it ends, the kernel removes its
+processes, mounts, interfaces and rules. See `docs/decisions/0040-lab-premises.md`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 _KEEPER = Path(__file__).with_name("namespace_holder.py")
 _KINDS = ("mnt", "net", "pid")
 _DETACHED = ("setsid", "--fork")
-"""Lasting processes are nobody's children, and outlive the run that starts them."""
+"""Daemons are reparented to init, and outlive the run that starts them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Namespaces:
-    """Namespaces of mounts, processes and a network, by the process that holds them."""
+    """Mount, PID and network namespaces, identified by the process that holds them."""
 
     keeper: int
     side: Side
@@ -49,20 +49,20 @@ class Namespaces:
 
     @property
     def other_networks(self) -> list[Path]:
-        """Network namespaces that were made inside, and that someone may have entered from this machine."""
+        """Nested network namespaces, which processes of this machine may have entered."""
         return []
 
     def inhabitants(self) -> list[Process]:
-        """List the processes in any of the namespaces, as seen from this machine."""
+        """List the processes in any of the namespaces, by this machine's PIDs."""
         places = [*(Path(f"/proc/{self.keeper}/ns/{kind}") for kind in _KINDS), *self.other_networks]
-        # The numbers are compared while the namespaces exist: the kernel soon gives them to others.
+        # Inode numbers are compared while the namespaces exist: the kernel soon reuses them.
         numbers = {place.stat().st_ino for place in places if place.exists()}
         return [process for pid in all_pids() if _namespaces(pid) & numbers and (process := Process.of(pid))]
 
     def spawn(self, command: Sequence[str], *, cgroups: Sequence[Path], log: Path) -> None:
-        """Start a lasting process in the namespaces, with its output in a file.
+        """Start a daemon in the namespaces, with its output in a file.
 
-        `cgroups` are those of its own, at most one for each hierarchy, as the namespaces see them.
+        `cgroups` are its own, at most one per hierarchy, as seen from the namespaces.
         """
         script = 'while [ "$1" != -- ]; do mkdir -p "$1" && echo 0 > "$1/cgroup.procs" || exit; shift; done; '
         script += 'shift; exec "$@"'
@@ -83,7 +83,7 @@ class Namespaces:
 
 
 def create(record: Record) -> Namespaces:
-    """Make the namespaces and write down who holds them. Raises LabError where the machine gives none."""
+    """Create the namespaces and record their keeper. Raises LabError if the machine does not allow it."""
     flags = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     held = [*_DETACHED, "sh", "-c", 'echo $$ && exec "$@"', "sh", "unshare", *flags, "--"]
     with (record.side.home / "keeper.log").open("ab") as log:
@@ -107,15 +107,15 @@ def create(record: Record) -> Namespaces:
             starting.stdin.flush()
         if not keeper or starting.stdout.readline() != b"ready\n":
             told = (record.side.home / "keeper.log").read_text(encoding="utf-8", errors="replace").strip()
-            raise LabError(f"no namespaces could be made: {told[-300:] or 'unshare ended without a word'}")
+            raise LabError(f"cannot create namespaces: {told[-300:] or 'unshare ended without output'}")
     space = Namespaces(keeper, record.side)
-    # What tools keep in /run is the lab's own, and goes with it.
+    # A private /run, so that tools' files there are removed with the lab.
     space.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"])
     return space
 
 
 def existing(record: Record | None) -> Namespaces | None:
-    """Return the namespaces that a record tells of, if they are still held."""
+    """Return the recorded namespaces, if they are still held."""
     if record and record.keeper and record.keeper.alive and record.holder and record.holder.alive:
         return Namespaces(record.keeper.pid, record.side)
     return None
@@ -139,5 +139,5 @@ def _only_child(pid: int) -> int:
 
 
 def _environment(side: Side) -> dict[str, str]:
-    """Give lasting processes little, and the mark by which a teardown finds what it did not expect."""
+    """A daemon's minimal environment, with the mark by which a teardown finds unrecorded processes."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", MARK: str(side.home)}

@@ -1,4 +1,4 @@
-"""`python3 -m lab.nodes 1000`: have this many fake GPU nodes in the lab's cluster."""
+"""`python3 -m lab.nodes 1000`: set the number of fake GPU nodes in the lab's cluster."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lab.machine import require
 def main() -> None:
     """`python3 -m lab.nodes NUMBER`."""
     parser = argparse.ArgumentParser(prog="python3 -m lab.nodes", description=__doc__)
-    parser.add_argument("number", type=int, help=f"how many, with {GPUS} GPUs each; 0 removes them")
+    parser.add_argument("number", type=int, help=f"number of nodes, with {GPUS} GPUs each; 0 removes them")
     number, begun = parser.parse_args().number, time.monotonic()
     try:
         require()
@@ -26,12 +26,12 @@ def main() -> None:
     except LabError as error:
         sys.exit(f"lab.nodes: {error}")
     except KeyboardInterrupt:
-        sys.exit("lab.nodes: interrupted; run it again and it goes on")
+        sys.exit("lab.nodes: interrupted; run it again to resume")
     if not number:
         say("no fake nodes are left")
         return
     say(f"{number} fake nodes of {GPUS} GPUs are ready, {duration(time.monotonic() - begun)}")
-    say(f"  kubectl get nodes -l {LABEL}; pods get there with a toleration of {LABEL}")
+    say(f"  kubectl get nodes -l {LABEL}; pods need a toleration of {LABEL} to run there")
 
 
 if __name__ == "__main__":

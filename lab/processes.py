@@ -1,4 +1,4 @@
-"""Processes by number and start time, so that a number which was given away again is never taken for ours."""
+"""Processes by PID and start time, so that a reused PID is never mistaken for ours."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MARK = "LAB_OF"
-"""Environment variable that every lasting process of a lab carries: the lab's state folder."""
+"""Environment variable of every daemon of a lab: the lab's state folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process: its number, and when it started in clock ticks since the machine did."""
+    """A process: its PID, and its start in clock ticks since boot."""
 
     pid: int
     started: int
 
     @classmethod
     def of(cls, pid: int) -> Process | None:
-        """Return the process that has this number now; None if there is none or it is a zombie."""
+        """Return the current process with this PID; None if there is none or it is a zombie."""
         try:
-            # The second field, the name, may hold spaces and brackets; what follows the last one is fixed.
+            # The second field, the name, may contain spaces and brackets; only what follows the last one is
+            # fixed.
             fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         except OSError:
             return None
@@ -32,11 +33,11 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether it is still running."""
         return Process.of(self.pid) == self
 
     def kill(self, *, timeout_s: float = 10.0) -> bool:
-        """End it at once; return whether it is gone within `timeout_s`."""
+        """Kill it; return whether it is gone within `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
@@ -49,7 +50,7 @@ class Process:
 
 
 def children(pid: int) -> list[int]:
-    """Return the numbers of a process's children."""
+    """Return the PIDs of a process's children."""
     try:
         text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
     except OSError:
@@ -58,12 +59,12 @@ def children(pid: int) -> list[int]:
 
 
 def all_pids() -> list[int]:
-    """Return the numbers of all processes that are seen from here."""
+    """Return the PIDs of all processes visible here."""
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
 
 
 def marked(folder: Path) -> list[int]:
-    """Return the processes that carry the mark of the lab whose state folder this is."""
+    """Return the processes with the mark of the lab with this state folder."""
     mark = f"{MARK}={folder}".encode()
     found = []
     for pid in all_pids():
@@ -74,5 +75,5 @@ def marked(folder: Path) -> list[int]:
 
 
 def boot_id() -> str:
-    """Return what tells one start of the machine from the next: process numbers mean nothing across it."""
+    """Return the boot id: PIDs are meaningless after a restart."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -1,4 +1,4 @@
-"""What is written down about one side of a running lab, always before the thing itself is made."""
+"""The record of one side of a running lab, always written before a thing is created."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ Phase = Literal["starting", "up", "stopping"]
 
 @dataclass(slots=True, kw_only=True)
 class Record:
-    """One side: where it is in its life, the processes that hold it, and its range of addresses."""
+    """One side: its state, the processes that hold it, and its address range."""
 
     side: Side
     phase: Phase = "starting"
     boot: str = field(default_factory=boot_id)
     holder: Process | None = None
-    """`unshare`, whose end ends the keeper."""
+    """`unshare`; killing it ends the keeper."""
     keeper: Process | None = None
     """The first process of the side's namespaces."""
     inhabitants: list[Process] = field(default_factory=list)
-    """Who was in the namespaces when the teardown began: a guest from outside would keep them."""
+    """Processes in the namespaces when the teardown began: an outside process would keep them alive."""
     network: str = ""
-    """The range that the lab's addresses come from."""
+    """The lab's address range."""
 
     @property
     def file(self) -> Path:
-        """Where it is written."""
+        """The file of the record."""
         return _file(self.side)
 
     def save(self) -> None:
-        """Write it so that a kill at any point leaves the old or the new one, whole."""
+        """Write it atomically."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         aside = self.file.with_suffix(".new")
         told = asdict(self)
-        del told["side"]  # known by where the file lies
+        del told["side"]  # implied by the file's path
         with aside.open("w", encoding="utf-8") as file:
             json.dump(told, file, indent=1)
             file.flush()
@@ -51,17 +51,17 @@ class Record:
         aside.rename(self.file)
 
     def stop(self, inhabitants: list[Process]) -> None:
-        """Write down that it is being torn down, and who lived in its namespaces when that began."""
+        """Record that it is being torn down, and the processes in its namespaces at that time."""
         self.phase = "stopping"
         self.inhabitants = inhabitants or self.inhabitants
         self.save()
 
     @classmethod
     def load(cls, side: Side) -> Self | None:
-        """Read what was written down; None where nothing was.
+        """Read the record; None if there is none.
 
-        After a restart of the machine no process is ours. A file that makes no sense tells of a start that
-        came to nothing: its lab is cleared away by the marks of its processes.
+        After a restart of the machine no process is ours. An invalid file is left by a failed start: its lab
+        is removed by the marks of its processes.
         """
         try:
             told = json.loads(_file(side).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""One side of a lab: the premises or the cloud. All names of what it has on this machine follow from it."""
+"""One side of a lab: the premises or the cloud. The names of its resources on this machine derive from it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 class Side:
     """A side by its name, in the lab of a state folder.
 
-    Names that follow from the folder alone need no writing down: a teardown finds what carries them even
-    where no record was left.
+    Names derived from the folder need no record: a teardown finds these resources even without one.
     """
 
     folder: Path
@@ -23,7 +22,7 @@ class Side:
 
     @property
     def home(self) -> Path:
-        """Where all of its files are; also the mark that its lasting processes carry."""
+        """The folder of all its files; also the mark of its daemons."""
         return self.folder / self.name
 
     @property
@@ -33,20 +32,20 @@ class Side:
 
     @property
     def interface(self) -> str:
-        """The one interface that this machine itself gets, at most 15 characters."""
+        """The only interface on this machine itself, at most 15 characters."""
         return f"sclab-{self._lab}{self.name[0]}"
 
     @property
     def _lab(self) -> str:
-        """Six characters that tell the labs of one machine apart."""
+        """Six characters that distinguish the labs of one machine."""
         return hashlib.sha256(str(self.folder).encode()).hexdigest()[:6]
 
 
 def premises_of(folder: Path) -> Side:
-    """Name the customer's side of a lab."""
+    """Return the customer's side of a lab."""
     return Side(folder, "premises")
 
 
 def cloud_of(folder: Path) -> Side:
-    """Name the side of a lab that stands for the public cloud."""
+    """Return the side of a lab that simulates the public cloud."""
     return Side(folder, "kubernetes")

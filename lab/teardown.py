@@ -1,4 +1,4 @@
-"""One side of a lab taken away, whatever a killed run left of it, and the check that it is gone."""
+"""Removes one side of a lab, whatever a killed run left of it, and checks that it is gone."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def anything_of(side: Side) -> bool:
-    """Say whether there is anything to tear down."""
+    """Whether there is anything to tear down."""
     return side.home.exists() or bool(remains(side, timeout_s=0))
 
 
 def take_away(record: Record | None, side: Side) -> None:
-    """End all processes, remove cgroups, interface and files, and check. `record` says who is in there.
+    """Kill all processes, remove cgroups, interface and files, and check. `record` lists the processes.
 
     Raises LabError naming what is left.
     """
@@ -34,9 +34,9 @@ def take_away(record: Record | None, side: Side) -> None:
     remove_interface(side.interface)
     if left := remains(side):
         raise LabError(
-            f"left behind: {', '.join(left)}", remedy="end what is named, and run make lab-down again"
+            f"left behind: {', '.join(left)}", remedy="end or remove these, and run make lab-down again"
         )
-    # The record goes last: were this run killed, the next one would still know all.
+    # The record is removed last: if this run is killed, the next one still has it.
     for path in side.home.iterdir() if side.home.is_dir() else ():
         if record is None or path != record.file:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -46,16 +46,16 @@ def take_away(record: Record | None, side: Side) -> None:
 
 
 def remove_interface(name: str) -> None:
-    """Remove this machine's interface to a lab, if it is still there; its other end goes with it."""
+    """Remove this machine's interface to a lab, if it exists; its other end goes with it."""
     if Path("/sys/class/net", name).exists():
         succeeds(["ip", "link", "delete", name])
 
 
 def remains(side: Side, *, timeout_s: float = 10.0) -> list[str]:
-    """Name every process, namespace, mount, interface and cgroup of it that is there after `timeout_s`.
+    """List every process, namespace, mount, interface and cgroup of it that remains after `timeout_s`.
 
-    Rules and all other interfaces and mounts live in the side's namespaces, so they are gone with those. The
-    kernel takes namespaces and what is in them away a moment after the last process ended: hence the wait.
+    Rules and all other interfaces and mounts are in the side's namespaces, so they are gone with those. The
+    kernel removes namespaces and their content a moment after the last process ended: hence the wait.
     """
     deadline = time.monotonic() + timeout_s
     while (left := list(_remains(side))) and time.monotonic() < deadline:
@@ -80,8 +80,8 @@ def _remains(side: Side) -> Iterator[str]:
 
 
 def _end_processes(record: Record | None, side: Side) -> None:
-    """End the keeper, and with it all that lives in its namespaces; then what carries the side's mark."""
+    """Kill the keeper, and with it everything in its namespaces; then processes with the side's mark."""
     known = [record.keeper, record.holder] if record else []
     for process in (*known, *map(Process.of, marked(side.home))):
         if process and not process.kill():
-            raise LabError(f"process {process.pid} does not end", remedy="run make lab-down again")
+            raise LabError(f"process {process.pid} does not exit", remedy="run make lab-down again")

@@ -1,4 +1,4 @@
-"""`python3 -m lab.wan`: cut, restore, slow and watch the link between the premises and the world outside."""
+"""`python3 -m lab.wan`: cut, restore, slow and watch the link between the premises and the outside network."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def main() -> None:
     """`python3 -m lab.wan cut | restore | slow [--delay MS] [--rate KBIT] [--loss PERCENT] | show | run`."""
     parser = argparse.ArgumentParser(prog="python3 -m lab.wan", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("cut", help="let nothing through")
-    commands.add_parser("restore", help="let everything through at full speed")
-    commands.add_parser("show", help="packets of each host since the lab started")
-    slow = commands.add_parser("slow", help="delay, throttle, lose packets; each direction")
+    commands.add_parser("cut", help="drop everything")
+    commands.add_parser("restore", help="pass everything at full speed")
+    commands.add_parser("show", help="packets by host since the lab started")
+    slow = commands.add_parser("slow", help="delay, throttle, drop packets; in each direction")
     slow.add_argument("--delay", type=float, default=0, metavar="MS", help="milliseconds (default: none)")
     slow.add_argument(
         "--rate", type=float, default=0, metavar="KBIT", help="kilobits per second (default: full)"
     )
     slow.add_argument("--loss", type=float, default=0, metavar="PERCENT", help="of the packets (default: 0)")
-    inside = commands.add_parser("run", help="run a command outside the premises: a server, say")
+    inside = commands.add_parser("run", help="run a command outside the premises, such as a server")
     inside.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
     wanted = parser.parse_args()
     try:

@@ -1,6 +1,6 @@
-"""What a version tag publishes: the model package, the Ansible collection, release notes.
+"""What a version tag releases: the model package, the Ansible collection, release notes.
 
-`.github/workflows/release.yml` calls it; it runs the same by hand. Standard library only.
+Called by `.github/workflows/release.yml`; runs the same way by hand. Standard library only.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ class PublishError(ToolError):
 
 
 def version() -> str:
-    """Return the version of the model package, which is the project's."""
+    """Return the version of the model package, which is also the project's."""
     project = tomllib.loads((ROOT / "model" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return str(project["version"])
 
 
 def check_tag(tag: str) -> None:
-    """Raise PublishError unless the tag is `v` and the version."""
+    """Raise PublishError unless the tag is `v` followed by the version."""
     if tag != f"v{version()}":
         raise PublishError(
             f"invalid tag {tag}: model/pyproject.toml has version {version()}; "
@@ -36,7 +36,7 @@ def check_tag(tag: str) -> None:
 def notes(changelog: str, of: str) -> str:
     """Return the changelog's section of a version, without its heading.
 
-    Raises PublishError if there is none, or nothing in it.
+    Raises PublishError if the section is missing or empty.
     """
     parts = re.split(r"^## \[([^\]]+)\].*$", changelog, flags=re.MULTILINE)
     sections = dict(zip(parts[1::2], parts[2::2], strict=True))

@@ -1,6 +1,6 @@
 """`python -m publish --to DIR [--tag vX.Y.Z]`: wheel, source distribution, collection, SHA256SUMS, notes.md.
 
-A tag has to be the version, and the changelog has to have its section. Needs the `.venv` of `make check`.
+A tag must match the version, and the changelog must have a section for it. Needs the `.venv` of `make check`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def build_collection(into: Path) -> Path:
 
 
 def checksums(folder: Path) -> str:
-    """Return a line for each file, as `sha256sum --check` reads them."""
+    """Return one line per file, in the format of `sha256sum --check`."""
     files = sorted(path for path in folder.iterdir() if path.is_file())
     return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
 
@@ -56,9 +56,9 @@ def main() -> None:
     """Build everything into an empty folder."""
     parser = argparse.ArgumentParser(prog="python -m publish", description=__doc__)
     parser.add_argument(
-        "--to", type=Path, required=True, metavar="DIR", help="a folder that does not exist yet"
+        "--to", type=Path, required=True, metavar="DIR", help="output folder; must not exist yet"
     )
-    parser.add_argument("--tag", help="the tag that is published")
+    parser.add_argument("--tag", help="the tag to publish")
     wanted = parser.parse_args()
     try:
         if wanted.to.exists():

@@ -1,8 +1,8 @@
-"""The Ansible collection `scenario.model`, laid out from `ansible/`, which stays as plain Ansible wants it.
+"""Builds the Ansible collection `scenario.model` from `ansible/`, which keeps the layout of plain Ansible.
 
-A collection keeps plugins in `plugins/<kind>` and calls much of its own code by its full name. Playbooks
-reach the model package and the locks by `{{ playbook_dir }}/..`, which is its root here: both go there.
-Layout: <https://docs.ansible.com/ansible/latest/dev_guide/developing_collections_structure.html>.
+A collection keeps plugins in `plugins/<kind>` and refers to much of its own code by fully qualified names.
+Playbooks find the model package and the locks in `{{ playbook_dir }}/..`, so both go to the collection's
+root. Layout: <https://docs.ansible.com/ansible/latest/dev_guide/developing_collections_structure.html>.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PLUGINS = {
     "filter_plugins": "filter",
 }
 _LOCKS = ("foundation", "model", "uv", "vllm")
-"""The locks of what roles install on hosts."""
+"""Locks of the packages that roles install on hosts."""
 
 _GALAXY = """\
 namespace: {namespace}
@@ -37,7 +37,7 @@ version: {version}
 readme: README.md
 authors:
   - model-deployment-scenarios
-description: Trains, evaluates, signs, releases and serves a language model on hosts of your own
+description: Trains, evaluates, signs, releases and serves a language model on your own hosts
 license: [Apache-2.0]
 tags: [ai, machine_learning, inference, airgap]
 dependencies: {{}}
@@ -50,9 +50,8 @@ _README = """\
 
 `ansible-playbook -i inventory.yml scenario.model.site` trains, releases and serves a model on the hosts of
 the inventory. `playbooks/inventory/example.yml` is an inventory to start from; `playbooks/ansible.cfg`
-(`ANSIBLE_CONFIG`) holds the settings that the playbooks are tested with. Progress of a training shows where
-`callbacks_enabled` names `scenario.model.training_progress`. What is called `site.yml` below is
-`scenario.model.site` here.
+(`ANSIBLE_CONFIG`) holds the settings that the playbooks are tested with. To see training progress, add
+`scenario.model.training_progress` to `callbacks_enabled`. `site.yml` below is `scenario.model.site` here.
 
 """
 
@@ -60,7 +59,7 @@ _IGNORED = shutil.ignore_patterns("__pycache__", ".ansible", "build", "*.egg-inf
 
 
 def stage(tree: Path, version: str) -> None:
-    """Lay the collection out in a folder that does not exist yet, for `ansible-galaxy collection build`."""
+    """Write the collection to a new folder, for `ansible-galaxy collection build`."""
     tree.mkdir(parents=True)
     for folder, kind in _PLUGINS.items():
         shutil.copytree(_SOURCE / folder, tree / "plugins" / kind, ignore=_IGNORED)
@@ -85,9 +84,9 @@ def stage(tree: Path, version: str) -> None:
 
 
 def _use_full_names(tree: Path) -> None:
-    """Name our own code in full where Ansible does not look into the collection by itself.
+    """Use fully qualified names where Ansible does not search the collection: in imports and filters.
 
-    It does for modules, actions and roles; not for imports and filters.
+    It does search it for modules, actions and roles.
     """
     utilities = _any_of(path.stem for path in (_SOURCE / "module_utils").glob("*.py"))
     home = f"ansible_collections.{NAMESPACE}.{NAME}.plugins.module_utils"
@@ -109,7 +108,7 @@ def _use_full_names(tree: Path) -> None:
 
 
 def filter_names() -> list[str]:
-    """Return the names of our filters, as Ansible learns them."""
+    """Return the names of our filters, as registered with Ansible."""
     names: list[str] = []
     for path in (_SOURCE / "filter_plugins").glob("*.py"):
         found = runpy.run_path(str(path))["FilterModule"]().filters()

@@ -1,4 +1,4 @@
-"""Commands that find and mend what a killed update left in a cloud. They use the cloud's API alone, no Pulumi."""
+"""Commands that find and repair what a killed update left in a cloud. They use only the cloud's API, not Pulumi."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from bootstrap import ToolError
 
 
 class RecoveryError(ToolError):
-    """The cloud does not answer, or what comes in is not what a command needs."""
+    """The cloud does not answer, or a command's input is invalid."""

@@ -1,4 +1,4 @@
-"""What each scenario is. Their settings embed the model package's, which is read from this tree."""
+"""The scenarios' programs. Their settings embed the model package's, which is imported from this tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a scenario puts training, serving, inference and data, as types. Pure: standard library, no I/O."""
+"""Types for where a scenario puts training, serving, inference and data. Pure: standard library, no I/O."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ class Place(StrEnum):
     """Where one concern of a scenario lives."""
 
     PREMISES = "premises"
-    """On hosts of the customer, reached by Ansible."""
+    """On the customer's hosts, reached by Ansible."""
     CLOUD = "cloud"
     """In a public cloud or any Kubernetes cluster."""
     EXCHANGED = "exchanged"
-    """On both sides; only what the exchange contract names crosses."""
+    """On both sides; only what the exchange contract lists crosses."""
     UNSPECIFIED = "unspecified"
-    """Left to the user; it comes in, or goes out, as a signed release."""
+    """Left to the user; a signed release comes in or goes out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,7 +25,7 @@ def build(stack: str, config: Mapping[str, str], secret_keys: Collection[str]) -
         secret_keys: the keys set with `--secret`.
 
     Raises:
-        pulumi.RunError: what is wrong with the stack's scenario, settings or placement, without a traceback.
+        pulumi.RunError: an error in the stack's scenario, settings or placement, without a traceback.
 
     """
     try:
@@ -33,7 +33,7 @@ def build(stack: str, config: Mapping[str, str], secret_keys: Collection[str]) -
         refuse_namespaces(stack, scenario, {key.partition(":")[0] for key in config})
         module = importlib.import_module(scenario.module)
         settings = read_settings(module.Settings, stack, config, secret_keys)
-        premises = getattr(settings, "premises", None)  # a stack in the cloud has none
+        premises = getattr(settings, "premises", None)  # absent in a cloud stack
         if premises and premises.egress:
             refuse_destinations(stack, scenario, premises.egress.destinations())
 

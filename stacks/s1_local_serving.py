@@ -1,4 +1,4 @@
-"""`s1-local-serving`: serve a signed release that was made elsewhere, on the premises."""
+"""`s1-local-serving`: serve, on the premises, a signed release that was made elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stacks.settings.release import ReceivedRelease, ReleaseFile, ReleaseOfStack
 
 
 class Settings(StackSettings):
-    """All that the file of a stack of this scenario may hold."""
+    """Settings of a stack of this scenario."""
 
     release: ReceivedRelease
     serving: Serving = Serving()
@@ -50,7 +50,7 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
 
 
 def _given(stack: str, release: ReleaseFile | ReleaseUrl | ReleaseOfStack) -> dict[str, pulumi.Input[str]]:
-    """Return the release, where it is, and the key that it is verified with."""
+    """Return the release, its location, and the key that verifies it."""
     if isinstance(release, ReleaseOfStack):
         other = pulumi.StackReference("release", stack_name=release.stack)
         names = {"id": "release", "key": "verification_key", "path": "release_path"}
@@ -59,21 +59,21 @@ def _given(stack: str, release: ReleaseFile | ReleaseUrl | ReleaseOfStack) -> di
     if isinstance(release, ReleaseFile):
         path = Path(release.path).absolute()
         if not path.exists():
-            message = f"stacks/Pulumi.{stack}.yaml: release.path: {path} is not there"
+            message = f"stacks/Pulumi.{stack}.yaml: release.path: {path} does not exist"
             raise PremisesError(message)
         return {"id": release.id, "key": key, "path": str(path)}
     return {"id": release.id, "key": key, "url": release.url}
 
 
 def _handed_out(stack: str, other: pulumi.StackReference, named: str, name: str) -> pulumi.Output[str]:
-    """Return an output of another stack. Without it the program ends in one line: `pulumi.RunError`."""
+    """Return an output of another stack. If it is missing, the program ends with a one-line `pulumi.RunError`."""
 
     def there(value: str | None) -> str:
         if value:
             return value
         message = (
-            f"stacks/Pulumi.{stack}.yaml: release: stack {named} hands out no release (no output {name!r}); "
-            "bring it up (where other hosts train, with release.export in its file), or name a release by file or url"
+            f"stacks/Pulumi.{stack}.yaml: release: stack {named} provides no release (no output {name!r}); "
+            "bring it up (if other hosts train, with release.export in its file), or name a release by file or url"
         )
         raise pulumi.RunError(message)
 

@@ -1,4 +1,4 @@
-"""`s2-cloud-training`: train in the public cloud from a foundation model, and hand a signed release out."""
+"""`s2-cloud-training`: train in the public cloud from a foundation model, and export a signed release."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _IMAGE_VOLUMES_SINCE = 35
 
 
 class Settings(StackSettings):
-    """All that the file of a stack of this scenario may hold."""
+    """Settings of a stack of this scenario."""
 
     cloud: Cloud
     training: Training
@@ -63,9 +63,9 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
     """Declare the stack and return its outputs.
 
     Raises:
-        CloudError: AWS would refuse what the settings ask for, or it is not safe.
-        ClusterError: the cluster would.
-        StackError: a file of this machine that a setting names cannot be read.
+        CloudError: AWS would refuse the settings, or they are not safe.
+        ClusterError: the cluster would refuse them.
+        StackError: a file on this machine that a setting refers to cannot be read.
 
     """
     workers = settings.training
@@ -116,7 +116,7 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
 
 
 def _rights(settings: Settings) -> TrainerRights:
-    """Return what the training pods read and sign with."""
+    """Return what the training pods may read, and sign with."""
     inputs = [getattr(settings.foundation, "uri", ""), getattr(settings.data, "path", "")]
     buckets = {uri.removeprefix("s3://").partition("/")[0] for uri in inputs if uri.startswith("s3://")}
     return TrainerRights(
@@ -126,7 +126,7 @@ def _rights(settings: Settings) -> TrainerRights:
 
 
 def _config(settings: Settings, cloud: TrainingCloud, key: str) -> dict[str, Any]:
-    """Return what `scenario-model job` reads."""
+    """Return the configuration of `scenario-model job`."""
     found = settings.foundation
     foundation = found.as_given() | {"kind": found.kind}
     if isinstance(found, BucketFoundation):
@@ -148,10 +148,10 @@ def _config(settings: Settings, cloud: TrainingCloud, key: str) -> dict[str, Any
 
 
 def _images(settings: Settings) -> dict[str, str]:
-    """Return what pods read the files of, beside their own image.
+    """Return the images that pods mount, in addition to their own.
 
     Raises:
-        CloudError: the cluster is to be of a version that has no volumes of images.
+        CloudError: the cluster's version does not support image volumes.
 
     """
     found, cloud = settings.foundation, settings.cloud
@@ -159,7 +159,7 @@ def _images(settings: Settings) -> dict[str, str]:
         return {}
     if isinstance(cloud, AwsCloud) and int(cloud.version.rpartition(".")[2]) < _IMAGE_VOLUMES_SINCE:
         message = (
-            f"foundation.image needs Kubernetes 1.{_IMAGE_VOLUMES_SINCE} or later, and cloud:version is "
+            f"foundation.image needs Kubernetes 1.{_IMAGE_VOLUMES_SINCE} or later, but cloud:version is "
             f"{cloud.version}; raise it, or put the model into a bucket"
         )
         raise CloudError(message)
@@ -169,7 +169,7 @@ def _images(settings: Settings) -> dict[str, str]:
 def _signing(
     stack: str, settings: Settings, cloud: TrainingCloud
 ) -> tuple[str, pulumi.Input[str], dict[str, SecretKey], list[pulumi.Resource]]:
-    """Return how the job signs, the key that verifies it, its files, and what must be there before."""
+    """Return how the job signs, the key that verifies it, its files, and the job's prerequisites."""
     contents: dict[str, pulumi.Input[str]] = {}
     if isinstance(settings.signing, KmsKey):
         signs = f"kms:{settings.signing.arn}"
@@ -191,5 +191,5 @@ def _signing(
         string_data=contents,
         opts=pulumi.ResourceOptions(provider=cloud.provider, depends_on=[cloud.platform]),
     )
-    files = {name: SecretKey(secret="training-keys", key=name) for name in contents}  # noqa: S106 its name
+    files = {name: SecretKey(secret="training-keys", key=name) for name in contents}  # noqa: S106 a name, not a secret
     return signs, public, files, [secret]

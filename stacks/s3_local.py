@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Settings(StackSettings):
-    """All that the file of a stack of this scenario may hold."""
+    """Settings of a stack of this scenario."""
 
     foundation: Foundation = PackagedFoundation()
     data: Data = PythonReference()
@@ -87,12 +87,12 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
 
 
 def _text(path: str) -> str | None:
-    """Return the key's text; None where it was removed, as the release then was."""
+    """Return the key's text; None if it was removed, along with the release."""
     return Path(path).read_text(encoding="utf-8") if Path(path).is_file() else None
 
 
 def _exported(on: Deployment, folder: str, training: TrainingRun) -> dict[str, Any]:
-    """Declare the release's archive on this machine, and return where it is and the key that verifies it."""
+    """Declare the release's archive on this machine; return its path and the key that verifies it."""
     arguments = on.playbook(
         "export", variables={"release_export": str(Path(folder).absolute())}, after=[training.release]
     )

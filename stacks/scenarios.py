@@ -1,4 +1,4 @@
-"""The registry of scenarios; everything else reads it. Pure: standard library, no I/O."""
+"""The registry of scenarios, read by everything else. Pure: standard library, no I/O."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ScenarioError(Exception):
-    """A stack has no scenario; one line with the remedy."""
+    """A stack's scenario is missing or invalid; one line with the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,13 +21,13 @@ class Scenario:
     """One scenario.
 
     Attributes:
-        name: as the setting `scenario` has it.
-        meaning: what it is, in a few words.
+        name: its name in the setting `scenario`.
+        meaning: a short description.
         placement: where its four concerns are.
-        module: the module with its settings class `Settings` and its builder `build`; it is imported only for
-            its own stacks, because the SDKs of clouds take seconds. Empty: it is not built yet.
-        requirements: the set of packages below `requirements/` that its program needs.
-        announcement: what `make up` says of its update.
+        module: the module with its settings class `Settings` and its builder `build`; imported only for
+            its own stacks, because cloud SDKs take seconds to import. Empty: not built yet.
+        requirements: the package set below `requirements/` that its program needs.
+        announcement: what `make up` says about its update.
 
     """
 
@@ -76,7 +76,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 ),
                 module="stacks.s2_cloud_training",
                 requirements="cloud",
-                announcement="pulumi up: what the cloud lacks, then the training job, shown until it ends",
+                announcement="pulumi up: missing cloud resources, then the training job, followed until it ends",
             ),
             Scenario(
                 name="s3-local",
@@ -110,11 +110,11 @@ def scenario_of(stack: str, named: str | None = None) -> Scenario:
     """Return the scenario of a stack.
 
     Args:
-        stack: the stack's name, the user's choice.
-        named: its setting `scenario`; a stack that is named after a scenario needs none.
+        stack: the stack's name, chosen by the user.
+        named: its setting `scenario`; not needed if the stack is named after a scenario.
 
     Raises:
-        ScenarioError: neither names a scenario, they name two, or the scenario is not built yet.
+        ScenarioError: neither names a scenario, they name different ones, or it is not built yet.
 
     """
     where = f"stacks/Pulumi.{stack}.yaml"
@@ -128,11 +128,11 @@ def scenario_of(stack: str, named: str | None = None) -> Scenario:
         )
     if not named and stack not in SCENARIOS:
         raise ScenarioError(
-            f"{where}: scenario is not set, and {stack!r} is not the name of one; set it to one of {known}: "
+            f"{where}: scenario is not set, and {stack!r} is not the name of a scenario; set it to one of {known}: "
             f"pulumi config set scenario s3-local --stack {stack}"
         )
     scenario = SCENARIOS[named or stack]
     if not scenario.module:
         built = ", ".join(each.name for each in SCENARIOS.values() if each.module)
-        raise ScenarioError(f"{where}: scenario {scenario.name} is not built yet; built are {built}")
+        raise ScenarioError(f"{where}: scenario {scenario.name} is not built yet; use one of {built}")
     return scenario

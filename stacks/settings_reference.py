@@ -1,6 +1,6 @@
-"""Writes what is made from the declarations of settings: `make reference`.
+"""Writes what is generated from the declarations of settings: `make reference`.
 
-`docs/reference/settings.md`, the options of roles that are handed to the model package (the part of each
+`docs/reference/settings.md`, the role options that are passed to the model package (the part of each
 `argument_specs.yml` between two marks), and the defaults that roles need themselves.
 """
 
@@ -46,7 +46,7 @@ _TYPES = {
 
 
 def contents() -> dict[Path, str]:
-    """Return each file that is made from the declarations, by its path."""
+    """Return each generated file, by its path."""
     specs = sorted((ROOT / "ansible" / "roles").glob("*/meta/argument_specs.yml"))
     written = {path: _BLOCK.sub(_block, path.read_text(encoding="utf-8")) for path in specs}
     return written | {_REFERENCE: _reference(), _DEFAULTS: _defaults()}
@@ -56,8 +56,9 @@ def _reference() -> str:
     lines = [
         "# Settings",
         "",
-        "Generated from the declarations by `make reference`. A word in brackets: the key belongs to that kind alone.",
-        "Set a key in the stack's file, or by `pulumi config set --path`.",
+        "Generated from the declarations by `make reference`; a test checks that it is current. A word in brackets:",
+        "the key belongs to that kind only. Texts that contain `{`, numbers and lists may be set with",
+        "`pulumi config set --path`.",
     ]
     for scenario in SCENARIOS.values():
         if scenario.module:
@@ -76,7 +77,7 @@ def _reference() -> str:
 
 
 def _table(section: type[Section], *, stack: bool = False) -> list[str]:
-    lines = ["| key | values | default | what |", "|---|---|---|---|"]
+    lines = ["| key | values | default | meaning |", "|---|---|---|---|"]
     for each in settings_of(section):
         first, _, rest = each.key.partition(".")
         key = f"{_NAMESPACES[first]}{rest}" if stack and first in _NAMESPACES else each.key
@@ -87,7 +88,7 @@ def _table(section: type[Section], *, stack: bool = False) -> list[str]:
 
 
 def _defaults() -> str:
-    """Return the defaults that roles need: where servers and the balancer listen, how long a server drains."""
+    """Return the defaults that roles need: listen addresses of servers and balancer, and the drain time."""
     sections: dict[str, type[Section]] = {"serving": Serving, "balancer": Balancer}
     found = {
         name: {key: field.default for key, field in section.model_fields.items() if _is_plain(field.default)}
@@ -109,7 +110,7 @@ class _Indented(yaml.SafeDumper):
 
 
 def _block(found: re.Match[str]) -> str:
-    """Return a role's option: that which the mark names, `option=module:Class`."""
+    """Return the role option of a mark, `option=module:Class`."""
     option, _, declared = found[1].partition("=")
     module, _, name = declared.partition(":")
     options = {option: _option(getattr(importlib.import_module(module), name))}
@@ -133,7 +134,7 @@ def _option(declared: Any) -> dict[str, Any]:
 
 
 def _options(sections: tuple[type[Section], ...]) -> dict[str, Any]:
-    """Return the keys of a section, or of all that a union may be."""
+    """Return the keys of a section, or of all members of a union."""
     found: dict[str, Any] = {}
     for section in sections:
         for name, field in section.model_fields.items():
@@ -163,7 +164,7 @@ def _leaf(annotation: Any, metadata: list[Any], described: str) -> dict[str, Any
 
 
 def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Return the option that fits two kinds of a union."""
+    """Merge the options of two members of a union."""
     merged = dict(one)
     if one["description"] != other["description"]:
         merged["description"] = f"{one['description']} Or: {other['description']}"
@@ -173,7 +174,7 @@ def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write the files that are not current."""
+    """Write the files that are out of date."""
     for path, text in contents().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:

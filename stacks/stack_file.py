@@ -1,4 +1,4 @@
-"""Which scenario a stack is, read from its file: for programs that run before Pulumi does."""
+"""Reads a stack's scenario from its file, for programs that run before Pulumi does."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def scenario_of_file(stack: str, folder: Path = _FOLDER) -> Scenario:
     try:
         content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ScenarioError(f"stacks/{file.name}: cannot be read: {' '.join(str(error).split())}") from None
+        raise ScenarioError(f"stacks/{file.name}: unreadable: {' '.join(str(error).split())}") from None
     config = (content or {}).get("config") or {}
-    # Pulumi lets a key of the project's own stand without its namespace.
+    # Pulumi allows the project's own keys without a namespace.
     named = config.get(f"{PROJECT}:scenario", config.get("scenario"))
     return scenario_of(stack, None if named is None else str(named))
 

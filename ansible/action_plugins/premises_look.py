@@ -1,4 +1,4 @@
-"""Ansible action: look at a host once in a run, and at each play insist that no host went missing."""
+"""Ansible action: inspect a host once per run, and require in each play that no host has disappeared."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ansible.plugins.action import ActionBase
 
 
 def missing(task_vars: dict[str, Any]) -> list[str]:
-    """Name the hosts of this play, and of the one that first looked, that failed or could not be reached.
+    """Return the hosts of this play, and of the first inspecting play, that failed or were unreachable.
 
-    `any_errors_fatal` does not count a host that cannot be reached (ansible/ansible#82834), and later plays
-    leave it out in silence.
+    `any_errors_fatal` ignores unreachable hosts (ansible/ansible#82834), and later plays silently skip
+    them.
     """
     looks = {name: hosts.get("premises_look") or {} for name, hosts in _expected(task_vars)}
     lost = set(task_vars["ansible_play_hosts_all"]) - set(task_vars["ansible_play_hosts"])
@@ -24,14 +24,14 @@ def _expected(task_vars: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
-    """Asks the host where nothing is known of it yet; else repeats the answer without a call."""
+    """Inspects the host on first use; afterwards returns the cached result without a call."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return what the module told; `expected` are the hosts that were looked at together."""
+        """Return the module's result; `expected` are the hosts that were inspected together."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         if lost := missing(variables):
-            message = f"failed or not reachable: {', '.join(lost)}; nothing more is done on any host"
+            message = f"failed or unreachable: {', '.join(lost)}; stopping on all hosts"
             return {**result, "failed": True, "msg": message}
         known = variables.get("premises_look") or {}
         if "root" in known:

@@ -1,4 +1,4 @@
-"""Ansible callback: print the `progress` line of a task that is being retried, once for every new line."""
+"""Ansible callback: print the `progress` line of a retried task whenever it changes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ansible.plugins.callback import CallbackBase
 DOCUMENTATION = r"""
 name: training_progress
 type: notification
-short_description: Show how far a polled task is
-description: Prints what a retried task returns as C(progress), prefixed with the host.
+short_description: Show the progress of a polled task
+description: Prints the C(progress) that a retried task returns, prefixed with the host.
 """
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no types
-    """Beside whichever callback writes the standard output."""
+    """Works alongside any stdout callback."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"

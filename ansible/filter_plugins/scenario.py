@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 _WITHOUT_PATH = frozenset({"packaged", "python-reference"})
-"""Kinds of foundation models and of data that come with the project."""
+"""Kinds of foundation models and data that are bundled with the project."""
 
 
 _DEFAULTS = Path(__file__).with_name("settings.json")
-"""Made from the declarations of the settings (`make reference`)."""
+"""Generated from the declarations of the settings (`make reference`)."""
 
 
 def with_defaults(given: dict[str, Any], section: str) -> dict[str, Any]:
-    """Return settings of a section, those that roles need themselves with their defaults."""
+    """Return the settings of a section, with defaults for those that roles themselves use."""
     defaults: dict[str, Any] = json.loads(_DEFAULTS.read_text(encoding="utf-8"))[section]
     return defaults | given
 
@@ -28,27 +28,27 @@ def with_defaults(given: dict[str, Any], section: str) -> dict[str, Any]:
 def folder_entries(
     names: Iterable[str], *, mode: str, group: str, owned: Iterable[str] = ()
 ) -> list[dict[str, str]]:
-    """Return entries of M(host_files) for folders; `owned` belong to the services' user itself."""
+    """Return entries of M(host_files) for folders; the services' user owns those in `owned`."""
     mine, common = set(owned), {"state": "directory", "mode": mode, "group": group}
     return [common | {"path": name, "owner": group if name in mine else ""} for name in names]
 
 
 def definition_path(root: str, name: str, manager: str) -> str:
-    """Name the file that defines a service.
+    """Return the path of the file that defines a service.
 
-    Unit names are one per user, so a unit carries its folder's digest: two folders never share a unit.
+    Unit names are unique per user, so a unit name includes its folder's digest: no two folders share a unit.
     """
     unit = f"{name}-{hashlib.sha256(root.encode()).hexdigest()[:12]}.service"
     return f"{root}/services/{name}.conf" if manager == "supervisor" else f"{root}/services/{unit}"
 
 
 def release_folder(release: str) -> str:
-    """Name the folder of a release, `name@sha256:<hex>`, in a store."""
+    """Return the folder of a release, `name@sha256:<hex>`, in a store."""
     return f"releases/{release.replace('@sha256:', '/sha256-')}"
 
 
 def was_rolled_back(release: str, entries: list[dict[str, Any]]) -> bool:
-    """Tell whether an operator took a release back: only they know why, so it stays so."""
+    """Return whether an operator rolled a release back: only they know why, so it stays rolled back."""
     last = entries[-1]["action"] if entries else ""
     return last == "rollback" and release in {entry["release"] for entry in entries}
 
@@ -56,13 +56,13 @@ def was_rolled_back(release: str, entries: list[dict[str, Any]]) -> bool:
 def settles(
     outcome: dict[str, Any], question: dict[str, Any], *, state: str, channel: dict[str, Any], current: str
 ) -> bool:
-    """Tell whether nothing is left to do: an outcome answers the question, and the channel says the same.
+    """Return whether nothing is left to do: the outcome matches the question, and the channel agrees.
 
     Args:
-        outcome: what the last evaluation and release gave; empty without.
-        question: the run, the gate, and the names that the release is to have.
-        state: the run's state, `done` when it was trained to its end.
-        channel: what M(release_channel) told.
+        outcome: the result of the last evaluation and release; empty if there is none.
+        question: the run, the gate, and the names that the release should have.
+        state: the run's state, `done` when training is complete.
+        channel: the result of M(release_channel).
         current: the release that the channel names.
 
     """
@@ -73,9 +73,9 @@ def settles(
 
 
 def package_files(source: str) -> list[str]:
-    """List the files of a package's source, relative to it, but for what builds and tests leave behind.
+    """List the files of a package's source, relative to it, without artifacts of builds and tests.
 
-    Raises ValueError where there are none.
+    Raises ValueError if there are none.
     """
     found = []
     for path in Path(source).rglob("*"):
@@ -83,7 +83,7 @@ def package_files(source: str) -> list[str]:
         if path.is_file() and path.suffix != ".pyc" and not any(map(_is_left_behind, below.parts[:-1])):
             found.append(str(below))
     if not found:
-        raise ValueError(f"model_runtime_source: {source} has no files of a package")
+        raise ValueError(f"model_runtime_source: {source} contains no package files")
     return sorted(found)
 
 
@@ -92,7 +92,7 @@ def _is_left_behind(folder: str) -> bool:
 
 
 def package_digest(source: str, *others: str) -> str:
-    """Take the SHA-256 of the source, names and contents, and of other texts: what a runtime is named by."""
+    """Return the SHA-256 of the source (names and contents) and other texts, which names a runtime."""
     files = [Path(source, name) for name in package_files(source)]
     contents = [
         [str(file.relative_to(source)), hashlib.sha256(file.read_bytes()).hexdigest()] for file in files
@@ -101,11 +101,11 @@ def package_digest(source: str, *others: str) -> str:
 
 
 def input_problems(settings: dict[str, dict[str, Any]], paths: dict[str, bool]) -> list[str]:
-    """Say of settings by name, such as `foundation`, which lack a path and which name one that is not there.
+    """Return problems of settings, such as `foundation`, whose path is missing or does not exist.
 
     Args:
-        settings: `kind`, and mostly `path`.
-        paths: which paths are there on the host, as M(premises_look) told.
+        settings: `kind`, and usually `path`, by name.
+        paths: which paths exist on the host, from M(premises_look).
 
     """
     problems = []
@@ -114,15 +114,15 @@ def input_problems(settings: dict[str, dict[str, Any]], paths: dict[str, bool]) 
         if not path and setting["kind"] not in _WITHOUT_PATH:
             problems.append(f"{name}.path is missing; {name}.kind {setting['kind']} needs one")
         elif path and not paths.get(path):
-            problems.append(f"{name}.path {path} is not there")
+            problems.append(f"{name}.path {path} does not exist")
     return problems
 
 
 def training_trouble(looks: dict[str, dict[str, Any]]) -> list[str]:
-    """Say of each host that trains what is wrong with it; nothing of those that are at work.
+    """Return the problem of each training host; hosts that are working are omitted.
 
     Args:
-        looks: by host, what M(training_progress) told, or that it could not be asked.
+        looks: by host, the result of M(training_progress), or that the host was unreachable.
 
     """
     return [f"{host} {said}" for host, look in looks.items() if (said := _trouble(look))]
@@ -137,14 +137,14 @@ def _trouble(look: dict[str, Any]) -> str:
 
 
 def last_words(log: list[str]) -> str:
-    """Return the line of a log that says why a program ended: its own last one, or the last one at all."""
+    """Return the log line that explains why a program exited: its own last line, otherwise the last of all."""
     lines = [line for line in log if line.strip()]
     own = [line for line in lines if line.startswith("scenario-model: ")]
-    return (own or lines or ["it wrote nothing"])[-1]
+    return (own or lines or ["no output"])[-1]
 
 
 class FilterModule:
-    """What Ansible asks for."""
+    """Entry point for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""

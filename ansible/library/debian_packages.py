@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: install Debian packages, from a folder or from apt's sources, and take them away again."""
+"""Ansible module: install Debian packages from a folder or from apt's sources, and remove them again."""
 
 from __future__ import annotations
 
@@ -16,64 +16,66 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: debian_packages
-short_description: Install what is missing, remember it, and remove no more than that
+short_description: Install and record missing packages, and remove only these
 description:
-  - Installs only packages that are missing, without recommended ones and without asking.
-  - With O(folder), apt sees that folder alone and no network is used.
+  - Installs only packages that are missing, without recommended ones and without prompts.
+  - With O(folder), apt sees only that folder and no network is used.
 options:
   names:
     type: list
     elements: str
     default: []
-    description: [Package names; C(name=version) asks for a version, in which C(*) stands for anything.]
-  folder: {type: path, description: [A folder of .deb files on the host; otherwise apt's own sources.]}
-  record: {type: path, required: true, description: [Where is noted what came through this module.]}
+    description: [Package names; C(name=version) selects a version, in which C(*) is a wildcard.]
+  folder: {type: path, description: [A folder of .deb files on the host; default is apt's own sources.]}
+  record: {type: path, required: true, description: [File that records what this module installed.]}
   state:
     type: str
     default: present
     choices: [present, absent, missing]
-    description: [Whether to install, to take away what came this way, or only to name what is missing.]
+    description: [Whether to install, to remove what was installed this way, or only to list what is missing.]
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
-missing: {type: list, elements: str, returned: always, description: [What was not there before.]}
-kept: {type: list, elements: str, returned: always, description: [What others need by now, so it stays.]}
+missing: {type: list, elements: str, returned: always, description: [Packages that were missing.]}
+kept: {type: list, elements: str, returned: always, description: [Packages kept because others depend on them.]}
 """
 
 _APT = ["apt-get", "--yes", "--quiet", "--no-install-recommends", "--option=Dpkg::Options::=--force-confold"]
-# A host without a way out is to say so soon.
+# A host without network access should fail quickly.
 _APT += ["--option=Acquire::Retries=0", "--option=Acquire::http::Timeout=15"]
 _QUIETLY = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
 
 
 class PackageError(Exception):
-    """What could not be done, in one line."""
+    """A failed operation; the message is one line."""
 
 
 def index(folder: Path) -> str:
     """Describe a folder of packages in the format of a repository's Packages file.
 
-    Raises PackageError where there is none, or where one is no package.
+    Raises PackageError if there is none, or if a file is not a package.
     """
     entries = []
     for path in sorted(folder.glob("*.deb")):
         command = ["dpkg-deb", "--field", str(path)]
         told = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if told.returncode:
-            raise PackageError(f"{path.name} in packages_folder is no Debian package: {told.stderr.strip()}")
+            raise PackageError(
+                f"{path.name} in packages_folder is not a Debian package: {told.stderr.strip()}"
+            )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         entries.append(
             f"{told.stdout.strip()}\nFilename: ./{path.name}\nSize: {path.stat().st_size}\nSHA256: {digest}\n"
         )
     if not entries:
         raise PackageError(
-            "packages_folder holds no .deb file; make a bundle, or leave packages_folder empty"
+            "packages_folder contains no .deb file; create a bundle, or leave packages_folder empty"
         )
     return "\n".join(entries)
 
 
 def missing(wanted: list[str], installed: dict[str, str]) -> list[str]:
-    """Return the wanted packages that are not installed, or not in the version asked for."""
+    """Return the wanted packages that are not installed, or not at the requested version."""
 
     def there(each: str) -> bool:
         name, _, version = each.partition("=")
@@ -98,7 +100,7 @@ class Packages:
 
     @staticmethod
     def _install_command(names: list[str]) -> list[str]:
-        # Who names a version means it, also for a package that is held, or newer.
+        # An explicit version also applies to a package that is held or newer.
         pinned = any("=" in each for each in names)
         return [
             "install",
@@ -107,7 +109,7 @@ class Packages:
         ]
 
     def install(self, names: list[str], folder: str | None) -> None:
-        """Install packages and note what came. Raises PackageError saying what apt said."""
+        """Install packages and record what was added. Raises PackageError with apt's message."""
         before, command = self._all(), self._install_command(names)
         try:
             if folder:
@@ -118,13 +120,13 @@ class Packages:
                 if code:
                     raise PackageError(_reason(said))
         finally:
-            # Also what came before apt failed half-way is ours to remove.
+            # Record even what was installed before apt failed, so that it can be removed.
             came = {kind: sorted(now - before[kind]) for kind, now in self._all().items()}
             if any(came.values()):
                 self._note({kind: sorted({*came[kind], *self.noted()[kind]}) for kind in came})
 
     def _all(self) -> dict[str, set[str]]:
-        """Return what an installation may add to: packages, and the accounts that their scripts make."""
+        """Return everything that an installation may add: packages, and accounts created by their scripts."""
         accounts = {"users": Path("/etc/passwd"), "groups": Path("/etc/group")}
         found = {
             kind: {line.partition(":")[0] for line in path.read_text(encoding="utf-8").splitlines()}
@@ -134,7 +136,7 @@ class Packages:
 
     def _install_from(self, folder: Path, command: list[str]) -> None:
         with tempfile.TemporaryDirectory() as own:
-            Path(own).chmod(0o755)  # apt reads as a user of its own
+            Path(own).chmod(0o755)  # apt reads as its own user
             (Path(own) / "lists" / "partial").mkdir(parents=True)
             (folder / "Packages").write_text(index(folder), encoding="utf-8")
             (Path(own) / "sources.list").write_text(f"deb [trusted=yes] file:{folder} ./\n")
@@ -150,12 +152,12 @@ class Packages:
                     raise PackageError(_reason(said))
 
     def noted(self) -> dict[str, list[str]]:
-        """Return what came through this module and this record, by kind."""
+        """Return what this module recorded as installed, by kind."""
         nothing: dict[str, list[str]] = {"packages": [], "users": [], "groups": []}
         return json.loads(self._record.read_text(encoding="utf-8")) if self._record.exists() else nothing
 
     def remove(self) -> list[str]:
-        """Purge what is noted; return the packages, all of them, if others need one of them by now."""
+        """Purge what is recorded; if other packages depend on any of it, remove nothing and return all of it."""
         noted, there = self.noted(), self._all()
         names = [name for name in noted["packages"] if name in there["packages"]]
         if names:
@@ -166,14 +168,14 @@ class Packages:
             code, said = self._apt("purge", *names)
             if code:
                 raise PackageError(_reason(said))
-        # Debian's packages leave their accounts behind.
+        # Debian's packages leave their accounts in place.
         for kind, command in (("users", "userdel"), ("groups", "groupdel")):
             for name in self._all()[kind] & set(noted[kind]):
                 self._module.run_command([command, name], check_rc=True)
         return []
 
     def forget(self) -> None:
-        """Remove the note, and its folders when it was the last one in them."""
+        """Remove the record, and its folders if they are empty then."""
         self._record.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self._record.parent.rmdir()
@@ -196,7 +198,7 @@ def _reason(said: str) -> str:
 
 
 def main() -> None:
-    """Look, install or remove, answer."""
+    """Check, install or remove, and return the result."""
     options: dict[str, Any] = {
         "names": {"type": "list", "elements": "str", "default": []},
         "folder": {"type": "path"},
@@ -221,8 +223,8 @@ def main() -> None:
     except PackageError as error:
         source = "from packages_folder" if module.params["folder"] else "from apt's sources"
         module.fail_json(
-            msg=f"cannot install {', '.join(absent)} {source}: {error}; name a folder with these packages, "
-            "and all that they need, in packages_folder, or a mirror that this host reaches in /etc/apt"
+            msg=f"cannot install {', '.join(absent)} {source}: {error}; set packages_folder to a folder with "
+            "these packages and their dependencies, or configure a reachable mirror in /etc/apt"
         )
     module.exit_json(changed=changed, missing=absent, kept=kept)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: judge the egress settings and write them as rules for nft; changes nothing."""
+"""Ansible module: validate the egress settings and render them as nft rules; changes nothing."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from ansible.module_utils.egress_rules import (
 
 DOCUMENTATION = r"""
 module: egress_rules
-short_description: Judge the egress settings and write them as rules
+short_description: Validate the egress settings and render them as rules
 description:
   - Fails if the rules would cut the SSH connection that runs the play.
 options:
   admin_networks: {type: list, elements: str, required: true, description: [Who may use SSH.]}
-  ssh_port: {type: int, default: 22, description: [The port that SSH is taken on.]}
-  peers: {type: list, elements: str, default: [], description: [Hosts that may exchange anything.]}
-  clients: {type: list, elements: str, default: [], description: [Who may call the serving port.]}
-  serving_port: {type: int, default: 0, description: [What clients may call; V(0) for nothing.]}
-  time_servers: {type: list, elements: str, default: [], description: [NTP servers that this host may ask.]}
-  allow: {type: list, elements: dict, default: [], description: [Whom this host may call.]}
-  connection: {type: str, default: "", description: [SSH_CONNECTION of the play; empty where it uses none.]}
+  ssh_port: {type: int, default: 22, description: [The port of the SSH server.]}
+  peers: {type: list, elements: str, default: [], description: [Hosts with unrestricted traffic among them.]}
+  clients: {type: list, elements: str, default: [], description: [Who may connect to the serving port.]}
+  serving_port: {type: int, default: 0, description: [Port open to clients; V(0) for none.]}
+  time_servers: {type: list, elements: str, default: [], description: [NTP servers that this host may query.]}
+  allow: {type: list, elements: dict, default: [], description: [Destinations that this host may reach.]}
+  connection: {type: str, default: "", description: [SSH_CONNECTION of the play; empty if it uses none.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
@@ -54,7 +54,7 @@ def _policy(params: dict[str, Any]) -> Policy:
 
 
 def main() -> None:
-    """Read, judge, answer."""
+    """Read, validate and return the rules."""
     entry: dict[str, Any] = {
         "to": {"type": "str", "required": True},
         "protocol": {"type": "str", "required": True, "choices": ["tcp", "udp", "icmp"]},

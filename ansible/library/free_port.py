@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: make sure that a TCP port is free, or is held by the service that is to hold it."""
+"""Ansible module: check that a TCP port is free, or held by the service that should hold it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ansible.module_utils.own_processes import own_processes
 
 DOCUMENTATION = r"""
 module: free_port
-short_description: Fail if somebody else listens on a port
+short_description: Fail if another process listens on a port
 description:
-  - A port that the service of this deployment holds is free to it; any other holder is named.
+  - A port held by this deployment's own service counts as free; any other holder is named.
 options:
   host: {type: str, required: true, description: [The address to listen on.]}
   port: {type: int, required: true, description: [The TCP port.]}
-  setting: {type: str, default: serving.port, description: [What names the port, for the message.]}
+  setting: {type: str, default: serving.port, description: [The setting of the port, for the message.]}
   service: {type: path, required: true, description: [The definition of the service that may hold the port.]}
 author: [model-deployment-scenarios]
 """
@@ -29,13 +29,13 @@ _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp, see proc(5)
 
 
 def bindable(host: str, port: int) -> bool:
-    """Tell whether a server could listen there now; an address that is not this host's raises OSError."""
+    """Return whether a server could listen there now; an address of another host raises OSError."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
-            probe.listen()  # SO_REUSEADDR lets a bind pass that a listen does not
+            probe.listen()  # with SO_REUSEADDR a bind may succeed where a listen fails
         except OSError as error:
             if error.errno == 98:  # EADDRINUSE
                 return False
@@ -44,7 +44,7 @@ def bindable(host: str, port: int) -> bool:
 
 
 def listeners(port: int) -> set[str]:
-    """Collect the socket inodes that listen on the port, whatever the address."""
+    """Collect the socket inodes that listen on the port, on any address."""
     inodes = set()
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         for line in table.read_text().splitlines()[1:] if table.exists() else []:
@@ -55,11 +55,11 @@ def listeners(port: int) -> set[str]:
 
 
 def holds(pid: int, inodes: set[str]) -> bool:
-    """Tell whether a process has one of the sockets open."""
+    """Return whether a process has one of the sockets open."""
     wanted = {f"socket:[{inode}]" for inode in inodes}
     try:
         entries = list(Path(f"/proc/{pid}/fd").iterdir())
-    except OSError:  # it ended while we looked
+    except OSError:  # it exited meanwhile
         return False
     return any(_target(entry) in wanted for entry in entries)
 
@@ -67,12 +67,12 @@ def holds(pid: int, inodes: set[str]) -> bool:
 def _target(entry: Path) -> str:
     try:
         return str(entry.readlink())
-    except OSError:  # closed while we looked, as is the very descriptor that listed the folder
+    except OSError:  # closed meanwhile, like the descriptor that listed the folder
         return ""
 
 
 def main() -> None:
-    """Fail by name of the holder, or pass."""
+    """Fail with the name of the holder, or pass."""
     options: dict[str, Any] = {
         "host": {"type": "str", "required": True},
         "port": {"type": "int", "required": True},

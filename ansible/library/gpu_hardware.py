@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: find the NVIDIA GPUs of a host, what driver they need, and what stands in its way."""
+"""Ansible module: detect the NVIDIA GPUs of a host, the driver they need, and obstacles to it."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from ansible.module_utils.gpu_generations import (
 
 DOCUMENTATION = r"""
 module: gpu_hardware
-short_description: Find the NVIDIA GPUs of a host and the driver that they need
+short_description: Detect the NVIDIA GPUs of a host and the driver they need
 description:
-  - Reads sysfs; neither lspci nor a driver has to be there. Changes nothing.
+  - Reads sysfs; requires neither lspci nor a driver. Changes nothing.
 options:
   module:
     type: str
     default: auto
     choices: [auto, open, proprietary]
-    description: [The kind of kernel module that is wanted.]
-  version: {type: str, default: "", description: [The driver that is wanted.]}
-  root: {type: path, default: /, description: [Where C(sys) and C(proc) are; for tests.]}
+    description: [The requested kind of kernel module.]
+  version: {type: str, default: "", description: [The requested driver.]}
+  root: {type: path, default: /, description: [Parent folder of C(sys) and C(proc); for tests.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
 gpus: {type: list, elements: dict, returned: success, description: [Address, device id, generation.]}
 module: {type: str, returned: success, description: [V(open) or V(proprietary); empty without a GPU.]}
 fabric: {type: str, returned: success, description: [V(none), V(switches) or V(subnet).]}
-secure_boot: {type: bool, returned: success, description: [Whether the firmware loads signed code alone.]}
+secure_boot: {type: bool, returned: success, description: [Whether the firmware loads only signed code.]}
 nouveau: {type: bool, returned: success, description: [Whether nouveau is loaded.]}
-loaded: {type: str, returned: success, description: [Version of the NVIDIA driver that is loaded, or empty.]}
+loaded: {type: str, returned: success, description: [Version of the loaded NVIDIA driver, or empty.]}
 """
 
 _NVIDIA = 0x10DE
@@ -63,20 +63,20 @@ def nvidia_devices(root: Path) -> list[dict[str, Any]]:
 
 
 def secure_boot(root: Path) -> bool:
-    """Tell whether the firmware loads signed code alone: the fifth byte of its variable, after attributes."""
+    """Return whether the firmware loads only signed code: the fifth byte of its variable, after attributes."""
     variable = root / "sys/firmware/efi/efivars" / _SECURE_BOOT
     return variable.exists() and variable.read_bytes()[4:5] == b"\x01"
 
 
 def loaded_driver(root: Path) -> str:
-    """Return the version of the NVIDIA driver that the kernel runs, or nothing."""
+    """Return the version of the NVIDIA driver loaded by the kernel, or an empty string."""
     file = root / "proc/driver/nvidia/version"
     told = re.search(r"Kernel Module.*?\s(\d+\.\d[\d.]*)\s", file.read_text()) if file.exists() else None
     return told[1] if told else ""
 
 
 def fabric(devices: list[dict[str, Any]]) -> str:
-    """Tell what runs the switches between the GPUs."""
+    """Return what manages the switches between the GPUs."""
     ids = {each["device"] for each in devices}
     if ids & SWITCHED_GPUS:
         return "subnet"
@@ -84,7 +84,7 @@ def fabric(devices: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Look, choose, answer."""
+    """Detect, choose and return the result."""
     options: dict[str, Any] = {
         "module": {"type": "str", "default": "auto", "choices": ["auto", "open", "proprietary"]},
         "version": {"type": "str", "default": ""},

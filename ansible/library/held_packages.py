@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: keep installed packages at their version, and let go of those that were not held before."""
+"""Ansible module: hold installed packages at their version, and release those no longer listed."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ DOCUMENTATION = r"""
 module: held_packages
 short_description: Keep installed packages at their version
 description:
-  - Holds every installed package that a pattern fits. Releases what it held itself and fits no more.
+  - Holds every installed package that matches a pattern. Releases its own holds that no longer match.
 options:
-  patterns: {type: list, elements: str, default: [], description: [Names in which C(*) stands for anything.]}
-  record: {type: path, required: true, description: [Where is noted what was held here.]}
+  patterns: {type: list, elements: str, default: [], description: [Names; C(*) is a wildcard.]}
+  record: {type: path, required: true, description: [File that records the holds.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
-held: {type: list, elements: str, returned: always, description: [Packages that are held now.]}
-released: {type: list, elements: str, returned: always, description: [Packages that were let go.]}
+held: {type: list, elements: str, returned: always, description: [Newly held packages.]}
+released: {type: list, elements: str, returned: always, description: [Released packages.]}
 """
 
 
 def fitting(installed: set[str], patterns: list[str]) -> set[str]:
-    """Return the packages that a pattern fits."""
+    """Return the packages that match a pattern."""
     return {name for name in installed for each in patterns if fnmatch.fnmatchcase(name, each)}
 
 
 def main() -> None:
-    """Look, hold, release, note."""
+    """Check, hold, release and record."""
     options: dict[str, Any] = {
         "patterns": {"type": "list", "elements": "str", "default": []},
         "record": {"type": "path", "required": True},

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: bring a list of files, folders and links to a host in one call."""
+"""Ansible module: write a list of files, folders and links to a host in one call."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DOCUMENTATION = r"""
 module: host_files
 short_description: Write files, folders and links, all in one call
 description:
-  - What M(ansible.builtin.copy) and M(ansible.builtin.file) do in several calls for each path, for all of
-    them in one. The entries are taken in their order, so a folder stands before what is in it.
-  - A file is replaced by a rename, and only where its content differs; mode, owner and group are set where
+  - Does in one call what M(ansible.builtin.copy) and M(ansible.builtin.file) do in several calls per path.
+    Entries are processed in order, so list a folder before its contents.
+  - A file is replaced by a rename, and only if its content differs; mode, owner and group are set if
     they differ.
 options:
   base: {type: path, default: "", description: [The folder that relative paths start from.]}
@@ -28,23 +28,23 @@ options:
     type: list
     elements: dict
     required: true
-    description: [What there is to be.]
+    description: [The desired entries.]
     suboptions:
-      path: {type: str, required: true, description: [Where it is, below O(base) or absolute.]}
-      state: {type: str, default: file, choices: [file, directory, link, absent], description: [What it is.]}
+      path: {type: str, required: true, description: [Its path, below O(base) or absolute.]}
+      state: {type: str, default: file, choices: [file, directory, link, absent], description: [Its type.]}
       content: {type: str, description: [The content of a file.]}
-      target: {type: str, description: [Where a link points.]}
-      mode: {type: str, description: [In octal; left out, it stays.]}
-      owner: {type: str, description: [Empty or left out, it stays.]}
-      group: {type: str, description: [Empty or left out, it stays.]}
-      keep: {type: bool, default: false, description: [Leave a file alone that is there, whatever is in it.]}
+      target: {type: str, description: [The target of a link.]}
+      mode: {type: str, description: [Octal; unchanged if omitted.]}
+      owner: {type: str, description: [Unchanged if empty or omitted.]}
+      group: {type: str, description: [Unchanged if empty or omitted.]}
+      keep: {type: bool, default: false, description: [Keep an existing file regardless of its content.]}
   validate:
     type: str
-    description: [A command that judges a new content before it replaces anything; C(%s) is the draft.]
+    description: [Command that validates new content before it replaces anything; C(%s) is the draft.]
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
-paths: {type: list, elements: str, returned: always, description: [The paths that changed.]}
+paths: {type: list, elements: str, returned: always, description: [The changed paths.]}
 """
 
 _ENTRY: dict[str, Any] = {
@@ -63,11 +63,11 @@ _OPTIONS: dict[str, Any] = {
     "validate": {"type": "str"},
 }
 _LARGEST_DIFF = 100_000
-"""Bytes of a content that is shown; of a larger one only that it differs."""
+"""Maximum content size shown in a diff, in bytes; larger content is only reported as different."""
 
 
 class HostFiles:
-    """Brings entries to this host, or finds out what would change."""
+    """Writes entries to this host, or determines what would change."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self._module = module
@@ -76,11 +76,11 @@ class HostFiles:
         self.diffs: list[dict[str, str]] = []
 
     def bring(self, entry: dict[str, Any]) -> None:
-        """Bring one entry; what is in its way ends the module by name."""
+        """Write one entry; fail with the name of whatever blocks it."""
         path = Path(self._module.params["base"]) / entry["path"]
         try:
             changed: bool = getattr(self, f"_{entry['state']}")(path, entry)
-            # Also of what is new: made by another umask. In check mode there may be nothing yet, or a link.
+            # New entries as well, because of the umask. In check mode there may be nothing yet, or a link.
             there = {"directory": Path.is_dir, "file": _is_file}.get(entry["state"])
             if there and there(path):
                 changed |= self._attributes(path, entry, shown=changed)
@@ -91,8 +91,8 @@ class HostFiles:
 
     def _file(self, path: Path, entry: dict[str, Any]) -> bool:
         if path.is_dir():
-            self._module.fail_json(msg=f"{path} is a folder, where a file has to be; move it away")
-        # Behind a link there may be what is nobody's to see in a difference: it is replaced unread.
+            self._module.fail_json(msg=f"{path} is a folder, but a file is required; move it away")
+        # The target of a link may be confidential and must not appear in a diff: it is replaced unread.
         before = path.read_bytes() if _is_file(path) else None
         after = (entry["content"] or "").encode()
         if before is not None and (entry["keep"] or before == after):
@@ -105,7 +105,7 @@ class HostFiles:
         return True
 
     def _replace(self, path: Path, content: bytes, entry: dict[str, Any]) -> None:
-        """Write a draft beside the file and rename it: nobody reads half of it, or reads it too early."""
+        """Write a draft next to the file and rename it, so that nobody reads an incomplete file."""
         if self._dry:
             return
         draft = _draft(path)
@@ -130,13 +130,13 @@ class HostFiles:
         code, output, errors = self._module.run_command(command)
         if code:
             said = [line.strip() for line in f"{output}\n{errors}".splitlines() if line.strip()]
-            self._module.fail_json(msg=f"{path} would not be valid: {(said or ['no reason given'])[-1]}")
+            self._module.fail_json(msg=f"{path} would be invalid: {(said or ['no reason given'])[-1]}")
 
     def _directory(self, path: Path, entry: dict[str, Any]) -> bool:
-        if path.is_dir():  # also one that was put on another disk and linked
+        if path.is_dir():  # also a link to a folder on another disk
             return False
         if os.path.lexists(path):
-            self._module.fail_json(msg=f"{path} is there and is no folder; move it away")
+            self._module.fail_json(msg=f"{path} exists and is not a folder; move it away")
         self._differs(path, "absent", "a folder")
         if not self._dry:
             path.mkdir(mode=int(entry["mode"] or "0755", 8), parents=True)
@@ -147,7 +147,7 @@ class HostFiles:
         if before == entry["target"]:
             return False
         if before is None and os.path.lexists(path):
-            self._module.fail_json(msg=f"{path} is there and is no link; move it away")
+            self._module.fail_json(msg=f"{path} exists and is not a link; move it away")
         self._differs(path, f"a link to {before}" if before else "absent", f"a link to {entry['target']}")
         if not self._dry:
             draft = _draft(path)
@@ -159,7 +159,7 @@ class HostFiles:
     def _absent(self, path: Path, _entry: dict[str, Any]) -> bool:
         if not os.path.lexists(path):
             return False
-        self._differs(path, "there", "absent")
+        self._differs(path, "present", "absent")
         if not self._dry:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         return True
@@ -167,10 +167,10 @@ class HostFiles:
     def _attributes(
         self, path: Path, entry: dict[str, Any], *, shown: bool, like: os.stat_result | None = None
     ) -> bool:
-        """Set mode, owner and group where they differ; what is left open stays, or becomes `like` another's.
+        """Set mode, owner and group if they differ; unspecified ones are kept, or copied from `like`.
 
-        `shown`: a diff says already that the path changes. A service whose folder it is cannot put a link to
-        somebody else's file in the way: a file is changed by a descriptor that follows none.
+        `shown`: a diff already reports that the path changes. Files are changed through a descriptor that
+        does not follow links, so a service that owns the folder cannot redirect this to another file.
         """
         follow = 0 if entry["state"] == "directory" else os.O_NOFOLLOW
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | follow)
@@ -194,8 +194,8 @@ class HostFiles:
             try:
                 wanted |= {attribute: look_up(entry[attribute])} if entry[attribute] else {}
             except KeyError:
-                if not self._dry:  # in check mode, whom a run would make may be missing yet
-                    self._module.fail_json(msg=f"there is no {attribute} {entry[attribute]} on this host")
+                if not self._dry:  # in check mode, an account that a run would create may still be missing
+                    self._module.fail_json(msg=f"{attribute} {entry[attribute]} does not exist on this host")
         return wanted
 
     def _differs(self, path: Path, before: str, after: str) -> None:
@@ -231,7 +231,7 @@ def _in_words(attributes: dict[str, int]) -> str:
 
 
 def main() -> None:
-    """Bring every entry, answer."""
+    """Write every entry and return the changes."""
     module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
     files = HostFiles(module)
     for entry in module.params["entries"]:

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: judge whether a host may train and serve, by what it reached and what its kernel logs."""
+"""Ansible module: decide whether a host may train and serve, from its measurements and kernel log."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: host_verdict
-short_description: Judge whether a host may train and serve
-description: ['Compares measurements with floors, looks for errors, says all that is wrong. Changes nothing.']
+short_description: Decide whether a host may train and serve
+description: ['Compares measurements with floors, checks for errors, lists every problem. Changes nothing.']
 options:
-  devices: {type: list, elements: dict, required: true, description: [What the burn-in printed.]}
-  gpu_count: {type: int, required: true, description: ['GPUs that the host has, as the hardware says.']}
-  table: {type: list, elements: dict, required: true, description: ['What datasheets say, by name.']}
-  shares: {type: dict, required: true, description: [What of that has to be reached.]}
-  floors: {type: dict, default: {}, description: ['Floors that win over the table, in TFLOP/s and GB/s.']}
-  cpu_floor_gflops: {type: float, required: true, description: [What a CPU has to reach.]}
-  counters: {type: str, default: "", description: ['Memory errors by nvidia-smi, one GPU a line.']}
+  devices: {type: list, elements: dict, required: true, description: [Output of the burn-in.]}
+  gpu_count: {type: int, required: true, description: ['GPUs of the host, according to the hardware.']}
+  table: {type: list, elements: dict, required: true, description: ['Datasheet figures, by name.']}
+  shares: {type: dict, required: true, description: [The share of them to reach.]}
+  floors: {type: dict, default: {}, description: ['Floors that override the table, in TFLOP/s and GB/s.']}
+  cpu_floor_gflops: {type: float, required: true, description: [Floor of a CPU.]}
+  counters: {type: str, default: "", description: ['Memory errors by nvidia-smi, one GPU per line.']}
   kernel_log: {type: str, default: "", description: [Lines of the kernel's log since the host started.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
-failures: {type: list, elements: str, returned: always, description: ['Empty: the host is fit.']}
+failures: {type: list, elements: str, returned: always, description: ['Empty if the host is suitable.']}
 reached:
   type: list
   elements: dict
@@ -33,14 +33,14 @@ reached:
 summary: {type: str, returned: always, description: [The same in one line.]}
 """
 
-# Errors of the program that runs, not of the hardware: NVIDIA, "XID Errors", the table of causes.
+# Errors caused by programs, not by the hardware: NVIDIA, "XID Errors", the table of causes.
 _OF_PROGRAMS = frozenset({13, 31, 43, 45, 68, 69})
 _FIGURES = ("matmul_tflops", "memory_gb_s")
 _COUNTERS = ("uncorrected memory errors", "row remapping that waits for a reset", "row remapping that failed")
 
 
 def floors_of(name: str, table: list[dict[str, Any]], shares: dict[str, float]) -> dict[str, float] | None:
-    """Return the floors of a GPU by the name that the driver reports; None for one that has no line."""
+    """Return the floors of a GPU by the name that the driver reports; None if it is not in the table."""
     for entry in table:
         if re.search(entry["name"], name):
             share = float(entry.get("matmul_share", shares["matmul"]))
@@ -52,23 +52,23 @@ def floors_of(name: str, table: list[dict[str, Any]], shares: dict[str, float]) 
 
 
 def too_slow(number: int, device: dict[str, Any], floors: dict[str, float]) -> list[str]:
-    """Name what a device does not reach."""
+    """List the floors that a device misses."""
     said = {"matmul_tflops": "matmul {:.3g} TFLOP/s", "memory_gb_s": "memory {:.3g} GB/s"}
     return [
         f"{device['name']} {number}: {said[key].format(float(device[key]))}, floor {floor:.3g}"
         for key, floor in floors.items()
-        if not float(device[key]) >= floor  # so that NaN is too slow
+        if not float(device[key]) >= floor  # NaN counts as too slow
     ]
 
 
 def logged_errors(text: str) -> list[str]:
-    """Name the kernel's Xid errors that the hardware is to blame for, each once."""
+    """List the kernel's Xid errors caused by the hardware, each once."""
     found = {int(number) for number in re.findall(r"NVRM: Xid \([^)]*\): (\d+)", text)} - _OF_PROGRAMS
     return [f"the kernel has logged Xid {number}" for number in sorted(found)]
 
 
 def counted_errors(text: str) -> list[str]:
-    """Name the counters that are not zero; a GPU without ECC memory has none."""
+    """List the nonzero counters; a GPU without ECC memory has none."""
     failures = []
     for line in text.splitlines():
         index, *values = (word.strip() for word in line.split(","))
@@ -79,7 +79,7 @@ def counted_errors(text: str) -> list[str]:
 
 
 def judge(options: dict[str, Any]) -> list[str]:
-    """Collect all that is wrong with a host."""
+    """Collect every problem of a host."""
     devices, failures = options["devices"], []
     gpus = [each for each in devices if each["name"] != "CPU"]
     if len(gpus) != options["gpu_count"]:
@@ -98,7 +98,7 @@ def judge(options: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """Judge, answer."""
+    """Evaluate and return the result."""
     spec: dict[str, Any] = {
         "devices": {"type": "list", "elements": "dict", "required": True},
         "gpu_count": {"type": "int", "required": True},

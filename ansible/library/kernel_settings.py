@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: kernel settings (sysctl), now and at boot; as they were before when they are taken away."""
+"""Ansible module: kernel settings (sysctl), now and at boot; removed settings return to their previous values."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ DOCUMENTATION = r"""
 module: kernel_settings
 short_description: Kernel settings, now and at boot
 description:
-  - Sees values that were changed by hand. What is not listed any more gets the value that it had before.
+  - Detects manual changes. A setting that is no longer listed returns to its previous value.
 options:
-  values: {type: dict, default: {}, description: [Names as sysctl writes them, and values.]}
-  file: {type: path, required: true, description: [Read at boot; in C(/etc/sysctl.d).]}
-  record: {type: path, required: true, description: [Where former values are noted.]}
-  root: {type: path, default: /, description: [Where C(proc/sys) is; for tests.]}
+  values: {type: dict, default: {}, description: [Names in sysctl notation, and values.]}
+  file: {type: path, required: true, description: [File in C(/etc/sysctl.d), read at boot.]}
+  record: {type: path, required: true, description: [File that records previous values.]}
+  root: {type: path, default: /, description: [Parent folder of C(proc/sys); for tests.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r""" # """
@@ -32,18 +32,18 @@ class Settings:
         self._folder = Path(root) / "proc" / "sys"
 
     def _path(self, name: str) -> Path:
-        # As sysctl does: dots and slashes change places, for interfaces whose names have dots.
+        # Like sysctl, swap dots and slashes, for interfaces with dots in their names.
         return self._folder / name.translate(str.maketrans("./", "/."))
 
     def value(self, name: str) -> str | None:
-        """Return a setting with single blanks, or None where this kernel has no such setting."""
+        """Return a setting with single blanks, or None if this kernel has no such setting."""
         try:
             return " ".join(self._path(name).read_text(encoding="ascii").split())
         except OSError:
             return None
 
     def set(self, name: str, value: str) -> str | None:
-        """Set it; return what is wrong if that fails."""
+        """Set it; return the error, if any."""
         try:
             self._path(name).write_text(f"{value}\n", encoding="ascii")
         except OSError as error:
@@ -52,7 +52,7 @@ class Settings:
 
 
 def file_text(wanted: dict[str, str]) -> str:
-    """Write the file for /etc/sysctl.d; nothing where there is nothing to set."""
+    """Return the text for /etc/sysctl.d; empty if there is nothing to set."""
     lines = [f"{name} = {value}\n" for name, value in sorted(wanted.items())]
     return "".join(["# Written by Ansible; changes are overwritten.\n", *lines]) if wanted else ""
 
@@ -62,7 +62,7 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file, or remove it and its folder where nothing is left to write."""
+    """Write a file, or remove it if there is nothing to write."""
     if text:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -72,7 +72,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def main() -> None:
-    """Compare, set, note, answer."""
+    """Compare, set, record and return the result."""
     options: dict[str, Any] = {
         "values": {"type": "dict", "default": {}},
         "file": {"type": "path", "required": True},
@@ -93,7 +93,7 @@ def main() -> None:
     changed = bool(differing or dropped) or _read(file) != text
     if changed and not module.check_mode:
         kept = {name: former.get(name, str(settings.value(name))) for name in wanted}
-        _write(record, json.dumps(kept) if kept else "")  # first: who is killed now can still go back
+        _write(record, json.dumps(kept) if kept else "")  # first, so that a killed run can still be undone
         for name, value in differing.items():
             if wrong := settings.set(name, value):
                 module.fail_json(msg=f"base_sysctl: {wrong}")

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: all that the roles want to know of a host, in one call; changes nothing."""
+"""Ansible module: everything that the roles need to know about a host, in one call; changes nothing."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: premises_look
-short_description: Find out about a host and the folder that everything lives in
+short_description: Inspect a host and the deployment's folder
 description:
-  - Asked once in a run; the action plugin of the same name answers again with what it heard, and fails where
-    a host that was there is there no more.
+  - Runs once per host and run; the action plugin of the same name returns the cached result afterwards, and
+    fails if a host has become unreachable.
 options:
-  root: {type: str, default: "", description: [The folder, absolute or from C(~/); empty for the usual one.]}
+  root: {type: str, default: "", description: [The folder, absolute or from C(~/); empty for the default.]}
   manager:
     type: str
     default: auto
     choices: [auto, system, systemd, supervisor]
-    description: [Who keeps services alive; see the role C(premises).]
+    description: [The service manager; see the role C(premises).]
   becomes_root: {type: bool, default: false, description: [Whether the play becomes root.]}
-  service_user: {type: str, default: scenario, description: [Whom services run as under V(system).]}
-  mark: {type: str, required: true, description: [The file by which a folder is known as ours.]}
-  owner: {type: str, default: "", description: [The stack that asks; empty for an operator, who may do all.]}
-  adopt: {type: bool, default: false, description: [Take a folder over that belongs to another stack.]}
-  records: {type: list, elements: str, default: [], description: [Small files in the folder, to read.]}
+  service_user: {type: str, default: scenario, description: [User that services run as under V(system).]}
+  mark: {type: str, required: true, description: [The file that marks a folder as ours.]}
+  owner: {type: str, default: "", description: [The requesting stack; empty for an operator, who is not restricted.]}
+  adopt: {type: bool, default: false, description: [Take over a folder that belongs to another stack.]}
+  records: {type: list, elements: str, default: [], description: [Small files in the folder to read.]}
   paths: {type: list, elements: str, default: [], description: [Paths to look for.]}
 author: [model-deployment-scenarios]
 """
@@ -43,16 +43,16 @@ RETURN = r"""
 python: {type: dict, returned: success, description: [C(executable) and C(version), as in C(3.11).]}
 manager: {type: str, returned: success, description: [V(system), V(systemd) or V(supervisor).]}
 root: {type: str, returned: success, description: [The folder, absolute.]}
-there: {type: dict, returned: success, description: [What is in it, two deep; folders by mode, owner, group.]}
-current: {type: str, returned: success, description: [Where C(runtime/current) points; empty without.]}
-complete: {type: list, elements: str, returned: success, description: [What was made to its end.]}
-records: {type: dict, returned: success, description: [The content of O(records) that are there, base64.]}
-paths: {type: dict, returned: success, description: [For each of O(paths) whether it is there.]}
-programs: {type: dict, returned: success, description: [Where C(haproxy) and C(uv) are; empty where not.]}
-megabytes: {type: int, returned: success, description: [Room for the folder.]}
+there: {type: dict, returned: success, description: [Its contents, two levels deep; folders with mode, owner, group.]}
+current: {type: str, returned: success, description: [Target of C(runtime/current); empty if missing.]}
+complete: {type: list, elements: str, returned: success, description: [Complete environments and models.]}
+records: {type: dict, returned: success, description: [Contents of existing O(records), base64.]}
+paths: {type: dict, returned: success, description: [For each of O(paths) whether it exists.]}
+programs: {type: dict, returned: success, description: [Paths of C(haproxy) and C(uv); empty if missing.]}
+megabytes: {type: int, returned: success, description: [Free space for the folder.]}
 nvidia: {type: bool, returned: success, description: [Whether NVIDIA's driver is loaded.]}
 machine: {type: str, returned: success, description: [The processor's architecture.]}
-user_there: {type: bool, returned: success, description: [Whether there is an account O(service_user).]}
+user_there: {type: bool, returned: success, description: [Whether the account O(service_user) exists.]}
 """
 
 _OPTIONS: dict[str, Any] = {
@@ -70,11 +70,11 @@ _OLDEST = (3, 11)
 _FOLDER = "model-deployment-scenarios"
 _OWNER = "owner: "
 _PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
-"""Where programs are that are not for every user, and so on no PATH."""
+"""Folders of system programs, which are not on every user's PATH."""
 
 
 def manager(wanted: str, *, becomes_root: bool) -> str:
-    """Choose who keeps services alive: what is wanted, or the best that there is."""
+    """Choose the service manager: the requested one, or the best available."""
     if wanted != "auto":
         return wanted
     if becomes_root and Path("/run/systemd/system").is_dir():  # see sd_booted(3)
@@ -93,7 +93,7 @@ def _has_user_manager() -> bool:
 
 
 def root_folder(wanted: str, chosen: str) -> Path:
-    """Name the folder that everything lives in. Raises ValueError where that is no absolute path."""
+    """Return the deployment's folder. Raises ValueError if it is not an absolute path."""
     home = pwd.getpwuid(os.getuid()).pw_dir
     usual = f"/var/lib/{_FOLDER}" if chosen == "system" else f"{home}/.local/share/{_FOLDER}"
     text = f"{home}/{wanted[2:]}" if wanted.startswith("~/") else wanted or usual
@@ -103,26 +103,26 @@ def root_folder(wanted: str, chosen: str) -> Path:
 
 
 def owner_of(mark: Path) -> str:
-    """Return the stack that a folder belongs to; empty where it belongs to none."""
+    """Return the stack that owns a folder; empty if there is none."""
     lines = mark.read_text(encoding="utf-8").splitlines() if mark.is_file() else []
     return next((line.removeprefix(_OWNER) for line in lines if line.startswith(_OWNER)), "")
 
 
 def refuse_other_owner(root: Path, found: str, options: dict[str, Any]) -> None:
-    """Raise ValueError where the folder belongs to another stack than the one that asks."""
+    """Raise ValueError if the folder belongs to a stack other than the requesting one."""
     asking = options["owner"]
     if not asking or found in {"", asking} or options["adopt"]:
         return
     same = found.partition("@")[0] == asking.partition("@")[0]
     whose = f"{found.partition('@')[0]} of another state" if same else found.partition("@")[0]
     raise ValueError(
-        f"{root} belongs to the stack {whose}; remove that one first, give this one a folder of its own "
-        "(premises:root) and other ports, or take it over on purpose (premises:adopt: true)"
+        f"{root} belongs to the stack {whose}; remove that one first, give this one its own folder "
+        "(premises:root) and other ports, or take it over with premises:adopt: true"
     )
 
 
 def contents(root: Path) -> dict[str, list[str]]:
-    """List what is in the folder, two deep: a folder with mode, owner and group, all else with nothing."""
+    """List the folder's contents, two levels deep: folders with mode, owner and group, the rest without."""
     found = {}
     for entry in (*root.glob("*"), *root.glob("*/*")) if root.is_dir() else ():
         try:
@@ -143,14 +143,14 @@ def _name(look_up: Any, number: int) -> str:
 
 
 def complete(root: Path) -> list[str]:
-    """List what was made to its end, relative to the folder: environments and foundation models."""
+    """List complete environments and foundation models, relative to the folder."""
     marks = ("runtime/*/complete", "runtime/vllm/*/complete", "foundation/*/*/foundation.json")
     found = {mark.parent for each in marks for mark in root.glob(each)}
     return sorted(str(folder.relative_to(root)) for folder in found if not folder.is_symlink())
 
 
 def room(folder: Path) -> int:
-    """Return the megabytes that are free where the folder is, or would be."""
+    """Return the free megabytes at the folder's present or future location."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     return shutil.disk_usage(there).free // 2**20
 
@@ -164,7 +164,7 @@ def _has_user(name: str) -> bool:
 
 
 def look(options: dict[str, Any], root: Path, chosen: str) -> dict[str, Any]:
-    """Look at the host. Raises OSError where the folder cannot be read."""
+    """Inspect the host. Raises OSError if the folder cannot be read."""
     link = root / "runtime" / "current"
     reads = {name: root / name for name in options["records"]}
     search = f"{os.environ.get('PATH', os.defpath)}:{_PROGRAMS}"
@@ -185,13 +185,13 @@ def look(options: dict[str, Any], root: Path, chosen: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Look, answer."""
+    """Inspect the host and return the result."""
     module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
     python = {"executable": sys.executable, "version": ".".join(map(str, sys.version_info[:2]))}
     if sys.version_info < _OLDEST:
         module.fail_json(
             msg=f"the host has Python {python['version']} ({sys.executable}); install Python 3.11 or newer, "
-            "or name one with ansible_python_interpreter"
+            "or set ansible_python_interpreter to one"
         )
     options: dict[str, Any] = module.params
     chosen = manager(options["manager"], becomes_root=options["becomes_root"])
@@ -200,11 +200,11 @@ def main() -> None:
         seen = look(options, root, chosen)
         if seen["there"] and options["mark"] not in seen["there"]:
             raise ValueError(
-                f"scenario_root {root} is not empty and was not made by this program; name another"
+                f"scenario_root {root} is not empty and was not created by this program; choose another"
             )
         refuse_other_owner(root, owner_of(root / options["mark"]), options)
     except OSError as error:
-        module.fail_json(msg=f"cannot look into {error.filename}: {error.strerror}")
+        module.fail_json(msg=f"cannot read {error.filename}: {error.strerror}")
     except ValueError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, python=python, **seen)

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: end every process of this user that runs out of a folder."""
+"""Ansible module: kill every process of this user that runs from a folder."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from ansible.module_utils.own_processes import Process, end, own_processes
 
 DOCUMENTATION = r"""
 module: processes_gone
-short_description: End every process of this user that runs out of a folder
+short_description: Kill every process of this user that runs from a folder
 description:
-  - Finds processes by a program, a module or a service definition inside the folder, never by a name.
-  - The play itself is spared.
+  - Finds processes by a program, a module or a service definition inside the folder, never by name.
+  - Does not kill the play itself.
 options:
-  folder: {type: path, required: true, description: [The folder that they run out of.]}
+  folder: {type: path, required: true, description: [The folder that they run from.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
-ended: {type: list, elements: int, returned: always, description: [Process numbers.]}
+ended: {type: list, elements: int, returned: always, description: [Process ids.]}
 """
 
 
 def main() -> None:
-    """Find, end, answer."""
+    """Find, kill and return the result."""
     module = AnsibleModule(
         argument_spec={"folder": {"type": "path", "required": True}}, supports_check_mode=True
     )
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _runs_out_of(process: Process, inside: str) -> bool:
-    # A program in the folder, or Python started with one: an editor with a log file open is not ours to end.
+    # A program in the folder, or Python started with one: an editor with an open log file must not be killed.
     return process.command[0].startswith(inside) or process.environment.get(
         "SCENARIO_SERVICE", ""
     ).startswith(inside)

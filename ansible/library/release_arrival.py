@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: take a release that was unpacked aside into a host's store, once it is verified."""
+"""Ansible module: verify an unpacked release and import it into a host's store."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ DOCUMENTATION = r"""
 module: release_arrival
 short_description: Verify a release on arrival and move it into the store
 description:
-  - Nothing in the store is replaced. The release comes first, by one rename, then the channel's entries.
+  - Nothing in the store is replaced. The release is moved first, by one rename, then the channel's entries.
 options:
   runtime: {type: path, required: true, description: [The folder of the virtual environment.]}
-  arriving: {type: path, required: true, description: [Where it was unpacked, laid out as a store.]}
+  arriving: {type: path, required: true, description: [Folder of the unpacked release, laid out as a store.]}
   store: {type: path, required: true, description: [The folder with releases and channels.]}
-  release: {type: str, required: true, description: [The release that is expected, C(name@sha256:...).]}
-  verification: {type: path, required: true, description: [The public key that it is verified with.]}
-  channel: {type: str, default: "", description: [The channel whose entries come along, C(name/channel).]}
-  reader: {type: str, default: "", description: [The group that may read it; empty for the owner alone.]}
+  release: {type: str, required: true, description: [The expected release, C(name@sha256:...).]}
+  verification: {type: path, required: true, description: [The public key that verifies it.]}
+  channel: {type: str, default: "", description: [The channel whose entries are included, C(name/channel).]}
+  reader: {type: str, default: "", description: [The group that may read it; empty for only the owner.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r""" # """
@@ -40,7 +40,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def readable(tree: Path, group: str) -> None:
-    """Let a group read a tree and nobody write to it but its owner."""
+    """Make a tree readable for a group and writable only for its owner."""
     for path in (tree, *tree.rglob("*")):
         shutil.chown(path, "root", group)
         mode = path.stat().st_mode
@@ -48,7 +48,7 @@ def readable(tree: Path, group: str) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder that services may look into, whatever the umask; the store above it keeps others out."""
+    """Create a folder readable for services, whatever the umask; the store above it keeps others out."""
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir()
@@ -56,7 +56,7 @@ def make_folder(folder: Path) -> None:
 
 
 def take(arriving: Path, store: Path, folder: str) -> bool:
-    """Move a folder into the store by one rename; False where it is there already."""
+    """Move a folder into the store by one rename; return False if it already exists."""
     target = store / folder
     if target.is_dir():
         return False
@@ -66,7 +66,7 @@ def take(arriving: Path, store: Path, folder: str) -> bool:
 
 
 def take_entries(arriving: Path, store: Path, channel: str) -> bool:
-    """Move the channel's entries that the store does not have, in their order; tell whether any came."""
+    """Move the channel entries missing in the store, in order; return whether there were any."""
     target = store / "channels" / channel
     make_folder(target)
     entries = sorted((arriving / "channels" / channel).glob("*.json"))
@@ -77,7 +77,7 @@ def take_entries(arriving: Path, store: Path, channel: str) -> bool:
 
 
 def main() -> None:
-    """Verify, move, answer."""
+    """Verify, move and return the result."""
     module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=False)
     options = module.params
     arriving, store = Path(options["arriving"]), Path(options["store"])

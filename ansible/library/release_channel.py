@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: read where a channel of a host's store points, with its history; changes nothing."""
+"""Ansible module: read the current release and history of a channel in a host's store; changes nothing."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from ansible.module_utils import model_command
 
 DOCUMENTATION = r"""
 module: release_channel
-short_description: Read a channel, whose history has to hold
+short_description: Read a channel and verify its history
 description:
-  - Fails where an entry of the channel is not what was signed. A store without a key, and so without a
-    release, has a channel that points nowhere.
+  - Fails if an entry of the channel does not match its signature. In a store without a key, and so without a
+    release, the channel is empty.
 options:
   runtime: {type: path, required: true, description: [The folder of the virtual environment.]}
   store: {type: path, required: true, description: [The folder with releases and channels.]}
   name: {type: str, required: true, description: [The name of the releases.]}
   channel: {type: str, required: true, description: [The channel.]}
-  verification: {type: path, required: true, description: [The public key that entries are verified with.]}
+  verification: {type: path, required: true, description: [The public key that verifies entries.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
-current: {type: str, returned: success, description: [The release that the channel names; empty without.]}
+current: {type: str, returned: success, description: [The release that the channel names; empty if none.]}
 entries: {type: list, elements: dict, returned: success, description: [The channel's history.]}
 releases: {type: list, elements: str, returned: success, description: [The store's releases of that name.]}
-key: {type: str, returned: success, description: [The public key, PEM; empty without.]}
+key: {type: str, returned: success, description: [The public key, PEM; empty if none.]}
 """
 
 _OPTIONS: dict[str, Any] = {
@@ -41,7 +41,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def summary(listing: dict[str, Any]) -> dict[str, Any]:
-    """Return what roles want of `release list`. Raises ValueError where a history does not hold."""
+    """Return the parts of `release list` that roles use. Raises ValueError if a history is invalid."""
     channels = listing.get("channels") or []
     if problems := [each["problem"] for each in channels if each.get("problem")]:
         raise ValueError("; ".join(problems))
@@ -54,7 +54,7 @@ def summary(listing: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read, judge, answer."""
+    """Read, verify and return the result."""
     module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
     options = module.params
     key = Path(options["verification"])

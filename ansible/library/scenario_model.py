@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: run one command of `scenario-model` on the host and read its JSON answer."""
+"""Ansible module: run a `scenario-model` command on the host and parse its JSON output."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from ansible.module_utils import model_command
 
 DOCUMENTATION = r"""
 module: scenario_model
-short_description: Run one command of scenario-model
+short_description: Run a scenario-model command
 description:
-  - Fails with the one line that the command ends with, never with a traceback or a dump of arguments.
-  - In check mode, commands that alter something are left out and reported as changed.
+  - Fails with the command's final line, never with a traceback or a dump of arguments.
+  - In check mode, commands that alter something are skipped and reported as changed.
 options:
   runtime: {type: path, required: true, description: [The folder of the virtual environment.]}
   arguments: {type: list, elements: str, required: true, description: [The command without C(--json).]}
-  user: {type: str, description: [Whom the command runs as; empty for the user of the task.]}
-  input: {type: str, description: [What the command reads from standard input.]}
+  user: {type: str, description: [User that the command runs as; empty for the user of the task.]}
+  input: {type: str, description: [Standard input of the command.]}
   alters: {type: bool, default: true, description: [Whether the command may change anything.]}
-  accept: {type: list, elements: int, default: [0], description: [Exit codes that come with an answer.]}
+  accept: {type: list, elements: int, default: [0], description: [Exit codes with JSON output.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
-runtime: {type: str, returned: when the command ran, description: [Where O(runtime) is, links followed.]}
+runtime: {type: str, returned: when the command ran, description: [O(runtime) with links resolved.]}
 answer: {type: dict, returned: when the command ran, description: [The command's JSON object.]}
 """
 
@@ -41,7 +41,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def main() -> None:
-    """Run the command, hand its answer on."""
+    """Run the command and return its output."""
     module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
     options = module.params
     if options["alters"] and module.check_mode:

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: wait until a server is ready with its release, or is seen to fail again and again."""
+"""Ansible module: wait until a server is ready with its release, or fails repeatedly."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ DOCUMENTATION = r"""
 module: server_ready
 short_description: Wait until a server is ready with its release
 description:
-  - Asks on the host itself, so it sends no secret and takes any certificate, which is for clients' names.
-  - Gives a server up that ended O(attempts) times; its last words say why.
+  - Queries locally, so it sends no secret and accepts any certificate, which is for clients' names.
+  - Gives up if the server exited O(attempts) times, and reports its last log line.
 options:
   url: {type: str, required: true, description: [Answers 200 when ready, with the header x-release.]}
-  release: {type: str, required: true, description: [The release that it has to be ready with.]}
+  release: {type: str, required: true, description: [The release to wait for.]}
   manager:
     type: str
     required: true
     choices: [system, systemd, supervisor]
-    description: [Who keeps the service alive.]
+    description: [The service manager.]
   definition: {type: path, required: true, description: [The definition of the service.]}
-  seconds: {type: int, required: true, description: [How long it may take.]}
-  attempts: {type: int, default: 3, description: [How often it may end and be started anew.]}
+  seconds: {type: int, required: true, description: [The timeout.]}
+  attempts: {type: int, default: 3, description: [How often it may exit and be restarted.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
@@ -51,7 +51,7 @@ _PAUSE_S = 0.5
 
 
 def ask(url: str) -> tuple[str, str]:
-    """Give the release that the server says it is ready with, or an empty text, and what it said instead."""
+    """Return the release that the server is ready with, or an empty string, and its actual response."""
     try:
         with open_url(url, validate_certs=False, use_proxy=False, timeout=10) as answer:
             release = answer.headers.get("x-release", "")
@@ -65,10 +65,10 @@ def ask(url: str) -> tuple[str, str]:
 def wait(
     ready: Callable[[], tuple[str, str]], subject: Service, release: str, *, seconds: float, attempts: int
 ) -> str:
-    """Return an empty text when the server is ready with `release`, else why nobody should go on waiting.
+    """Return an empty string once the server is ready with `release`, or the reason to give up.
 
-    A server that cannot work ends in seconds, and its manager starts it again for ever: each start is seen
-    by its process.
+    A broken server exits within seconds and is restarted by its manager forever: each start is detected
+    by its new process.
     """
     deadline = time.monotonic() + seconds
     seen: set[int] = set()
@@ -78,14 +78,14 @@ def wait(
         if serves == release:
             return ""
         if len(seen) > attempts:
-            return f"it ended {attempts} times before it was ready"
+            return f"it exited {attempts} times before it was ready"
         if time.monotonic() >= deadline:
-            return f"not after {seconds:g} s: {said}"
+            return f"timed out after {seconds:g} s: {said}"
         time.sleep(_PAUSE_S)
 
 
 def main() -> None:
-    """Wait, and answer or fail with the server's last words."""
+    """Wait, and return or fail with the server's last log line."""
     module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
     url, release = module.params["url"], module.params["release"]
     if module.check_mode:
@@ -97,10 +97,10 @@ def main() -> None:
         problem = wait(lambda: ask(url), subject, release, **limits)
         last = next((line for line in reversed(subject.log(20)) if line.strip()), "none") if problem else ""
     except (ServiceError, OSError) as error:
-        module.fail_json(msg=f"cannot tell whether {url} is ready: {error}", release="")
+        module.fail_json(msg=f"cannot determine whether {url} is ready: {error}", release="")
     if problem:
-        message = f"the server on {url} is not ready with {release}: {problem}; its last words: {last}"
-        module.fail_json(msg=f"{message} (all: {subject.log_place})", release="")
+        message = f"the server on {url} is not ready with {release}: {problem}; last log line: {last}"
+        module.fail_json(msg=f"{message} (full log: {subject.log_place})", release="")
     module.exit_json(changed=False, release=release)
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: what a host serves with now, to be able to go back to it; changes nothing."""
+"""Ansible module: read what a host currently serves and how, for a rollback; changes nothing."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ansible.module_utils.urls import open_url
 
 DOCUMENTATION = r"""
 module: serving_now
-short_description: Ask a server for its release, and read what it was started with
+short_description: Query a server's release, and read its settings
 description:
-  - Asks on the host itself, so it sends no secret and takes any certificate, which is for clients' names.
+  - Queries locally, so it sends no secret and accepts any certificate, which is for clients' names.
 options:
   url: {type: str, required: true, description: [Answers 200 when ready, with the header x-release.]}
-  files: {type: list, elements: path, required: true, description: [What to read where it is ready.]}
+  files: {type: list, elements: path, required: true, description: [Files to read if it is ready.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
 ready: {type: bool, returned: success, description: [Whether it is ready.]}
-release: {type: str, returned: success, description: [The release that it names; empty without an answer.]}
+release: {type: str, returned: success, description: [The release that it names; empty without a response.]}
 files: {type: list, elements: str, returned: success, description: [Their contents; none if one is missing.]}
 """
 
@@ -33,7 +33,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def ask(url: str) -> tuple[bool, str]:
-    """Tell whether the server is ready, and which release it names."""
+    """Return whether the server is ready, and which release it names."""
     try:
         with open_url(url, validate_certs=False, use_proxy=False, timeout=10) as answer:
             return True, str(answer.headers.get("x-release", ""))
@@ -44,7 +44,7 @@ def ask(url: str) -> tuple[bool, str]:
 
 
 def contents(files: list[str]) -> list[str]:
-    """Read the files, all of them or none: half of them is no way back."""
+    """Read all of the files or none: a partial set is useless for a rollback."""
     try:
         return [Path(file).read_text(encoding="utf-8") for file in files]
     except (OSError, UnicodeDecodeError):
@@ -52,7 +52,7 @@ def contents(files: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Ask, read, answer."""
+    """Query, read and return the result."""
     module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
     ready, release = ask(module.params["url"])
     files = contents(module.params["files"]) if ready else []

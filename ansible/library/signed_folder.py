@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: verify a bundle on the control node before anything of it is taken to a host."""
+"""Ansible module: verify a bundle on the control node before any of it is copied to a host."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: signed_folder
-short_description: Verify a folder by its SHA256SUMS and the signature of that
+short_description: Verify a folder by its SHA256SUMS and their signature
 description:
   - C(SHA256SUMS.sig) must be an ECDSA signature of C(SHA256SUMS) by the key, and every file of the folder
-    must be listed there with its digest; a file that is missing, changed or not listed is named.
+    must be listed there with its digest; a missing, changed or unlisted file is named.
 options:
   path: {type: path, required: true, description: [The folder.]}
   key: {type: path, required: true, description: [The public key, PEM.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
-digest: {type: str, returned: success, description: [SHA-256 of SHA256SUMS; it stands for the whole folder.]}
+digest: {type: str, returned: success, description: [SHA-256 of SHA256SUMS, which identifies the whole folder.]}
 """
 
 _SUMS, _SIGNATURE = "SHA256SUMS", "SHA256SUMS.sig"
 
 
 class RefusedError(Exception):
-    """A folder that is not what was signed; the message is for the user."""
+    """The folder does not match its signature; the message is for the user."""
 
 
 def verify(folder: Path, key_file: Path) -> str:
@@ -57,13 +57,13 @@ def _verify_signature(key_file: Path, signature: bytes, sums: bytes) -> None:
     try:
         key = serialization.load_pem_public_key(key_file.read_bytes())
     except (ValueError, UnsupportedAlgorithm):
-        raise RefusedError(f"{key_file} is no public key in PEM") from None
+        raise RefusedError(f"{key_file} is not a public key in PEM format") from None
     if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise RefusedError(f"{key_file} is no key on an elliptic curve")
+        raise RefusedError(f"{key_file} is not an elliptic-curve key")
     try:
         key.verify(signature, sums, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
-        raise RefusedError(f"{_SUMS} was not signed with {key_file}, or was changed") from None
+        raise RefusedError(f"{_SUMS} was not signed with {key_file}, or was modified") from None
 
 
 def _digest(path: Path) -> str:
@@ -72,15 +72,15 @@ def _digest(path: Path) -> str:
 
 
 def main() -> None:
-    """Verify, answer."""
+    """Verify and return the digest."""
     options: dict[str, Any] = {name: {"type": "path", "required": True} for name in ("path", "key")}
-    options["key"]["no_log"] = False  # where the key is, and a public one
+    options["key"]["no_log"] = False  # the path of a public key
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     folder = Path(module.params["path"])
     try:
         digest = verify(folder, Path(module.params["key"]))
     except (RefusedError, OSError, ValueError) as error:
-        module.fail_json(msg=f"bundle {folder}: {error}; nothing of it is used: make or fetch it again")
+        module.fail_json(msg=f"bundle {folder}: {error}; the bundle is not used: create or download it again")
     module.exit_json(changed=False, digest=digest)
 
 

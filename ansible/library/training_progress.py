@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: tell how far a training run is, and whether it still goes on."""
+"""Ansible module: report the progress of a training run, and whether it is still running."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from ansible.module_utils.user_services import Service, ServiceError, service
 
 DOCUMENTATION = r"""
 module: training_progress
-short_description: Tell how far a training run is
+short_description: Report the progress of a training run
 description:
-  - Looks at the run's folder and at the service that trains, for a while if asked to.
+  - Checks the run's folder and the training service, optionally until training ends.
 options:
   run: {type: path, required: true, description: [The run's folder.]}
   manager:
     type: str
     required: true
     choices: [system, systemd, supervisor]
-    description: [Who keeps the service alive.]
+    description: [The service manager.]
   definition: {type: path, required: true, description: [The definition of the training service.]}
-  seconds: {type: int, default: 0, description: [How long to wait for the end of training before answering.]}
+  seconds: {type: int, default: 0, description: [How long to wait for the end of training.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
 state: {type: str, returned: always, description: [One of V(training), V(finished), V(stopped).]}
-progress: {type: str, returned: always, description: [One line for people.]}
-quiet_seconds: {type: int, returned: always, description: [How long no step was made.]}
+progress: {type: str, returned: always, description: [One human-readable line.]}
+quiet_seconds: {type: int, returned: always, description: [Time since the last step.]}
 log: {type: list, elements: str, returned: always, description: [Its last lines, if it stopped.]}
 """
 
 
 def describe(record: dict[str, Any]) -> str:
-    """Put one line of progress.jsonl into words: step, loss, tokens a second, time left."""
+    """Format one line of progress.jsonl: step, loss, tokens per second, time left."""
     words = [f"step {record['step']}/{record['of']}"]
     if record.get("loss") is not None:
         words.append(f"loss {record['loss']:.3f}")
@@ -60,23 +60,23 @@ def latest(progress: Path) -> str:
 
 
 def quiet_seconds(run: Path, now: float) -> float:
-    """Tell how long ago a step was made or the run was begun or gone on with; without either, very long."""
+    """Return the time since the last step, start or resumption of the run; very long if there is none."""
     marks = [file.stat().st_mtime for name in ("progress.jsonl", "run.json") if (file := run / name).exists()]
     return max(0.0, now - max(marks, default=0.0))
 
 
 def in_words(run: Path, quiet: float) -> str:
-    """Say where a run is, and whether it has been there for long."""
+    """Describe a run's progress, and for how long it has been stalled."""
     minutes = int(quiet // 60) if (run / "run.json").exists() else 0
     where = latest(run / "progress.jsonl")
     return f"{where}; no step for {minutes} min" if minutes else where
 
 
 def watch(run: Path, subject: Service, seconds: float) -> str:
-    """Tell the run's state when it is no longer training, or after `seconds`."""
+    """Return the run's state once it is no longer training, or after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
-        # The service first: a run that finishes in between is then found finished.
+        # Check the service first: a run that finishes in between is then reported as finished.
         running = subject.running()
         if (run / "result.json").exists():
             return "finished"
@@ -88,7 +88,7 @@ def watch(run: Path, subject: Service, seconds: float) -> str:
 
 
 def main() -> None:
-    """Look at the run's folder and at the service for a while, and answer."""
+    """Watch the run's folder and the service for a while, and return the result."""
     options: dict[str, Any] = {
         "run": {"type": "path", "required": True},
         "manager": {"type": "str", "required": True, "choices": ["system", "systemd", "supervisor"]},
@@ -105,7 +105,7 @@ def main() -> None:
         words = in_words(run, 0.0 if state == "finished" else quiet)
         module.exit_json(changed=False, state=state, progress=words, quiet_seconds=int(quiet), log=log)
     except (ServiceError, OSError, ValueError, KeyError) as error:
-        module.fail_json(msg=f"cannot tell the progress of {run}: {error}")
+        module.fail_json(msg=f"cannot determine the progress of {run}: {error}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: remove runtimes and environments of vLLM that no service uses any more."""
+"""Ansible module: remove runtimes and vLLM environments that no service uses any more."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: unused_environments
-short_description: Remove environments that nothing uses
+short_description: Remove unused environments
 description:
-  - Those that a service's definition or settings name stay, as do O(keep). Services go on with what they were
-    started with, so this comes after they were restarted.
+  - Keeps environments named by a service's definition or settings, and O(keep). Running services keep using the
+    environment they were started with, so run this after restarting them.
 options:
-  root: {type: path, required: true, description: [The folder that everything lives in.]}
-  keep: {type: list, elements: path, required: true, description: [Environments that stay in any case.]}
+  root: {type: path, required: true, description: [The deployment's folder.]}
+  keep: {type: list, elements: path, required: true, description: [Environments to keep in any case.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
-removed: {type: list, elements: str, returned: success, description: [The folders that went.]}
+removed: {type: list, elements: str, returned: success, description: [The removed folders.]}
 """
 
 _OPTIONS: dict[str, Any] = {
@@ -47,7 +47,7 @@ def unused(root: Path, keep: set[str]) -> list[Path]:
 
 
 def main() -> None:
-    """Find, remove, answer."""
+    """Find, remove and return the result."""
     module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
     going = unused(Path(module.params["root"]), set(module.params["keep"]))
     for folder in going if not module.check_mode else []:

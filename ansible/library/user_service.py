@@ -14,27 +14,27 @@ DOCUMENTATION = r"""
 module: user_service
 short_description: Keep a service running as defined
 description:
-  - Works on a systemd unit, the system's or a user's, or on a supervisor configuration of one program.
-  - Lets a user's units outlive the user's last session.
-  - Restarts when O(restart) says so or when the service runs with another fingerprint than O(fingerprint),
-    so that a play that was cut off between a change and its restart is completed by the next one.
+  - Manages a systemd system or user unit, or a supervisor configuration of one program.
+  - Enables lingering, so that a user's units outlive the user's last session.
+  - Restarts if O(restart) is set or if the service runs with a fingerprint other than O(fingerprint),
+    so that a play interrupted between a change and its restart is completed by the next one.
 options:
   manager:
     type: str
     required: true
     choices: [system, systemd, supervisor]
-    description: [Who keeps it alive.]
+    description: [The service manager.]
   definition: {type: path, required: true, description: [The unit file or the supervisor configuration.]}
-  state: {type: str, required: true, choices: [running, stopped], description: [Whether it is to run.]}
-  python: {type: path, description: [The interpreter that has supervisor, for O(state=running).]}
+  state: {type: str, required: true, choices: [running, stopped], description: [Whether it should run.]}
+  python: {type: path, description: [The interpreter with supervisor, for O(state=running).]}
   restart: {type: bool, default: false, description: [Restart it in any case.]}
-  fingerprint: {type: str, description: [What the service should have been started with.]}
-  stop_seconds: {type: int, default: 20, description: [How long the service may take to end.]}
+  fingerprint: {type: str, description: [Expected digest of the inputs that the service was started with.]}
+  stop_seconds: {type: int, default: 20, description: [Timeout for stopping the service.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
 running: {type: bool, returned: always, description: [Whether the service ran before this task.]}
-log: {type: list, elements: str, returned: always, description: [The last lines that the service wrote.]}
+log: {type: list, elements: str, returned: always, description: [The last lines of the service's log.]}
 """
 
 _OPTIONS: dict[str, Any] = {
@@ -52,7 +52,7 @@ def _converge(wanted: Service, options: dict[str, Any], *, dry: bool) -> dict[st
     running = wanted.running()
     if options["state"] == "running":
         stale = options["fingerprint"] is not None and wanted.fingerprint() != options["fingerprint"]
-        # Without lingering, a user's services end with the last session, and none starts at boot.
+        # Without lingering, a user's services stop with the last session, and none starts at boot.
         brief = options["manager"] == "systemd" and not lingers()
         if brief and not dry:
             let_linger()
@@ -67,7 +67,7 @@ def _converge(wanted: Service, options: dict[str, Any], *, dry: bool) -> dict[st
 
 
 def main() -> None:
-    """Read the options, converge, answer."""
+    """Read the options, converge and return the result."""
     module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
     options = module.params
     try:

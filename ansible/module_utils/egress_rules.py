@@ -1,7 +1,7 @@
-"""The egress rules of a host as text for nft: what may go out and come in; all else may not.
+"""The egress rules of a host as text for nft: allowed traffic in both directions; everything else is blocked.
 
-Nothing goes on because it was there before: the packets of the side that began a connection have to be
-allowed each time, and only answers pass as answers. So a connection ends when its permission does.
+Established connections get no exemption: packets of the initiating side must match a rule each time, and
+connection tracking admits only replies. So a connection ends when its permission is removed.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 
 TABLE = "scenario_egress"
 METADATA = ("169.254.169.254/32", "fd00:ec2::254/128")
-"""Where clouds hand out credentials; refused whatever else is allowed."""
+"""Credential endpoints of clouds; blocked whatever else is allowed."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class PolicyError(Exception):
-    """What is wrong with the settings, in one line: where, what, remedy."""
+    """Invalid settings; the message is one line: where, what, remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """One destination: a network, a protocol, its ports (none of them for ICMP), and why."""
+    """One destination: a network, a protocol, its ports (none for ICMP), and the reason."""
 
     to: Network
     protocol: str
@@ -33,7 +33,7 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Who may call this host, and whom it may call; clients may call nothing where `serving_port` is 0."""
+    """Allowed inbound and outbound traffic of this host; `serving_port` 0 admits no clients."""
 
     admin_networks: list[Network]
     ssh_port: int = 22
@@ -45,32 +45,32 @@ class Policy:
 
 
 def network(text: str, where: str) -> Network:
-    """Read an address or a network. Raises PolicyError, also for a network that is everything."""
+    """Parse an address or a network. Raises PolicyError, also for a network that covers every address."""
     try:
         read = ipaddress.ip_network(text)
     except ValueError as error:
         raise PolicyError(f"{where}: {error}; write an address or a network, such as 10.2.0.0/16") from None
     if read.prefixlen == 0:
-        raise PolicyError(f"{where}: {text} is every address there is; name the networks that are meant")
+        raise PolicyError(f"{where}: {text} covers every address; name specific networks")
     return read
 
 
 def allowed(entry: dict[str, object], where: str) -> Allowed:
-    """Read one entry of the allow-list. Raises PolicyError."""
+    """Parse one entry of the allow-list. Raises PolicyError."""
     protocol, why = str(entry["protocol"]), str(entry["why"])
     given = entry.get("ports")
     ports = tuple(int(str(port)) for port in given) if isinstance(given, list) else ()
     if wrong := [port for port in ports if not 0 < port < 65536]:
-        raise PolicyError(f"{where}: port {wrong[0]} is none; ports are 1 to 65535")
+        raise PolicyError(f"{where}: invalid port {wrong[0]}; ports are 1 to 65535")
     if (protocol == "icmp") == bool(ports):
         raise PolicyError(f"{where}: tcp and udp need ports, icmp has none")
     if not re.fullmatch(r"[^\"\\\n]{1,100}", why):
-        raise PolicyError(f"{where}: why is to be one line of 1 to 100 characters, without quotes")
+        raise PolicyError(f"{where}: why must be one line of 1 to 100 characters, without quotes")
     return Allowed(network(str(entry["to"]), where), protocol, ports, why)
 
 
 def refusal_of(policy: Policy, connection: str) -> str | None:
-    """Say why these rules would cut an SSH connection, given as SSH_CONNECTION; None if they would not."""
+    """Return why these rules would cut an SSH connection, given as SSH_CONNECTION; None if they would not."""
     fields = connection.split()
     if len(fields) != 4:
         return None  # not an SSH connection: nothing to cut
@@ -94,7 +94,7 @@ def refusal_of(policy: Policy, connection: str) -> str | None:
 
 
 def rules(policy: Policy) -> str:
-    """Write the table: `nft -f` replaces the former one with it in one transaction, and no other table."""
+    """Render the table: `nft -f` replaces the previous one in one transaction, and touches no other table."""
     named = [*policy.admin_networks, *policy.peers, *policy.clients, *policy.time_servers]
     six = any(each.version == 6 for each in [*named, *(entry.to for entry in policy.allow)])
     neighbours = "nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert"
@@ -102,13 +102,13 @@ def rules(policy: Policy) -> str:
         "ct direction reply ct state established accept",
         "ct state related meta l4proto { icmp, icmpv6 } accept",
     ]
-    if six:  # without its neighbours no address of version 6 can be reached
+    if six:  # without neighbour discovery no IPv6 address can be reached
         both += [f"icmpv6 type {{ {neighbours} }} ip6 hoplimit 255 accept"]
     chains = {"input": [*both, *_inward(policy)], "output": [*both, *_outward(policy)], "forward": []}
     chains["input"].insert(0, 'iifname "lo" accept')
     refused = [f"{_to(network(each, 'metadata'))} counter drop" for each in METADATA]
     chains["output"][:0] = ['oifname "lo" accept', *refused]
-    # Refused rather than dropped: a program of this host learns at once that it may not. No packet leaves.
+    # Rejected rather than dropped, so that programs on this host fail at once. No packet leaves.
     chains["output"].append("counter reject with icmpx type admin-prohibited")
     text = "".join(_chain(name, lines) for name, lines in chains.items())
     return f"add table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{\n{text}}}\n"
@@ -132,8 +132,8 @@ def _inward(policy: Policy) -> list[str]:
 
 
 def _outward(policy: Policy) -> list[str]:
-    # The connection that loads these rules is older than they are: the kernel may take its next packet for a
-    # new connection of ours. A new one would begin with SYN alone, which is not let out.
+    # The connection that loads these rules predates them: the kernel may treat its next packet as a new
+    # outbound connection. A truly new one would start with a bare SYN, which is not allowed out.
     running = f"tcp sport {policy.ssh_port} tcp flags & (syn | ack) != syn accept"
     lines = [f"{match} {running}" for match in _groups("daddr", policy.admin_networks)]
     lines += [f"{match} accept" for match in _groups("daddr", policy.peers)]
@@ -155,7 +155,7 @@ def _to(where: Network) -> str:
 
 
 def _groups(field_name: str, networks: list[Network]) -> list[str]:
-    """Match any of the networks: one expression for each version of IP that is there."""
+    """Match any of the networks: one expression per IP version present."""
     four = ipaddress.collapse_addresses(each for each in networks if isinstance(each, ipaddress.IPv4Network))
     six = ipaddress.collapse_addresses(each for each in networks if isinstance(each, ipaddress.IPv6Network))
     listed = {"ip": ", ".join(map(str, four)), "ip6": ", ".join(map(str, six))}

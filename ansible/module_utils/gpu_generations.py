@@ -1,7 +1,7 @@
-"""Which generation an NVIDIA GPU is of, by its PCI device id, and what its driver has to be.
+"""The generation of an NVIDIA GPU, by its PCI device id, and the driver it requires.
 
 Ranges of ids: pci.ids of Debian 12 (April 2023) for all up to Ada, and the list of GPUs of NVIDIA's
-open-gpu-kernel-modules 575 for what came later. Which module: NVIDIA's Driver Installation Guide, "Kernel
+open-gpu-kernel-modules 575 for later ones. Which module: NVIDIA's Driver Installation Guide, "Kernel
 Modules" (open from Turing on, proprietary before), and "NVIDIA Transitions Fully Towards Open-Source GPU
 Kernel Modules" of 2024 (open alone on Grace Hopper and Blackwell; proprietary where old and new are mixed).
 """
@@ -34,11 +34,11 @@ LAST_PROPRIETARY_BRANCH = 580
 SWITCHES = frozenset({0x1AC2, 0x1AF1, 0x22A3})
 """NVSwitches of HGX-2, HGX A100 and HGX H100/H200, as PCI devices."""
 SWITCHED_GPUS = frozenset({0x2901, 0x3182})
-"""B200 and B300 for HGX boards: their switches are no PCI devices, and need a subnet manager too."""
+"""B200 and B300 for HGX boards: their switches are not PCI devices, and also need a subnet manager."""
 
 
 class DriverError(Exception):
-    """What is wrong, and the remedy, in one line."""
+    """The problem and its remedy, in one line."""
 
 
 def generation(device: int) -> str | None:
@@ -47,25 +47,25 @@ def generation(device: int) -> str | None:
 
 
 def module_for(devices: list[int]) -> str:
-    """Choose V(open) or V(proprietary) for all GPUs of a host. Raises DriverError where neither fits all."""
+    """Choose V(open) or V(proprietary) for all GPUs of a host. Raises DriverError if neither supports all of them."""
     found = {device: generation(device) for device in devices}
     if unknown := [device for device, name in found.items() if name is None]:
         raise DriverError(
-            f"GPU 10de:{unknown[0]:04x} is in no generation that is known here (Maxwell to Blackwell); "
-            "set gpu_driver_module to open or proprietary, as NVIDIA's documentation of that GPU says"
+            f"GPU 10de:{unknown[0]:04x} is not in a known generation (Maxwell to Blackwell); "
+            "set gpu_driver_module to open or proprietary, according to NVIDIA's documentation of that GPU"
         )
     old = {name for name in found.values() if name in _PROPRIETARY_ONLY}
     new = {name for device, name in found.items() if name == "blackwell" or device in _GRACE_HOPPER}
     if old and new:
         raise DriverError(
-            f"no driver is for {', '.join(sorted(map(str, old)))} and {', '.join(sorted(map(str, new)))} "
-            "at once; take one of them out of this host"
+            f"no driver supports both {', '.join(sorted(map(str, old)))} and "
+            f"{', '.join(sorted(map(str, new)))}; remove one of them from this host"
         )
     return "proprietary" if old else "open"
 
 
 def too_new(devices: list[int], version: str) -> str | None:
-    """Say which generation a driver version has left behind, or None."""
+    """Return which generations a driver version no longer supports, or None."""
     branch = version.partition(".")[0]
     old = sorted({str(generation(device)) for device in devices} & _PROPRIETARY_ONLY)
     if old and branch.isdecimal() and int(branch) > LAST_PROPRIETARY_BRANCH:

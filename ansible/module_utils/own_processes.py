@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process: its command line, and its environment as it was when the process started."""
+    """One process: its command line, and its environment at the start of the process."""
 
     pid: int
     parent: int
@@ -24,9 +24,9 @@ class Process:
 
 
 def own_processes() -> Iterator[Process]:
-    """Yield the living processes of this user but for this one and its ancestors; zombies are not living.
+    """Yield the running processes of this user, except this one and its ancestors; zombies are excluded.
 
-    Root sees everybody's, but none of a container's.
+    Root sees all users' processes, but none inside containers.
     """
     spared = set(_ancestors(os.getpid()))
     here = Path("/proc/self/ns/pid").readlink()
@@ -39,7 +39,7 @@ def own_processes() -> Iterator[Process]:
             command = _fields(entry / "cmdline")
             environment = _fields(entry / "environ")
             parent = _parent(int(entry.name))
-        except OSError:  # it ended while we looked, or it does not let itself be read
+        except OSError:  # it exited meanwhile, or is not readable
             continue
         if command:
             pairs = (field.partition("=") for field in environment)
@@ -47,9 +47,9 @@ def own_processes() -> Iterator[Process]:
 
 
 def end(find: Callable[[], list[Process]], *, timeout: float) -> bool:
-    """Send SIGTERM to what `find` finds and SIGKILL to what is still found after `timeout` seconds.
+    """Send SIGTERM to what `find` returns, and SIGKILL to what remains after `timeout` seconds.
 
-    Returns whether anything was found. What a dying process starts meanwhile is found too.
+    Returns whether anything was found. Processes started by a dying process are included.
     """
     found = find()
     if not found:
@@ -69,7 +69,7 @@ def _signal(processes: list[Process], number: signal.Signals) -> None:
     for process in processes:
         try:
             os.kill(process.pid, number)
-        except ProcessLookupError:  # it is gone: that is what was wanted
+        except ProcessLookupError:  # already gone, as intended
             continue
 
 
@@ -84,5 +84,5 @@ def _ancestors(pid: int) -> Iterator[int]:
 
 
 def _parent(pid: int) -> int:
-    # The second field, the name, may hold spaces and brackets: count from behind its last bracket.
+    # The second field, the name, may contain spaces and parentheses: count after its last parenthesis.
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

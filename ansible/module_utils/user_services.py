@@ -1,7 +1,7 @@
-"""Services, alike under systemd's own manager, a user's manager of it, and, without either, supervisor.
+"""Services under systemd's system manager, a user's systemd manager, or, without either, supervisor.
 
-All carry the same two marks in the environment of what they run: SCENARIO_SERVICE, the path of the
-definition, by which processes are found, and SCENARIO_FINGERPRINT, what the process was started with.
+All set the same two environment variables in their processes: SCENARIO_SERVICE, the path of the
+definition, which identifies the processes, and SCENARIO_FINGERPRINT, the digest of their inputs.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ from ansible.module_utils.own_processes import Process, end, own_processes
 if TYPE_CHECKING:
     from pathlib import Path
 
-# A supervisor restarts within a second what ended unexpectedly: only what stays away longer has stopped.
+# A supervisor restarts a crashed program within a second: only one that is gone for longer has stopped.
 _RESTART_GAP_S = 3.0
-# What a service inherits. Never everything: the caller's environment may hold a passphrase.
+# Variables that a service inherits. Never all: the caller's environment may contain a passphrase.
 _INHERITED = ("HOME", "USER", "LOGNAME", "PATH", "LANG", "TZ", "TMPDIR")
 
 
 class ServiceError(Exception):
-    """A manager could not do what was asked; the message is for the user."""
+    """A service manager failed; the message is for the user."""
 
 
 class Service(Protocol):
-    """What a role needs of a service, whoever keeps it alive."""
+    """What a role needs of a service, under any manager."""
 
     def running(self) -> bool:
-        """Tell whether the service runs or is about to be restarted by its manager."""
+        """Return whether the service runs or is about to be restarted by its manager."""
 
     def fingerprint(self) -> str:
-        """Tell what the running service was started with; empty if unknown."""
+        """Return the fingerprint of the running service; empty if unknown."""
 
     def start(self) -> None:
-        """Start the service as its definition now says; it must not be running."""
+        """Start the service with its current definition; it must not be running."""
 
     def stop(self, timeout: float) -> bool:
-        """End the service and what is left of it within about `timeout` seconds; tell if there was any."""
+        """Stop the service and its leftovers within about `timeout` seconds; return whether there were any."""
 
     def log(self, lines: int) -> list[str]:
-        """Give the last lines of the service's output."""
+        """Return the last lines of the service's output."""
 
     @property
     def log_place(self) -> str:
-        """Tell people where all of the output is."""
+        """Return where users find the full output."""
 
     def processes(self) -> set[int]:
-        """Give the pid of what the manager started, without what that started in turn; there may be none."""
+        """Return the pid that the manager started, without its children; may be empty."""
 
 
 def service(manager: str, definition: Path, python: str) -> Service:
-    """Make the service of a definition; `python` runs supervisor and is unused under systemd."""
+    """Return the service of a definition; `python` runs supervisor and is unused under systemd."""
     if manager == "supervisor":
         return Supervised(definition, python)
     return Systemd(definition, "--user" if manager == "systemd" else "--system")
@@ -76,13 +76,13 @@ def _fingerprint(definition: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Supervised:
-    """A service with a supervisord of its own: no socket, no shared state; signals and /proc suffice."""
+    """A service with a dedicated supervisord: no socket, no shared state; signals and /proc suffice."""
 
     definition: Path
     python: str
 
     def running(self) -> bool:
-        """Tell whether supervisord and its program live; a gap of a restart counts as running."""
+        """Return whether supervisord and its program run; a restart in progress counts as running."""
         deadline = time.monotonic() + _RESTART_GAP_S
         while self._supervisors():
             if _workers(self.definition):
@@ -97,8 +97,8 @@ class Supervised:
         return _fingerprint(self.definition)
 
     def start(self) -> None:
-        """Start supervisord, which goes into the background and then starts the program."""
-        self.stop(0)  # a supervisord whose program is over, or a program whose supervisord was killed
+        """Start supervisord, which daemonizes and then starts the program."""
+        self.stop(0)  # a supervisord whose program has exited, or a program whose supervisord was killed
         command = [self.python, "-m", "supervisor.supervisord", "-c", str(self.definition)]
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         done = _run(command, environment)
@@ -107,7 +107,7 @@ class Supervised:
             raise ServiceError(f"supervisord did not start with {self.definition}: {why}")
 
     def stop(self, timeout: float) -> bool:
-        """End supervisord, which ends its program, and then whatever is left of the program."""
+        """Stop supervisord, which stops its program, and then whatever remains of the program."""
         stopped = end(self._supervisors, timeout=timeout)
         return end(lambda: _workers(self.definition), timeout=timeout) or stopped
 
@@ -125,7 +125,7 @@ class Supervised:
         return self.definition.parent / "logs" / f"{self.definition.stem}.log"
 
     def log(self, lines: int) -> list[str]:
-        """Give the end of the program's log file."""
+        """Return the end of the program's log file."""
         path = self._log
         if not path.exists():
             return []
@@ -144,10 +144,10 @@ class Systemd:
 
     definition: Path
     scope: str
-    """`--user` or `--system`: which manager."""
+    """The manager: `--user` or `--system`."""
 
     def running(self) -> bool:
-        """Tell whether the unit is active or between two starts."""
+        """Return whether the unit is active or being restarted."""
         state = self._systemctl("is-active", self.definition.name, ok=(0, 3, 4))
         return state in {"active", "activating", "reloading"}
 
@@ -156,16 +156,16 @@ class Systemd:
         return _fingerprint(self.definition)
 
     def start(self) -> None:
-        """Enable the unit, so that it comes back after a reboot, and start it."""
+        """Enable the unit, so that it starts after a reboot, and start it."""
         self._systemctl("enable", str(self.definition))
         self._systemctl("daemon-reload")
         self._systemctl("reset-failed", self.definition.name, ok=(0, 1))
         self._systemctl("start", self.definition.name)
 
     def stop(self, timeout: float) -> bool:
-        """Stop and disable the unit; systemd itself kills what outlives its TimeoutStopSec."""
+        """Stop and disable the unit; systemd itself kills what exceeds its TimeoutStopSec."""
         was_running = self.running()
-        # Not in one: with the link gone, a unit that has just ended by itself is one that there never was.
+        # Two steps: with the link removed, a unit that has just exited by itself would be unknown to systemd.
         self._systemctl("stop", self.definition.name, ok=(0, 5))
         self._systemctl("disable", self.definition.name, ok=(0, 1))
         self._systemctl("daemon-reload")
@@ -181,7 +181,7 @@ class Systemd:
         return f"journalctl {self.scope} --unit {self.definition.name}"
 
     def log(self, lines: int) -> list[str]:
-        """Give the end of the unit's journal."""
+        """Return the end of the unit's journal."""
         unit = ["--unit", self.definition.name, "--lines", str(lines)]
         return _run(["journalctl", self.scope, *unit, "--output", "cat", "--no-pager"]).stdout.splitlines()
 
@@ -194,17 +194,17 @@ class Systemd:
 
 
 def lingers() -> bool:
-    """Tell whether this user's services outlive the last session, and start at boot."""
+    """Return whether this user's services outlive the last session, and start at boot."""
     return _run(["loginctl", "show-user", _user(), "--property", "Linger", "--value"]).stdout.strip() == "yes"
 
 
 def let_linger() -> None:
-    """Let this user's services outlive the last session. Raises ServiceError where it may not."""
+    """Let this user's services outlive the last session. Raises ServiceError if not permitted."""
     command = ["loginctl", "enable-linger", _user()]
     done = _run(command)
     if done.returncode:
         raise ServiceError(
-            f"services would end with the session of {_user()}; let an administrator run "
+            f"services would stop with the session of {_user()}; ask an administrator to run "
             f"`{' '.join(command)}` ({done.stderr.strip()})"
         )
 
@@ -215,7 +215,7 @@ def _user() -> str:
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     if environment is None:
-        # Over SSH without a login session the variable may be missing though the manager is there.
+        # Over SSH without a login session the variable may be missing although the manager is running.
         environment = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}", **os.environ}
     return subprocess.run(  # noqa: S603 - our own arguments, and no shell
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False

@@ -55,7 +55,7 @@ def run(context: Context) -> dict[str, Any]:
     second = _train(context, configs["full", "cut"], configs["lora", "cut"])
     if second.returncode:
         raise RuntimeError(f"the resumed runs failed: {_last(second)}")
-    went_on = re.findall(r"going on after step (\d+)", second.stderr)
+    went_on = re.findall(r"resuming after step (\d+)", second.stderr)
     compared = {method: _compare(folder, method) for method in _CUT_AFTER}
     for method, step in zip(compared, went_on, strict=True):
         compared[method]["resumed_after_step"] = int(step)

@@ -1,4 +1,4 @@
-"""Finds or makes the Pulumi engine: the `pulumi` command and its Python language host.
+"""Finds or builds the Pulumi engine: the `pulumi` command and its Python language host.
 
 `python3 -m bootstrap.pulumi` prints the folder to put on PATH.
 """
@@ -9,7 +9,7 @@ VERSION = "3.259.0"
 """The release that is downloaded or built: the newest whose Go modules are complete."""
 
 MINIMUM = (3, 259, 0)
-"""The oldest release accepted from PATH: the oldest one that the stacks were tried with."""
+"""The oldest release accepted from PATH: the oldest one the stacks were tested with."""
 
 PROGRAMS = (
     "pulumi",
@@ -17,4 +17,4 @@ PROGRAMS = (
     "pulumi-language-python-exec",
     "pulumi-resource-pulumi-python",
 )
-"""What has to lie side by side for a Python program with dynamic resources."""
+"""Programs that must be in one folder for a Python program with dynamic resources."""

@@ -1,6 +1,7 @@
 """Print the folder that holds the Pulumi engine: from PATH, the cache, a bundle, a release, or a build.
 
-`python3 -m bootstrap.pulumi [--kubernetes HOME]`: with the option, the plugin for Kubernetes is there too, below HOME.
+`python3 -m bootstrap.pulumi [--kubernetes HOME]`: with the option, the Kubernetes plugin is installed below
+HOME too.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ _MAKERS = {"bundle": take, "download": download, "build": build}
 
 
 def find_engine(source: str = "") -> Path:
-    """Return the folder of the engine, making one where there is none.
+    """Return the folder of the engine, creating it if needed.
 
-    `source` narrows the choice to "path", "bundle", "download" or "build"; empty tries all of them in that
-    order, the cache after PATH; where `BUNDLE` names a bundle, nothing after that. Raises BootstrapError naming
-    the remedy.
+    `source` limits the choice to "path", "bundle", "download" or "build"; empty tries all of them in that
+    order, with the cache after PATH; if `BUNDLE` is set, nothing after the bundle. Raises BootstrapError
+    naming the remedy.
     """
     if source not in {"", "path", *_MAKERS}:
         raise BootstrapError(
-            f"ENGINE_SOURCE={source}: not known", remedy=f"use path, {', '.join(_MAKERS)}, or leave it empty"
+            f"unknown ENGINE_SOURCE={source}", remedy=f"use path, {', '.join(_MAKERS)}, or leave it empty"
         )
     if source in {"", "path"} and (found := on_path()):
         say(f"engine: {found / 'pulumi'}, found on PATH")
@@ -46,15 +47,15 @@ def find_engine(source: str = "") -> Path:
 
 
 def kept_engine(source: str = "") -> Path:
-    """Return the folder of the engine in the cache, of the release that `engine.VERSION` names.
+    """Return the folder of the engine in the cache, of release `VERSION`.
 
     Raises BootstrapError naming the remedy.
     """
     makers = [source] if source else list(_MAKERS)
-    with exclusive(pulumi_cache() / "lock", "making the engine"):
+    with exclusive(pulumi_cache() / "lock", "preparing the engine"):
         if found := _from_cache(makers):
             return found
-        if not source:  # who names a bundle has no way out, and wants nothing that is not in it
+        if not source:  # a machine with a bundle has no internet access, and uses nothing else
             makers = ["bundle"] if os.environ.get("BUNDLE") else ["download", "build"]
         return _made(makers)
 
@@ -64,9 +65,9 @@ def _from_cache(makers: list[str]) -> Path | None:
         folder = kept(maker)
         if folder.is_dir():
             if intact(folder):
-                say(f"engine: Pulumi {VERSION} kept in {folder} ({maker})")
+                say(f"engine: Pulumi {VERSION} from the cache, {folder} ({maker})")
                 return folder
-            say(f"engine: {folder} is damaged and is made again")
+            say(f"engine: {folder} is damaged; rebuilding it")
     return None
 
 
@@ -93,7 +94,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="bootstrap.pulumi", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kubernetes", type=Path, metavar="HOME", help="a PULUMI_HOME, for the plugin")
+    parser.add_argument(
+        "--kubernetes", type=Path, metavar="HOME", help="PULUMI_HOME for the Kubernetes plugin"
+    )
     home, source = parser.parse_args().kubernetes, os.environ.get("ENGINE_SOURCE", "")
     try:
         engine = find_engine(source)
@@ -103,7 +106,7 @@ def main() -> None:
     except BootstrapError as error:
         sys.exit(f"engine: {error}")
     except KeyboardInterrupt:
-        sys.exit("engine: interrupted; the next run goes on from here")
+        sys.exit("engine: interrupted; the next run resumes from here")
 
 
 if __name__ == "__main__":

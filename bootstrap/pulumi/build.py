@@ -1,7 +1,7 @@
 """The engine from source, for machines that reach package registries only.
 
-The CLI and the language host are two modules because the host left the SDK module long before this CLI:
-one module cannot hold both versions of the SDK. `docs/decisions/0020-engine-bootstrap.md` says more.
+The CLI and the language host are two modules because the host left the SDK module long before this CLI: one
+module cannot require both versions of the SDK. See `docs/decisions/0020-engine-bootstrap.md`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a bundle (`make bundle`) holds for the control node itself, where that has no way to a registry either.
+"""The control node's part of a bundle (`make bundle`), for a control node without access to a registry.
 
-`BUNDLE` names the folder and `BUNDLE_KEY` the public key; both are made, and described, by `bundle/`.
+`BUNDLE` is the folder and `BUNDLE_KEY` the public key; see `bundle/`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ PART = "control-node"
 
 @functools.cache
 def bundle() -> Path | None:
-    """Return the control node's part of the bundle, verified; None where `BUNDLE` names none.
+    """Return the control node's part of the bundle, verified; None if `BUNDLE` is not set.
 
-    By openssl: nothing is installed yet that could do it. Raises BootstrapError where anything of it is not as
-    it was signed.
+    Uses openssl, as nothing else is installed yet. Raises BootstrapError if any of it does not match the
+    signature.
     """
     if not (named := os.environ.get("BUNDLE")):
         return None
@@ -43,9 +43,7 @@ def bundle() -> Path | None:
         raise BootstrapError("openssl, which verifies BUNDLE, is not on PATH", remedy="install it") from None
     if judged.returncode:
         words = (judged.stderr.strip() or judged.stdout.strip()).splitlines()[-1:]
-        raise BootstrapError(
-            f"bundle {folder} does not fit the key {key} ({''.join(words)}): nothing of it is used"
-        )
+        raise BootstrapError(f"bundle {folder} does not match the key {key} ({''.join(words)}): rejected")
     _compare(folder, sums.read_text(encoding="utf-8"))
     return folder / PART
 
@@ -57,16 +55,16 @@ def _compare(folder: Path, sums: str) -> None:
     for name in sorted(listed.keys() | found):
         path = folder / name
         if name not in listed or path.is_symlink() or not path.is_file() or _digest(path) != listed[name]:
-            raise BootstrapError(f"bundle {folder}: {name} is not as it was signed: nothing of it is used")
+            raise BootstrapError(f"bundle {folder}: {name} does not match its signed digest: rejected")
     if not listed:
-        raise BootstrapError(f"bundle {folder} holds nothing for the control node", remedy="make bundle")
+        raise BootstrapError(f"bundle {folder} has no part for the control node", remedy="make bundle")
 
 
 def take() -> Path:
-    """Take the engine out of the bundle into the cache. Raises BootstrapError where there is none in it."""
+    """Copy the engine from the bundle into the cache. Raises BootstrapError if the bundle has none."""
     part = bundle()
     if part is None:
-        raise BootstrapError("BUNDLE names no bundle", remedy="set BUNDLE and BUNDLE_KEY")
+        raise BootstrapError("BUNDLE is not set", remedy="set BUNDLE and BUNDLE_KEY")
     with workspace(kept("bundle")) as folder:
         made = folder / "bin"
         shutil.rmtree(made, ignore_errors=True)

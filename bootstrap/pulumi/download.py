@@ -1,8 +1,8 @@
 """The official release of the engine, verified.
 
-Source: <https://github.com/pulumi/pulumi/releases> publishes `pulumi-<version>-checksums.txt` (SHA-256).
-The archive comes from another host than the checksum where both can be reached, so that neither alone
-can slip in another program. No checksum is pinned here: none could be compared with the release itself.
+Source: <https://github.com/pulumi/pulumi/releases> publishes `pulumi-<version>-checksums.txt` (SHA-256). If
+possible the archive comes from a different host than the checksum, so that neither alone can substitute the
+program. No checksum is pinned here: none could be compared with the release itself.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _PULUMI = "https://get.pulumi.com/releases/sdk"
 def download() -> Path:
     """Return the folder of the official release, verified.
 
-    Raises BootstrapError when it cannot be reached within 10 s, or when no copy fits its checksum.
-    `ENGINE_MIRROR` names a folder of one's own that holds the archive and the checksum file.
+    Raises BootstrapError if it cannot be reached within 10 s, or no copy matches its checksum.
+    `ENGINE_MIRROR` is the URL of a mirror's folder with the archive and the checksum file.
     """
     archive = f"pulumi-v{VERSION}-{_platform()}.tar.gz"
     mirror = os.environ.get("ENGINE_MIRROR", "").rstrip("/")

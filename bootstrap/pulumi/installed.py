@@ -1,4 +1,4 @@
-"""The engine that is already there: on PATH, or kept in the cache."""
+"""An engine that is already installed: on PATH, or in the cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bootstrap.versions import version_of
 
 
 def release_of(pulumi: Path) -> tuple[int, ...] | None:
-    """Ask a `pulumi` which release it is; None where it does not run."""
+    """Return the release of a `pulumi`; None if it does not run."""
     try:
         answer = subprocess.run(  # noqa: S603 the caller's own engine
             [pulumi, "version"],
@@ -29,23 +29,23 @@ def release_of(pulumi: Path) -> tuple[int, ...] | None:
 
 
 def on_path() -> Path | None:
-    """Find a recent enough engine on PATH; say why one that is there is not taken."""
+    """Find a recent enough engine on PATH; log why one is rejected."""
     pulumi, host = shutil.which("pulumi"), shutil.which("pulumi-language-python")
     if pulumi is None:
         return None
     release = release_of(Path(pulumi))
     if release is None or release < MINIMUM:
         found = "does not run" if release is None else f"is {'.'.join(map(str, release))}"
-        say(f"{pulumi} {found}: {'.'.join(map(str, MINIMUM))} or newer is needed, so it is left alone")
+        say(f"{pulumi} {found}: {'.'.join(map(str, MINIMUM))} or newer is required, so it is not used")
         return None
     if host is None:
-        say(f"{pulumi} comes without pulumi-language-python, so it is left alone")
+        say(f"{pulumi} comes without pulumi-language-python, so it is not used")
         return None
     return Path(pulumi).parent
 
 
 def intact(folder: Path) -> bool:
-    """Say whether a kept engine is whole and runs."""
+    """Whether an engine in the cache is complete and runs."""
     return all((folder / name).is_file() for name in PROGRAMS) and release_of(
         folder / "pulumi"
     ) == version_of(VERSION)

@@ -1,6 +1,6 @@
-"""The engine's plugin for Kubernetes resources: fetched by Pulumi itself where it can, else from Go modules.
+"""The engine's Kubernetes plugin: downloaded by Pulumi itself if possible, else built from Go modules.
 
-Pulumi looks for plugins below PULUMI_HOME; one that is built here is linked there, from the user's cache.
+Pulumi looks for plugins below PULUMI_HOME; one built here is linked there from the user's cache.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bootstrap.go_build import Module, compile_module, source_of
 from bootstrap.pulumi.kept import pulumi_cache
 
 KUBERNETES = "4.25.0"
-"""The release of the plugin; the Python package `pulumi-kubernetes` is pinned to the same."""
+"""The plugin's release; the Python package `pulumi-kubernetes` is pinned to the same."""
 
 _PROGRAM = "pulumi-resource-kubernetes"
 _MODULE = "github.com/pulumi/pulumi-kubernetes/provider/v4"
@@ -25,15 +25,15 @@ _EMBEDDED = ("schema.json", "terraform-mapping.json")
 
 
 def install_kubernetes(home: Path, engine: Path, source: str = "") -> Path:
-    """Make the engine in a folder find the plugin below PULUMI_HOME `home`; return the program.
+    """Install the plugin below PULUMI_HOME `home` for the engine in a folder; return the program.
 
-    `source` narrows the choice to "download" or "build". Raises BootstrapError naming the remedy.
+    `source` limits the choice to "download" or "build". Raises BootstrapError naming the remedy.
     """
     program = home / "plugins" / f"resource-kubernetes-v{KUBERNETES}" / _PROGRAM
     if program.exists():
         return program
     kept = pulumi_cache() / f"kubernetes-{KUBERNETES}"
-    with exclusive(kept.with_name("kubernetes.lock"), "making the plugin for Kubernetes"):
+    with exclusive(kept.with_name("kubernetes.lock"), "preparing the plugin for Kubernetes"):
         if not kept.exists():
             if source != "build" and _fetched(home, engine):
                 return program
@@ -43,13 +43,13 @@ def install_kubernetes(home: Path, engine: Path, source: str = "") -> Path:
                 )
             _build(kept)
         program.parent.mkdir(parents=True, exist_ok=True)
-        program.unlink(missing_ok=True)  # a link into a cache that was cleared
+        program.unlink(missing_ok=True)  # a dangling link into a cleared cache
         program.symlink_to(kept / _PROGRAM)
     return program
 
 
 def _fetched(home: Path, engine: Path) -> bool:
-    """Let Pulumi fetch its own release; it gives up after seconds where there is no internet."""
+    """Let Pulumi fetch its own release; without internet access it gives up within seconds."""
     command = [str(engine / "pulumi"), "plugin", "install", "resource", "kubernetes", KUBERNETES]
     settings = {"PULUMI_HOME": str(home), "PULUMI_SKIP_UPDATE_CHECK": "true"}
     done = subprocess.run(  # noqa: S603

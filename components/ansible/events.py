@@ -1,4 +1,4 @@
-"""Reads Ansible's events: progress for the user while a playbook runs, and what became of each host."""
+"""Reads Ansible's events: progress while a playbook runs, and the outcome for each host."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _SLOW_SECONDS = 2.0
 
 @dataclass(kw_only=True, slots=True)
 class Report:
-    """What a playbook did.
+    """The outcome of a playbook.
 
     Attributes:
         playbook: its name, for messages.
-        secrets: texts that no message and no progress line may show.
-        tells_progress: whether to print what a slow task is and says while it runs.
+        secrets: texts to keep out of messages and progress lines.
+        tells_progress: whether to print the name and progress of a slow task while it runs.
         changes: how many tasks changed something, by host.
         changed_tasks: their names, by host.
-        results: what the playbook handed back with `set_stats`.
+        results: what the playbook returned with `set_stats`.
 
     """
 
@@ -42,7 +42,7 @@ class Report:
     _announcement: threading.Timer | None = None
 
     def take(self, event: dict[str, Any]) -> bool:
-        """Take one event of ansible-runner; return False, so that it keeps no file of it."""
+        """Handle one ansible-runner event; return False so that it is not written to a file."""
         data = event.get("event_data") or {}
         match event.get("event"):
             case "playbook_on_task_start" if data.get("name"):
@@ -79,7 +79,7 @@ class Report:
         self.results = data.get("artifact_data") or {}
 
     def raise_for_failure(self) -> None:
-        """Raise for hosts that failed or could not be reached (Ansible alone lets the latter pass in places).
+        """Raise if hosts failed or were unreachable (Ansible itself ignores the latter in places).
 
         Raises:
             PremisesError: by host, with the failing task and its message, in one line.
@@ -87,18 +87,18 @@ class Report:
         """
         lines = [
             f"{host} {'cannot be reached' if host in self._unreachable else 'failed'}: "
-            f"{self._last_failure.get(host, 'no task says why')}"
+            f"{self._last_failure.get(host, 'no task reported a reason')}"
             for host in sorted({*self._failed, *self._unreachable})
         ]
         if not lines and not self._finished:
-            lines = self._errors or ["it did not reach its end; was it stopped, or Ansible killed?"]
+            lines = self._errors or ["it did not finish; was it stopped, or Ansible killed?"]
         if not lines and not self.changes:
-            lines = ["no host of the inventory is in the groups that it is for"]
+            lines = ["no host of the inventory is in its groups"]
         if lines:
             raise PremisesError(self._without_secrets(f"{self.playbook}: {'; '.join(lines)}"))
 
     def _announce(self, task: str) -> None:
-        """Name a task if it turns out to be slow: naming each would bury what matters."""
+        """Print a task's name only if it is slow: printing all would bury what matters."""
         if self._announcement:
             self._announcement.cancel()
         self._announcement = threading.Timer(_SLOW_SECONDS, self._show, [task]) if task else None
@@ -107,7 +107,7 @@ class Report:
             self._announcement.start()
 
     def _show(self, line: str) -> None:
-        """Print a line, once in a row: a poll says the same again until there is something new."""
+        """Print a line unless it repeats the last one: a poll reports the same until something changes."""
         if self.tells_progress and line != self._shown:
             self._shown = line
             print(self._without_secrets(line), file=sys.stderr, flush=True)
@@ -125,9 +125,9 @@ def _task(data: dict[str, Any]) -> str:
 
 
 def _message(result: dict[str, Any]) -> str:
-    """Return a failed task's own words in one line; for a loop, those of its first failed item."""
+    """Return a failed task's message in one line; for a loop, that of its first failed item."""
     if result.get("_ansible_no_log") or "censored" in result:
-        return "its output is hidden, because it may hold a secret"
+        return "its output is hidden because it may contain a secret"
     failed = [item for item in result.get("results", []) if isinstance(item, dict) and item.get("failed")]
     if failed:
         return _message(failed[0])
@@ -137,20 +137,20 @@ def _message(result: dict[str, Any]) -> str:
         if line.strip()
     ]
     said = str(result.get("msg") or "no message")
-    # A command's message is only "non-zero return code"; what it wrote last says why.
+    # A command's message is only "non-zero return code"; its last output has the reason.
     text = f"{said}: {stderr[-1]}" if stderr and stderr[-1] not in said else said
     return " ".join(text.split())
 
 
 def _progress(result: dict[str, Any]) -> str:
-    """Return what a retried task last said of its progress; nothing for one that only says that it failed."""
+    """Return the latest progress of a retried task; empty if it only reports failure."""
     text = str(result.get("progress") or result.get("stdout") or "")
     said = [line for line in text.splitlines() if line.strip()]
     return said[-1].strip() if said else ""
 
 
 def _place(result: dict[str, Any]) -> str:
-    """Return the files that a task changes, where it names them, in brackets."""
+    """Return the files that a task changes, if it names them, in brackets."""
     diffs = result.get("diff") or []
     headers = [each.get("after_header") for each in (diffs if isinstance(diffs, list) else [diffs])]
     one = result.get("dest") or result.get("path")

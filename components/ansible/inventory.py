@@ -1,4 +1,4 @@
-"""The hosts of the premises: an Ansible inventory, read and checked without contacting anyone."""
+"""The hosts of the premises: an Ansible inventory, read and validated without contacting any host."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
-    """One host: its inventory name, how it is reached, and the groups under `premises` that it is in."""
+    """One host: inventory name, connection, and its groups below `premises`."""
 
     name: str
     address: str
@@ -26,7 +26,7 @@ class Host:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inventory:
-    """An inventory file, its hosts, and the digest of it with the `group_vars` and `host_vars` beside it."""
+    """An inventory file, its hosts, and a digest that includes `group_vars` and `host_vars` next to it."""
 
     path: Path
     hosts: tuple[Host, ...]
@@ -52,11 +52,11 @@ def read_inventory(path: Path, *, groups: tuple[str, ...]) -> Inventory:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=LenientLoader)  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
         message = (
-            f"inventory {path} is not there; set premises:inventory to one (ansible/inventory/example.yml)"
+            f"inventory {path} does not exist; set premises:inventory to one (ansible/inventory/example.yml)"
         )
         raise PremisesError(message) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        message = f"inventory {path} cannot be read as YAML: {' '.join(str(error).split())}"
+        message = f"inventory {path} is not valid YAML: {' '.join(str(error).split())}"
         raise PremisesError(message) from None
     found: dict[str, dict[str, Any]] = {}
     membership: dict[str, list[str]] = {}
@@ -91,7 +91,7 @@ def _walk(
     found: dict[str, dict[str, Any]],
     membership: dict[str, list[str]],
 ) -> None:
-    """Collect hosts with their variables and groups; a host's own variables win over its groups'."""
+    """Collect hosts with their variables and groups; a host's own variables override its groups'."""
     for group, body in groups.items():
         if body is not None and not isinstance(body, dict):
             message = f"inventory {path}: group {group!r} is not a mapping of hosts, children and vars"

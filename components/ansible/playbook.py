@@ -1,4 +1,4 @@
-"""Ansible as a resource: sources, variables and inventory are its identity, and its hosts can drift."""
+"""An Ansible playbook as a resource: sources, variables and inventory are its identity; its hosts can drift."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PlaybookArgs:
-    """What a playbook is run with.
+    """Inputs of a playbook.
 
     Attributes:
         playbook: its path below the project's root, as in `ansible/serve.yml`.
         inventory: the hosts.
         variables: extra variables, shown in previews and stored in plain text.
-        secrets: extra variables that are encrypted in the state and shown nowhere.
+        secrets: extra variables, encrypted in the state and never shown.
         teardown: a playbook that undoes it, run with the same variables on `pulumi destroy`.
-        removed_hosts: hosts on which nothing is left to undo; only these may leave the inventory.
-        after: outputs of others whose change makes it run again.
-        uses_package: whether it uses the model package, so that a change of that makes it run again.
-        preview_check: let previews ask the hosts what would change (`--check --diff`).
+        removed_hosts: hosts with nothing left to undo; only these may leave the inventory.
+        after: outputs of other resources; a change makes it run again.
+        uses_package: whether it uses the model package; a change of it makes it run again.
+        preview_check: whether previews check on the hosts what would change (`--check --diff`).
 
     """
 
@@ -56,16 +56,16 @@ class PlaybookArgs:
 class PlaybookProvider(Provider):
     """Runs a playbook to create, update, refresh (check mode) and, by its teardown, delete.
 
-    It holds no state: everything comes in as properties. Its class is stored by name, not by value, so that
-    the code at hand is what runs on every later `refresh` and `destroy`.
+    It is stateless: everything comes in as properties. Its class is stored by name, not by value, so that
+    later `refresh` and `destroy` runs use the current code.
     """
 
     def check(self, olds: Properties, news: Properties) -> CheckResult:
-        """Replace the wish for a check by its result: what would change on which host.
+        """Replace the request for a check by its result: what would change on which host.
 
         Raises:
-            PremisesError: the folder on the hosts moved, or a host left the inventory; what runs there
-                would be left behind.
+            PremisesError: the folder on the hosts moved, or a host left the inventory; its services would be
+                left behind.
 
         """
         settle_in()
@@ -75,24 +75,24 @@ class PlaybookProvider(Provider):
         if news.pop("preview_check", False):
             asked = _as_another_owner(news)
             if _has_unknowns(asked):
-                print("not asked the hosts: some values are known only during the update", file=sys.stderr)
+                print("hosts not checked: some values are known only during the update", file=sys.stderr)
             elif would_change := self._run(asked, check=True).changed_tasks:
                 news["would_change"] = would_change
         return CheckResult(news, [])
 
     def create(self, props: Properties) -> CreateResult:
-        """Run the playbook; harmless to repeat, as the playbook converges."""
+        """Run the playbook; it is idempotent."""
         settle_in()
         report = self._run(props)
         return CreateResult(Path(str(props["playbook"])).stem, {**props, **self.outputs(report)})
 
     def update(self, _id: str, _olds: Properties, news: Properties) -> UpdateResult:
-        """Run the playbook again with what is new."""
+        """Run the playbook again with the new inputs."""
         settle_in()
         return UpdateResult({**news, **self.outputs(self._run(news))})
 
     def read(self, id_: str, props: Properties) -> ReadResult:
-        """Ask the hosts, in check mode, whether they still are as described; what is not becomes `drift`."""
+        """Check the hosts, in check mode; differences become `drift`."""
         settle_in()
         drift = self._run(props, check=True).changed_tasks
         current = {key: value for key, value in props.items() if key != "drift"} | (
@@ -110,17 +110,17 @@ class PlaybookProvider(Provider):
             self._run({**props, "playbook": props["teardown"]})
         except PremisesError as error:
             message = (
-                f"{error}; bring the host back and repeat, or, if it is gone for good, forget what is on "
-                "it: pulumi state delete URN (pulumi stack --show-urns lists them)"
+                f"{error}; bring the host back and repeat, or, if it is gone for good, remove it from the "
+                "state: pulumi state delete URN (pulumi stack --show-urns lists them)"
             )
             raise PremisesError(message) from None
 
     def outputs(self, report: Report) -> Properties:
-        """Return what the resource hands on: changes by host, and what the playbook returned."""
+        """Return the resource's outputs: changes by host, and the playbook's results."""
         return {"changes": report.changes, "results": report.results}
 
     def output_names(self) -> frozenset[str]:
-        """Return the names of `outputs`: these are not inputs."""
+        """Return the names of `outputs`, which are not inputs."""
         return frozenset({"changes", "results"})
 
     def variables(self, props: Properties) -> Properties:
@@ -143,8 +143,8 @@ class PlaybookProvider(Provider):
 class Playbook(Resource, module="premises", name="Playbook"):
     """A playbook that has run on its hosts.
 
-    It does not keep what a playbook printed: `changes` counts changed tasks by host, `results` is what the
-    playbook returned with `set_stats`.
+    It does not store the playbook's console output: `changes` counts changed tasks by host, `results` is what
+    the playbook returned with `set_stats`.
     """
 
     changes: pulumi.Output[dict[str, int]]
@@ -158,10 +158,10 @@ class Playbook(Resource, module="premises", name="Playbook"):
 
 
 def playbook_inputs(args: PlaybookArgs, root: Path | None = None) -> Properties:
-    """Return the properties every playbook resource has: together they are its identity, and so its diff.
+    """Return the properties every playbook resource has: its identity, and so its diff.
 
     Raises:
-        PremisesError: the playbook, or a role it uses, is not there.
+        PremisesError: the playbook, or a role it uses, does not exist.
 
     """
     root = root or Path.cwd()
@@ -188,7 +188,7 @@ def playbook_inputs(args: PlaybookArgs, root: Path | None = None) -> Properties:
 
 
 def _below(root: Path, path: Path) -> str:
-    """Return a path as the state keeps it: relative where it can be: another checkout is no change."""
+    """Return a path as stored in the state: relative if possible, so that another checkout is not a change."""
     absolute = (root / path).absolute()
     return str(
         absolute.relative_to(root.absolute()) if absolute.is_relative_to(root.absolute()) else absolute
@@ -196,11 +196,11 @@ def _below(root: Path, path: Path) -> str:
 
 
 def _refuse_to_leave_behind(olds: Properties, news: Properties, removed_hosts: Sequence[str]) -> None:
-    """Raise PremisesError where what a teardown would undo is no longer where the teardown will look."""
+    """Raise PremisesError if the teardown would no longer find what it has to undo."""
     if (old := _root(olds)) != (new := _root(news)):
         message = (
-            f"premises:root was {old} and is now {new}: what is in the old folder would stay behind, "
-            "running; put it back, or remove the stack first (make down)"
+            f"premises:root was {old} and is now {new}: services in the old folder would be left running; "
+            "change it back, or remove the stack first (make down)"
         )
         raise PremisesError(message)
     missing = set(olds.get("hosts") or []) - {*news["hosts"], *removed_hosts}
@@ -208,9 +208,9 @@ def _refuse_to_leave_behind(olds: Properties, news: Properties, removed_hosts: S
         names, inventory, teardown = ",".join(sorted(missing)), news["inventory"], Path(news["teardown"])
         root = f" -e scenario_root={new}" if _root_variable(news) else ""
         message = (
-            f"{names} left {inventory}, and what runs there would stay behind; put it back and remove it: "
+            f"{names} left {inventory}, and its services would be left running; put it back and clean it up: "
             f"ANSIBLE_CONFIG={teardown.parent}/ansible.cfg ansible-playbook -i {inventory} {teardown} "
-            f"--limit {names}{root}; then, or if it is no more, take it out and set premises:removedHosts: [{names}]"
+            f"--limit {names}{root}; then, or if it is gone, remove it and set premises:removedHosts: [{names}]"
         )
         raise PremisesError(message)
 
@@ -224,7 +224,7 @@ def _root_variable(props: Properties) -> str:
 
 
 def _as_another_owner(news: Properties) -> Properties:
-    """Let a stack that is not up yet ask hosts in a preview: what belongs to any stack is another's."""
+    """Let a stack that is not up yet check hosts in a preview: hosts owned by any stack are another's."""
     variables = dict(news.get("variables") or {})
     if variables.get("scenario_owner") == rpc.UNKNOWN:
         variables["scenario_owner"] = "a stack that is not up yet"
@@ -240,10 +240,10 @@ def _has_unknowns(value: object) -> bool:
 
 
 def _as_written(value: Any) -> Any:
-    """Turn whole floats back into integers, and put keys in order.
+    """Turn whole floats back into integers, and sort keys.
 
-    Pulumi carries every number as a float, and hands mappings over in another order when they come from its
-    state: roles that take digests of what they are told would see a change.
+    Pulumi passes every number as a float, and mappings from its state in a different order: roles that digest
+    their variables would see a change.
     """
     if isinstance(value, dict):
         return {key: _as_written(item) for key, item in sorted(value.items())}

@@ -1,4 +1,4 @@
-"""Runs a playbook in a process of its own and says what became of each host."""
+"""Runs a playbook in its own process and returns the outcome for each host."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PlaybookRun:
         root: the project; `playbook` and `inventory` are below it or absolute.
         playbook: the playbook's path.
         inventory: the inventory's path.
-        variables: extra variables; they win over every other.
+        variables: extra variables; they override all others.
         secrets: extra variables that no output may show.
         check: predict changes (`--check --diff`) and make none.
 
@@ -37,13 +37,13 @@ class PlaybookRun:
 
 
 def run_playbook(run: PlaybookRun) -> Report:
-    """Run a playbook to its end and return what it did; Pulumi shows the progress from standard error.
+    """Run a playbook to completion and return its outcome; Pulumi shows the progress from standard error.
 
-    Ansible runs below a process of its own (`worker`): a provider's process has gRPC threads, which a fork
-    would break, and can be killed at any time, which the worker notices. Variables go there by a pipe.
+    Ansible runs below its own process (`worker`): a provider's process has gRPC threads, which a fork
+    would break, and can be killed at any time, which the worker notices. Variables are passed by a pipe.
 
     Raises:
-        PremisesError: a host failed or could not be reached, by name and with the failing task's message; or
+        PremisesError: a host failed or was unreachable, by name and with the failing task's message; or
             the playbook cannot run at all.
 
     """
@@ -64,13 +64,13 @@ def run_playbook(run: PlaybookRun) -> Report:
     ) as worker:
         assert worker.stdin  # noqa: S101 - both are pipes
         assert worker.stdout  # noqa: S101
-        # Left open until the worker is done: if this process dies, the worker sees the end of it and stops.
+        # Kept open until the worker is done: if this process dies, the worker sees EOF and stops.
         worker.stdin.write(json.dumps(order) + "\n")
         worker.stdin.flush()
         for line in worker.stdout:
             report.take(json.loads(line))
     if worker.returncode:
-        message = f"{run.playbook}: ansible-runner ended with {worker.returncode}; its words are above"
+        message = f"{run.playbook}: ansible-runner ended with {worker.returncode}; see its output above"
         raise PremisesError(message)
     report.raise_for_failure()
     return report
@@ -78,7 +78,7 @@ def run_playbook(run: PlaybookRun) -> Report:
 
 def _environment(run: PlaybookRun) -> dict[str, str]:
     """Return the environment for Ansible: this Python first, no hub, none of the engine's secrets."""
-    kept = {"PULUMI_HOME"}  # no secret, and tells whose process it is
+    kept = {"PULUMI_HOME"}  # not a secret; identifies the process's owner
     ours = {
         name: value for name, value in os.environ.items() if name in kept or not name.startswith("PULUMI_")
     }

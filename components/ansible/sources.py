@@ -1,4 +1,4 @@
-"""What a playbook is made of, as digests: the part of a resource's identity that lies in files."""
+"""A playbook's sources, as digests: the part of a resource's identity that is in files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class LenientLoader(yaml.SafeLoader):
-    """Safe YAML that reads Ansible's own tags (`!vault`, `!unsafe`) as nothing: only structure is wanted."""
+    """Safe YAML loader that reads Ansible's tags (`!vault`, `!unsafe`) as None: only the structure matters."""
 
 
 LenientLoader.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
@@ -60,7 +60,7 @@ def playbook_sources(root: Path, playbook: str) -> dict[str, str]:
         `{"serve.yml": "sha256:…", "roles/inference": "sha256:…", "shared": "sha256:…"}`.
 
     Raises:
-        PremisesError: the playbook or a role is not there, or is not YAML.
+        PremisesError: the playbook or a role does not exist, or is not YAML.
 
     """
     home = (root / playbook).parent

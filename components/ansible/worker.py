@@ -1,7 +1,7 @@
-"""The one caller of ansible-runner: takes an order on stdin, tells events as JSON lines on stdout.
+"""The only caller of ansible-runner: reads one request from stdin, streams events as JSON lines on stdout.
 
-Stops Ansible when standard input closes. Whatever ansible-runner writes to disk, variables included, lies in
-a folder of this user's alone, in memory where the machine has a place for that, and is removed at the end.
+Stops Ansible when standard input closes. Whatever ansible-runner writes to disk, variables included, is in a
+private folder, in memory if possible, and is removed at the end.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PREFIX = "scenario-premises-"
 
 
 def main() -> None:
-    """Take one order and carry it out."""
+    """Read one request and run it."""
     order = json.loads(sys.stdin.buffer.readline())
     with _only_one(order["inventory"]), _private_folder() as folder:
         ansible_runner.run(
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _give_up() -> bool:
-    """Say whether to stop, with nothing of Ansible's left running."""
+    """Whether to stop; then no process of Ansible is left running."""
     if abandoned():
         end_descendants()
         return True
@@ -55,7 +55,7 @@ def _give_up() -> bool:
 
 
 def _tell(event: dict[str, Any]) -> bool:
-    """Pass an event on, and let ansible-runner keep no file of it."""
+    """Forward an event, and keep ansible-runner from writing it to a file."""
     with contextlib.suppress(BrokenPipeError):
         print(json.dumps(event), flush=True)
     return False
@@ -67,7 +67,7 @@ def _say(line: str) -> None:
 
 @contextlib.contextmanager
 def _private_folder() -> Iterator[Path]:
-    """Yield a folder of mode 0700; remove it, and those that killed runs left."""
+    """Yield a folder of mode 0700; remove it afterwards, and those that killed runs left."""
     candidates = (os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm")  # noqa: S108 - mkdtemp makes it private
     parent = next(
         (place for place in candidates if place and os.access(place, os.W_OK)), tempfile.gettempdir()
@@ -85,12 +85,14 @@ def _private_folder() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _only_one(inventory: str) -> Iterator[None]:
-    """Hold a lock on an inventory, so that a killed update's last moments and the next one do not collide."""
+    """Hold an inventory's lock, so that a killed update's last moments do not collide with the next one."""
     key = hashlib.sha256(f"{os.getuid()} {Path(inventory).resolve()}".encode()).hexdigest()[:16]
     path = Path(tempfile.gettempdir()) / f"{_PREFIX}{key}.lock"
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     try:
-        telling = threading.Timer(10, _say, ["another playbook runs on these hosts; waiting for it"])
+        telling = threading.Timer(
+            10, _say, ["another playbook is running on these hosts; waiting for its lock"]
+        )
         telling.start()
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         telling.cancel()

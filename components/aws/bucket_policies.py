@@ -1,4 +1,4 @@
-"""Who may do what with the release bucket, in the bucket's policy and in that of the S3 endpoint."""
+"""Access to the release bucket: the bucket's policy and the S3 endpoint's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WRITE = (
 _DATA = tuple(
     sorted({*_READ, *_WRITE, "s3:DeleteObjectVersion", "s3:ListBucketVersions"} - {"s3:GetBucketLocation"})
 )
-"""What touches objects. What manages the bucket is not among it: no mistake here locks anybody out."""
+"""Object operations. Bucket management is not included: no mistake here can lock anybody out."""
 
 _SENT_KEY = "s3:x-amz-server-side-encryption-customer-algorithm"
 
@@ -34,10 +34,10 @@ def bucket_policy(
     s3_endpoint_id: pulumi.Input[str],
     outside: Sequence[str],
 ) -> pulumi.Output[str]:
-    """Return the bucket's policy: it only denies; what is allowed, IAM says.
+    """Return the bucket's policy: it only denies; IAM grants.
 
-    Denied are plain HTTP and old TLS to everybody, objects to whoever does not come through the endpoint and
-    is not named, another region, and objects that another key would encrypt.
+    It denies plain HTTP and old TLS to everybody, objects to unlisted principals outside the endpoint, other
+    regions, and objects encrypted with another key.
     """
     everything = [bucket_arn, pulumi.Output.concat(bucket_arn, "/*")]
     objects = pulumi.Output.concat(bucket_arn, "/*")
@@ -60,7 +60,7 @@ def bucket_policy(
                 StringNotEquals={"aws:RequestedRegion": region},
                 Null={"aws:RequestedRegion": "false"},
             ),
-            # Who names no encryption gets the bucket's own.
+            # Requests without encryption settings get the bucket's own.
             _deny(
                 "OnlyEncryptedByKms",
                 ["s3:PutObject"],
@@ -83,10 +83,10 @@ def bucket_policy(
 def endpoint_policy(
     bucket_arn: pulumi.Input[str], *, location: Location, readable: Sequence[str]
 ) -> pulumi.Output[str]:
-    """Return the S3 endpoint's policy: this bucket, others to read, and where ECR keeps the layers of images.
+    """Return the S3 endpoint's policy: this bucket, others read-only, and ECR's bucket of image layers.
 
-    With it nobody in the network can carry anything to a bucket of somebody else's.
-    Source of the layers' bucket: https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html
+    It keeps anybody in the network from copying data to a foreign bucket. Source of the layers' bucket:
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html
     """
     ours = {"StringEquals": {"aws:PrincipalAccount": location.account}}
     layers = f"arn:aws:s3:::prod-{location.region}-starport-layer-bucket/*"

@@ -1,4 +1,4 @@
-"""An alarm before training costs more than was meant; AWS stops nothing by it."""
+"""An alert before training exceeds its budget; AWS does not stop anything."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ALARMS = (("ACTUAL", 50.0), ("ACTUAL", 80.0), ("ACTUAL", 100.0), ("FORECASTED", 100.0))
-"""Percent of the limit, spent or foreseen."""
+"""Percent of the limit, actual or forecast."""
 _MOST_ADDRESSES = 10
 """AWS's limit for a notification."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetArgs:
-    """What may be spent.
+    """Inputs of a budget.
 
     Attributes:
-        monthly_usd: the limit of a month in US dollars.
-        emails: who is told.
+        monthly_usd: the monthly limit in US dollars.
+        emails: addresses to notify.
         tag: key and value of the tag whose costs count; without it all costs of the account. AWS counts by a
-            tag once it is activated as cost allocation tag in the billing console, and not before.
+            tag only after it is activated as cost allocation tag in the billing console.
 
     """
 
@@ -38,10 +38,10 @@ class BudgetArgs:
 
 
 class Budget(pulumi.ComponentResource):
-    """A monthly budget that tells people at a half, four fifths and the whole of it.
+    """A monthly budget that sends alerts at 50, 80 and 100 percent.
 
     Raises:
-        CloudError: no money, nobody to tell, or more than AWS tells.
+        CloudError: the limit is below 1, or there are no addresses, too many, or an invalid one.
 
     """
 
@@ -50,14 +50,14 @@ class Budget(pulumi.ComponentResource):
     def __init__(self, name: str, args: BudgetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the budget under `name`."""
         if args.monthly_usd < 1:
-            raise CloudError(f"a budget of {args.monthly_usd} USD a month is none; take 1 or more")
+            raise CloudError(f"monthly_usd is {args.monthly_usd}; it must be at least 1")
         if not 1 <= len(args.emails) <= _MOST_ADDRESSES:
-            raise CloudError(f"a budget tells 1 to {_MOST_ADDRESSES} addresses, not {len(args.emails)}")
+            raise CloudError(
+                f"a budget needs 1 to {_MOST_ADDRESSES} e-mail addresses, not {len(args.emails)}"
+            )
         for address in args.emails:
             if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", address):
-                raise CloudError(
-                    f"{address!r} is no address that a budget could tell; as in team@example.com"
-                )
+                raise CloudError(f"invalid e-mail address {address!r}; write it as in team@example.com")
         super().__init__("scenario:aws:Budget", name, None, opts)
         counted = [f"user:{key}${value}" for key, value in [args.tag or ("", "")] if key]
         made = budgets.Budget(

@@ -1,4 +1,4 @@
-"""How GPU nodes are come by: on demand, spot, by a reservation, or by a Capacity Block with its end."""
+"""How GPU capacity is purchased: on demand, spot, a reservation, or a Capacity Block with its end."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 KINDS = ("on-demand", "spot", "reservation", "capacity-block")
 _TAKEN_BACK = dt.timedelta(minutes=30)
-"""EC2 ends instances so long before their block: EC2 user guide, Capacity Blocks for ML, read 2026-11."""
+"""EC2 terminates instances this long before their block ends: EC2 user guide, Capacity Blocks for ML, read 2026-11."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OnDemand:
-    """Pay by the second for as long as there is capacity."""
+    """Billed by the second, while capacity lasts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spot:
-    """Spare capacity, cheaper, taken away with two minutes' notice."""
+    """Spare capacity, cheaper, reclaimed with two minutes' notice."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reservation:
-    """An on-demand capacity reservation, and the placement group that it was made in, if it was."""
+    """An on-demand capacity reservation, and its placement group, if any."""
 
     id: str
     placement_group: str | None = None
@@ -44,7 +44,7 @@ class CapacityBlock:
 
     @property
     def save_before(self) -> dt.datetime:
-        """When EC2 begins to take the instances back: what trains must have saved and ended by then."""
+        """When EC2 begins to reclaim the instances: training must have saved and ended by then."""
         return self.ends - _TAKEN_BACK
 
 
@@ -59,26 +59,26 @@ def capacity(
     ends: str | None = None,
     now: dt.datetime | None = None,
 ) -> Capacity:
-    """Return the capacity that settings describe.
+    """Return the capacity for these settings.
 
     Args:
         kind: one of `KINDS`.
         reservation: ID of the reservation or block, as in `cr-0123456789abcdef0`.
-        placement_group: the group that a reservation was made in.
+        placement_group: the reservation's placement group.
         ends: when a block ends, ISO 8601 with a time zone.
-        now: the time to compare with; this moment if left out.
+        now: the time to compare with; default: the current time.
 
     Raises:
-        CloudError: no such kind; something is missing, malformed or not for that kind; the block has ended.
+        CloudError: unknown kind; a value is missing, malformed or not for that kind; the block has ended.
 
     """
     if kind not in KINDS:
-        raise CloudError(f"capacity {kind!r} is none; use one of {', '.join(KINDS)}")
+        raise CloudError(f"unknown capacity kind {kind!r}; use one of {', '.join(KINDS)}")
     given = {"reservation": reservation, "placement group": placement_group, "end": ends}
     allowed = {"reservation": {"reservation", "placement group"}, "capacity-block": {"reservation", "end"}}
     for what, value in given.items():
         if value is not None and what not in allowed.get(kind, set()):
-            raise CloudError(f"capacity {kind!r} has no {what}, but {value!r} is given; take it out")
+            raise CloudError(f"capacity {kind!r} has no {what}, but {value!r} is given; remove it")
     if kind == "on-demand":
         return OnDemand()
     if kind == "spot":
@@ -105,7 +105,7 @@ def check_capacity(instance: InstanceType, wanted: Capacity) -> None:
 
 def _reservation_id(kind: str, identity: str | None) -> str:
     if identity is None or not re.fullmatch(r"cr-[0-9a-f]{8,17}", identity):
-        told = "none is given" if identity is None else f"{identity!r} is none"
+        told = "it is missing" if identity is None else f"{identity!r} is invalid"
         raise CloudError(
             f"capacity {kind!r} needs the ID of the reservation (cr-…); {told}; "
             "`aws ec2 describe-capacity-reservations` lists them"
@@ -114,18 +114,18 @@ def _reservation_id(kind: str, identity: str | None) -> str:
 
 
 def _end(identity: str, ends: str | None, now: dt.datetime) -> dt.datetime:
-    example = "as in 2027-01-31T11:30:00Z; `aws ec2 describe-capacity-reservations` says it"
+    example = "as in 2027-01-31T11:30:00Z; `aws ec2 describe-capacity-reservations` shows it"
     if ends is None:
-        raise CloudError(f"the Capacity Block {identity} needs its end: a time with a zone, {example}")
+        raise CloudError(f"the Capacity Block {identity} needs its end: a time with a time zone, {example}")
     try:
         end = dt.datetime.fromisoformat(ends)
     except ValueError:
-        raise CloudError(f"the end {ends!r} of {identity} is no time; write it {example}") from None
+        raise CloudError(f"cannot parse the end time {ends!r} of {identity}; write it {example}") from None
     if end.tzinfo is None:
-        raise CloudError(f"the end {ends!r} of {identity} has no time zone; write it {example}")
+        raise CloudError(f"the end time {ends!r} of {identity} has no time zone; write it {example}")
     if end - _TAKEN_BACK <= now:
         raise CloudError(
-            f"the Capacity Block {identity} ends at {ends}, and EC2 takes instances back 30 minutes before: "
+            f"the Capacity Block {identity} ends at {ends}, and EC2 reclaims instances 30 minutes before: "
             "that has passed; buy another block, or use another capacity"
         )
     return end

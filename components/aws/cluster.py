@@ -1,4 +1,4 @@
-"""An EKS cluster: private unless asked otherwise, secrets encrypted, what happens logged, access by name."""
+"""An EKS cluster: private by default, with encrypted secrets, control-plane logs and explicit access entries."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 _LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 _ADMINISTRATION = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 _ADDONS = ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")
-"""What nodes need to become ready, so it is there before them; CoreDNS needs nodes: see `system_nodes`."""
+"""Add-ons that nodes need to become ready, so they come first; CoreDNS needs nodes: see `system_nodes`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterArgs:
-    """What a cluster is made of.
+    """Inputs of a cluster.
 
     Attributes:
         location: account and region.
-        cluster_name: its name in EKS, once for account and region.
+        cluster_name: its name in EKS, unique in account and region.
         subnet_ids: private subnets in two zones or more.
         version: Kubernetes' minor version, as in `1.34`.
-        admins: ARNs of roles or users that may do everything in the cluster. Nobody else may anything, not
-            even who makes it: name the deployer too.
-        public_from: networks that may reach the API over the internet; none means only from the VPC.
-        log_days: for how long the control plane's logs are kept.
+        admins: ARNs of roles or users that get cluster-admin. Nobody else has access, not even the creator:
+            include the deployer.
+        public_from: networks that may reach the API over the internet; empty: only from the VPC.
+        log_days: retention of the control plane's logs.
 
     """
 
@@ -50,12 +50,12 @@ class ClusterArgs:
 
 
 class Cluster(pulumi.ComponentResource):
-    """A control plane with the add-ons that nodes need; nodes are resources of their own.
+    """A control plane with the add-ons that nodes need; nodes are separate resources.
 
-    What uses it names it in `depends_on`, so that access and add-ons are there too.
+    Resources in it list it in `depends_on`, so that access and add-ons exist too.
 
     Raises:
-        CloudError: a name, version, admin or network that EKS would refuse, or that opens it to everybody.
+        CloudError: a name, version, admin or network that EKS would refuse, or that is open to everybody.
 
     """
 
@@ -63,11 +63,11 @@ class Cluster(pulumi.ComponentResource):
     arn: pulumi.Output[str]
     endpoint: pulumi.Output[str]
     authority: pulumi.Output[str]
-    """The certificate to verify the endpoint by, PEM in base64."""
+    """The CA certificate that verifies the endpoint, PEM in base64."""
     kubeconfig: pulumi.Output[str]
-    """JSON. It holds no secret: whoever uses it asks `aws eks get-token` for one."""
+    """JSON, without secrets: clients get a token from `aws eks get-token`."""
     security_group_id: pulumi.Output[str]
-    """EKS's own group: nodes in it and the control plane reach each other."""
+    """EKS's own security group: its nodes and the control plane reach each other."""
     key_arn: pulumi.Output[str]
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -78,7 +78,7 @@ class Cluster(pulumi.ComponentResource):
         key = self._key(name, args)
         logs = cloudwatch.LogGroup(
             f"{name}-logs",
-            # EKS writes there, and would make one that nobody encrypts or removes.
+            # EKS would otherwise create a log group that is not encrypted and never removed.
             name=_log_group(args),
             retention_in_days=args.log_days,
             kms_key_id=key.arn,
@@ -124,7 +124,7 @@ class Cluster(pulumi.ComponentResource):
         return customer_key(name, args.location, purpose, statements=[logs], opts=self._own)
 
     def _role(self, name: str, key: kms.Key) -> tuple[iam.Role, list[pulumi.Resource]]:
-        """Declare the control plane's role, and return it with what must be there before the cluster."""
+        """Declare the control plane's role; return it with what must exist before the cluster."""
         role = iam.Role(
             f"{name}-control-plane", assume_role_policy=trust("eks.amazonaws.com"), opts=self._own
         )
@@ -151,7 +151,7 @@ class Cluster(pulumi.ComponentResource):
         return role, [managed, secrets]
 
     def _access(self, name: str, made: eks.Cluster, admins: Sequence[str]) -> None:
-        """Let the admins in, by access entries; the config map of old is not read."""
+        """Grant access to the admins by access entries; the legacy aws-auth ConfigMap is ignored."""
         for arn in admins:
             who = f"{name}-{arn.rpartition(':')[2].replace('/', '-')}"
             entry = eks.AccessEntry(who, cluster_name=made.name, principal_arn=arn, opts=self._own)
@@ -175,7 +175,7 @@ def kubeconfig(
     endpoint: pulumi.Input[str],
     authority: pulumi.Input[str],
 ) -> pulumi.Output[str]:
-    """Return a kubeconfig in JSON whose user is whoever the AWS CLI speaks for."""
+    """Return a kubeconfig in JSON that authenticates as the AWS CLI's identity."""
     arguments = ["--region", region, "eks", "get-token", "--cluster-name", cluster_name, "--output", "json"]
     access = {
         "apiVersion": "client.authentication.k8s.io/v1",
@@ -216,17 +216,17 @@ def _log_group(args: ClusterArgs) -> str:
 def _check(args: ClusterArgs) -> None:
     if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}", args.cluster_name):
         raise CloudError(
-            f"cluster name {args.cluster_name!r} is none for EKS: letters, digits, - and _, 100 at most, the "
-            "first a letter or digit"
+            f"invalid EKS cluster name {args.cluster_name!r}: use letters, digits, - and _, at most 100, "
+            "starting with a letter or digit"
         )
     if not re.fullmatch(r"1\.\d{2}", args.version):
-        raise CloudError(f"Kubernetes version {args.version!r} is none of EKS; write it as in '1.34'")
+        raise CloudError(f"EKS has no Kubernetes version {args.version!r}; write it as in '1.34'")
     if not args.admins:
-        raise CloudError("a cluster without admins would let nobody in; name the deployer's role or user ARN")
+        raise CloudError("the cluster has no admins; add the deployer's role or user ARN")
     for arn in args.admins:
         if not re.fullmatch(r"arn:aws:(iam|sts)::\d{12}:(role|user)/\S+", arn):
             raise CloudError(
-                f"admin {arn!r} is no ARN of a role or user (of the role, not of its session); "
+                f"admin {arn!r} is not the ARN of a role or user (of the role, not of its session); "
                 "as in arn:aws:iam::123456789012:role/deployer"
             )
     for block in args.public_from:
@@ -240,6 +240,6 @@ def _check_public(block: str) -> None:
         raise CloudError(f"public access from {block!r}: {error}; write it as in 203.0.113.7/32") from None
     if network.prefixlen < 16:
         raise CloudError(
-            f"public access from {block} lets {network.num_addresses} addresses in; name the networks that "
-            "you come from, of prefix 16 or longer, or none for private access only"
+            f"public access from {block} admits {network.num_addresses} addresses; list your own networks, of "
+            "prefix 16 or longer, or none for private access only"
         )

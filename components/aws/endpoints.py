@@ -1,7 +1,7 @@
-"""The private doors to AWS's services: what a cluster without a way out needs, and what may go through each.
+"""VPC interface endpoints: those that a cluster without internet access needs, and their policies.
 
-An endpoint's policy gives nobody anything; it narrows what IAM allows. Each lets only principals of the
-account through, and only to the operations that nodes, their daemons and training use.
+An endpoint's policy grants nothing; it narrows what IAM allows. Each admits only principals of the account,
+and only the operations that nodes, their daemons and training use.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SERVICES: Mapping[str, tuple[str, ...]] = {
         )
     ),
 }
-"""By service: the operations that pass. For each an interface in every zone, which costs by the hour."""
+"""Allowed operations, by service. Each service has an interface in every zone, billed by the hour."""
 
 
 def interface_endpoints(
@@ -57,7 +57,7 @@ def interface_endpoints(
     subnet_ids: Sequence[pulumi.Input[str]],
     parent: pulumi.Resource,
 ) -> dict[str, ec2.VpcEndpoint]:
-    """Declare an interface endpoint for each of `SERVICES`, reached by TLS from within the VPC alone."""
+    """Declare an interface endpoint for each of `SERVICES`, reachable by TLS from within the VPC only."""
     of_parent = pulumi.ResourceOptions(parent=parent)
     group = ec2.SecurityGroup(
         f"{name}-endpoints",

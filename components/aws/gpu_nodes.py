@@ -1,4 +1,4 @@
-"""Nodes that train: started from nothing when there is work, near to each other, wired for EFA."""
+"""Training nodes: scaled up from zero when there is work, placed close together, with EFA."""
 
 from __future__ import annotations
 
@@ -20,22 +20,21 @@ if TYPE_CHECKING:
     from components.aws.instances import InstanceType
 
 TRAINING_LABEL = {"scenario/nodes": "training"}
-"""The label by which Kubernetes and Kueue's flavours know such nodes."""
+"""The label by which Kubernetes and Kueue's flavors select these nodes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GpuNodesArgs:
-    """What nodes for training are made of.
+    """Inputs of training nodes.
 
     Attributes:
         cluster: the cluster that they join.
         vpc_id: its network.
-        subnet_id: the one subnet, and so zone, that they are in: EFA does not cross zones, and a reservation
-            is of one zone.
-        instance: their type; one without GPU makes cheap trials.
-        maximum: the most nodes that there may be.
-        minimum: the fewest; 0 lets them all go when there is no work.
-        nodes: how many are started at first; `minimum` if left out.
+        subnet_id: their only subnet, and so zone: EFA does not cross zones, and a reservation is for one zone.
+        instance: their type; one without GPU is for cheap trials.
+        maximum: maximum number of nodes.
+        minimum: minimum number; 0 removes them all when there is no work.
+        nodes: initial number; default: `minimum`.
         capacity: how they are purchased.
         tags: the stack's tags, for instances, disks and interfaces.
         disk_gib: the first disk, for the system and images, in GiB.
@@ -54,19 +53,19 @@ class GpuNodesArgs:
     disk_gib: int = 200
 
 
-# What an autoscaler is to know of nodes while there is none; GPUs, labels and taints it knows by itself.
+# What an autoscaler must know about nodes while there are none; it finds GPUs, labels and taints itself.
 # Source: cluster-autoscaler/cloudprovider/aws/aws_manager.go, which reads a managed node group's tags.
 _EFA_OF_A_NODE = "k8s.io/cluster-autoscaler/node-template/resources/vpc.amazonaws.com/efa"
 
 
 class GpuNodes(pulumi.ComponentResource):
-    """A node group that only training may use: its taint keeps other pods off.
+    """A node group for training only: its taint keeps other pods off.
 
-    Where `minimum` and `maximum` differ, an autoscaler (or `aws eks update-nodegroup-config`) decides between
-    them, and that is no drift. Where they are the same, a change of the number changes the group.
+    If `minimum` and `maximum` differ, an autoscaler (or `aws eks update-nodegroup-config`) sets the size,
+    which is not drift. If they are equal, a change of the number changes the group.
 
     Raises:
-        CloudError: a capacity that is not sold for it, numbers that do not fit.
+        CloudError: a capacity that is not sold for the type, or inconsistent numbers.
 
     """
 
@@ -105,7 +104,7 @@ class GpuNodes(pulumi.ComponentResource):
             labels=TRAINING_LABEL,
             taints=[{"key": instance.taint, "value": "true", "effect": "NO_SCHEDULE"}],
             tags={_EFA_OF_A_NODE: str(instance.efa_interfaces)} if instance.efa_interfaces else None,
-            # A node that is to be replaced holds a part of a running job: one after the other.
+            # A node to be replaced may hold part of a running job: one at a time.
             update_config={"max_unavailable": 1},
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -117,7 +116,7 @@ class GpuNodes(pulumi.ComponentResource):
         self.register_outputs({"node_group_name": self.node_group_name})
 
     def _fabric(self, name: str, vpc_id: pulumi.Input[str]) -> pulumi.Output[str]:
-        """Declare the security group that EFA needs: everything among its members, in both directions."""
+        """Declare the security group that EFA needs: all traffic among its members, in both directions."""
         group = ec2.SecurityGroup(
             f"{name}-fabric",
             vpc_id=vpc_id,
@@ -138,9 +137,9 @@ class GpuNodes(pulumi.ComponentResource):
         return group.id
 
     def _placement_group(self, name: str, wanted: Capacity) -> pulumi.Input[str] | None:
-        """Return the group that brings nodes near to each other.
+        """Return the placement group that keeps nodes close together.
 
-        AWS places a block's instances itself, and a reservation's where the reservation was made.
+        AWS places a block's instances itself, and a reservation's in the reservation's group.
         """
         if isinstance(wanted, CapacityBlock) or not self.instance.efa_interfaces:
             return None
@@ -156,11 +155,11 @@ def _capacity_type(wanted: Capacity) -> str:
 
 
 def _check_numbers(args: GpuNodesArgs) -> int:
-    """Return how many nodes are started at first. Raises CloudError."""
+    """Return the initial number of nodes. Raises CloudError."""
     first = args.minimum if args.nodes is None else args.nodes
     if args.maximum < 1 or not 0 <= args.minimum <= first <= args.maximum:
         raise CloudError(
-            f"nodes of {args.instance.name}: {args.minimum} at least, {first} at first and {args.maximum} at "
-            "most do not fit; they rise from 0 and end at 1 or more"
+            f"invalid numbers of {args.instance.name} nodes: minimum {args.minimum}, initial {first}, maximum "
+            f"{args.maximum}; they must ascend, from 0 or more, to a maximum of 1 or more"
         )
     return first

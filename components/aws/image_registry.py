@@ -1,4 +1,4 @@
-"""Where the cluster's images come from: a private repository for each, whose tags never move."""
+"""The cluster's image registry: a private repository for each image, with immutable tags."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ _REPOSITORY = r"[a-z0-9]+([._/-][a-z0-9]+)*"
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRegistryArgs:
-    """What the registry holds.
+    """Inputs of the registry.
 
     Attributes:
         location: account and region.
-        repositories: their names, as in `s2/scenario-model`. A cluster without a way out pulls every image
-            from here: also those of JobSet, Kueue and the device plugins.
-        untagged_days: how long an image is kept that no tag names.
+        repositories: their names, as in `s2/scenario-model`. A cluster without internet access pulls all images
+            from here,
+            including those of JobSet, Kueue and the device plugins.
+        untagged_days: retention of untagged images.
 
     """
 
@@ -39,15 +40,15 @@ class ImageRegistryArgs:
 
 
 class ImageRegistry(pulumi.ComponentResource):
-    """Repositories that are encrypted by a key of the account's, scanned at each push, and removed with it.
+    """Repositories encrypted with the account's own key, scanned at each push, and removed with the resource.
 
     Raises:
-        CloudError: no repository, or a name that ECR would refuse.
+        CloudError: there is no repository, or ECR would refuse a name.
 
     """
 
     urls: pulumi.Output[dict[str, str]]
-    """By a repository's name: what an image is named with, before its tag or digest."""
+    """By repository name: its URL, to which an image's tag or digest is appended."""
     arns: pulumi.Output[dict[str, str]]
 
     def __init__(
@@ -57,10 +58,10 @@ class ImageRegistry(pulumi.ComponentResource):
         for each in args.repositories:
             if not re.fullmatch(_REPOSITORY, each):
                 raise CloudError(
-                    f"repository {each!r} is no name for ECR; small letters and digits, as in s2/model"
+                    f"invalid ECR repository name {each!r}; use lower-case letters and digits, as in s2/model"
                 )
         if not args.repositories:
-            raise CloudError("an image registry needs a repository; name one, as in s2/scenario-model")
+            raise CloudError("an image registry needs a repository; add one, as in s2/scenario-model")
         super().__init__("scenario:aws:ImageRegistry", name, None, opts)
         own = pulumi.ResourceOptions(parent=self)
         key = customer_key(name, args.location, f"images of {name}", opts=own)
@@ -92,7 +93,7 @@ class ImageRegistry(pulumi.ComponentResource):
 def _expire_untagged(days: int) -> str:
     rule = {
         "rulePriority": 1,
-        "description": "images that no tag names",
+        "description": "untagged images",
         "selection": {
             "tagStatus": "untagged",
             "countType": "sinceImagePushed",

@@ -1,10 +1,10 @@
-"""The instance types that the components know, as AWS publishes them.
+"""The supported instance types, as published by AWS.
 
 Sources, both read in November 2026: the EC2 instance types guide
 (https://docs.aws.amazon.com/ec2/latest/instancetypes/ac.html, co.html, gp.html) and the answers of
 DescribeInstanceTypes; how EFA interfaces are numbered: the EC2 user guide
-(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa-acc-inst-types.html). A type that was not found in
-both is left out.
+(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa-acc-inst-types.html). Types that are not in both are
+left out.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ _CPU_SIZES = {"large": 2, "xlarge": 4, "2xlarge": 8, "4xlarge": 16, "8xlarge": 3
     "48xlarge": 192,
 }
 _CPU_FAMILIES = {"c7i": (2, "co.html"), "m7i": (4, "gp.html")}
-"""GiB of memory a vCPU, and the page of the guide. The largest size has an EFA interface."""
+"""GiB of memory per vCPU, and the page of the guide. The largest size has an EFA interface."""
 
 
 def _rows() -> dict[str, InstanceType]:
@@ -132,7 +132,7 @@ def instance_type(name: str) -> InstanceType:
     """Return the row of a type.
 
     Raises:
-        CloudError: the table has none.
+        CloudError: the type is not in the table.
 
     """
     if name not in INSTANCE_TYPES:
@@ -145,10 +145,10 @@ def instance_type(name: str) -> InstanceType:
 
 
 def fit(instance: InstanceType, demand: Demand) -> None:
-    """Refuse a pod that no node of this type could ever hold.
+    """Refuse a pod that fits on no node of this type.
 
     Raises:
-        CloudError: it asks for more of something than a node has; the first such thing is named.
+        CloudError: it requests more than a node has; names the first such resource.
 
     """
     offered = {
@@ -160,9 +160,9 @@ def fit(instance: InstanceType, demand: Demand) -> None:
     }
     for what, (asked, there) in offered.items():
         if asked < 0:
-            raise CloudError(f"a pod cannot ask for {asked:g} {what}; 0 is the least")
+            raise CloudError(f"a pod cannot request {asked:g} {what}; the minimum is 0")
         if asked > there:
             raise CloudError(
-                f"a pod asks for {asked:g} {what}, but one node of {instance.name} has {there} for it; "
-                "ask for less or take a larger instance type"
+                f"a pod requests {asked:g} {what}, but a {instance.name} node has {there} for it; "
+                "request less or use a larger instance type"
             )

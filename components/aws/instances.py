@@ -1,13 +1,13 @@
-"""What an instance type is: what a node of it offers, and how it is wired; pure, for previews."""
+"""Instance types: a node's capacity and network interfaces; pure, for previews."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 GPU_TAINT = "nvidia.com/gpu"
-"""Keeps what asks for no GPU off nodes that have one, by the name that others use for it too."""
+"""Taint that keeps pods without a GPU request off GPU nodes; its name is the customary one."""
 TRAINING_TAINT = "scenario/training"
-"""Keeps everything but training off nodes without a GPU; those with one have the GPU's name as taint."""
+"""Taint that keeps all but training off training nodes without GPU; GPU nodes have the GPU taint."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,28 +61,28 @@ class InstanceType:
 
     @property
     def pod_vcpus(self) -> int:
-        """The vCPUs that one pod may ask for: one is left to the kubelet and the daemons of a node.
+        """The vCPUs that one pod may request: one is reserved for the kubelet and the node's daemons.
 
-        An estimate on the safe side: EKS keeps 6 % of the first core, 1 % of the second, less of others.
+        A conservative estimate: EKS reserves 6 % of the first core, 1 % of the second, less of others.
         """
         return self.vcpus - 1
 
     @property
     def pod_memory_gib(self) -> int:
-        """The GiB that one pod may ask for: 5 %, at least 2 GiB, are left to the kubelet and the daemons.
+        """The GiB that one pod may request: 5 %, at least 2 GiB, are reserved for the kubelet and the daemons.
 
-        An estimate on the safe side: EKS reserves 255 MiB, 11 MiB for each of up to 737 pods, and 100 MiB.
+        A conservative estimate: EKS reserves 255 MiB, 11 MiB for each of up to 737 pods, and 100 MiB.
         """
         return self.memory_gib - max(2, -(-self.memory_gib // 20))
 
     @property
     def taint(self) -> str:
-        """The key of the taint, with the value `true`, that keeps other pods off such nodes."""
+        """Key of the taint (value `true`) that keeps other pods off such nodes."""
         return GPU_TAINT if self.gpus else TRAINING_TAINT
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
-        """The interfaces that bring out all of its EFA bandwidth with one IP address; empty without EFA.
+        """The interfaces for full EFA bandwidth with one IP address; empty without EFA.
 
         With one card, one interface is both. With more, IP is alone at card 0, device 0; each card has an
         EFA-only interface at device 0, card 0 at device 1, if it does EFA at all (p6-b300's does not).
@@ -101,7 +101,7 @@ class InstanceType:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demand:
-    """What one pod, alone on its node, asks for: counts, vCPUs, GiB of memory, GB of local scratch."""
+    """The requests of one pod, alone on its node: counts, vCPUs, GiB of memory, GB of local scratch."""
 
     gpus: int = 0
     efa_interfaces: int = 0

@@ -1,4 +1,4 @@
-"""Where in AWS a stack is: account, region, zones. All of it is given, so that a preview asks nobody."""
+"""A stack's location in AWS: account, region, zones. All are given, so that a preview needs no API call."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pulumi_aws import Region
 from components.errors import CloudError
 
 REGIONS = tuple(sorted(region.value for region in Region))
-"""What the SDK's release knows: a region that is newer takes a newer `pulumi-aws`."""
+"""Regions known to this SDK release: a newer region needs a newer `pulumi-aws`."""
 _OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso", "eu-isoe-", "eusc-")
 _LEAST_ZONES = 2
-"""EKS wants its subnets in two zones at least: https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html"""
+"""EKS needs subnets in at least two zones: https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,11 +24,11 @@ class Location:
     Attributes:
         account: the account's twelve digits.
         region: a region's name, as in `eu-central-1`.
-        zones: availability zones of it, by name; the first ones have the system's nodes.
+        zones: its availability zones, by name; system nodes are in the first ones.
 
     Raises:
-        CloudError: no such region or a partition with other ARNs; zones that are not of the region, named
-            twice, or less than two; an account that is none.
+        CloudError: unknown region, or a partition with other ARNs; zones that are not in the region,
+            duplicate, or fewer than two; invalid account.
 
     """
 
@@ -37,12 +37,12 @@ class Location:
     zones: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what is none."""
+        """Refuse an invalid location."""
         _check_region(self.region)
         if not re.fullmatch(r"\d{12}", self.account):
             raise CloudError(
                 f"account {self.account!r} is not the twelve digits of an AWS account; "
-                "`aws sts get-caller-identity` says which one the credentials are of"
+                "`aws sts get-caller-identity` shows that of your credentials"
             )
         for zone in self.zones:
             if not re.fullmatch(re.escape(self.region) + "[a-z]", zone):
@@ -58,7 +58,7 @@ class Location:
 
     @property
     def root(self) -> str:
-        """The account itself as a principal: whoever its own IAM policies allow."""
+        """The account itself as a principal: everyone its IAM policies allow."""
         return f"arn:aws:iam::{self.account}:root"
 
 
@@ -69,6 +69,6 @@ def _check_region(region: str) -> None:
         raise CloudError(f"there is no AWS region {region!r}; {hint}")
     if region.startswith(_OTHER_PARTITIONS):
         raise CloudError(
-            f"the region {region!r} is in a partition with ARNs of its own, which the components do not "
-            "write; use a commercial region, such as 'eu-central-1'"
+            f"region {region!r} is in a partition with different ARNs, which is not "
+            "supported; use a commercial region, such as 'eu-central-1'"
         )

@@ -1,4 +1,4 @@
-"""A private network over zones: subnets without a public address, and AWS's services by private endpoints."""
+"""A private network across zones: subnets without public addresses, and private endpoints for AWS services."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from components.aws.location import Location
 
 _LONGEST = 24
-"""A subnet has 256 addresses at least: pods take theirs from it."""
+"""A subnet has at least 256 addresses: pods get theirs from it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """What a network is made of.
+    """Inputs of a network.
 
     Attributes:
         location: account, region and zones.
-        cidr: the VPC's private IPv4 network, which is split among the zones.
-        nat: a NAT gateway, and with it a way out to the internet; nobody comes in by it.
+        cidr: the VPC's private IPv4 network, split among the zones.
+        nat: a NAT gateway, for outbound internet access only.
 
     """
 
@@ -36,10 +36,10 @@ class NetworkArgs:
 
 
 class Network(pulumi.ComponentResource):
-    """A VPC; one private subnet a zone; endpoints; a way out only where it is asked for.
+    """A VPC with one private subnet per zone and endpoints; internet access is optional.
 
     Raises:
-        CloudError: the network is none, is public, or is too small for its zones.
+        CloudError: the network is invalid, public, or too small for its zones.
 
     """
 
@@ -63,7 +63,7 @@ class Network(pulumi.ComponentResource):
             tags={"Name": name},
             opts=self._own,
         )
-        # What belongs to no other group may reach nothing and be reached by nobody.
+        # The default group allows no traffic in either direction.
         ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=made.id, opts=self._own)
         table = ec2.RouteTable(
             f"{name}-private", vpc_id=made.id, tags={"Name": f"{name}-private"}, opts=self._own
@@ -162,19 +162,19 @@ class Network(pulumi.ComponentResource):
 
 
 def _blocks(cidr: str, count: int) -> list[str]:
-    """Split a network into so many equal ones. Raises CloudError."""
+    """Split a network into `count` equal subnets. Raises CloudError."""
     try:
         network = ipaddress.IPv4Network(cidr)
     except ValueError as error:
         raise CloudError(
-            f"network cidr {cidr!r} is none: {error}; write a private one, as in 10.80.0.0/16"
+            f"invalid network cidr {cidr!r}: {error}; write a private one, as in 10.80.0.0/16"
         ) from None
     longer = (count - 1).bit_length()
     if not network.is_private:
-        raise CloudError(f"network cidr {cidr} is not private; take a part of 10.0.0.0/8, as in 10.80.0.0/16")
+        raise CloudError(f"network cidr {cidr} is not private; use a part of 10.0.0.0/8, as in 10.80.0.0/16")
     if not 16 <= network.prefixlen <= _LONGEST - longer:
         raise CloudError(
-            f"network cidr {cidr} does not fit: a VPC's prefix is 16 at least, and for {count} subnets of "
+            f"network cidr {cidr} does not fit: a VPC's prefix is at least 16, and for {count} subnets of "
             f"256 addresses or more {_LONGEST - longer} at most"
         )
     return [str(block) for block in network.subnets(prefixlen_diff=longer)][:count]

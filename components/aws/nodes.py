@@ -1,4 +1,4 @@
-"""What all nodes have in common: their role, and the template that they are started from."""
+"""Common to all nodes: their role and launch template."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ spec:
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateArgs:
-    """What nodes are started from.
+    """Inputs of a launch template.
 
     Attributes:
         instance: the instance type.
@@ -51,7 +51,7 @@ class TemplateArgs:
         tags: the stack's tags: EC2 gives them to instances, disks and interfaces only if the template does.
         disk_gib: the first disk, for the system and images, in GiB.
         placement_group: the placement group that nodes are started in.
-        capacity: how the nodes are come by.
+        capacity: how the nodes are purchased.
 
     """
 
@@ -64,7 +64,7 @@ class TemplateArgs:
 
 
 def node_role(name: str, parent: pulumi.Resource) -> tuple[iam.Role, list[pulumi.Resource]]:
-    """Declare the role of nodes; return it with what must be there before they are."""
+    """Declare the nodes' role; return it with what must exist before them."""
     own = pulumi.ResourceOptions(parent=parent)
     role = iam.Role(name, assume_role_policy=trust("ec2.amazonaws.com"), opts=own)
     return role, [
@@ -76,7 +76,7 @@ def node_role(name: str, parent: pulumi.Resource) -> tuple[iam.Role, list[pulumi
 
 
 def launch_template(name: str, args: TemplateArgs, parent: pulumi.Resource) -> ec2.LaunchTemplate:
-    """Declare a launch template; another instance type takes a new one, and so new nodes.
+    """Declare a launch template; a different instance type needs a new one, and so new nodes.
 
     The image is EKS's choice, by the node group's AMI type. A template for EKS must not name subnets, an
     instance profile or the spot market: https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html
@@ -93,7 +93,7 @@ def launch_template(name: str, args: TemplateArgs, parent: pulumi.Resource) -> e
         update_default_version=True,
         ebs_optimized="true",
         block_device_mappings=[disk],
-        # A pod that is not on the host's network is one hop too far from the node's credentials.
+        # Pods outside the host's network are one hop too far away to get the node's credentials.
         metadata_options=ec2.LaunchTemplateMetadataOptionsArgs(
             http_endpoint="enabled",
             http_tokens="required",

@@ -1,4 +1,4 @@
-"""Policy documents of IAM, KMS, S3 and VPC endpoints, and keys whose policy is one of them."""
+"""Policy documents of IAM, KMS, S3 and VPC endpoints, and KMS keys."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ KEY_USE = tuple(
     f"kms:{action}"
     for action in ("Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "DescribeKey")
 )
-"""What encrypts and decrypts by a key."""
+"""KMS operations that encrypt and decrypt."""
 _WAITING_DAYS = 7
-"""How long KMS keeps a deleted key, in case it was a mistake: the least that it allows."""
+"""Waiting period before KMS deletes a key: the minimum allowed."""
 
 
 def document(statements: Sequence[Statement]) -> pulumi.Output[str]:
@@ -56,16 +56,16 @@ def customer_key(
     statements: Sequence[Statement] = (),
     opts: pulumi.ResourceOptions | None = None,
 ) -> kms.Key:
-    """Declare a symmetric key of the account's own, rotated each year.
+    """Declare a customer-managed symmetric key, rotated yearly.
 
-    The account's IAM policies decide who administers and uses it; its own policy names each action, so that
-    nothing that KMS adds later comes with it. In a key's policy AWS wants `Resource: *`: it means this key.
+    The account's IAM policies decide who administers and uses it; its own policy lists each action, so that
+    actions KMS adds later are not included. In a key policy AWS requires `Resource: *`, which means this key.
 
     Args:
         name: the resource's name.
         location: account and region.
-        purpose: what it encrypts, for whoever finds it in the console.
-        statements: who else may do what with it.
+        purpose: what it encrypts, shown in the console.
+        statements: additional permissions.
         opts: the resource's options.
 
     """

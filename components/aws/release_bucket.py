@@ -1,4 +1,4 @@
-"""The bucket that releases, checkpoints and data are in: encrypted, versioned, private, for TLS alone."""
+"""The bucket for releases, checkpoints and data: encrypted, versioned, private, TLS only."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseBucketArgs:
-    """What the bucket is made of.
+    """Inputs of the bucket.
 
     Attributes:
         location: account and region.
-        s3_endpoint_id: the network's S3 endpoint: objects are read and written through it alone.
-        outside: ARNs of roles and users for whom that does not hold: the deployer, and who fetches releases
-            from elsewhere. Their own IAM policies still decide what they may do.
+        s3_endpoint_id: the network's S3 endpoint: objects are read and written only through it.
+        outside: ARNs of roles and users exempt from that: the deployer, and those that fetch releases from
+            elsewhere. Their own IAM policies still apply.
         readable: ARNs of other buckets that may be read through the endpoint, with data or models.
-        protect: refuse to delete the bucket, whatever is in it, its key, and what keeps it private. Without,
-            `destroy` deletes every release.
-        checkpoint_prefix: what lies below is for going on after an interruption only.
-        checkpoint_days: how long that is kept.
-        old_version_days: how long what was overwritten or deleted can be had back.
+        protect: refuse to delete the bucket, its key and its policies. Without it, `destroy` deletes every
+            release.
+        checkpoint_prefix: prefix of checkpoints, needed only to resume after an interruption.
+        checkpoint_days: retention of checkpoints.
+        old_version_days: how long overwritten or deleted objects can be restored.
 
     """
 
@@ -47,13 +47,13 @@ class ReleaseBucketArgs:
 
 
 class ReleaseBucket(pulumi.ComponentResource):
-    """The bucket with its key and policies, and the S3 endpoint's policy, which lets no other bucket through.
+    """The bucket with its key and policies, and the S3 endpoint's policy, which admits no other bucket.
 
-    Nobody is locked out: what manages the bucket and its policy is denied over plain HTTP and old TLS alone.
-    Pulumi also lists the bucket, so who runs it is to be named in `outside`.
+    Nobody is locked out: managing the bucket and its policy is denied only over plain HTTP and old TLS.
+    Pulumi also lists the bucket, so the deployer must be in `outside`.
 
     Raises:
-        CloudError: nobody outside is named, so that not even the deployer could read a release.
+        CloudError: `outside` is empty, so not even the deployer could read a release.
 
     """
 
@@ -69,7 +69,7 @@ class ReleaseBucket(pulumi.ComponentResource):
         """Register the bucket under `name`."""
         if not args.outside:
             raise CloudError(
-                "the release bucket could be read from within its network alone; name the deployer's ARN in "
+                "the release bucket would be readable only from within its network; add the deployer's ARN to "
                 "outside"
             )
         super().__init__("scenario:aws:ReleaseBucket", name, None, opts)

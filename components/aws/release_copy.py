@@ -1,4 +1,4 @@
-"""A release out of the bucket, on this machine: for stacks whose hosts have no way to the bucket."""
+"""A local copy of a release from the bucket, for stacks whose hosts cannot reach the bucket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ReleaseCopyProvider(Provider):
-    """Copies a release's objects into a folder that gets its name last. Whoever serves it verifies it."""
+    """Copies a release's objects into a folder that is renamed at the end. Servers verify it."""
 
     def create(self, props: Properties) -> CreateResult:
         """Copy it."""
@@ -29,7 +29,7 @@ class ReleaseCopyProvider(Provider):
         return CreateResult(str(props["release"]), {**props, "path": str(path)})
 
     def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
-        """Another release, store or folder is another copy."""
+        """A different release, store or folder replaces the copy."""
         changed = [name for name in ("store", "release", "folder") if olds.get(name) != news.get(name)]
         return DiffResult(changes=bool(changed), replaces=changed, delete_before_replace=False)
 
@@ -54,7 +54,7 @@ class ReleaseCopy(Resource, module="aws", name="ReleaseCopy"):
 def _copy(store: str, release: str, folder: Path) -> Path:
     if not release:
         raise CloudError(
-            "no release to copy yet: training.wait is false; set it, or leave release.export out"
+            "no release to copy yet: training.wait is false; set it to true, or remove release.export"
         )
     bucket, _, above = store.removeprefix("s3://").partition("/")
     key = release.replace("@sha256:", "/sha256-")
@@ -67,7 +67,7 @@ def _copy(store: str, release: str, folder: Path) -> Path:
     try:
         _fetch(bucket, prefix, aside)
     except (BotoCoreError, ClientError, OSError) as error:
-        message = f"{store}: release {release} cannot be copied to {folder}: {error}"
+        message = f"{store}: cannot copy release {release} to {folder}: {error}"
         raise CloudError(message) from None
     aside.rename(final)
     return final
@@ -80,6 +80,6 @@ def _fetch(bucket: str, prefix: str, target: Path) -> None:
         for each in page.get("Contents", []):
             name = PurePosixPath(each["Key"].removeprefix(prefix))
             if name.is_absolute() or ".." in name.parts:
-                raise CloudError(f"s3://{bucket}/{each['Key']}: not a name that a release's file may have")
+                raise CloudError(f"s3://{bucket}/{each['Key']}: not a valid file name in a release")
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             s3.download_file(bucket, each["Key"], str(target / name))

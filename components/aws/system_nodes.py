@@ -1,4 +1,4 @@
-"""A few small nodes for what a cluster runs beside training: CoreDNS, Kueue, JobSet, an autoscaler."""
+"""A few small nodes for the cluster's own services: CoreDNS, Kueue, JobSet, an autoscaler."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SystemNodesArgs:
-    """What system nodes are made of.
+    """Inputs of system nodes.
 
     Attributes:
         cluster: the cluster that they join.
         subnet_ids: private subnets, over which they are spread.
         instance_type: a name from the table, without GPU.
-        nodes: how many; two of them survive the loss of a zone.
+        nodes: their number; two survive the loss of a zone.
         tags: the stack's tags, for instances, disks and interfaces.
 
     """
@@ -39,10 +39,10 @@ class SystemNodesArgs:
 
 
 class SystemNodes(pulumi.ComponentResource):
-    """A node group of fixed size, and CoreDNS, which is only ready where there are nodes.
+    """A node group of fixed size, and CoreDNS, which needs nodes to become ready.
 
     Raises:
-        CloudError: an instance type that is unknown or has GPUs; no node at all.
+        CloudError: the instance type is unknown or has GPUs; fewer than one node.
 
     """
 
@@ -53,7 +53,7 @@ class SystemNodes(pulumi.ComponentResource):
         instance = instance_type(args.instance_type)
         if instance.gpus or args.nodes < 1:
             raise CloudError(
-                f"{args.nodes} system nodes of {instance.name} will not do; take one or more of a type "
+                f"invalid system nodes: {args.nodes} of {instance.name}; use one or more of a type "
                 "without GPU, as in 'm7i.large'"
             )
         super().__init__("scenario:aws:SystemNodes", name, None, opts)

@@ -1,4 +1,4 @@
-"""What a service account's pods may do in AWS: a role of their own, without a key that could be stolen."""
+"""AWS permissions of a service account's pods: their own role, without long-lived keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadIdentityArgs:
-    """Who gets what.
+    """Inputs of an identity.
 
     Attributes:
         cluster: the cluster that the pods are in.
@@ -38,10 +38,10 @@ class WorkloadIdentityArgs:
 
 
 class WorkloadIdentity(pulumi.ComponentResource):
-    """A role that EKS Pod Identity gives to the pods of one service account, and to no others.
+    """A role that EKS Pod Identity gives to the pods of one service account only.
 
     Raises:
-        CloudError: nothing is allowed, so that the identity would be of no use.
+        CloudError: it allows nothing, so it would be useless.
 
     """
 
@@ -53,7 +53,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
         """Register the identity under `name`."""
         if not args.statements:
             raise CloudError(
-                f"the identity of {args.namespace}/{args.service_account} allows nothing; leave it out"
+                f"the identity of {args.namespace}/{args.service_account} allows nothing; remove it"
             )
         super().__init__("scenario:aws:WorkloadIdentity", name, None, opts)
         own = pulumi.ResourceOptions(parent=self)
@@ -94,12 +94,12 @@ def bucket_access(
     write: Sequence[str] = (),
     delete: Sequence[str] = (),
 ) -> list[Statement]:
-    """Return what lets objects be read, written (and read), or deleted, each below prefixes of a bucket.
+    """Return statements to read, write (and read), or delete objects below prefixes of a bucket.
 
-    A prefix is written as in `releases/`; an empty one is the whole bucket. The key only works by way of S3.
+    A prefix is written as in `releases/`; an empty one is the whole bucket. The key only works through S3.
 
     Raises:
-        CloudError: no prefix at all.
+        CloudError: there is no prefix.
 
     """
     readable = sorted({*read, *write})
@@ -113,7 +113,7 @@ def bucket_access(
     listing: Statement = {
         "Sid": "List",
         "Effect": "Allow",
-        # Of the whole bucket: a store looks at its top to see that the bucket is there and may be written to.
+        # Of the whole bucket: a store lists its top level to check that the bucket exists and is writable.
         "Action": ["s3:ListBucket", *(["s3:ListBucketMultipartUploads"] if write else [])],
         "Resource": bucket_arn,
     }
@@ -138,7 +138,7 @@ def bucket_access(
 
 
 def bucket_reading(bucket_arn: str) -> list[Statement]:
-    """Return what lets all objects of another bucket be read, such as a foundation model or data."""
+    """Return statements to read all objects of another bucket, such as a foundation model or data."""
     return [
         {
             "Sid": f"Read{hashlib.sha256(bucket_arn.encode()).hexdigest()[:8]}",
@@ -150,16 +150,16 @@ def bucket_reading(bucket_arn: str) -> list[Statement]:
 
 
 def signing(key_arn: pulumi.Input[str]) -> list[Statement]:
-    """Return what lets releases be signed by a key that never leaves KMS."""
+    """Return statements to sign releases with a key that never leaves KMS."""
     actions = ["kms:DescribeKey", "kms:GetPublicKey", "kms:Sign"]
     return [{"Sid": "Sign", "Effect": "Allow", "Action": actions, "Resource": key_arn}]
 
 
 def node_scaling(location: Location, cluster_name: str) -> list[Statement]:
-    """Return what an autoscaler in the cluster needs: to see everything, and to change this cluster's groups.
+    """Return statements for an in-cluster autoscaler: describe everything, and resize this cluster's groups.
 
-    AWS gives no way to allow the questions for single resources: they are asked of `*`.
-    Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html
+    AWS does not support resource-level permissions for the describe calls: they need `*`. Source:
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html
     """
     groups = f"arn:aws:autoscaling:{location.region}:{location.account}:autoScalingGroup:*"
     owned = {"StringEquals": {"aws:ResourceTag/eks:cluster-name": cluster_name}}

@@ -1,4 +1,4 @@
-"""A cluster's API, read with a kubeconfig that never touches a disk."""
+"""Reads a cluster's API with a kubeconfig that is never written to disk."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _SECONDS = 30
 _DATA = "-data"
 _NOT_THERE = 404
 _REFUSED = (401, 403)
-# What Kubernetes says of pods, and JobSet of jobs.
+# Event reasons: of pods by Kubernetes, of jobs by JobSet.
 _NOT_MADE = ("FailedCreate", "JobCreationFailed")
 
 
 class NoAnswerError(Exception):
-    """The cluster did not answer this time; it may the next."""
+    """Transient API failure; the caller may retry."""
 
 
 class Reader:
-    """What is read of one JobSet: itself, its workload in the queue, its pods, what they wrote or why they
-    could not be made."""
+    """Reads one JobSet: the object, its workload in the queue, its pods, their logs, or why they could not be
+    created."""
 
     def __init__(self, api: client.ApiClient, namespace: str, job: str) -> None:
         self._custom, self._core = client.CustomObjectsApi(api), client.CoreV1Api(api)
@@ -51,7 +51,7 @@ class Reader:
         return None
 
     def workload(self, job_uid: str) -> dict[str, Any] | None:
-        """Return what stands for a JobSet in its queue; None while there is nothing."""
+        """Return a JobSet's workload in its queue; None if there is none yet."""
         with _understood():
             told = _object(
                 self._custom.list_namespaced_custom_object(
@@ -66,9 +66,9 @@ class Reader:
         return None
 
     def pods(self) -> list[dict[str, Any]]:
-        """Return the JobSet's pods that are there."""
+        """Return the JobSet's existing pods."""
         with _understood():
-            # As it came: the client's own classes refuse a field that is newer than they are.
+            # Raw: the client's own classes reject newer fields.
             answer: Any = self._core.list_namespaced_pod(
                 self._namespace,
                 label_selector=f"jobset.sigs.k8s.io/jobset-name={self.job}",
@@ -80,9 +80,10 @@ class Reader:
         return []
 
     def refused(self) -> list[dict[str, Any]]:
-        """Return the events that tell why the JobSet or a job of it could not make what it has to.
+        """Return the events that explain why the JobSet or one of its jobs could not create its objects.
 
-        Kubernetes keeps them for an hour. None, too, for who may not read events: no run fails of that.
+        Kubernetes keeps them for an hour. Empty, too, without permission to read events: no run fails because
+        of that.
         """
         try:
             answer: Any = self._core.list_namespaced_event(
@@ -102,7 +103,7 @@ class Reader:
         ]
 
     def log(self, pod: str, lines: int) -> list[tuple[str, str]]:
-        """Return the last lines of a pod, each with its time; none where there is no log yet, or any more."""
+        """Return a pod's last log lines with timestamps; empty if the log does not exist yet or any more."""
         try:
             answer: Any = self._core.read_namespaced_pod_log(
                 pod,
@@ -123,26 +124,26 @@ def connected(kubeconfig: str, namespace: str, job: str) -> Iterator[Reader]:
     """Yield a reader of one JobSet.
 
     Raises:
-        ClusterError: the kubeconfig cannot be used, by the client's own words.
+        ClusterError: the kubeconfig is unusable, with the client's message.
 
     """
     try:
         told = yaml.safe_load(kubeconfig)
         if not isinstance(told, dict):
-            raise ClusterError("the kubeconfig is no kubeconfig: it has to be the content of one")
+            raise ClusterError("invalid kubeconfig: it must be the content of a kubeconfig file")
         with contextlib.ExitStack() as files:
             _keep_in_memory(told, files)
             api = config.new_client_from_config_dict(told, persist_config=False)  # type: ignore[no-untyped-call]
             files.callback(api.close)
             yield Reader(api, namespace, job)
     except (ConfigException, yaml.YAMLError) as error:
-        # Only the kind of a YAML error: its text quotes the file.
+        # Only the type of a YAML error: its text quotes the file.
         words = error if isinstance(error, ConfigException) else type(error).__name__
-        raise ClusterError(f"the kubeconfig cannot be used: {' '.join(str(words).split())}") from None
+        raise ClusterError(f"invalid kubeconfig: {' '.join(str(words).split())}") from None
 
 
 def _keep_in_memory(kubeconfig: dict[str, Any], files: contextlib.ExitStack) -> None:
-    """Put certificates and keys where TLS wants a file and nobody else has one: this process's memory.
+    """Keep certificates and keys in files in this process's memory, as TLS needs files.
 
     The client would write them to the temporary folder, where a killed process leaves them.
     """
@@ -158,14 +159,14 @@ def _keep_in_memory(kubeconfig: dict[str, Any], files: contextlib.ExitStack) -> 
 
 @contextlib.contextmanager
 def _understood() -> Iterator[None]:
-    """Tell apart what is not there (nothing happens), what is refused, and what may work the next time."""
+    """Map API errors: 404 is ignored, 401/403 are fatal, the rest is retryable."""
     try:
         yield
     except client.ApiException as error:
         if error.status in _REFUSED:
             message = (
-                f"the cluster refuses to show the job ({error.status} {error.reason}); give the kubeconfig's "
-                "user leave to get jobsets, workloads, pods and pods/log in the job's namespace"
+                f"the cluster denies access to the job ({error.status} {error.reason}); allow the kubeconfig's "
+                "user to get jobsets, workloads, pods and pods/log in the job's namespace"
             )
             raise ClusterError(message) from None
         if error.status != _NOT_THERE:

@@ -1,4 +1,4 @@
-"""JobSet, Kueue and the Cluster Autoscaler from their own charts, pinned; a mirror or folder does as well."""
+"""JobSet, Kueue and the Cluster Autoscaler from their official charts, pinned; or from a mirror or folder."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ class Chart:
     """A chart and the image of its controller.
 
     Attributes:
-        reference: `oci://…` or the URL of an archive, read in every preview too, or the path of a folder or
-            archive on this machine.
-        version: of a chart in a registry; leave it empty for a URL or path.
+        reference: `oci://…` or the URL of an archive, also read in every preview, or the path of a folder or archive
+            on this
+            machine.
+        version: of a chart in a registry; empty for a URL or path.
         image: the controller's, `repository:tag`.
-        values: what else is to differ from the chart's own values.
+        values: further overrides of the chart's values.
 
     """
 
@@ -36,7 +37,7 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True)
 class Charts:
-    """What a platform installs, for a cluster that has neither.
+    """Charts that a platform installs, for a cluster without them.
 
     Attributes:
         jobset: sets of jobs.
@@ -56,7 +57,7 @@ class Charts:
     )
 
     def mirrored(self, registry: str) -> Charts:
-        """Return the same with both images in another registry, at the same path there."""
+        """Return the same charts with both images in another registry, at the same path."""
         return Charts(
             jobset=replace(self.jobset, image=mirrored(self.jobset.image, registry)),
             kueue=replace(self.kueue, image=mirrored(self.kueue.image, registry)),
@@ -64,12 +65,12 @@ class Charts:
 
 
 def mirrored(image: str, registry: str) -> str:
-    """Return what an image is called where a registry mirrors it."""
+    """Return an image's name in a mirror registry."""
     return f"{registry}/{image.partition('/')[2]}"
 
 
 def install(charts: Charts, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
-    """Declare both releases. Kueue comes last: until it runs, its webhook refuses the pods of others."""
+    """Declare both releases. Kueue comes last: until it runs, its webhook refuses other pods."""
     jobset = _release("jobset", charts.jobset, {"image": _image(charts.jobset)}, opts)
     after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[jobset]))
     manager = {"controllerManager": {"manager": {"image": _image(charts.kueue)}}}
@@ -77,11 +78,11 @@ def install(charts: Charts, opts: pulumi.ResourceOptions) -> list[pulumi.Resourc
 
 
 AUTOSCALER = ("cluster-autoscaler-system", "cluster-autoscaler")
-"""The autoscaler's namespace and service account, which its rights in the cloud are for."""
+"""The autoscaler's namespace and service account, which get its cloud permissions."""
 
 
 def autoscaler(version: str) -> Chart:
-    """Return the autoscaler for a cluster of this version of Kubernetes: they go together, minor by minor."""
+    """Return the autoscaler for a Kubernetes version: their minor versions must match."""
     where = "https://github.com/kubernetes/autoscaler/releases/download"
     archive = f"cluster-autoscaler-chart-{_AUTOSCALER_VERSION}/cluster-autoscaler-{_AUTOSCALER_VERSION}.tgz"
     return Chart(
@@ -92,8 +93,8 @@ def autoscaler(version: str) -> Chart:
 
 
 def scale_nodes(chart: Chart, cluster: str, region: str, opts: pulumi.ResourceOptions) -> k8s.helm.v3.Release:
-    """Declare the autoscaler of an EKS cluster: it starts nodes of its managed groups that pods wait for, and
-    ends those that are idle for ten minutes, between each group's limits."""
+    """Declare an EKS cluster's autoscaler: it adds nodes to managed groups for pending pods, and removes
+    nodes that are idle for ten minutes, within each group's limits."""
     values = {
         "fullnameOverride": AUTOSCALER[1],
         "image": _image(chart),

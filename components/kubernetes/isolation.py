@@ -1,6 +1,6 @@
-"""Who may speak to whom in a namespace: nobody to anybody, but for what is named.
+"""Network policies of a namespace: all traffic is denied unless listed.
 
-It holds where the cluster's network enforces NetworkPolicy, which Kubernetes leaves to its network plugin.
+They only take effect if the cluster's network plugin enforces NetworkPolicy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pulumi
 
 METRICS_PORT = 9400
-"""Where telemetry of GPU nodes is read."""
+"""Port of the GPU nodes' telemetry."""
 
 _DENY_ALL: dict[str, Any] = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 _DNS = {
@@ -25,10 +25,10 @@ _DNS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """What pods may call outside of their namespace.
+    """A destination outside their namespace that pods may call.
 
     Attributes:
-        name: what it is, in the policy's name: `bucket`, `pod-identity`.
+        name: a word for the policy's name: `bucket`, `pod-identity`.
         cidrs: its addresses, such as those of VPC endpoints.
         ports: TCP.
 
@@ -40,12 +40,12 @@ class Destination:
 
 
 POD_IDENTITY = Destination(name="pod-identity", cidrs=("169.254.170.23/32",), ports=(80,))
-"""Where pods on EKS get the credentials of their role.
-Source: <https://docs.aws.amazon.com/eks/latest/userguide/pod-id-agent-setup.html>, November 2026."""
+"""Where pods on EKS get their role's credentials. Source:
+<https://docs.aws.amazon.com/eks/latest/userguide/pod-id-agent-setup.html>, November 2026."""
 
 
 def policies(destinations: Sequence[Destination]) -> dict[str, dict[str, Any]]:
-    """Return the specifications of a namespace's policies by name, the refusal of everything first."""
+    """Return the specifications of a namespace's policies by name, starting with the default deny."""
     names = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
     return {
         "deny-all": _DENY_ALL,
@@ -61,7 +61,7 @@ def policies(destinations: Sequence[Destination]) -> dict[str, dict[str, Any]]:
 
 
 def telemetry_only() -> dict[str, dict[str, Any]]:
-    """Return the policies of the node agents' namespace: figures may be fetched, and that is all."""
+    """Return the policies of the node agents' namespace: only metrics may be scraped."""
     metrics = [{"protocol": "TCP", "port": METRICS_PORT}]
     return {
         "deny-all": _DENY_ALL,

@@ -1,4 +1,4 @@
-"""What a training job in a cluster is made from, and what of it can be refused before anybody is asked."""
+"""Inputs of a training job in a cluster, and their validation without contacting the cluster."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ GPU = "nvidia.com/gpu"
 EFA = "vpc.amazonaws.com/efa"
 
 _NAME_CHARACTERS = 30
-# Of the 63 that a pod's name may have, JobSet and Kubernetes add `-workers-0-9999-abcde`, we a digest.
+# A pod's name has at most 63: JobSet and Kubernetes append `-workers-0-9999-abcde`, we a digest.
 _NAME = re.compile(rf"[a-z]([-a-z0-9]{{0,{_NAME_CHARACTERS - 2}}}[a-z0-9])?")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PodSize:
-    """What one pod of a gang asks of its node, in Kubernetes' quantities.
+    """Requests of one pod of a gang, in Kubernetes' quantities.
 
     Attributes:
-        cpu: processors; it may use more where there are more.
-        memory: all that it may use, shared memory included.
-        gpus: NVIDIA's GPUs; as many processes train in the pod, or one without GPUs.
+        cpu: processors; it may use more if available.
+        memory: its memory limit, shared memory included.
+        gpus: NVIDIA GPUs; the pod trains with one process per GPU, or one without GPUs.
         efa: EFA interfaces of the instance type.
-        shared_memory: what processes of the pod may share; data loaders and NCCL do.
-        scratch: how much disk of the node it may take for model, data and checkpoints.
+        shared_memory: size of /dev/shm, for data loaders and NCCL.
+        scratch: the node's disk space it may use for model, data and checkpoints.
 
     """
 
@@ -55,7 +55,7 @@ class PodSize:
 
 @dataclass(frozen=True, kw_only=True)
 class SecretKey:
-    """One entry of a Kubernetes Secret that is there in the job's namespace."""
+    """One entry of an existing Kubernetes Secret in the job's namespace."""
 
     secret: pulumi.Input[str]
     key: str
@@ -63,32 +63,32 @@ class SecretKey:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingJobArgs:
-    """What a gang of pods trains, and where.
+    """Inputs of a training job.
 
     Attributes:
         namespace: where it runs; a platform's.
         queue: the local queue there that admits it.
-        kubeconfig: access to the cluster for `pulumi up`, which watches the job; kept as a secret.
-        image: the model package's image, best by digest.
-        config: what `scenario-model job` reads, without secrets: it is kept in plain text.
-        pods: how many; each has a node of its own unless `spread` is off.
-        size: what each pod asks for.
-        service_account: whose cloud identity the pods have; its Kubernetes token is not mounted.
+        kubeconfig: access to the cluster for `pulumi up`, which watches the job; stored as a secret.
+        image: the model package's image, preferably by digest.
+        config: configuration of `scenario-model job`, without secrets: it is stored in plain text.
+        pods: their number; each has its own node unless `spread` is off.
+        size: each pod's requests.
+        service_account: provides the pods' cloud identity; its Kubernetes token is not mounted.
         secret_files: files below `/keys`, by name.
         images: images whose files can be read below `/images`, each in a folder of this name; needs
             Kubernetes 1.35 or later.
-        environment: variables of the pods; nothing secret.
-        secret_environment: variables whose values are in Secrets.
-        launcher: arguments of python3 that start what takes torchrun's arguments and ends with the exit code
-            of what it starts, or 143 if it is told to stop; torchrun itself ends with 1 in every case.
-        program: what every process runs; the configuration is at `/config/job.json`.
-        restarts: how often the gang starts again after a failure; after a preemption it always does.
-        grace_s: how long a pod that has to go may take to save, in seconds.
-        spread: whether each pod needs a node of its own.
-        nearby: a node label of the platform's topology, within whose value the pods are placed if possible.
-        flavors: the queue's, where they are known: a gang that fits in none of them is refused.
-        wait: whether `pulumi up` stays until the job has ended.
-        queue_timeout_s: how long it may wait for quota, nodes or its image meanwhile, in seconds.
+        environment: environment variables of the pods; not for secrets.
+        secret_environment: environment variables with values from Secrets.
+        launcher: python3 arguments of a launcher that takes torchrun's arguments and exits with the code of
+            its workers, or 143 on SIGTERM; torchrun itself exits with 1 in every case.
+        program: the program of every process; the configuration is at `/config/job.json`.
+        restarts: maximum restarts of the gang after failures; after a preemption it always restarts.
+        grace_s: time to save for a pod that is terminated, in seconds.
+        spread: whether each pod needs its own node.
+        nearby: a node label of the platform's topology; pods are placed within one value of it if possible.
+        flavors: the queue's, if known: a gang that fits in none of them is refused.
+        wait: whether `pulumi up` waits for the job to end.
+        queue_timeout_s: maximum wait for quota, nodes or its image, in seconds.
 
     """
 
@@ -116,20 +116,20 @@ class TrainingJobArgs:
 
 
 def require_possible(name: str, args: TrainingJobArgs) -> None:
-    """Refuse what no cluster would take, or this queue would never admit.
+    """Refuse what no cluster would accept, or this queue would never admit.
 
     Raises:
-        ClusterError: the name, a number or a quantity is not possible, or the quota is too small.
+        ClusterError: the name, a number or a quantity is invalid, or the quota is too small.
 
     """
     if not _NAME.fullmatch(name):
         message = (
-            f"a training job cannot be called {name!r}: up to {_NAME_CHARACTERS} of a-z, 0-9 and -, a letter "
-            "first, no - at the end"
+            f"invalid training job name {name!r}: use up to {_NAME_CHARACTERS} of a-z, 0-9 and -, starting "
+            "with a letter, without - at the end"
         )
         raise ClusterError(message)
     if args.pods < 1:
-        raise ClusterError(f"training job {name} has {args.pods} pods; give it one or more")
+        raise ClusterError(f"training job {name} has {args.pods} pods; set one or more")
     asked = {each: _quantity(name, text) for each, text in args.size.requests().items()}
     if _quantity(name, args.size.shared_memory) > asked["memory"]:
         message = (
@@ -140,19 +140,19 @@ def require_possible(name: str, args: TrainingJobArgs) -> None:
     lacking = [_lacking(name, args, asked, each) for each in args.flavors]
     if lacking and all(lacking):
         message = (
-            f"training job {name} would never start: {'; '.join(lacking)}; ask for less, or raise the "
+            f"training job {name} would never start: {'; '.join(lacking)}; request less, or raise the "
             "platform's quota"
         )
         raise ClusterError(message)
 
 
 def _lacking(name: str, args: TrainingJobArgs, asked: Mapping[str, Decimal], flavor: Flavor) -> str:
-    """Return what a flavour has too little of for the whole gang; empty where it fits."""
+    """Return the resources of which a flavor has too little for the whole gang; empty if it fits."""
     for resource, wanted in asked.items():
         quota = flavor.quota.get(resource)
         if quota is None or wanted * args.pods > _quantity(name, quota):
             each = args.size.requests()[resource]
-            return f"{args.pods} pods x {each} of {resource}, and {flavor.name} has {quota or 'none'}"
+            return f"{args.pods} pods x {each} of {resource}, but {flavor.name} has {quota or 'none'}"
     return ""
 
 

@@ -1,9 +1,9 @@
-"""A gang of pods as a JobSet: all or none of them, found by name, hardened, and started again together.
+"""A gang of pods as a JobSet: all or none, with stable DNS names, hardened, and restarted together.
 
-JobSet gives each pod a name that its peers resolve; torchrun meets at the first of them. Every process says
-by its exit code whether to go on: 0 it is done, 1 and 2 it is decided and a repetition would say the same,
-anything else it can be started again. A lost pod ends the collective of all, so all start again.
-Source: <https://jobset.sigs.k8s.io/docs/concepts/>,
+JobSet gives each pod a name that its peers resolve; torchrun's rendezvous is at the first one. Exit codes
+decide on restarts: 0 is success, 1 and 2 are final (a repetition would end the same), anything else is
+retryable. A lost pod breaks the collective, so all restart. Source:
+<https://jobset.sigs.k8s.io/docs/concepts/>,
 <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>.
 """
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from components.kubernetes.job_args import SecretKey, TrainingJobArgs
 
 INSTANCE = "app.kubernetes.io/instance"
-"""The label by which a gang's pods know each other, whatever the configuration they train."""
+"""The label that a gang's pods have in common, whatever configuration they train."""
 
 _WORKERS = "workers"
 _CONTAINER = "trainer"
 _USER = 65532  # the image's own
 _PORT = 29500
 _LAUNCHER_ENDS_S = 10
-"""What is left of a pod's grace for the launcher itself, when its processes had the rest to save."""
+"""The part of a pod's grace period reserved for the launcher; its processes have the rest to save."""
 _HOSTNAME = "kubernetes.io/hostname"
 _DECIDED = [1, 2]
-# The words of Kubernetes' job controller, which tell what a job failed of.
+# Messages of Kubernetes' job controller about why a job failed.
 _DECIDED_WORDS = "failed with exit code [12] "
 _DISRUPTED_WORDS = "has condition DisruptionTarget "
-# An autoscaler would move a pod whose node is little used, and with it the whole gang.
+# An autoscaler would evict a pod from an underused node, and with it the whole gang.
 _STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
 _ADDRESS = f"$(JOBSET)-{_WORKERS}-0-0.$(JOBSET)"
 
@@ -38,7 +38,7 @@ _ADDRESS = f"$(JOBSET)-{_WORKERS}-0-0.$(JOBSET)"
 def job_set(name: str, args: TrainingJobArgs, config_map: pulumi.Input[str]) -> dict[str, Any]:
     """Return the specification of the JobSet that trains with the `job.json` of a ConfigMap.
 
-    It does not say `suspend`: Kueue does, and lets go when it admits the whole.
+    It does not set `suspend`: Kueue does, and clears it when it admits the gang.
     """
     workers = {
         "parallelism": args.pods,
@@ -63,11 +63,12 @@ def job_set(name: str, args: TrainingJobArgs, config_map: pulumi.Input[str]) -> 
         },
     }
     return {
-        # Names are there before pods are ready, because pods wait for each other to become so.
+        # Publish names before pods are ready, because pods wait for each other to become ready.
         "network": {"enableDNSHostnames": True, "publishNotReadyAddresses": True},
         "failurePolicy": {
             "maxRestarts": args.restarts,
-            # The next ones start when the last are gone: two generations would save over each other.
+            # New pods start only after the old ones are gone: two generations would overwrite each other's
+            # checkpoints.
             "restartStrategy": "BlockingRecreate",
             "rules": [
                 _rule("decided", "FailJobSet", _DECIDED_WORDS),
@@ -138,7 +139,7 @@ def _container(args: TrainingJobArgs, *, with_keys: bool) -> dict[str, Any]:
     requests = args.size.requests()
     mounts = [
         {"name": "config", "mountPath": "/config", "readOnly": True},
-        {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - the pod's own
+        {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - private to the pod
         {"name": "scratch", "mountPath": "/scratch"},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
     ]
@@ -158,7 +159,7 @@ def _container(args: TrainingJobArgs, *, with_keys: bool) -> dict[str, Any]:
             "requests": requests,
             "limits": {each: amount for each, amount in requests.items() if each != "cpu"},
         },
-        # A failed pod's last lines are in its status then, also when its log has gone with its node.
+        # Keeps a failed pod's last lines in its status, also when its log is lost with its node.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -170,14 +171,14 @@ def _container(args: TrainingJobArgs, *, with_keys: bool) -> dict[str, Any]:
 
 
 def _rendezvous(args: TrainingJobArgs) -> list[str]:
-    """Return torchrun's arguments; Kubernetes puts in what is the pod's own."""
+    """Return torchrun's arguments; Kubernetes substitutes pod-specific values."""
     return [
         f"--nnodes={args.pods}",
         f"--nproc-per-node={max(1, args.size.gpus)}",
         "--node-rank=$(JOB_COMPLETION_INDEX)",
         f"--master-addr={_ADDRESS}",
         f"--master-port={_PORT}",
-        # Else it kills them after 30 s, whatever the pod has.
+        # Otherwise it kills them after 30 s, whatever the pod's grace period.
         f"--shutdown-timeout={max(1, args.grace_s - _LAUNCHER_ENDS_S)}",
     ]
 
@@ -186,9 +187,9 @@ def _environment(args: TrainingJobArgs) -> list[dict[str, Any]]:
     own = {"fieldRef": {"fieldPath": "metadata.labels['jobset.sigs.k8s.io/jobset-name']"}}
     plain: dict[str, pulumi.Input[str]] = {**args.environment}
     if args.size.efa:
-        # Huge pages would have to be asked for beside; libfabric does without.
+        # Huge pages would need a separate request; libfabric works without them.
         plain = {"FI_PROVIDER": "efa", "FI_EFA_USE_HUGE_PAGE": "0", **plain}
-    # Sorted: the order of a mapping is not to make another job of it.
+    # Sorted: the order of a mapping must not change the job's identity.
     return [
         {"name": "JOBSET", "valueFrom": own},
         *({"name": each, "value": plain[each]} for each in sorted(plain)),

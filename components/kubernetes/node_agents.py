@@ -1,8 +1,8 @@
-"""What runs on every GPU node: NVIDIA's device plugin and telemetry, and AWS's plugin for EFA.
+"""Agents on every GPU node: NVIDIA's device plugin and telemetry, and AWS's plugin for EFA.
 
-They need files of the node and, for EFA, its network, so they have a namespace of their own beside the
-jobs', which is restricted. None of them has a token for the API server, and none runs privileged.
-Sources: <https://github.com/NVIDIA/k8s-device-plugin>, <https://github.com/NVIDIA/dcgm-exporter>,
+They need files of the node and, for EFA, its network, so they have their own namespace next to the jobs'
+restricted one. None of them has an API server token, and none runs privileged. Sources:
+<https://github.com/NVIDIA/k8s-device-plugin>, <https://github.com/NVIDIA/dcgm-exporter>,
 <https://github.com/aws/eks-charts/tree/master/stable/aws-efa-k8s-device-plugin>, November 2026.
 """
 
@@ -27,14 +27,14 @@ _NO_MORE = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}
 
 @dataclass(frozen=True, kw_only=True)
 class NodeAgents:
-    """Which of them there are, by their images; an empty one is left out.
+    """The agents' images; an empty one is left out.
 
     Attributes:
         node_labels: where they run.
         taints: `{key, value, effect}` of those nodes.
-        device_plugin: NVIDIA's, which makes GPUs known as `nvidia.com/gpu`.
+        device_plugin: NVIDIA's, which advertises GPUs as `nvidia.com/gpu`.
         telemetry: NVIDIA's exporter for Prometheus, on port 9400 of each node's pod.
-        efa_plugin: AWS's, which makes interfaces known as `vpc.amazonaws.com/efa`; each region has its own
+        efa_plugin: AWS's, which advertises interfaces as `vpc.amazonaws.com/efa`; each region has its own
             registry for it.
 
     """
@@ -46,7 +46,7 @@ class NodeAgents:
     efa_plugin: str = ""
 
     def mirrored(self, registry: str) -> NodeAgents:
-        """Return the same with NVIDIA's images in another registry, at the same path there."""
+        """Return the same agents with NVIDIA's images in another registry, at the same path."""
         return replace(
             self,
             device_plugin=mirrored(self.device_plugin, registry),
@@ -66,7 +66,7 @@ def run(
                 "selector": {"matchLabels": _labels(name)},
                 "template": {"metadata": {"labels": _labels(name)}, "spec": _pod(agents, name, *parts)},
             },
-            # Nodes come later, or none at all while the group is scaled to zero.
+            # Nodes come later, or not at all while the group is scaled to zero.
             opts=opts,
         )
         for name, parts in _containers(agents).items()
@@ -74,11 +74,11 @@ def run(
 
 
 def _containers(agents: NodeAgents) -> dict[str, tuple[dict[str, Any], dict[str, str], bool]]:
-    """Return by name the container, which of the node's folders it sees, and whether its network too."""
+    """Return by name the container, its host folders, and whether it uses the host's network."""
     plugins = {"plugins": _PLUGINS}
     found: dict[str, tuple[dict[str, Any], dict[str, str], bool]] = {}
     if agents.device_plugin:
-        # On a node whose driver does not answer it fails and is seen to, instead of offering no GPU.
+        # On a node with a broken driver it fails visibly, instead of advertising no GPU.
         told = {"env": [{"name": "FAIL_ON_INIT_ERROR", "value": "true"}], "securityContext": _NO_MORE}
         found["nvidia-device-plugin"] = ({"image": agents.device_plugin, **told}, plugins, False)
     if agents.telemetry:

@@ -1,4 +1,4 @@
-"""What training in a cluster stands on: a closed namespace, a queue with quotas, agents on GPU nodes."""
+"""The platform for training in a cluster: an isolated namespace, a queue with quotas, agents on GPU nodes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("
 
 @dataclass(frozen=True, kw_only=True)
 class PlatformArgs:
-    """What a platform consists of.
+    """Inputs of a platform.
 
     Attributes:
-        namespace: made for the jobs; its agents are in `<namespace>-nodes`.
+        namespace: created for the jobs; the agents are in `<namespace>-nodes`.
         flavors: kinds of nodes with their quotas.
-        queue: the name of the queue that jobs are put in.
-        charts: JobSet and Kueue to install; None where the cluster has both already.
-        destinations: what pods may call: the bucket, the registry, where credentials come from.
-        agents: what runs on GPU nodes; None where there are none, or others care for them.
-        service_account: made for the jobs, to be given a cloud identity; it may do nothing in the cluster.
+        queue: the name of the jobs' queue.
+        charts: JobSet and Kueue to install; None if the cluster has both.
+        destinations: what pods may call: the bucket, the registry, the source of credentials.
+        agents: for GPU nodes; None without GPU nodes, or if they are installed otherwise.
+        service_account: created for the jobs, for a cloud identity; it has no permissions in the cluster.
 
     """
 
@@ -44,13 +44,13 @@ class PlatformArgs:
 class Platform(pulumi.ComponentResource):
     """A namespace with its queue, ready for training jobs.
 
-    Jobs must depend on it: its objects go last.
+    Jobs must depend on it: its objects are deleted last.
 
     Attributes:
         namespace: the jobs' namespace.
         queue: the name of its queue.
         service_account: the jobs' service account.
-        flavors: what the queue has.
+        flavors: the queue's flavors.
 
     """
 
@@ -63,7 +63,7 @@ class Platform(pulumi.ComponentResource):
         """Declare the platform.
 
         Raises:
-            ClusterError: Kueue would refuse its flavours.
+            ClusterError: Kueue would refuse its flavors.
 
         """
         queues.require_possible(name, args.flavors)

@@ -1,7 +1,7 @@
 """Kubernetes' quantities: `8`, `500m`, `64Gi`; read, multiplied, and written as an API server does.
 
-Whatever is written in another form shows as a change for ever after.
-Source: <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>.
+Any other notation would show as a permanent diff. Source:
+<https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ _DECIMAL = {"E": 18, "P": 15, "T": 12, "G": 9, "M": 6, "k": 3, "": 0, "m": -3, "
 
 
 def amount(text: str, where: str) -> Decimal:
-    """Return what a quantity stands for.
+    """Return a quantity's value.
 
     Raises:
-        ClusterError: it is none; the message begins with `where`.
+        ClusterError: it is invalid; the message begins with `where`.
 
     """
     try:
         found: Decimal = parse_quantity(text)  # type: ignore[no-untyped-call]
     except ValueError:
-        message = f"{where}: {text!r} is no quantity of Kubernetes, such as 8, 500m or 64Gi"
+        message = f"{where}: {text!r} is not a Kubernetes quantity, such as 8, 500m or 64Gi"
         raise ClusterError(message) from None
     return found
 
 
 def canonical(text: str, where: str, *, times: int = 1) -> str:
-    """Return the quantity, so many times, as an API server writes it. Raises as `amount` does."""
+    """Return the quantity multiplied by `times`, as an API server writes it. Raises as `amount` does."""
     whole = amount(text, where) * times
     if text.endswith("i"):
         power = max(power for power in range(len(_BINARY)) if whole % 1024**power == 0) if whole else 0

@@ -1,4 +1,4 @@
-"""Kueue's objects: kinds of nodes with their quota, and the queue that admits gangs to them."""
+"""Kueue's objects: node flavors with their quota, and the queue that admits gangs to them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _MOST_LABELS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Flavor:
-    """A kind of nodes and how much of it may be used.
+    """A kind of node and its quota.
 
     Attributes:
-        name: of the kind, such as `p5-48xlarge`.
-        quota: what all gangs together may have of each resource, `{"cpu": "384", "nvidia.com/gpu": "16"}`;
-            what is not in it is refused.
-        node_labels: how its nodes are known; empty stands for any node.
+        name: its name, such as `p5-48xlarge`.
+        quota: limit of all gangs together by resource, `{"cpu": "384", "nvidia.com/gpu": "16"}`;
+            other resources are refused.
+        node_labels: labels that select its nodes; empty selects any node.
         taints: `{key, value, effect}` of its nodes, which admitted pods tolerate.
-        topology: node labels from far to near, by which gangs may be placed together.
+        topology: node labels from coarse to fine, by which gangs may be placed together.
 
     """
 
@@ -37,20 +37,20 @@ class Flavor:
 
 
 def require_possible(platform: str, flavors: Sequence[Flavor]) -> None:
-    """Refuse flavours that Kueue would.
+    """Refuse flavors that Kueue would refuse.
 
     Raises:
-        ClusterError: there is none, they do not have the same resources, or one has too many labels.
+        ClusterError: there is none, their resources differ, or one has too many labels.
 
     """
     if not flavors:
-        raise ClusterError(f"platform {platform} has no flavor, so nothing can be admitted; give it one")
+        raise ClusterError(f"platform {platform} has no flavor, so nothing can be admitted; add one")
     resources = list(flavors[0].quota)
     for each in flavors:
         if list(each.quota) != resources:
             message = (
-                f"platform {platform}: flavor {each.name} has a quota of {', '.join(each.quota)}, "
-                f"{flavors[0].name} of {', '.join(resources)}; name the same ones in the same order"
+                f"platform {platform}: flavor {each.name} has a quota for {', '.join(each.quota)}, "
+                f"{flavors[0].name} for {', '.join(resources)}; list the same resources in the same order"
             )
             raise ClusterError(message)
         if len(each.node_labels) > _MOST_LABELS:
@@ -61,9 +61,9 @@ def require_possible(platform: str, flavors: Sequence[Flavor]) -> None:
 def objects(
     namespace: str, queue: str, flavors: Sequence[Flavor]
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield kind, name and specification of what stands above namespaces, in order of dependence.
+    """Yield kind, name and specification of cluster-scoped objects, in dependency order.
 
-    Names begin with the namespace's: others in the cluster may have flavours too.
+    Names begin with the namespace's: others in the cluster may have flavors too.
     """
     for each in flavors:
         spec: dict[str, Any] = {"nodeLabels": dict(each.node_labels)}

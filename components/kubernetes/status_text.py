@@ -1,4 +1,4 @@
-"""What a cluster and a training say of a job, in a person's words; pure, for a watch and its tests."""
+"""Describes a job's state for people, from cluster objects and training logs; pure, for the watch and its tests."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ Object = dict[str, Any]
 _RESULTS = frozenset({"released", "refused"})
 _MEANT = {
     1: "decided",
-    2: "its configuration is wrong",
-    75: "to be started again",
+    2: "invalid configuration",
+    75: "retryable",
     137: "killed",
-    143: "told to stop",
+    143: "terminated",
 }
 _WAITING_IS_NORMAL = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
 def condition(thing: Object | None, kind: str) -> Object:
-    """Return a condition of an object's status by its type; empty where it has none."""
+    """Return a condition of an object's status by its type; empty if it has none."""
     listed = ((thing or {}).get("status") or {}).get("conditions") or []
     return next((each for each in listed if each.get("type") == kind), {})
 
 
 def holds(thing: Object | None, kind: str) -> bool:
-    """Say whether a condition is true."""
+    """Whether a condition is true."""
     return bool(condition(thing, kind).get("status") == "True")
 
 
 def why_queued(workload: Object | None) -> str:
-    """Return why a job does not start yet, in its queue's words; empty once it is admitted."""
+    """Return why a job does not start yet, as reported by its queue; empty once it is admitted."""
     if workload is None:
         return "waits for its queue to notice it"
     if holds(workload, "Admitted"):
@@ -45,7 +45,7 @@ def why_queued(workload: Object | None) -> str:
 
 
 def why_pending(pods: Iterable[Object]) -> str:
-    """Return why pods of an admitted job do not run, in Kubernetes' words; empty where they do."""
+    """Return why pods of an admitted job do not run, as reported by Kubernetes; empty if they do."""
     for pod in pods:
         unscheduled = condition(pod, "PodScheduled")
         if unscheduled.get("status") == "False":
@@ -59,25 +59,25 @@ def why_pending(pods: Iterable[Object]) -> str:
 
 
 def why_no_pods(events: Iterable[Object]) -> str:
-    """Return why an admitted job has no pods, in the words of the newest event; empty where none tells."""
+    """Return why an admitted job has no pods, from the newest event; empty if there is none."""
     newest = max(events, key=lambda event: str(event.get("lastTimestamp") or ""), default={})
-    return f"its pods cannot be made: {newest['message']}" if newest.get("message") else ""
+    return f"its pods cannot be created: {newest['message']}" if newest.get("message") else ""
 
 
 def leader(pods: Iterable[Object]) -> Object | None:
-    """Return the newest of the gang's first pods: there is one for each time that it was started."""
+    """Return the newest of the gang's leader pods: there is one per start."""
     index = "batch.kubernetes.io/job-completion-index"
     first = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(index) == "0"]
     return max(first, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), default=None)
 
 
 def attempt(pod: Object) -> int:
-    """Return how often the gang had been started again when the pod was made."""
+    """Return the number of restarts of the gang when the pod was created."""
     return int((pod["metadata"].get("labels") or {}).get("jobset.sigs.k8s.io/restart-attempt") or 0)
 
 
 def ended_at(pod: Object) -> str:
-    """Return when a pod's container ended, for comparison: what has not comes last."""
+    """Return when a pod's container ended, for sorting: running ones come last."""
     times = [
         str(((container.get("state") or {}).get("terminated") or {}).get("finishedAt") or "~")
         for container in _containers(pod)
@@ -86,7 +86,7 @@ def ended_at(pod: Object) -> str:
 
 
 def ending(pod: Object) -> str:
-    """Return how a pod failed: its exit code, what that means, and the last that it said; else empty."""
+    """Return how a pod failed: exit code, its meaning, and the last output; empty if it did not."""
     for container in _containers(pod):
         ended = (container.get("state") or {}).get("terminated") or {}
         if code := ended.get("exitCode"):
@@ -101,7 +101,7 @@ def ending(pod: Object) -> str:
 
 
 def result(lines: Iterable[str]) -> Object | None:
-    """Return the last result that a training told of: `{"event": "released" | "refused", …}`."""
+    """Return the last result that a training logged: `{"event": "released" | "refused", …}`."""
     found = None
     for told in map(_figures, lines):
         if told.get("event") in _RESULTS:
@@ -110,7 +110,7 @@ def result(lines: Iterable[str]) -> Object | None:
 
 
 def progress(lines: Iterable[str]) -> str:
-    """Return how far training or evaluation is, of the last line that says so; empty where none does."""
+    """Return the latest progress of training or evaluation from the log; empty if there is none."""
     shown = ""
     for told in map(_figures, lines):
         if told.get("event") == "evaluating" and isinstance(told.get("share"), int | float):
@@ -132,7 +132,7 @@ def _progress(told: Object) -> str:
 
 
 def _figures(line: str) -> Object:
-    """Read a line that is a JSON object; other lines, of libraries for instance, say nothing."""
+    """Parse a line that is a JSON object; other lines, such as those of libraries, are ignored."""
     if not line.startswith("{"):
         return {}
     try:

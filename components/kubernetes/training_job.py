@@ -1,4 +1,4 @@
-"""Training in a cluster as a resource: a gang of pods whose name follows from all that goes into it."""
+"""Training in a cluster as a resource: a gang of pods named after its inputs."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _DIGITS = 10
 
 
 class TrainingJob(pulumi.ComponentResource):
-    """A JobSet that Kueue admits whole, its configuration, who may speak to it, and what became of it.
+    """A JobSet that Kueue admits as a whole, its configuration, network policy and outcome.
 
-    The same inputs have the same name and so are the same job, which never runs twice; any other input is
-    another job in place of this one. What it trained stays in its store.
+    The same inputs have the same name and so are the same job, which never runs twice; changed inputs replace
+    it with a new job. Trained models stay in the store.
 
     Attributes:
         job: the JobSet's name, which ends with a digest of configuration, image and layout.
-        release: the release that it made, `name@sha256:…`; None while nobody waits for it (`wait: False`).
+        release: the resulting release, `name@sha256:…`; None if not waited for (`wait: False`).
         passed: whether the release passed its gate.
         evaluation: the gate's figures.
-        tokens: how many tokens were trained.
-        seconds: how long training took.
+        tokens: number of tokens trained.
+        seconds: duration of the training.
 
     """
 
@@ -44,7 +44,7 @@ class TrainingJob(pulumi.ComponentResource):
         """Declare the job.
 
         Raises:
-            ClusterError: no cluster would take it, or its queue would never admit it.
+            ClusterError: no cluster would accept it, or its queue would never admit it.
 
         """
         require_possible(name, args)
@@ -74,7 +74,7 @@ class TrainingJob(pulumi.ComponentResource):
                 "labels": {**labels(name), _QUEUE: args.queue},
             },
             spec=spec,
-            # The one before goes first: it may hold the quota that this one waits for.
+            # The previous job is deleted first: it may hold the quota that this one needs.
             opts=pulumi.ResourceOptions(parent=self, depends_on=before, delete_before_replace=True),
         )
         outcome = TrainingOutcome(
@@ -92,12 +92,12 @@ class TrainingJob(pulumi.ComponentResource):
 
 
 def _named(name: str, content: pulumi.Output[str]) -> pulumi.Output[str]:
-    """Return a name that another content does not have."""
+    """Return a name that is unique to the content."""
     return content.apply(lambda text: f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]}")
 
 
 def _peers(name: str, args: TrainingJobArgs, opts: pulumi.ResourceOptions) -> pulumi.Resource:
-    """Let the pods of one gang speak to each other; the namespace's own rule is that nobody speaks."""
+    """Let the pods of one gang talk to each other; the namespace's default denies all traffic."""
     peers = [{"podSelector": {"matchLabels": {INSTANCE: name}}}]
     return k8s.networking.v1.NetworkPolicy(
         name,

@@ -1,4 +1,4 @@
-"""What became of a job in a cluster, as a resource: it waits, shows progress, and hands the release on."""
+"""The outcome of a job in a cluster, as a resource: it waits, shows progress, and returns the release."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _RESULTS = ("release", "evaluation", "passed", "tokens", "seconds")
 
 
 class TrainingOutcomeProvider(Provider):
-    """Watches a job that is there; makes and removes nothing.
+    """Watches an existing job; creates and removes nothing.
 
-    Its class is stored by name, not by value, so that the code at hand is what runs later.
+    Its class is stored by name, not by value, so that later runs use the current code.
     """
 
     def create(self, props: Properties) -> CreateResult:
@@ -30,12 +30,12 @@ class TrainingOutcomeProvider(Provider):
         return CreateResult(str(props["job"]), {**props, **_outcome(props)})
 
     def update(self, _id: str, _olds: Properties, news: Properties) -> UpdateResult:
-        """Wait for another job's end; one that has ended is not waited for."""
+        """Wait for a new job's end; one that has ended is not waited for."""
         settle_in()
         return UpdateResult({**news, **_outcome(news)})
 
     def read(self, id_: str, props: Properties) -> ReadResult:
-        """Look whether a job that was not waited for has ended; keep what is known of one that is gone."""
+        """Check whether a job that was not waited for has ended; keep the known outcome if it is gone."""
         settle_in()
         try:
             with connected(props["kubeconfig"], props["namespace"], props["job"]) as reader:
@@ -48,9 +48,9 @@ class TrainingOutcomeProvider(Provider):
 
 
 class TrainingOutcome(Resource, module="kubernetes", name="TrainingOutcome"):
-    """A job that has ended well; one that fails, or whose gate refuses the model, fails the update.
+    """A job that succeeded; one that fails, or whose gate refuses the model, fails the update.
 
-    Updated in place for another job: what is before is history, as for a training on the premises.
+    Updated in place for a new job: earlier ones are history, as with training on the premises.
     """
 
     release: pulumi.Output[str]

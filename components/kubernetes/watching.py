@@ -1,4 +1,4 @@
-"""Watches a job until it has ended, and says meanwhile where it stands."""
+"""Watches a job until it ends, and reports its state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _SLOWEST_S = 5.0
 _SILENCE_S = 600.0
-"""How long a cluster may not answer before a watch gives up; the job itself goes on."""
+"""Timeout of an unreachable cluster before the watch gives up; the job itself continues."""
 _LINES = 200
 
 
@@ -25,8 +25,8 @@ class Watch:
     """One job, watched.
 
     Attributes:
-        reader: what reads it.
-        queue_timeout_s: how long it may wait for quota, nodes or its image, in seconds.
+        reader: reads its state.
+        queue_timeout_s: maximum wait for quota, nodes or its image, in seconds.
 
     """
 
@@ -39,10 +39,10 @@ class Watch:
     _said: str = ""
 
     def until_ended(self) -> dict[str, Any]:
-        """Wait for the job's end; return the result that it told of.
+        """Wait for the job to end; return its result.
 
         Raises:
-            ClusterError: it failed, was refused by its gate, waited too long, or is not there.
+            ClusterError: it failed, was refused by its gate, waited too long, or does not exist.
 
         """
         begun = heard = waiting_since = time.monotonic()
@@ -56,16 +56,18 @@ class Watch:
                 waits = self._look(job_set)
                 waiting_since = waiting_since if waits else now
                 if waits and now - waiting_since > self.queue_timeout_s:
-                    self._refuse(f"{waits}; gave up after {self.queue_timeout_s:.0f} s, and it waits on")
+                    self._refuse(
+                        f"{waits}; gave up after {self.queue_timeout_s:.0f} s; the job itself keeps waiting"
+                    )
             except NoAnswerError as error:
-                self._say(f"the cluster does not answer, trying on: {error}")
+                self._say(f"the cluster does not answer, retrying: {error}")
                 if now - heard > _SILENCE_S:
                     self._refuse(f"the cluster has not answered for {_SILENCE_S:.0f} s: {error}")
-            # Short at first, so that a job that is done is found so; a day long it need not be.
+            # Short at first, so that a finished job is noticed at once; longer for one that takes days.
             time.sleep(min(_SLOWEST_S, 0.5 + (now - begun) / 60))
 
     def once(self) -> dict[str, Any] | None:
-        """Look once; return the result, None while there is none or the job is gone.
+        """Poll once; return the result, None if there is none yet or the job is gone.
 
         Raises:
             ClusterError: the job failed.
@@ -77,11 +79,11 @@ class Watch:
     def _required(self) -> dict[str, Any]:
         job_set = self.reader.job_set()
         if job_set is None:
-            self._refuse("it is not in the cluster; pulumi refresh, then pulumi up, makes it again")
+            self._refuse("it is not in the cluster; run pulumi refresh, then pulumi up, to recreate it")
         return job_set
 
     def _ended(self, job_set: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the result of a job that has ended well; None of one that goes on."""
+        """Return the result of a job that succeeded; None if it is still running."""
         completed, failed = words.holds(job_set, "Completed"), words.holds(job_set, "Failed")
         if not completed and not failed:
             return None
@@ -95,22 +97,22 @@ class Watch:
         if failed:
             last = self._failures.get(max(self._failures, default=0))
             why = last or words.condition(job_set, "Failed").get("message", "no reason given")
-            self._refuse(f"it failed: {why}; once that is mended: {self._again()}")
+            self._refuse(f"it failed: {why}; fix that, then run {self._again()}")
         if not result:
             self._refuse(
-                "it ended well, but the log that names its release is gone with its pod; the store has it: "
-                f"{self._again()} runs it again, which only tells of it"
+                "it succeeded, but the log with its release is gone with its pod; the release is in the store: "
+                f"{self._again()} runs the job again, which only reports it"
             )
         return result
 
     def _look(self, job_set: dict[str, Any]) -> str:
-        """Say where the job stands; return what it waits for, empty while it runs."""
+        """Report the job's state; return what it waits for, empty while it runs."""
         pods = self.reader.pods()
         self._note_endings(pods)
         restarts = int((job_set.get("status") or {}).get("restarts") or 0)
         if restarts > self._restarts:
             why = self._failures.get(restarts - 1, "")
-            self._say(f"started again, for the {_th(restarts)} time{why and f': {why}'}")
+            self._say(f"restarted for the {_th(restarts)} time{why and f': {why}'}")
             self._restarts = restarts
         self._listen(pods)
         queued = words.why_queued(self.reader.workload(job_set["metadata"]["uid"]))
@@ -120,13 +122,13 @@ class Watch:
         return waits
 
     def _note_endings(self, pods: list[dict[str, Any]]) -> None:
-        """Keep how a pod of each attempt ended first: the others ended because of it."""
+        """Record the first pod failure of each attempt: the others are its consequence."""
         for pod in sorted(pods, key=words.ended_at):
             if how := words.ending(pod):
                 self._failures.setdefault(words.attempt(pod), how)
 
     def _listen(self, pods: list[dict[str, Any]]) -> None:
-        """Take in what the leader wrote since the last time."""
+        """Read the leader's new log lines."""
         first = words.leader(pods)
         if first is None:
             return
@@ -146,7 +148,7 @@ class Watch:
         raise ClusterError(f"training job {self.reader.job}: {why}")
 
     def _say(self, line: str) -> None:
-        """Tell a line, once in a row; Pulumi shows what a provider writes on standard error."""
+        """Print a line unless it repeats the last one; Pulumi shows a provider's standard error."""
         if line != self._said:
             self._said = line
             print(f"{self.reader.job}: {line}", file=sys.stderr, flush=True)

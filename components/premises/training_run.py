@@ -1,4 +1,4 @@
-"""Training as a resource: a run is named by what goes into it, so the same inputs never train twice."""
+"""Training as a resource: a run is named after its inputs, so the same inputs never train twice."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _OUTPUTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRunArgs:
-    """What a training run is made from.
+    """Inputs of a training run.
 
     Attributes:
-        playbook: the playbook that trains, its hosts, and what it is run after.
+        playbook: the training playbook, its hosts, and its dependencies.
         foundation: `{kind, path?}` of the model to start from.
-        data: `{kind, path?, held_out}` of the texts to learn.
-        recipe: method, rank, learning rate and so on; what is left out keeps the model package's default.
-        gate: what the trained model must reach to be promoted.
+        data: `{kind, path?, held_out}` of the training texts.
+        recipe: method, rank, learning rate and so on; defaults are the model package's.
+        gate: criteria the trained model must meet to be promoted.
 
     """
 
@@ -56,7 +56,7 @@ class TrainingRunProvider(PlaybookProvider):
     """A playbook provider that takes foundation, data, recipe and gate, and returns a run and its release."""
 
     def outputs(self, report: Report) -> Properties:
-        """Return the run, its release, and how it was judged."""
+        """Return the run, its release, and its evaluation."""
         result = self._result(report)
         return {"changes": report.changes} | {name: result.get(name) for name in _OUTPUTS}
 
@@ -65,7 +65,7 @@ class TrainingRunProvider(PlaybookProvider):
         return frozenset({"changes", *_OUTPUTS})
 
     def variables(self, props: Properties) -> Properties:
-        """Return Ansible's extra variables: the playbook's own, and the run's parts by the role's names."""
+        """Return Ansible's extra variables: the playbook's own, and the run's inputs by the role's names."""
         return {
             **super().variables(props),
             "foundation": props["foundation"],
@@ -78,9 +78,7 @@ class TrainingRunProvider(PlaybookProvider):
     def _result(report: Report) -> Properties:
         result = report.results.get("training_result")
         if not isinstance(result, dict) or not result.get("run"):
-            message = (
-                f"{report.playbook} ended without saying which run it made (set_stats training_result.run)"
-            )
+            message = f"{report.playbook} ended without reporting its run (set_stats training_result.run)"
             raise PremisesError(message)
         return result
 
@@ -88,8 +86,8 @@ class TrainingRunProvider(PlaybookProvider):
 class TrainingRun(Resource, module="premises", name="TrainingRun"):
     """A model trained, evaluated, signed and, if it passed its gate, promoted.
 
-    A run that fails its gate fails the update and leaves the previous one, and what serves, as they are.
-    Deleting it removes nothing: runs and releases are history, and go with the premises.
+    A run that fails its gate fails the update and leaves the previous release serving. Deleting it removes
+    nothing: runs and releases are history, and are removed with the premises.
     """
 
     run: pulumi.Output[str]
@@ -98,9 +96,9 @@ class TrainingRun(Resource, module="premises", name="TrainingRun"):
     promoted: pulumi.Output[bool]
     evaluation: pulumi.Output[dict[str, Any]]
     directory: pulumi.Output[str]
-    """Where the release is on the first host that trains."""
+    """Path of the release on the first training host."""
     verification_key: pulumi.Output[str]
-    """Where the key that verifies it is, there."""
+    """Path of its verification key on that host."""
     changes: pulumi.Output[dict[str, int]]
 
     def __init__(self, name: str, args: TrainingRunArgs, opts: pulumi.ResourceOptions | None = None) -> None:

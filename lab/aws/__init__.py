@@ -1,15 +1,16 @@
-"""The lab's AWS: a moto server, and a stand-in for Pulumi's AWS provider plugin where the real one is not.
+"""The lab's AWS: a moto server, and a stand-in for Pulumi's AWS provider plugin if the real one is not installed.
 
-`lifecycle` and `plugin` need the standard library alone, as `make lab` does; what they start needs packages.
+`lifecycle` and `plugin` use the standard library only, as `make lab` does; the programs they start need
+packages.
 """
 
 from __future__ import annotations
 
 REGION = "eu-central-1"
-"""Where the lab's resources are, unless a program says otherwise."""
+"""Default region of the lab's resources."""
 
 ACCOUNT = "123456789012"
-"""The account that moto takes every caller for, unless the key was issued by its own IAM or STS."""
+"""The account moto assigns to every caller, unless the key was issued by its own IAM or STS."""
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "lab"}
-"""No secret: moto checks no signature. They are set so that a user's real ones never get here."""
+"""Not secret: moto does not check signatures. Set so that a user's real credentials are never used."""

@@ -1,7 +1,7 @@
-"""Policies of buckets without their conditions: moto takes a denial that has one for a denial of everything.
+"""Bucket policies without conditions: moto ignores the condition of a Deny statement and denies everything.
 
-Whether a request came by TLS or through an endpoint of the network cannot be told here, so a statement that
-asks for it is not judged; one without condition is.
+Whether a request came by TLS or through a VPC endpoint cannot be determined here, so statements with
+conditions are ignored.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def install() -> None:
-    """Teach moto so, in this process."""
+    """Patch moto in this process."""
     from moto.iam.access_control import IAMPolicy, PermissionResult
     from moto.s3.models import FakeBucket
 

@@ -1,4 +1,4 @@
-"""`eval "$(python3 -m lab.aws.env)"`: the shell variables by which AWS tools and Pulumi speak to the lab."""
+"""`eval "$(python3 -m lab.aws.env)"`: shell variables that make AWS tools and Pulumi use the lab."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lab.aws import lifecycle, plugin
 
 
 def variables() -> dict[str, str]:
-    """Return the variables; PATH has the stand-in first where the real plugin is not installed.
+    """Return the variables; PATH starts with the stand-in if the real plugin is not installed.
 
-    Raises LabError where the lab is not up.
+    Raises LabError if the lab is not up.
     """
     api = lifecycle.running(state_folder())
     if api is None:

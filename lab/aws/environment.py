@@ -1,4 +1,4 @@
-"""The Python that the lab's AWS runs on: this one, `.venv`, or one that is made once in the lab's cache."""
+"""The Python of the lab's AWS: this one, `.venv`, or one created once in the lab's cache."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from lab import LabError, lab_cache
 ROOT = Path(__file__).resolve().parents[2]
 _LOCK = ROOT / "requirements" / "lab.lock"
 _NEEDED = ("moto", "boto3", "flask")
-"""Packages that tell: all else comes with them."""
+"""Packages to check for: all others come with them."""
 
 
 def python() -> Path:
-    """Return a Python that has the locked release of moto, with what its server needs.
+    """Return a Python with the locked release of moto and its server's dependencies.
 
-    Raises LabError where there is none and no package registry can be reached.
+    Raises LabError if there is none and no package registry is reachable.
     """
     locked = _LOCK.read_text(encoding="utf-8")
     wanted = {name: locked.partition(f"\n{name}==")[2].split()[0] for name in _NEEDED}
@@ -54,7 +54,7 @@ def _cached() -> Path:
 
 
 def _make(kept: Path) -> None:
-    """Install requirements/lab.lock, by hash, in an environment that gets its name last."""
+    """Install requirements/lab.lock, by hash, in an environment that is renamed at the end."""
     say("aws: installing requirements/lab.lock: about a minute, once")
     progress = Progress("aws")
     unfinished = kept.with_suffix(".unfinished")

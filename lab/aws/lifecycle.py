@@ -1,7 +1,7 @@
-"""The AWS side of the lab from nothing to up, and back: a moto server and the token webhook, written down.
+"""Starts and stops the AWS side of the lab: a moto server and the token webhook, with a record of both.
 
-Standard library only. Both carry the lab's mark, so a teardown also finds what a killed start did not write
-down.
+Standard library only. Both carry the lab's mark, so a teardown also finds processes that a killed start did
+not record.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from lab.processes import MARK, Process, boot_id, marked
 
 _SERVER, _WEBHOOK = "lab.aws.server", "lab.aws.token_webhook"
 _TIMEOUT_S = 240.0
-"""Seconds: it takes three of a processor, which a loaded machine may not give soon."""
+"""Seconds: it takes three of CPU time, which may be long on a loaded machine."""
 _PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the API is: on this machine's loopback, or in a network of the lab."""
+    """Location of the API: on this machine's loopback, or in a network of the lab."""
 
     within: tuple[str, ...] = ()
-    """A command to start its programs through, such as nsenter."""
+    """A command prefix for its programs, such as nsenter."""
     bind: str = "127.0.0.1"
     address: str = "127.0.0.1"
-    """The address by which this machine reaches it."""
+    """Its address from this machine."""
     port: int = 0
-    """0: one that is free."""
+    """0: any free port."""
     webhook_port: int = 0
 
 
@@ -47,17 +47,17 @@ HERE = Place()
 
 @dataclass(frozen=True, slots=True)
 class Aws:
-    """An AWS API that is up: where it listens, and where Kubernetes asks whose a token is."""
+    """A running AWS API: its endpoint, and the token webhook for Kubernetes."""
 
     endpoint: str
     token_webhook: str
-    """Where kube-apiserver asks, on the loopback of the network that both are in."""
+    """The webhook's URL for kube-apiserver, on the loopback of their common network."""
     kubeconfig: Path
-    """Where EKS looks for the Kubernetes behind its clusters, each time that one is described."""
+    """Kubeconfig of the Kubernetes behind EKS clusters, read whenever one is described."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which boto3, the AWS CLI and Pulumi's provider speak to the lab alone."""
+        """Variables that make boto3, the AWS CLI and Pulumi's provider use only the lab."""
         return CREDENTIALS | {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_REGION": REGION,
@@ -67,9 +67,9 @@ class Aws:
 
 
 def bring_up(folder: Path, place: Place = HERE) -> Aws:
-    """Start what is not up yet in its place, and wait for it; the caller holds the lab's lock.
+    """Start missing processes, and wait for them; the caller holds the lab's lock.
 
-    Raises LabError with the last words of what did not start; then nothing is left.
+    Raises LabError with the last output of what did not start; then nothing is left.
     """
     if (there := running(folder)) and _place(folder) == place:
         return there
@@ -87,14 +87,14 @@ def bring_up(folder: Path, place: Place = HERE) -> Aws:
 
 
 def _finish(folder: Path) -> Aws:
-    """Wait until both say where they listen. Raises LabError; then nothing is left of them."""
+    """Wait until both have published their URLs. Raises LabError; then nothing is left of them."""
     deadline = time.monotonic() + _TIMEOUT_S
     try:
         for module, process in _recorded(folder).items():
             while not _url(folder, module).exists():
                 if not process.alive or time.monotonic() > deadline:
                     log = _log(folder, module).read_text(encoding="utf-8", errors="replace")
-                    raise LabError(f"{module} did not start: {log.strip()[-500:] or 'it said nothing'}")
+                    raise LabError(f"{module} did not start: {log.strip()[-500:] or 'no output'}")
                 time.sleep(0.02)
     except BaseException:
         take_down(folder)
@@ -105,7 +105,7 @@ def _finish(folder: Path) -> Aws:
 
 
 def running(folder: Path) -> Aws | None:
-    """Return the AWS API that is up; None unless both of its processes are."""
+    """Return the running AWS API; None unless both of its processes are up."""
     recorded = _recorded(folder)
     if all(
         name in recorded and recorded[name].alive and _url(folder, name).exists()
@@ -117,11 +117,11 @@ def running(folder: Path) -> Aws | None:
 
 
 def take_down(folder: Path) -> None:
-    """End both and remove their files, whatever a killed run left. Raises LabError naming what stays."""
+    """Stop both and remove their files, whatever a killed run left. Raises LabError naming what remains."""
     for process in (*_recorded(folder).values(), *_strays(folder)):
         if not process.kill():
-            raise LabError(f"process {process.pid} does not end", remedy="run make lab-down again")
-        with contextlib.suppress(ChildProcessError):  # it may be a child of this very run
+            raise LabError(f"process {process.pid} does not exit", remedy="run make lab-down again")
+        with contextlib.suppress(ChildProcessError):  # it may be a child of this run
             os.waitpid(process.pid, os.WNOHANG)
     shutil.rmtree(folder / "aws", ignore_errors=True)
     if (folder / "aws").exists():
@@ -129,7 +129,7 @@ def take_down(folder: Path) -> None:
 
 
 def _start(folder: Path, module: str, command: list[str]) -> None:
-    """Start a lasting process and write it down; one that a kill kept from that is found by its mark."""
+    """Start a daemon and record it; if a kill prevents that, it is found by its mark."""
     with _log(folder, module).open("ab") as output:
         process = subprocess.Popen(  # noqa: S603
             command,
@@ -140,14 +140,14 @@ def _start(folder: Path, module: str, command: list[str]) -> None:
             env=_environment(folder),
             start_new_session=True,
         )
-    process.returncode = 0  # it outlives this run, so that nobody waits for it here
-    # Without a start time it has ended already, and `finish` tells its last words.
+    process.returncode = 0  # it outlives this run, so it is not waited for
+    # Without a start time it has already ended, and `finish` reports its last output.
     started = Process.of(process.pid) or Process(process.pid, 0)
     _write(folder, _recorded(folder) | {module: started})
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Give a lasting process little, nothing of a user's own AWS settings, and the lab's mark."""
+    """A daemon's minimal environment, without the user's AWS settings, with the lab's mark."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     return kept | nowhere | CREDENTIALS | {"AWS_DEFAULT_REGION": REGION, MARK: str(folder)}
@@ -181,7 +181,7 @@ def _write(folder: Path, processes: dict[str, Process]) -> None:
 
 
 def _kubeconfig(folder: Path) -> Path:
-    """Return where the lab's Kubernetes leaves its access; read when somebody asks for a cluster."""
+    """Return the path of the lab's kubeconfig; read when a cluster is described."""
     named = os.environ.get("LAB_KUBERNETES")
     return Path(named).resolve() if named else folder / "kubernetes" / "kubeconfig"
 

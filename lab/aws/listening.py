@@ -1,4 +1,4 @@
-"""How a server of the lab says where it listens: a file with its URL, there once it answers."""
+"""A lab server publishes its URL in a file, which exists once it answers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def announce(file: Path, address: str, port: int) -> None:
-    """Write the URL, whole or not at all."""
+    """Write the URL atomically."""
     aside = file.with_suffix(".new")
     aside.write_text(f"http://{address}:{port}\n", encoding="ascii")
     aside.rename(file)
 
 
 def announced(file: Path) -> str:
-    """Return the URL, waiting for it; who started both ends this wait too."""
+    """Return the URL, waiting for it; the parent process ends this wait too."""
     while not file.exists():
         time.sleep(0.02)
     return file.read_text(encoding="ascii").strip()

@@ -1,4 +1,4 @@
-"""EC2's placement groups, which moto lacks: kept in memory beside its other resources."""
+"""EC2's placement groups, missing from moto: kept in memory with its other resources."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _groups: WeakKeyDictionary[EC2Backend, dict[str, dict[str, Any]]] = WeakKeyDicti
 
 
 class PlacementGroups(EC2Response):
-    """Each method is the operation of that name."""
+    """Each method implements the operation of that name."""
 
     @property
     def _held(self) -> dict[str, dict[str, Any]]:
-        # A reset of moto makes new backends, and what belongs to the old ones goes with them.
+        # A reset of moto creates new backends, and data of the old ones goes with them.
         return _groups.setdefault(self.ec2_backend, {})
 
     def create_placement_group(self) -> ActionResult:
@@ -34,7 +34,7 @@ class PlacementGroups(EC2Response):
             )
         if strategy not in _STRATEGIES:
             raise EC2ClientError(
-                "InvalidParameterValue", f"The strategy '{strategy}' is none of {_STRATEGIES}"
+                "InvalidParameterValue", f"The strategy '{strategy}' is not one of {_STRATEGIES}"
             )
         number = f"pg-{uuid.uuid4().hex[:17]}"
         place = f"arn:aws:ec2:{self.region}:{self.current_account}"
@@ -67,7 +67,7 @@ class PlacementGroups(EC2Response):
         return self._taken() or super().delete_tags()
 
     def _taken(self) -> ActionResult | None:
-        """Change the tags of a placement group, whose ID moto takes for no resource."""
+        """Change the tags of a placement group, whose ID moto does not recognise."""
         numbers = self._get_param("Resources", [])
         if not numbers or not set(numbers) <= {group["GroupId"] for group in self._held.values()}:
             return None
@@ -96,5 +96,5 @@ class PlacementGroups(EC2Response):
 
 
 def install() -> None:
-    """Make moto answer these too, before its server starts."""
+    """Register these with moto, before its server starts."""
     urls.url_paths = dict.fromkeys(urls.url_paths, PlacementGroups.dispatch)

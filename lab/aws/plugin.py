@@ -1,4 +1,4 @@
-"""Which AWS provider plugin Pulumi takes here: the real one where it is installed, else the stand-in."""
+"""Selects Pulumi's AWS provider plugin: the real one if installed, else the stand-in."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SERVICES = (
     *("ec2", "eks", "iam", "kms", "s3", "ecr", "sts", "cloudwatchlogs", "budgets"),
     *("autoscaling", "cloudwatch", "sqs", "sns", "ssm", "secretsmanager", "dynamodb"),
 )
-"""The services whose endpoints are pointed at the lab, by Terraform's names."""
+"""Services whose endpoints are set to the lab, by Terraform's names."""
 
 
 def real_plugin(version: str = "", path: str | None = None) -> Path | None:
-    """Return the real plugin's program, from PULUMI_HOME's plugins or PATH; None where it is not installed.
+    """Return the real plugin's program, from PULUMI_HOME's plugins or PATH; None if not installed.
 
-    `version` narrows it to one release, such as `7.51.1`; `path` is searched instead of PATH.
+    `version` limits it to one release, such as `7.51.1`; `path` is searched instead of PATH.
     """
     home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     for folder in sorted(home.glob(f"plugins/resource-aws-v{version or '*'}"), reverse=True):
@@ -38,18 +38,18 @@ def _is_stand_in(program: Path) -> bool:
 
 
 def stand_in(folder: Path) -> Path | None:
-    """Return the folder to put on PATH, below `folder`; None where the real plugin is installed."""
+    """Return the folder to put on PATH, below `folder`; None if the real plugin is installed."""
     return None if real_plugin() else write_stand_in(folder)
 
 
 def write_stand_in(folder: Path) -> Path:
-    """Make the stand-in's program below `folder` if it is not there yet; return the folder that it is in.
+    """Create the stand-in's program below `folder` if missing; return its folder.
 
     The Python first on PATH runs it, as it does the Pulumi program: both need the same packages.
     """
     programs = folder / "aws" / "bin"
     program = programs / NAME
-    if program.exists():  # made by root, for a user who may not write here
+    if program.exists():  # created by root, for a user without write access
         return programs
     programs.mkdir(parents=True)
     program.write_text(
@@ -64,7 +64,7 @@ def write_stand_in(folder: Path) -> Path:
 
 
 def provider_arguments(endpoint: str, region: str = REGION) -> dict[str, Any]:
-    """Return the settings that point a provider, real or stand-in, at the lab; names as on the wire."""
+    """Return provider settings (real or stand-in) for the lab; names as on the wire."""
     return {
         "region": region,
         "accessKey": CREDENTIALS["AWS_ACCESS_KEY_ID"],
@@ -78,7 +78,7 @@ def provider_arguments(endpoint: str, region: str = REGION) -> dict[str, Any]:
 
 
 def stack_configuration(endpoint: str, region: str = REGION) -> dict[str, str]:
-    """Return the same as the values of a stack's file, `aws:region` and so on, for the default provider."""
+    """Return the same as values of a stack's file, `aws:region` and so on, for the default provider."""
     return {
         f"aws:{name}": value if isinstance(value, str) else json.dumps(value)
         for name, value in provider_arguments(endpoint, region).items()

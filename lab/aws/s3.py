@@ -1,9 +1,8 @@
-"""S3 as it is for several writers at once, and for a bucket whose versioning is suspended.
+"""Corrects moto's S3 for concurrent writers, and for buckets with suspended versioning.
 
-Of two writers that may write only what is absent, one wins. moto looks whether an object is there and then
-writes it, and its server has many threads: two could both be told that they won. Two that send the same part
-take it from under each other. It answers 500 where S3 says that an upload is over, and where one version of
-several is deleted while versioning is suspended.
+Of two conditional writers, one must win. moto checks for the object and then writes it, in many threads: both
+could win. Two uploads of the same part interfere. It answers 500 where S3 reports a completed upload, and
+when one of several versions is deleted while versioning is suspended.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def install() -> None:
-    """Teach moto all four, in this process."""
+    """Patch all four in moto, in this process."""
     from moto.s3.exceptions import NoSuchUpload
     from moto.s3.models import S3Backend
     from moto.s3.responses import S3Response

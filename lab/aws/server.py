@@ -1,7 +1,7 @@
-"""The moto server of the lab: moto as it is, with the EKS operations that it lacks, and corrected.
+"""The lab's moto server: moto with missing EKS operations and corrections.
 
-`python -m lab.aws.server --url-file FILE --kubeconfig FILE`: takes a free port and writes where it listens.
-It runs in the foreground, keeps all in memory, and forgets all when it ends.
+`python -m lab.aws.server --url-file FILE --kubeconfig FILE`: takes a free port and writes its URL. It runs in
+the foreground, with all state in memory only.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bind", default="127.0.0.1", help="the address to listen on")
-    parser.add_argument("--address", default="127.0.0.1", help="the address to tell others")
+    parser.add_argument("--address", default="127.0.0.1", help="the address to advertise")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--url-file", type=Path, required=True, help="where to write the URL")
     parser.add_argument("--kubeconfig", type=Path, required=True, help="the cluster behind EKS, if it exists")
     arguments = parser.parse_args()
-    # Read when moto is imported: the policies that AWS manages, which roles of nodes are given.
+    # Read when moto is imported: AWS's managed policies, which node roles use.
     os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
 
     from moto.moto_server.werkzeug_app import (

@@ -1,10 +1,10 @@
-"""Answers Kubernetes when it asks whose a token of `aws eks get-token` is: kube-apiserver's token webhook.
+"""kube-apiserver's token webhook for tokens of `aws eks get-token`.
 
-Such a token is a presigned `sts:GetCallerIdentity`. It is put to the lab's STS, as EKS puts it to AWS's; who
-comes back may do what the access entries of the lab's EKS clusters give to them. moto checks no signature, so
-a token proves nothing against somebody who forges one: this is for a lab.
+Such a token is a presigned `sts:GetCallerIdentity`. It is sent to the lab's STS, as EKS sends it to AWS's;
+the resulting identity gets the permissions of its access entries in the lab's EKS clusters. moto does not
+check signatures, so tokens can be forged: for the lab only.
 
-`python -m lab.aws.token_webhook --endpoint-file FILE --url-file FILE`: on the loopback of its network alone.
+`python -m lab.aws.token_webhook --endpoint-file FILE --url-file FILE`: on the loopback of its network only.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _CLUSTER_ADMIN = "AmazonEKSClusterAdminPolicy"
 
 
 class NotAcceptedError(Exception):
-    """A token that says nothing, or of somebody without an access entry; why, for the API server's log."""
+    """An invalid token, or one of an identity without access entry; the reason is for the API server's log."""
 
 
 class Directory:
-    """Who is whom, and who may do what, by the lab's STS and EKS."""
+    """Authenticates tokens by the lab's STS and EKS."""
 
     def __init__(self, endpoint: str, region: str = REGION) -> None:
         self._endpoint = endpoint
@@ -51,7 +51,7 @@ class Directory:
         )
 
     def review(self, token: str) -> dict[str, Any]:
-        """Return the user as Kubernetes wants it. Raises NotAcceptedError."""
+        """Return the user in Kubernetes' form. Raises NotAcceptedError."""
         arn = _principal(self._caller(_presigned(token)))
         user = ""
         groups: set[str] = set()
@@ -60,7 +60,7 @@ class Directory:
                 name, more = self._entry(cluster, arn)
                 user, groups = user or name, groups | more
         if not user:
-            raise NotAcceptedError(f"{arn} has an access entry in no EKS cluster of the lab")
+            raise NotAcceptedError(f"{arn} has no access entry in any EKS cluster of the lab")
         return {"username": user, "uid": arn, "groups": sorted(groups), "extra": {"arn": [arn]}}
 
     def _entry(self, cluster: str, arn: str) -> tuple[str, set[str]]:
@@ -72,7 +72,7 @@ class Directory:
         return entry["username"], groups
 
     def _caller(self, query: dict[str, str]) -> str:
-        """Put the presigned question to the lab's STS, as a POST: moto reads who asks only from a header."""
+        """Send the presigned request to the lab's STS, as a POST: moto reads the caller only from a header."""
         key = query.get("X-Amz-Credential", "")
         request = urllib.request.Request(  # noqa: S310 the lab's own http
             self._endpoint,
@@ -89,12 +89,12 @@ class Directory:
             raise NotAcceptedError(f"the lab's STS does not answer: {error}") from None
         found = re.search(r"<Arn>([^<]+)</Arn>", text)
         if not found:
-            raise NotAcceptedError("the lab's STS does not know who it is")
+            raise NotAcceptedError("the lab's STS does not know the caller")
         return found[1]
 
 
 def _presigned(token: str) -> dict[str, str]:
-    """Return the parameters of the presigned URL in a token; nothing of it says where the question is put."""
+    """Return the parameters of the presigned URL in a token; its host is ignored."""
     if not token.startswith(_PREFIX):
         raise NotAcceptedError(f"not a token of aws eks get-token: it does not begin with {_PREFIX}")
     coded = token.removeprefix(_PREFIX)
@@ -104,18 +104,18 @@ def _presigned(token: str) -> dict[str, str]:
     except (binascii.Error, ValueError):
         raise NotAcceptedError("not a token of aws eks get-token: no URL in it") from None
     if query.get("Action") != _STS_ACTION[0] or "x-k8s-aws-id" not in query.get("X-Amz-SignedHeaders", ""):
-        raise NotAcceptedError("the token is no question to STS about who asks, for a cluster")
+        raise NotAcceptedError("the token is not a presigned GetCallerIdentity request for a cluster")
     return query
 
 
 def _principal(arn: str) -> str:
-    """Return the ARN that access entries name: the role's, where it is a session of one."""
+    """Return the ARN used in access entries: the role's, for a session of one."""
     kind, _, rest = arn.partition(":assumed-role/")
     return f"{kind.replace(':sts:', ':iam:')}:role/{rest.split('/')[0]}" if rest else arn
 
 
 def _groups(policy: str, scope: dict[str, Any]) -> set[str]:
-    """Return the groups that stand for an access policy; those but the administrator's want a binding."""
+    """Return the groups for an access policy; all but the administrator's need a role binding."""
     if scope["type"] != "cluster":
         return {f"lab:{policy}:{namespace}" for namespace in scope["namespaces"]}
     return {"system:masters"} if policy == _CLUSTER_ADMIN else {f"lab:{policy}"}
@@ -149,7 +149,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(told)
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 http.server's name
-        """Say nothing: a token must not end in a log."""
+        """Log nothing: tokens must not get into a log."""
 
 
 def main() -> None:
@@ -157,7 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--endpoint-file", type=Path, required=True, help="where the AWS API's URL is")
+    parser.add_argument("--endpoint-file", type=Path, required=True, help="file with the AWS API's URL")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--url-file", type=Path, required=True, help="where to write the URL")
     arguments = parser.parse_args()

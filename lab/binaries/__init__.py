@@ -1,4 +1,4 @@
-"""The programs that the lab's cloud is made of: from PATH, an official release, or built from Go modules."""
+"""The programs of the lab's cloud: from PATH, an official release, or built from Go modules."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`python3 -m lab.binaries [GROUP ...]`: have these programs, or all; print a folder a line.
+"""`python3 -m lab.binaries [GROUP ...]`: provide these programs, or all; print one folder per line.
 
-`--for-tests` makes all, but nothing where the tests that use them cannot run: a build takes longer than a
-test may.
+`--for-tests` builds all, but nothing if the tests that use them cannot run: a build exceeds a test's time
+limit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main() -> None:
     asked = sys.argv[1:]
     if asked == ["--for-tests"]:
         if reason := lacking():
-            say(f"lab: not making its programs: {reason}")
+            say(f"lab: not building its programs: {reason}")
             return
         asked = []
     try:
@@ -29,7 +29,7 @@ def main() -> None:
     except LabError as error:
         sys.exit(f"lab: {error}")
     except KeyboardInterrupt:
-        sys.exit("lab: interrupted; the next run goes on from here")
+        sys.exit("lab: interrupted; the next run resumes from here")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A group's programs from Go modules that our go.sum pins."""
+"""Builds a group's programs from Go modules pinned by our go.sum."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def build(name: str, group: Group, into: Path) -> None:
         charts = into / "charts"
         shutil.rmtree(charts, ignore_errors=True)
         shutil.copytree(source_of(group.module, folder) / group.charts, charts, copy_function=shutil.copyfile)
-        # Go keeps its folders read-only; a copy is to be removable.
+        # Go's folders are read-only; the copy must be removable.
         for path in (charts, *charts.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _require_c() -> None:
-    """A C compiler and libseccomp, or BootstrapError with the remedy."""
+    """Require a C compiler and libseccomp. Raises BootstrapError with the remedy."""
     there = shutil.which("gcc") and shutil.which("pkg-config")
     if not there or subprocess.run(["pkg-config", "--exists", "libseccomp"], check=False).returncode:  # noqa: S607
         raise BootstrapError("gcc, pkg-config or libseccomp's headers are missing", remedy="make lab-deps")

@@ -23,18 +23,16 @@ _SOURCES = ("path", "download", "build")
 
 
 def programs(name: str) -> Path:
-    """Return the folder with the executables of a group (see `groups.py`), making it where there is none.
+    """Return the folder with the executables of a group (see `groups.py`), creating it if needed.
 
-    A second caller waits for the first. What was interrupted goes on. `LAB_SOURCE` narrows where programs
-    come from to "path", "download" or "build". Raises LabError in one line that names the remedy.
+    A second caller waits for the first. Interrupted work is resumed. `LAB_SOURCE` limits the source to
+    "path", "download" or "build". Raises LabError with the remedy in one line.
     """
     source = os.environ.get("LAB_SOURCE", "")
     if source not in {"", *_SOURCES}:
-        raise LabError(
-            f"LAB_SOURCE={source}: not known", remedy=f"use {', '.join(_SOURCES)}, or leave it empty"
-        )
+        raise LabError(f"unknown LAB_SOURCE={source}", remedy=f"use {', '.join(_SOURCES)}, or leave it empty")
     if name not in GROUPS:
-        raise LabError(f"no programs are called {name}", remedy=f"there are {', '.join(GROUPS)}")
+        raise LabError(f"unknown programs {name}", remedy=f"use one of {', '.join(GROUPS)}")
     group = GROUPS[name]
     if source in {"", "path"} and (found := on_path(group)):
         say(f"lab: {name} from PATH, {found}")
@@ -44,7 +42,7 @@ def programs(name: str) -> Path:
     target = lab_cache() / "binaries" / f"{name}-{group.version}"
     if _whole(target, group):
         return target
-    with exclusive(target.with_name(f"{name}.lock"), f"making {name} {group.version}"):
+    with exclusive(target.with_name(f"{name}.lock"), f"preparing {name} {group.version}"):
         return target if _whole(target, group) else _made(name, group, target, source)
 
 
@@ -68,12 +66,12 @@ def _made(name: str, group: Group, target: Path, source: str) -> Path:
                     say(f"lab: no download of {name}: {error}")
             build(name, group, made)
         except BootstrapError as error:
-            raise LabError(f"{name} {group.version} cannot be had: {error}") from None
+            raise LabError(f"{name} {group.version} is unavailable: {error}") from None
         return keep(made, target)
 
 
 def _download(name: str, group: Group, folder: Path) -> None:
-    """Put the release's programs into `bin` below the folder. Raises BootstrapError, also where no file fits."""
+    """Download the release's programs into `bin` below the folder. Raises BootstrapError, also if no file matches."""
     release = group.release
     arch = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine())
     if release is None or arch is None:

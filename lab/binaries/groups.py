@@ -1,4 +1,4 @@
-"""Which programs there are: one table. A group is a release of one upstream project."""
+"""Table of the programs. A group is a release of one upstream project."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """Where a project publishes its programs; in every field `{version}` and `{arch}` stand for themselves.
+    """Where a project publishes its programs; `{version}` and `{arch}` are replaced in every field.
 
-    `files` are the programs, in the group's order; or one archive, whose `members` are.
+    `files` are the programs, in the group's order; or one archive with `members`.
     """
 
     base: str
     files: tuple[str, ...]
     checksums: str
-    """The file with the SHA-256, where `{file}` stands for the file that it is about."""
+    """The file with the SHA-256; `{file}` is replaced by the name of the file it covers."""
     members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Programs of one version; `go/<name>/` is the Go module that pins what they are built from."""
+    """Programs of one version; `go/<name>/` is the Go module that pins their sources."""
 
     version: str
     programs: tuple[str, ...]
     module: str = ""
-    """The upstream Go module, at that version; empty for what is our own."""
+    """The upstream Go module, at that version; empty for our own."""
     expected: str = "about a minute the first time"
     tags: str = ""
     linked: tuple[str, ...] = ()
     cgo: bool = False
     charts: str = ""
-    """A folder of the upstream module that the programs are installed from; it comes as `charts/`."""
+    """The upstream module's folder of charts; copied to `charts/`."""
     minimum: tuple[int, ...] = ()
-    """The oldest release taken from PATH; empty where PATH is not asked."""
+    """The oldest release accepted from PATH; empty: PATH is not searched."""
     release: Release | None = None
-    """None where the project publishes no programs with checksums."""
+    """None if the project publishes no programs with checksums."""
 
 
 _GITHUB = "https://github.com"
@@ -51,7 +51,7 @@ _KUBERNETES = (
 )
 
 GROUPS: dict[str, Group] = {
-    # Not from PATH: the six belong to one version, and a kubectl beside them is the user's own.
+    # Not from PATH: all six must have the same version, and a kubectl on PATH is the user's own.
     "kubernetes": Group(
         version="1.36.3",
         module="k8s.io/kubernetes",
@@ -97,7 +97,7 @@ GROUPS: dict[str, Group] = {
             members=("bin/containerd", "bin/containerd-shim-runc-v2", "bin/ctr"),
         ),
     ),
-    # 1.1 fails on current kernels. libpathrs is a Rust library that few machines have.
+    # 1.1 fails on current kernels. libpathrs is a Rust library that is rarely installed.
     "runc": Group(
         version="1.5.2",
         module="github.com/opencontainers/runc",

@@ -1,4 +1,4 @@
-"""A group's programs that are already on PATH, if all of them lie in one folder and are recent enough."""
+"""Finds a group's programs on PATH, if all of them are in one folder and recent enough."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def on_path(group: Group) -> Path | None:
-    """Return the folder on PATH; None where a program is missing, too old, or of another major release."""
+    """Return the folder on PATH; None if a program is missing, too old, or of another major release."""
     found = shutil.which(group.programs[0])
     if not group.minimum or found is None:
         return None
@@ -26,16 +26,16 @@ def on_path(group: Group) -> Path | None:
     oldest = ".".join(map(str, group.minimum))
     if release < group.minimum or release[:1] > tuple(map(int, group.version.split(".")[:1])):
         said = ".".join(map(str, release)) or "of unknown version"
-        say(f"lab: {found} is {said}: left alone, {oldest} or newer was tried")
+        say(f"lab: {found} is {said}: not used, {oldest} or newer is required")
         return None
     return folder
 
 
 def release_of(program: Path) -> tuple[int, ...]:
-    """Ask a program which release it is; empty where it does not say. helm knows no `--version`."""
+    """Return a program's release; empty if unknown. helm has no `--version`."""
     for question in ("--version", "version"):
         try:
-            answer = subprocess.run(  # noqa: S603 what the user has on PATH
+            answer = subprocess.run(  # noqa: S603 the user's own program
                 [program, question], capture_output=True, text=True, timeout=10, check=False
             )
         except (OSError, subprocess.TimeoutExpired):

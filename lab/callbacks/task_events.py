@@ -1,4 +1,4 @@
-"""Ansible callback: tell when each task starts and ends on each host; wait before one of them if asked to."""
+"""Ansible callback: records when each task starts and ends on each host; can pause before a task."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ name: task_events
 type: notification
 short_description: Write the times of tasks as JSON lines
 description:
-  - Only where C(ANSIBLE_CALLBACKS_ENABLED) names it. C(TASK_EVENTS) is the file that it adds lines to.
-  - With C(TASK_EVENTS_STOP), the play stands still before the task with that number, the first being 1, until
-    somebody has opened the named pipe C(TASK_EVENTS_GATE) for writing and closed it again.
+  - Enabled by C(ANSIBLE_CALLBACKS_ENABLED). Appends lines to the file C(TASK_EVENTS).
+  - With C(TASK_EVENTS_STOP), the play pauses before the task with that number, counted from 1, until the
+    named pipe C(TASK_EVENTS_GATE) has been opened for writing and closed again.
 """
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no types
-    """Beside whichever callback writes the standard output; runs in the play's own process."""
+    """Runs in addition to the stdout callback, in the play's own process."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
@@ -36,7 +36,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         self._number = 0
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002 its name
-        """Tell, and wait where that is asked for: no host has begun with the task yet."""
+        """Record the task, and pause if requested: no host has started it yet."""
         self._number += 1
         self._tell("task", task, number=self._number)
         if self._number == self._stop:
@@ -48,23 +48,23 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         self.v2_playbook_on_task_start(task, is_conditional=False)
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
-        """Tell that a host begins with a task."""
+        """Record that a host starts a task."""
         self._tell("start", task, host=host.get_name())
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Tell that a host is done with a task."""
+        """Record that a host finished a task."""
         self._ended("ok", result)
 
     def v2_runner_on_skipped(self, result: Any) -> None:
-        """Tell that a task was not for a host."""
+        """Record that a host skipped a task."""
         self._ended("skipped", result)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ARG002
-        """Tell that a task failed on a host."""
+        """Record that a task failed on a host."""
         self._ended("failed", result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        """Tell that a host was not reached."""
+        """Record that a host was unreachable."""
         self._ended("unreachable", result)
 
     def _ended(self, event: str, result: Any) -> None:

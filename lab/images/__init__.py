@@ -1,4 +1,4 @@
-"""The images that the lab's cluster runs, as archives to import: made here, without a container engine."""
+"""The images of the lab's cluster, as archives to import: built here, without a container engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Container images written as files: layers of plain tar in an archive that every container tool imports.
+"""Writes container images as files: plain tar layers in an archive that every container tool imports.
 
 Format: <https://github.com/moby/docker-image-spec> v1.2, "combined image JSON + filesystem changeset".
 """
@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 Layer = Mapping[str, Path]
-"""Where something lies in the image, without the first slash, and the file or folder that is put there."""
+"""A path in the image, without the leading slash, and the file or folder copied there."""
 
-# Made anew by the container's own start, or by nobody: their content is this machine's.
+# Specific to this machine; created at the container's start if at all.
 _LEFT_OUT = ("dev/", "proc/", "sys/", "run/", "tmp/", "var/cache/", "var/lib/apt/lists/", "var/log/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What a container of the image starts with."""
+    """Configuration of the image's containers."""
 
     entrypoint: Sequence[str]
     user: str = ""
@@ -33,9 +33,9 @@ class Config:
 
 
 def write_archive(target: Path, reference: str, layers: Sequence[Layer], config: Config) -> Path:
-    """Write the image under its name; the same content makes the same bytes.
+    """Write the image under its name; reproducible.
 
-    A folder is taken as it is, with owners and modes; a single file becomes an executable of root.
+    A folder is copied with owners and modes; a single file becomes an executable owned by root.
     """
     digests = []
     with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as whole:
@@ -60,7 +60,7 @@ def write_archive(target: Path, reference: str, layers: Sequence[Layer], config:
 
 
 def _write_layer(target: Path, layer: Layer) -> str:
-    """Write one layer and return its SHA-256, which is its name too: layers are not compressed."""
+    """Write one layer and return its SHA-256, which is also its name: layers are not compressed."""
     with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as tar:
         for place, source in sorted(layer.items()):
             for parent in reversed(Path(place).parents[:-1]):
@@ -73,7 +73,7 @@ def _write_layer(target: Path, layer: Layer) -> str:
 
 
 def _neutral(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Forget whose file it is on this machine, and when it was made."""
+    """Reset owner and time of a file."""
     member.uid = member.gid = member.mtime = 0
     member.uname = member.gname = ""
     member.mode = 0o755
@@ -81,7 +81,7 @@ def _neutral(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _without_state(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Take a folder's content, but what is no image's; owners by number alone, as here and there differ."""
+    """Add a folder's content, without machine-specific files; owners only by number, as names may differ."""
     member.uname = member.gname = ""
     return None if member.name.removeprefix("./").startswith(_LEFT_OUT) or member.isdev() else member
 

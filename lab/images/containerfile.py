@@ -1,4 +1,4 @@
-"""What a Containerfile says about the containers of its last stage."""
+"""Reads the container configuration of a Containerfile's last stage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def config_of(containerfile: Path, labels: Mapping[str, str]) -> Config:
     """Read ENV, USER and ENTRYPOINT (in its JSON form), and add labels.
 
-    Source: <https://docs.docker.com/reference/dockerfile/>; later instructions win, FROM begins anew.
+    Source: <https://docs.docker.com/reference/dockerfile/>; later instructions win, FROM resets.
     """
     environment: dict[str, str] = {}
     entrypoint: list[str] = []

@@ -1,4 +1,4 @@
-"""An image's archive: kept in the user's cache under a digest of its content, made where there is none."""
+"""An image's archive: in the user's cache under a digest of its content, built if missing."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _ALL: dict[str, _Recipe] = {**RECIPES, "model": ModelImage()}
 
 
 def reference(name: str) -> str:
-    """Return the name by which pods ask for the image. Raises LabError where there is no such image."""
+    """Return the image's name for pods. Raises LabError if the image is unknown."""
     return _recipe(name).reference(name)
 
 
 def image(name: str) -> Path:
-    """Return the image's archive, for `ctr image import`; one of other content is removed.
+    """Return the image's archive, for `ctr image import`; outdated ones are removed.
 
-    A second caller waits for the first. Raises LabError in one line that names the remedy.
+    A second caller waits for the first. Raises LabError with the remedy in one line.
     """
     recipe = _recipe(name)
     folder = lab_cache() / "images"
     target = folder / f"{name}-{recipe.digest(name)[:16]}.tar"
     if target.exists():
         return target
-    with exclusive(folder / f"{name}.lock", f"making the image {name}"):
+    with exclusive(folder / f"{name}.lock", f"building the image {name}"):
         if not target.exists():
             for stale in folder.glob(f"{name}-*.tar*"):
                 stale.unlink()
@@ -55,5 +55,5 @@ def image(name: str) -> Path:
 
 def _recipe(name: str) -> _Recipe:
     if name not in _ALL:
-        raise LabError(f"no image is called {name}", remedy=f"there are {', '.join(_ALL)}")
+        raise LabError(f"unknown image {name}", remedy=f"use one of {', '.join(_ALL)}")
     return _ALL[name]

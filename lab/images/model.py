@@ -1,8 +1,8 @@
-"""The model package's image: what `model/Containerfile` says, made without a container engine, for CPUs.
+"""The model package's image: `model/Containerfile`, built without a container engine, for CPUs.
 
 Base, packages and package are three layers. User, environment and entry point are the Containerfile's; its
-RUN lines are done here by uv, from the same lock, for the Python of the lab's Debian tree.
-`docs/decisions/0042-lab-images.md` says why.
+RUN lines are replaced by uv, with the same lock, for the Python of the lab's Debian tree. See
+`docs/decisions/0042-lab-images.md`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LABELS = {"org.opencontainers.image.title": "scenario-model", "scenario-lab.acc
 
 
 class ModelImage:
-    """The recipe of the image; there is one, so its name is not asked."""
+    """The recipe of the image; there is only one, so its name is ignored."""
 
     def reference(self, _name: str) -> str:
         """Return the image's whole name, with the package's version."""
@@ -41,7 +41,7 @@ class ModelImage:
         return f"localhost/scenario-model:{project['version']}"
 
     def digest(self, _name: str) -> str:
-        """Return what tells its content from another: package, locks, base, and how it is made."""
+        """Return what identifies its content: package, locks, base, and build recipe."""
         files = [_CONTAINERFILE, _LOCK, _UV_LOCK, _PACKAGE / "pyproject.toml"]
         files += [Path(cpu_only.__file__), *sorted(Path(__file__).parent.glob("*.py"))]
         files += sorted(path for path in (_PACKAGE / "scenario_model").rglob("*") if _is_source(path))
@@ -53,9 +53,9 @@ class ModelImage:
         return total.hexdigest()
 
     def make(self, name: str, target: Path) -> None:
-        """Write the archive, 1.7 GB. Raises LabError where the base or the packages cannot be had."""
+        """Write the archive, 1.7 GB. Raises LabError if the base or the packages are unavailable."""
         base = base_tree()
-        say("making the model package's image, CPU only: a minute or two")
+        say("building the model package's image, CPU only: a minute or two")
         with tempfile.TemporaryDirectory(dir=target.parent) as aside:
             packages, package = Path(aside) / "packages", Path(aside) / "package"
             lock = Path(aside) / "lock"
@@ -78,7 +78,7 @@ class _Python:
     def __init__(self, tree: Path) -> None:
         found = next(tree.glob("usr/bin/python3.[0-9]*"), None)
         if found is None:
-            raise LabError(f"{tree} has no Python", remedy="remove it; the next run makes it anew")
+            raise LabError(f"{tree} has no Python", remedy="remove it; the next run recreates it")
         self._version = found.name.removeprefix("python")
         self._uv = lab_cache() / "images" / "uv"
         if not (self._uv / "bin" / "uv").exists():
@@ -87,7 +87,7 @@ class _Python:
             _run([*pip, "--require-hashes", "--requirement", str(_UV_LOCK)])
 
     def install(self, target: Path, *what: str) -> None:
-        """Install into a folder, without dependencies: the lock names them all."""
+        """Install into a folder, without dependencies: the lock lists them all."""
         chosen = ["--python", sys.executable, "--python-version", self._version, "--link-mode", "copy"]
         command = [str(self._uv / "bin" / "uv"), "--quiet", "pip", "install", *chosen, "--no-deps"]
         _run([*command, "--target", str(target), *what])

@@ -1,4 +1,4 @@
-"""Images of a single static program: a recipe each."""
+"""Recipes of images with a single static program."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lab.images.archive import Config, write_archive
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """An image that holds one program of a group of the same name, at its root."""
+    """An image with one program of the group of the same name, at its root."""
 
     program: str
     user: str = ""
@@ -25,13 +25,13 @@ class Recipe:
         return f"localhost/scenario-lab/{name}:{GROUPS[name].version}"
 
     def digest(self, name: str) -> str:
-        """Return what tells its content from another."""
+        """Return what identifies its content."""
         with (programs(name) / self.program).open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         return hashlib.sha256(f"{content} {self}".encode()).hexdigest()
 
     def make(self, name: str, target: Path) -> None:
-        """Write the archive. The program's own `/tmp` is for what it writes."""
+        """Write the archive. The program may write to its own `/tmp`."""
         with tempfile.TemporaryDirectory() as aside:
             temporary = Path(aside) / "tmp"
             temporary.mkdir()
@@ -46,9 +46,9 @@ class Recipe:
             )
 
 
-# Numbers, not names: the kubelet can tell only from a number that it is not root.
+# Numbers, not names: the kubelet can only check numbers for root.
 RECIPES = {
-    "coredns": Recipe(program="coredns"),  # listens on port 53: its pod drops what root may do beyond that
+    "coredns": Recipe(program="coredns"),  # listens on port 53: its pod drops all other capabilities
     "jobset": Recipe(program="manager", user="65532:65532"),
     "kueue": Recipe(program="manager", user="65532:65532"),
     "pause": Recipe(program="pause", user="65535:65535"),

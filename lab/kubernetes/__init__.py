@@ -1,11 +1,11 @@
-"""The lab's public cloud: a real Kubernetes on one node, out in the world beyond the premises' router.
+"""The lab's public cloud: a real Kubernetes on one node, outside the premises' router.
 
-Like the premises it lives in namespaces that one process holds: `docs/decisions/0041-lab-cluster.md`.
+Like the premises it lives in namespaces held by one process: `docs/decisions/0041-lab-cluster.md`.
 """
 
 from __future__ import annotations
 
-# Shared address space (RFC 6598): it exists inside the cloud only, and no range of the lab's can touch it.
+# Shared address space (RFC 6598): used inside the cloud only, and disjoint from the lab's ranges.
 PODS = "100.64.0.0/16"
 SERVICES = "100.65.0.0/16"
 API_SERVICE = "100.65.0.1"
@@ -16,6 +16,6 @@ NODE = "cloud-1"
 """The one node that runs pods."""
 API_PORT = 6443
 AWS_PORT = 9440
-"""Where the lab's AWS listens, at each address that the cloud has."""
+"""Port of the lab's AWS, on all addresses of the cloud."""
 TOKEN_PORT = 9441
-"""Where it says whose bearer token this is, on the cloud's own loopback."""
+"""Port of the token webhook, on the cloud's own loopback."""

@@ -1,4 +1,4 @@
-"""What is installed in the cluster: sets of jobs (JobSet) and their queues (Kueue), by their own charts."""
+"""Installs JobSet and Kueue in the cluster, by their own charts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lab.kubernetes.layout import Layout
 
 READY_S = 180.0
-"""How long it may take until everything answers, in seconds; about twenty on an idle machine."""
+"""Timeout until everything answers, in seconds; about twenty on an idle machine."""
 
 IMAGES = ("pause", "coredns", "jobset", "kueue")
 _SMALL = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "2Gi"}}
@@ -31,13 +31,13 @@ _DEPLOYMENTS = {
 def install(layout: Layout, kubectl: Kubectl) -> None:
     """Install CoreDNS and both; returns before they are ready. Raises LabError."""
     kubectl.apply(coredns.objects())
-    # In this order: Kueue's webhook for pods refuses those of others until Kueue itself runs.
+    # In this order: Kueue's webhook refuses all other pods until Kueue itself runs.
     _release(layout, kubectl, "jobset", _jobset_values())
     _release(layout, kubectl, "kueue", _kueue_values())
 
 
 def wait_until_ready(kubectl: Kubectl) -> None:
-    """Wait until all are available and both webhooks let a good object pass. Raises LabError."""
+    """Wait until all are available and both webhooks admit a valid object. Raises LabError."""
     deadline = time.monotonic() + READY_S
     for namespace, name in _DEPLOYMENTS.items():
         left = max(1, round(deadline - time.monotonic()))
@@ -54,7 +54,7 @@ def wait_until_ready(kubectl: Kubectl) -> None:
 
 
 def _release(layout: Layout, kubectl: Kubectl, name: str, values: dict[str, Any]) -> None:
-    """Install a chart as it comes, but for where its image is."""
+    """Install a chart unchanged, except for its image."""
     file, folder = layout.config(f"{name}-values.json"), layout.data("helm")
     file.write_text(json.dumps(values, indent=1), encoding="utf-8")
     homes = [f"HELM_{each}_HOME={folder}" for each in ("CACHE", "CONFIG", "DATA")]

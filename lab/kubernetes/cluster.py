@@ -1,4 +1,4 @@
-"""A Kubernetes cluster that is up: the lab's own, or one that was given."""
+"""A running Kubernetes cluster: the lab's own, or an external one."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
 _IMPORT_S = 600.0
 _SEEN_S = 5.0
-"""How long a program that was started may take to be seen; one that ends before is not."""
+"""Timeout until a started program is visible; one that ends earlier never is."""
 
 
 @cache
 def binaries(group: str) -> Path:
-    """Return the folder of a group of programs, made and told of once."""
+    """Return the folder of a group of programs, built and logged once."""
     return programs(group)
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What a person, a test or a stack needs to use it."""
+    """Access to the cluster for a person, a test or a stack."""
 
     kubectl: Kubectl
     own: OwnCluster | None = None
-    """None where the cluster was given: the lab then runs none of its parts."""
+    """None for an external cluster: the lab then runs none of its parts."""
 
     @property
     def kubeconfig(self) -> Path:
-        """The file that kubectl and Pulumi take."""
+        """The kubeconfig for kubectl and Pulumi."""
         return self.kubectl.kubeconfig
 
 
@@ -63,11 +63,11 @@ class OwnCluster:
         return self.space.run([*command, *arguments], timeout_s=_IMPORT_S)
 
     def load(self, archive: Path) -> None:
-        """Give the node the images of an archive, as `docker save` writes them. Raises LabError."""
+        """Import the images of a `docker save` archive into the node. Raises LabError."""
         self.ctr("image", "import", str(archive))
 
     def start(self, program: Program) -> None:
-        """Start a program in the cloud, in cgroups of its own."""
+        """Start a program in the cloud, in its own cgroups."""
         groups = [each / self._cgroup(program) for each in cgroups.hierarchies()]
         command = [str(binaries(program.group) / program.name), *program.arguments]
         self.space.spawn(command, cgroups=groups, log=self.layout.log(program.name))
@@ -76,7 +76,7 @@ class OwnCluster:
             time.sleep(0.01)
 
     def process(self, program: Program) -> int | None:
-        """Return the number of its process; None where it does not run."""
+        """Return the PID of its process; None if it does not run."""
         for pid in cgroups.processes(self._cgroup(program)):
             try:
                 name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
@@ -87,15 +87,15 @@ class OwnCluster:
         return None
 
     def require_alive(self, program: Program) -> None:
-        """Raise LabError with the program's last words where it ended."""
+        """Raise LabError with the program's last output if it has ended."""
         if self.process(program) is None:
             raise LabError(f"{program.name} ended: {self.last_words(program)}", remedy="run make lab again")
 
     def last_words(self, program: Program) -> str:
-        """Return the end of what a program wrote."""
+        """Return the last lines of a program's log."""
         log = self.layout.log(program.name)
         text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-        return " | ".join(line.strip()[:300] for line in text.splitlines()[-3:]) or "without a word"
+        return " | ".join(line.strip()[:300] for line in text.splitlines()[-3:]) or "no output"
 
     def _cgroup(self, program: Program) -> str:
         return f"{self.layout.side.cgroup}/{program.name}"

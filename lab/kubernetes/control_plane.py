@@ -79,7 +79,7 @@ def api_server(layout: Layout, addresses: Addresses) -> Program:
 
 
 def controller_manager(layout: Layout) -> Program:
-    """The controllers. Addresses of pods are the node's own affair, whatever the number of fake nodes."""
+    """The controllers. The node assigns pod addresses, whatever the number of fake nodes."""
     return Program(
         "kube-controller-manager",
         "kubernetes",
@@ -113,7 +113,7 @@ def scheduler(layout: Layout) -> Program:
 
 
 def write_token_webhook(layout: Layout) -> None:
-    """Tell the API server whom to ask about tokens that are not its own; nobody need be there to answer."""
+    """Configure the webhook for foreign tokens; it need not be running."""
     server = f"http://127.0.0.1:{TOKEN_PORT}"
     told = {
         "apiVersion": "v1",

@@ -1,4 +1,4 @@
-"""CoreDNS: names for Services and pods, inside the cluster. Names of the world outside it does not know."""
+"""CoreDNS: names of Services and pods, inside the cluster only. It does not resolve external names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from lab.images import reference
 from lab.kubernetes import DNS_SERVICE, DOMAIN
 
-# A refused name is asked for again at once: peers of a job set come up one after the other.
+# Negative answers are not cached: peers of a JobSet start one after the other.
 _COREFILE = f"""
 .:53 {{
   errors
@@ -25,7 +25,7 @@ _COREFILE = f"""
 
 
 def objects() -> list[dict[str, Any]]:
-    """Return the objects that make Services known by name in the cluster."""
+    """Return CoreDNS's objects."""
 
     def named(kind: str, api: str, name: str, *, namespace: bool = True, **body: Any) -> dict[str, Any]:
         metadata = {"name": name} | ({"namespace": "kube-system"} if namespace else {})

@@ -1,6 +1,6 @@
-"""A cluster that the person at this machine names instead of the lab's own: taken as it is, and left so.
+"""An external cluster, used instead of the lab's own and never changed.
 
-Only when it is named: what a KUBECONFIG happens to point at may be anybody's production.
+Only if set explicitly: KUBECONFIG may point at a production cluster.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from lab.side import Side
 
 _NEEDED = {"JobSet": "jobsets.jobset.x-k8s.io", "Kueue": "clusterqueues.kueue.x-k8s.io"}
-"""What scenarios use, by a resource that tells whether it is installed."""
+"""What scenarios need, by a resource that shows whether it is installed."""
 
 
 def named() -> str:
-    """Return the kubeconfig that `$LAB_KUBECONFIG` names; empty for the lab's own cluster."""
+    """Return the kubeconfig in `$LAB_KUBECONFIG`; empty for the lab's own cluster."""
     return os.environ.get("LAB_KUBECONFIG", "")
 
 
 def take(side: Side) -> Cluster:
-    """Keep a private copy of the named kubeconfig's current context, so that a later switch changes nothing.
+    """Keep a private copy of the kubeconfig's current context, so that a later switch has no effect.
 
-    Nothing is installed in the cluster. Raises LabError where it does not answer.
+    Nothing is installed in the cluster. Raises LabError if it does not answer.
     """
     source = Path(named()).expanduser()
     if not source.is_file():
-        raise LabError(f"LAB_KUBECONFIG={source}: there is no such file")
+        raise LabError(f"LAB_KUBECONFIG={source}: no such file")
     asked = Kubectl(_program(), source.resolve())
     alone = asked("config", "view", "--raw", "--minify", "--flatten")
     context = asked("config", "current-context").strip()
@@ -52,15 +52,15 @@ def take(side: Side) -> Cluster:
         raise LabError(f"LAB_KUBECONFIG={source}: context {context} does not answer: {error}") from None
     _mark(side).touch()
     give_to_caller(side.home, kubeconfig)
-    say(f"taking the cluster of context {context} as it is: nothing is installed in it, nothing removed")
+    say(f"using the cluster of context {context} unchanged: nothing is installed or removed")
     missing = [name for name, crd in _NEEDED.items() if not kubectl.succeeds("get", "crd", crd)]
     if missing:
-        say(f"  it lacks {' and '.join(missing)}: scenarios that queue jobs need that installed")
+        say(f"  it lacks {' and '.join(missing)}: install that for scenarios that queue jobs")
     return Cluster(kubectl)
 
 
 def kept(side: Side) -> Cluster | None:
-    """Return the cluster that a former run took, if it took one."""
+    """Return the external cluster of an earlier run, if any."""
     return Cluster(Kubectl(_program(), Layout(side).kubeconfig)) if _mark(side).exists() else None
 
 

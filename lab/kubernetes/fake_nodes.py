@@ -1,7 +1,7 @@
 """Nodes that exist in the API only, with eight GPUs and EFA each, in any number: for scheduling at scale.
 
-KWOK answers for their kubelets: they are ready, and what is bound to them runs until it is deleted. A taint
-keeps all pods away that do not tolerate it, so that nothing real ends up where nothing runs.
+KWOK simulates their kubelets: they are ready, and pods bound to them run until deleted. A taint keeps real
+pods away.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ GPUS = 8
 EFA_INTERFACES = 32
 """As on AWS's p5.48xlarge."""
 MAX_NODES = 5000
-"""What Kubernetes itself is made for."""
+"""Kubernetes' own scalability limit."""
 
 _CAPACITY = {"cpu": "192", "memory": "2Ti", "pods": "110", "nvidia.com/gpu": str(GPUS)}
 _CAPACITY |= {"vpc.amazonaws.com/efa": str(EFA_INTERFACES)}
 _CHUNK = 200
 _READY_S = 300.0
-# EKS tells by these labels which nodes are near each other in the network, the last one meaning nearest.
+# EKS's labels of network proximity, from far to near.
 _LAYERS = {"topology.k8s.aws/network-node-layer-1": 256, "topology.k8s.aws/network-node-layer-2": 64}
 _LAYERS |= {"topology.k8s.aws/network-node-layer-3": 16}
 
@@ -40,12 +40,12 @@ _LAYERS |= {"topology.k8s.aws/network-node-layer-3": 16}
 def set_number(cluster: Cluster, number: int) -> None:
     """Add or remove fake nodes until there are this many, and wait until all are ready.
 
-    Raises LabError where the cluster is not the lab's own, or the number is not possible.
+    Raises LabError if the cluster is not the lab's own, or the number is out of range.
     """
     if cluster.own is None:
         raise LabError("this cluster was given to the lab, which adds no nodes to it")
     if not 0 <= number <= MAX_NODES:
-        raise LabError(f"{number} nodes: 0 to {MAX_NODES} are possible")
+        raise LabError(f"invalid number of nodes {number}: use 0 to {MAX_NODES}")
     kubectl, own = cluster.kubectl, cluster.own
     wanted = {_name(each) for each in range(1, number + 1)}
     there = {each["metadata"]["name"] for each in kubectl.get("nodes", "-l", LABEL)["items"]}
@@ -54,7 +54,7 @@ def set_number(cluster: Cluster, number: int) -> None:
         if own.process(kwok(own.layout)) is None:
             own.start(kwok(own.layout))
     for names in _chunks(sorted(there - wanted)):
-        # One request for all of them: kubectl itself would make one for each, and take its time.
+        # One request for all: kubectl itself would make one for each, which is slow.
         chosen = quote(f"{LABEL},kubernetes.io/hostname in ({','.join(names)})")
         kubectl("delete", "--raw", f"/api/v1/nodes?labelSelector={chosen}", timeout_s=120)
     for names in _chunks(sorted(wanted - there)):
@@ -62,12 +62,12 @@ def set_number(cluster: Cluster, number: int) -> None:
     deadline = time.monotonic() + _READY_S
     while (ready := _ready(kubectl)) != number:
         if time.monotonic() > deadline:
-            raise LabError(f"{ready} of {number} fake nodes are ready after {_READY_S:.0f} s")
+            raise LabError(f"only {ready} of {number} fake nodes are ready after {_READY_S:.0f} s")
         time.sleep(0.5)
 
 
 def kwok(layout: Layout) -> Program:
-    """What answers for the kubelets of fake nodes."""
+    """The program that simulates the kubelets of fake nodes."""
     return Program(
         "kwok",
         "kwok",
@@ -82,7 +82,7 @@ def kwok(layout: Layout) -> Program:
 
 
 def wanted(layout: Layout) -> bool:
-    """Say whether fake nodes were asked for since the cluster started."""
+    """Whether fake nodes were requested since the cluster started."""
     return layout.config("kwok.json").exists()
 
 
@@ -171,7 +171,7 @@ containerStatuses:
 phase: Running
 startTime: {{ $now }}
 """
-# Pods run until they are deleted: a gang that ended at once would show nothing of what it waits for.
+# Pods run until they are deleted: a gang that ended at once would not show what it waits for.
 _STAGES = [
     _stage(
         "node-ready",

@@ -1,4 +1,4 @@
-"""kubectl, as the lab itself calls it."""
+"""The lab's own calls of kubectl."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kubectl:
-    """A kubectl and the cluster that it speaks to."""
+    """A kubectl and its cluster."""
 
     program: Path
     kubeconfig: Path
 
     def __call__(self, *arguments: str, stdin: str = "", timeout_s: float = 60.0) -> str:
-        """Run it to its end and return its output. Raises LabError with its last words."""
-        # Its cache goes with the cluster, and is no file of the caller's home or folder.
+        """Run it and return its output. Raises LabError with its last output."""
+        # Its cache is removed with the cluster, and not in the caller's home.
         cache = f"--cache-dir={self.kubeconfig.parent / 'kubectl-cache'}"
         command = [str(self.program), f"--kubeconfig={self.kubeconfig}", cache, *arguments]
         return run(command, stdin=stdin, timeout_s=timeout_s)
 
     def get(self, *arguments: str) -> dict[str, Any]:
-        """Return what `kubectl get -o json` tells."""
+        """Return the result of `kubectl get -o json`."""
         told: dict[str, Any] = json.loads(self("get", *arguments, "-o", "json"))
         return told
 
     def apply(self, objects: Sequence[dict[str, Any]]) -> None:
-        """Make these objects so, or change them until they are."""
+        """Create or update these objects."""
         self("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=as_list(objects))
 
     def succeeds(self, *arguments: str, stdin: str = "", timeout_s: float = 10.0) -> bool:
-        """Run it and say whether it ended well; for what may rightly fail."""
+        """Run it and return whether it succeeded; for commands that may fail."""
         try:
             self(*arguments, stdin=stdin, timeout_s=timeout_s)
         except LabError:
@@ -47,5 +47,5 @@ class Kubectl:
 
 
 def as_list(objects: Sequence[dict[str, Any]]) -> str:
-    """Write objects as one document that kubectl reads."""
+    """Write objects as one document for kubectl."""
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})

@@ -1,4 +1,4 @@
-"""Where the files of the lab's cluster lie, and the program it is made of as a line of a table."""
+"""Paths of the lab's cluster, and the description of its programs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Layout:
 
     @property
     def home(self) -> Path:
-        """Where all of them are."""
+        """Their common folder."""
         return self.side.home
 
     @property
     def kubeconfig(self) -> Path:
-        """What a person's kubectl takes."""
+        """The kubeconfig for people."""
         return self.home / "kubeconfig"
 
     def credentials(self, name: str) -> Path:
@@ -36,7 +36,7 @@ class Layout:
         return self.home / "pki" / f"{name}.crt"
 
     def key(self, name: str) -> Path:
-        """The private key of a certificate, or one that signs tokens."""
+        """The private key of a certificate, or the one that signs tokens."""
         return self.home / "pki" / f"{name}.key"
 
     def config(self, name: str) -> Path:
@@ -45,26 +45,26 @@ class Layout:
 
     @property
     def kubectl(self) -> Path:
-        """A kubectl of the cluster's version that a person may run, whoever owns the cache."""
+        """A kubectl of the cluster's version for people, whoever owns the cache."""
         return self.home / "bin" / "kubectl"
 
     def log(self, name: str) -> Path:
-        """What a program wrote."""
+        """A program's log."""
         return self.home / "logs" / f"{name}.log"
 
     def data(self, name: str) -> Path:
-        """What a program keeps."""
+        """A program's data."""
         return self.home / "data" / name
 
     def make_folders(self) -> None:
-        """Make the folders that the rest is written into. Keys are readable to root alone."""
+        """Create the folders. Keys are readable by root only."""
         for name in ("bin", "config", "logs", "data", "pki"):
             (self.home / name).mkdir(mode=0o700 if name in {"pki", "config"} else 0o755)
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A lasting program of the cluster: its group in `lab.binaries`, and its arguments."""
+    """A daemon of the cluster: its group in `lab.binaries`, and its arguments."""
 
     name: str
     group: str

@@ -1,4 +1,4 @@
-"""The cloud from nothing to a cluster that schedules, from half alive to whole, and back to nothing."""
+"""Creates, repairs and removes the cloud's cluster."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _GROUPS = ("kubernetes", "etcd", "containerd", "runc", "cni", "helm", "jobset", 
 
 
 def bring_up(folder: Path, premises: Premises) -> Cluster:
-    """Make the cluster outside of these premises; where it is up already, start what has ended.
+    """Create the cluster outside these premises; if it is already up, restart ended programs.
 
-    `$LAB_KUBECONFIG` names another cluster, which is taken as it is. The caller holds the folder's lock.
-    Raises LabError; what was started is then left for a look, and cleared away by the next run.
+    `$LAB_KUBECONFIG` selects an external cluster, used unchanged. The caller holds the folder's lock. Raises
+    LabError; what was started is then left for inspection, and removed by the next run.
     """
     side = cloud_of(folder)
     if external_cluster.named():
         if external_cluster.kept(side) is None and anything_of(side):
             raise LabError(
-                "LAB_KUBECONFIG is set, and a cluster of the lab's own is up", remedy="make lab-down first"
+                "LAB_KUBECONFIG is set, but the lab's own cluster is up", remedy="make lab-down first"
             )
         return external_cluster.take(side)
     if external_cluster.kept(side):
@@ -44,7 +44,7 @@ def bring_up(folder: Path, premises: Premises) -> Cluster:
     record = Record.load(side)
     if record is None or record.phase != "up" or namespaces.existing(record) is None:
         if anything_of(side):
-            say("a run that was killed, or a restart of the machine, left a cluster behind: clearing it away")
+            say("a killed run, or a restart of the machine, left a cluster behind: removing it")
             tear_down(folder)
         record = _begin(side.folder, premises)
     else:
@@ -53,7 +53,7 @@ def bring_up(folder: Path, premises: Premises) -> Cluster:
 
 
 def running(folder: Path) -> Cluster:
-    """Return the cluster that is up. Raises LabError where there is none."""
+    """Return the running cluster. Raises LabError if there is none."""
     side = cloud_of(folder)
     if found := external_cluster.kept(side):
         return found
@@ -67,7 +67,7 @@ def running(folder: Path) -> Cluster:
 def tear_down(folder: Path) -> None:
     """Remove the cluster, whatever a killed run left of it, and check. The caller holds the folder's lock.
 
-    A cluster that was given stays as it is. Raises LabError naming what is left.
+    An external cluster stays unchanged. Raises LabError naming what is left.
     """
     side = cloud_of(folder)
     record = Record.load(side)
@@ -85,7 +85,7 @@ def _own(record: Record) -> OwnCluster:
 
 
 def _begin(folder: Path, premises: Premises) -> Record:
-    """Make everything that there is one of: programs, namespaces, links, certificates; then start."""
+    """Create programs, namespaces, links and certificates; then start."""
     if reason := network.lacking():
         raise LabError(reason)
     side = cloud_of(folder)
@@ -121,11 +121,11 @@ def _write_files(own: OwnCluster) -> None:
 
 
 def require_visible(*paths: Path) -> None:
-    """Raise LabError where one of the folders lies below what is hidden from the cloud."""
+    """Raise LabError if one of the folders is below a path hidden from the cloud."""
     for path in paths:
         for hidden in node.HIDDEN:
             if path.is_relative_to(hidden):
                 raise LabError(
-                    f"{path}: what is below {hidden} is not seen in the cloud",
+                    f"{path}: folders below {hidden} are not visible in the cloud",
                     remedy="set LAB_STATE or XDG_CACHE_HOME to another folder",
                 )

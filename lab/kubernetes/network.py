@@ -1,11 +1,11 @@
-"""Where the cloud is in the network: behind the world outside, and on a link of its own to this machine.
+"""The cloud's network: behind the outside network, and on its own link to this machine.
 
     premises -- router -- wan ||| router -- outside -- cloud ||| wan -- node -- cni0 -- pods
                                                                   |
                                                                machine ||| this machine
 
-From the premises there is one way to it, through their router. The second link is for the person at this
-machine, whose kubectl works also while the first one is cut; nothing is passed on from one to the other.
+From the premises the only path to it is through their router. The second link is for this machine's user,
+whose kubectl works also while the first one is cut; nothing is forwarded between the two.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from lab.record import Record
 
 _OUTWARD = "wan"
-"""The node's interface towards the world outside."""
+"""The node's interface to the outside network."""
 _CLOUD = "cloud"
-"""The interface of the world outside towards the cloud."""
+"""The outside network's interface to the cloud."""
 
-# What pods send out of the cluster has the node's address: nobody outside knows a way to theirs.
+# Packets from pods leave the cluster with the node's address: there is no route to theirs outside.
 _RULES = f"""
 table inet lab {{
   chain forward {{
@@ -44,17 +44,17 @@ table inet lab {{
 
 
 def lacking() -> str:
-    """Return why packets between pods would not meet the rules of Services here; empty where they would.
+    """Return why Service rules would not apply to packets between pods here; empty if they do.
 
-    Loading the module changes how all of this machine's bridges work: that is left to its owner.
+    Loading the module affects all of this machine's bridges, so that is left to its owner.
     """
     if Path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists():
         return ""
-    return "the kernel's br_netfilter is not loaded; modprobe br_netfilter"
+    return "the kernel module br_netfilter is not loaded; run modprobe br_netfilter"
 
 
 def attach(record: Record, space: Namespaces, premises: PremisesNamespaces) -> Addresses:
-    """Make the cloud's links, to the world outside the premises and to this machine."""
+    """Create the cloud's links, to the network outside the premises and to this machine."""
     addresses = Addresses(record.network)
     interface, own = record.side.interface, f"--net=/proc/{space.keeper}/ns/net"
     peer = ["peer", "name", "machine", "netns", str(space.keeper)]

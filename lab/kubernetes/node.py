@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from lab.premises.addresses import Addresses
 
 SOCKET = "/run/containerd/containerd.sock"
-"""In the cloud's own /run, which no one else sees."""
+"""In the cloud's private /run."""
 _POD_ADDRESSES = "100.64.0.0/24"
 
 HIDDEN = ("/var/lib", "/var/log")
-"""Where the kubelet writes come what may: the cloud sees folders of its own there."""
+"""Paths hardcoded in the kubelet: the cloud has its own folders there."""
 
 
 def containerd(layout: Layout) -> Program:
-    """What runs containers."""
+    """The container runtime."""
     return Program("containerd", "containerd", (f"--config={layout.config('containerd.toml')}",))
 
 
 def kubelet(layout: Layout, addresses: Addresses) -> Program:
-    """What runs pods."""
+    """The kubelet."""
     return Program(
         "kubelet",
         "kubernetes",
@@ -42,12 +42,12 @@ def kubelet(layout: Layout, addresses: Addresses) -> Program:
 
 
 def kube_proxy(layout: Layout) -> Program:
-    """What makes Services of pods."""
+    """The Service proxy."""
     return Program("kube-proxy", "kubernetes", (f"--config={layout.config('kube-proxy.json')}",))
 
 
 def write_configs(layout: Layout, *, runc: Path, cni: Path, sandbox: str) -> None:
-    """Write the configuration of all three; `sandbox` names the image that holds a pod's namespaces."""
+    """Write the configuration of all three; `sandbox` is the image that holds a pod's namespaces."""
     layout.config("containerd.toml").write_text(_containerd(layout, runc, cni, sandbox), encoding="utf-8")
     _write(layout.config("kubelet.json"), _kubelet(layout))
     _write(layout.config("kube-proxy.json"), _kube_proxy(layout))
@@ -60,7 +60,7 @@ def _write(path: Path, told: dict[str, object]) -> None:
 
 
 def _containerd(layout: Layout, runc: Path, cni: Path, sandbox: str) -> str:
-    """All that it writes is below its root or in the cloud's own /run; the kernel gets no profile."""
+    """It writes only below its root or in the cloud's own /run, and loads no kernel profiles."""
     runtime = "[plugins.'io.containerd.cri.v1.runtime'"
     return f"""version = 3
 root = '{layout.data("containerd")}'
@@ -111,10 +111,10 @@ def _kubelet(layout: Layout) -> dict[str, object]:
         "resolvConf": "",
         "podLogsDir": str(layout.data("pod-logs")),
         "volumePluginDir": str(layout.data("volume-plugins")),
-        # How full this machine's disk is is not the lab's affair, and images cannot be fetched again.
+        # Never evict because of this machine's disk usage: images cannot be fetched again.
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,
-        # Webhooks of JobSet and Kueue start with certificates that come into being after their pods.
+        # JobSet's and Kueue's webhooks start with certificates that are created after their pods.
         "syncFrequency": "2s",
     }
 
@@ -128,7 +128,7 @@ def _kube_proxy(layout: Layout) -> dict[str, object]:
         "clusterCIDR": PODS,
         "hostnameOverride": NODE,
         "nodePortAddresses": ["0.0.0.0/0"],  # on both links
-        "conntrack": {"maxPerCore": 0, "min": 0},  # the machine's own limits stay as they are
+        "conntrack": {"maxPerCore": 0, "min": 0},  # the machine's own limits stay unchanged
         "oomScoreAdj": 0,
     }
 

@@ -1,7 +1,7 @@
-"""Certificates of the cluster, made by openssl: who its programs are to each other.
+"""Certificates of the cluster's programs, created by openssl.
 
-Three authorities, as Kubernetes wants them apart: for the cluster, for its database, and for what the API
-server passes on in the name of others. Private keys never leave the folder, which only root may read.
+Three CAs, which Kubernetes requires to be separate: for the cluster, for its database, and for the API
+server's front proxy. Private keys never leave the folder, which only root may read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ADMINISTRATOR = "admin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Identity:
-    """A certificate: its file, whom it names (and the group that RBAC knows them by), where it is valid."""
+    """A certificate: its file, subject (and its RBAC group), and names."""
 
     file: str
     name: str
@@ -68,8 +68,8 @@ def _identities(addresses: Addresses) -> list[_Identity]:
 
 
 def make_certificates(layout: Layout, addresses: Addresses) -> None:
-    """Make all certificates and the key that signs service accounts' tokens. Raises LabError."""
-    # Without a file of its own openssl would take the extensions that the distribution's names.
+    """Create all certificates and the key that signs service accounts' tokens. Raises LabError."""
+    # Without its own configuration openssl would add the distribution's extensions.
     layout.config("openssl.cnf").write_text("[req]\ndistinguished_name = none\n[none]\n", encoding="ascii")
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda name: _make_authority(layout, name), _AUTHORITIES))
@@ -109,7 +109,7 @@ def _request(
 
 
 def write_kubeconfigs(layout: Layout, addresses: Addresses) -> None:
-    """Write what each client of the API server is told of it; the person's own names the outer address."""
+    """Write each client's kubeconfig; the one for people has the outer address."""
     local = f"https://127.0.0.1:{API_PORT}"
     for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kwok"):
         _write_private(layout.credentials(name), _kubeconfig(layout, name, local))
@@ -123,7 +123,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _kubeconfig(layout: Layout, name: str, server: str) -> str:
-    """Write it as JSON, which is YAML too."""
+    """Write it as JSON, which is valid YAML."""
 
     def data(path: Path) -> str:
         return base64.b64encode(path.read_bytes()).decode("ascii")

@@ -1,4 +1,4 @@
-"""The programs of the cluster in the order of their start, their images, and what is installed then."""
+"""Starts the cluster's programs in order, loads their images, and installs the add-ons."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from lab.kubernetes.layout import Program
 
 _START_S = 120.0
-"""How long the control plane or the node may take to answer, in seconds; a few on an idle machine."""
+"""Timeout of the control plane or the node, in seconds; a few on an idle machine."""
 
 
 def _programs(own: OwnCluster) -> tuple[list[Program], list[Program]]:
-    """List what starts at once, and what waits for the API server."""
+    """List the programs that start at once, and those that wait for the API server."""
     layout, addresses = own.layout, own.addresses
     first = [
         control_plane.etcd(layout),
@@ -38,7 +38,7 @@ def _programs(own: OwnCluster) -> tuple[list[Program], list[Program]]:
 
 
 def first_start(own: OwnCluster, archives: dict[str, Path]) -> None:
-    """Start everything, and wait until it answers. Raises LabError with the last words of what ended."""
+    """Start everything, and wait until it answers. Raises LabError with the last output of an ended program."""
     progress, kubectl = Progress("cluster"), own.kubectl
     first, then = _programs(own)
     say("starting the cluster: etcd, Kubernetes, containerd; CoreDNS, JobSet, Kueue")
@@ -58,12 +58,12 @@ def first_start(own: OwnCluster, archives: dict[str, Path]) -> None:
 
 
 def mend(own: OwnCluster) -> None:
-    """Start what has ended since, as a service manager would. Raises LabError."""
+    """Restart ended programs, as a service manager would. Raises LabError."""
     first, then = _programs(own)
     kwok = [fake_nodes.kwok(own.layout)] if fake_nodes.wanted(own.layout) else []
     ended = [each for each in (*first, *then, *kwok) if own.process(each) is None]
     for program in ended:
-        say(f"starting {program.name}, which had ended")
+        say(f"restarting {program.name}, which had ended")
         own.start(program)
     if ended:
         _wait_for(own, first, "the API server", Progress("cluster"), "get", "--raw", "/readyz")
@@ -84,7 +84,7 @@ def _wait_for(own: OwnCluster, alive: list[Program], what: str, progress: Progre
 
 
 def _import_images(own: OwnCluster, archives: dict[str, Path]) -> None:
-    """Hand the images to containerd once it listens."""
+    """Import the images into containerd once it listens."""
     deadline = time.monotonic() + _START_S
     while True:
         try:

@@ -1,4 +1,4 @@
-"""How the hosts are reached: a key pair of the lab's own, pinned host keys, an Ansible inventory."""
+"""Access to the hosts: the lab's own key pair, pinned host keys, an Ansible inventory."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from lab.premises.addresses import Addresses
 
 _SOCKET_ROOM = 70
-"""The longest folder in which ssh's control sockets still fit: their path ends at 108 characters."""
+"""The longest folder path for ssh's control sockets: the limit is 108 characters in all."""
 
 
 def inventory_of(folder: Path) -> Path:
-    """Say where the inventory of a lab lies."""
+    """Return the path of a lab's inventory."""
     return folder / "premises" / "inventory.yml"
 
 
 def private_key(folder: Path) -> Path:
-    """Say where the key that opens every host lies."""
+    """Return the path of the private key for all hosts."""
     return folder / "premises" / "ssh" / "id_ed25519"
 
 
 def known_hosts(folder: Path) -> Path:
-    """Say where the hosts' keys are pinned."""
+    """Return the path of the pinned host keys."""
     return folder / "premises" / "ssh" / "known_hosts"
 
 
@@ -39,14 +39,14 @@ def _control_folder(folder: Path) -> Path:
 
 
 def make_keys(folder: Path) -> None:
-    """Make the lab's own key pair."""
+    """Create the lab's own key pair."""
     private_key(folder).parent.mkdir(parents=True)
     _control_folder(folder).mkdir(mode=0o700)
     make_key(private_key(folder), "lab")
 
 
 def make_key(path: Path, comment: str) -> None:
-    """Make an Ed25519 key pair without a passphrase, at `path` and `path.pub`."""
+    """Create an Ed25519 key pair without a passphrase, at `path` and `path.pub`."""
     for each in (path, path.with_name(f"{path.name}.pub")):
         each.unlink(missing_ok=True)
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)])
@@ -55,7 +55,7 @@ def make_key(path: Path, comment: str) -> None:
 def ssh_options(folder: Path) -> list[str]:
     """Return the options of `ssh` that refuse a host whose key is not the pinned one."""
     return [
-        f'-oUserKnownHostsFile="{known_hosts(folder)}"',  # quoted: ssh takes a blank for the next file
+        f'-oUserKnownHostsFile="{known_hosts(folder)}"',  # quoted: ssh splits the value at blanks
         "-oGlobalKnownHostsFile=/dev/null",
         "-oStrictHostKeyChecking=yes",
         "-oIdentitiesOnly=yes",
@@ -82,7 +82,7 @@ def _inventory(folder: Path, hosts: list[str], addresses: Addresses) -> str:
         return f"    {name}:\n      hosts:\n{entries}"
 
     control = _control_folder(folder)
-    # Connections are shared in this lab's own folder: the next lab has the same addresses and other keys.
+    # Control sockets are in this lab's own folder: the next lab has the same addresses but other keys.
     fits = len(str(control)) <= _SOCKET_ROOM
     shared = (
         f"ansible_control_path_dir: {json.dumps(str(control))}"
@@ -106,7 +106,7 @@ def _inventory(folder: Path, hosts: list[str], addresses: Addresses) -> str:
 
 
 def hang_up(folder: Path) -> None:
-    """End the connections that Ansible keeps open for its next run."""
+    """Close the connections that Ansible keeps open for its next run."""
     control = _control_folder(folder)
     for socket in control.iterdir() if control.is_dir() else ():
         succeeds(["ssh", "-F", "/dev/null", f'-oControlPath="{socket}"', "-O", "exit", "lab"], timeout_s=5)
@@ -119,6 +119,6 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _hand_over(folder: Path) -> None:
-    """Give what a person uses to the person who called sudo, so that Ansible itself needs no root."""
+    """Give inventory and keys to the user who called sudo, so that Ansible does not need root."""
     used = private_key(folder).parent
     give_to_caller(used, *used.iterdir(), inventory_of(folder))

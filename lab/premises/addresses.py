@@ -1,7 +1,7 @@
-"""Which addresses the lab uses: 1,024 private ones that nothing on this machine uses already.
+"""The lab's addresses: 1,024 private ones that are unused on this machine.
 
-Four networks come out of the range: the premises, the link to the world outside, the links to this machine,
-and the link to the cloud.
+The range is split into four networks: the premises, the link to the outside network, the links to this
+machine, and the link to the cloud.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lab import LabError
 from lab.commands import run
 
 MAX_HOSTS = 99
-"""More would not fit into the names of interfaces, nor on one machine."""
+"""More would not fit into interface names, or on one machine."""
 
 _PREFIX = 22
 _CANDIDATES = [f"10.{second}.40.0/{_PREFIX}" for second in range(213, 253)]
@@ -38,68 +38,68 @@ class Addresses:
 
     @property
     def router(self) -> str:
-        """The router, as the hosts see it."""
+        """The router's address for the hosts."""
         return self._at(0, 1)
 
     def host(self, name: str) -> str:
-        """Return the address of a host, which follows from its name: it stays when others come and go."""
+        """Return the address of a host, derived from its name: it does not change when others come and go."""
         return self._at(0, 100 + int(name.rpartition("-")[2]))
 
     @property
     def router_outside(self) -> str:
-        """The router, as the world outside sees it: all traffic of the hosts has this address there."""
+        """The router's outside address: all traffic of the hosts has it there."""
         return self._at(1, 1)
 
     @property
     def outside(self) -> str:
-        """The world outside: where a stand-in for a cloud listens."""
+        """The outside network's address, for a stand-in for a cloud."""
         return self._at(1, 2)
 
     @property
     def router_inside(self) -> str:
-        """The router, on the link to this machine."""
+        """The router's address on the link to this machine."""
         return self._at(2, 1)
 
     @property
     def machine(self) -> str:
-        """This machine, as the hosts see it when it calls."""
+        """This machine's address for the hosts."""
         return self._at(2, 2)
 
     @property
     def cloud_network(self) -> str:
-        """The network behind the world outside, in which the cloud is."""
+        """The cloud's network, behind the outside network."""
         return f"{self._at(3, 0)}/24"
 
     @property
     def outside_inward(self) -> str:
-        """The world outside, as the cloud sees it."""
+        """The outside network's address for the cloud."""
         return self._at(3, 1)
 
     @property
     def cloud(self) -> str:
-        """The cloud, as the premises see it: all that it offers them has this address."""
+        """The cloud's address for the premises: all its services have it."""
         return self._at(3, 2)
 
     @property
     def cloud_inside(self) -> str:
-        """The cloud, as this machine sees it, on a link of its own."""
+        """The cloud's address for this machine, on its own link."""
         return self._at(2, 5)
 
     @property
     def machine_of_cloud(self) -> str:
-        """This machine, as the cloud sees it when it calls."""
+        """This machine's address for the cloud."""
         return self._at(2, 6)
 
 
 def host_name(number: int) -> str:
-    """Name the host with a number, counted from 1."""
+    """Return the name of the host with a number, counted from 1."""
     return f"premises-{number}"
 
 
 def free_network() -> str:
-    """Choose a range: `$LAB_NETWORK`, or the first that no address and no route of this machine touches.
+    """Choose a range: `$LAB_NETWORK`, or the first one that does not overlap with this machine's addresses and routes.
 
-    Raises LabError where the named one, or every one, is in use.
+    Raises LabError if the given one, or every one, is in use.
     """
     used = _used()
     named = os.environ.get("LAB_NETWORK")
@@ -113,7 +113,7 @@ def free_network() -> str:
         if not any(each.overlaps(candidate) for each in used):
             return str(candidate)
     remedy = f"set LAB_NETWORK to a private /{_PREFIX} that is free"
-    raise LabError("every range that the lab would take is in use on this machine", remedy=remedy)
+    raise LabError("all of the lab's address ranges are in use on this machine", remedy=remedy)
 
 
 def _read(text: str) -> ipaddress.IPv4Network:
@@ -129,7 +129,7 @@ def _read(text: str) -> ipaddress.IPv4Network:
 
 
 def _used() -> list[ipaddress.IPv4Network]:
-    """List what this machine's addresses and routes cover; a default route covers nothing in particular."""
+    """List the networks of this machine's addresses and routes, except default routes."""
     told = [route["dst"] for route in json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]))]
     for interface in json.loads(run(["ip", "-json", "-4", "address", "show"])):
         told += [f"{each['local']}/{each['prefixlen']}" for each in interface.get("addr_info", [])]

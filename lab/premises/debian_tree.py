@@ -1,4 +1,4 @@
-"""The one Debian tree that all hosts share, read-only: made by debootstrap once, kept in the user's cache."""
+"""The read-only Debian tree shared by all hosts: created once by debootstrap, kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PACKAGES = (
     "dbus-user-session",
     "iproute2",
     "iputils-ping",
-    "libpam-systemd",  # without it no user has a service manager
+    "libpam-systemd",  # required for user service managers
     "nftables",
     "openssh-server",
     "python3",
@@ -37,7 +37,7 @@ _PACKAGES = (
     "systemd-sysv",
 )
 
-# Host key, name, address and machine id are each host's own; timers that look for updates find no internet.
+# Host key, name, address and machine id are per host; update timers have no internet access.
 _CUSTOMISE = f"""set -eu
 useradd --create-home --shell /bin/bash --uid 1000 {USER}
 echo '{USER} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{USER}
@@ -57,7 +57,7 @@ systemctl --quiet mask systemd-networkd-wait-online.service apt-daily.timer apt-
     dpkg-db-backup.timer e2scrub_all.timer fstrim.timer
 """
 
-# Its own namespaces: a killed debootstrap leaves neither a mount nor a process behind.
+# In its own namespaces: a killed debootstrap leaves neither a mount nor a process behind.
 _ALONE = (
     "setpriv",
     "--pdeathsig",
@@ -73,19 +73,19 @@ _ALONE = (
 
 
 def recipe() -> str:
-    """Return the digest of all that decides what is in the tree, but for the mirror's day."""
+    """Return the digest of everything that determines the tree, except the mirror's date."""
     parts = [_SUITE, _PACKAGES, _CUSTOMISE, os.uname().machine]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def base_tree() -> Path:
-    """Return the tree, making it if the cache has none for this recipe.
+    """Return the tree, creating it if the cache has none for this recipe.
 
-    Raises LabError when there is no mirror or debootstrap fails. An interrupted run leaves a folder with
-    another name, which the next one throws away.
+    Raises LabError if there is no mirror or debootstrap fails. An interrupted run leaves a temporary folder,
+    which the next one removes.
     """
     tree = lab_cache() / f"{_SUITE}-{recipe()}"
-    with exclusive(lab_cache() / "base.lock", "making the Debian tree"):
+    with exclusive(lab_cache() / "base.lock", "building the Debian tree"):
         if not tree.is_dir():
             _make(tree)
     return tree
@@ -96,7 +96,7 @@ def _make(tree: Path) -> None:
     aside = tree.with_name(f"{_SUITE}.unfinished")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    say(f"making a Debian {_SUITE} tree, 300 MB, from {source}: about two minutes, once")
+    say(f"building a Debian {_SUITE} tree, 300 MB, from {source}: about two minutes, once")
     progress = Progress("Debian tree")
     _debootstrap(aside, source, progress)
     progress.update("customising")
@@ -121,14 +121,14 @@ def _debootstrap(aside: Path, source: str, progress: Progress) -> None:
             last = [*last[-2:], line.strip().removeprefix("I: ")]
             progress.update(last[-1][:70])
     if process.returncode:
-        remedy = "set LAB_DEBIAN_MIRROR to a mirror that this machine reaches"
+        remedy = "set LAB_DEBIAN_MIRROR to a reachable mirror"
         raise LabError(f"debootstrap failed: {' | '.join(last)}", remedy=remedy)
 
 
 def mirror() -> str:
-    """Return the mirror: `$LAB_DEBIAN_MIRROR`, or the one that this machine's own apt takes Debian from.
+    """Return the mirror: `$LAB_DEBIAN_MIRROR`, or this machine's own apt mirror.
 
-    Raises LabError where apt knows of none.
+    Raises LabError if apt has none.
     """
     if named := os.environ.get("LAB_DEBIAN_MIRROR"):
         return named
@@ -139,10 +139,10 @@ def mirror() -> str:
         known = ""
     targets = [line.split() for line in known.splitlines()]
     debian = [each for each in targets if len(each) == 4 and each[:2] == ["Debian", "main"]]
-    # The archive that has this machine's release has ours too; updates and security live elsewhere.
+    # The archive with this machine's release has ours too; updates and security are elsewhere.
     plain = [each for each in debian if "-" not in each[2]]
     wanted = [each for each in plain if each[2] == _SUITE] or plain
     if not wanted:
         remedy = "run apt-get update, or set LAB_DEBIAN_MIRROR to the address of a Debian mirror"
-        raise LabError(f"this machine's apt knows no mirror of Debian {_SUITE}", remedy=remedy)
+        raise LabError(f"this machine's apt has no mirror of Debian {_SUITE}", remedy=remedy)
     return wanted[0][3]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lab.namespaces import Namespaces
 
 BOOT_S = 120.0
-"""How long a host may take until it can be logged in to, in seconds; about ten on an idle machine."""
+"""Timeout until a host accepts logins, in seconds; about ten on an idle machine."""
 
 _FIRST_PROCESS_S = 10.0
 
@@ -38,7 +38,7 @@ class Host:
 
     @property
     def home(self) -> Path:
-        """Where all of its files are."""
+        """The folder of all its files."""
         return self.folder / "premises" / "hosts" / self.name
 
     @property
@@ -59,13 +59,13 @@ class Host:
 
     @property
     def running(self) -> bool:
-        """Whether any of its processes lives."""
+        """Whether any of its processes is running."""
         return cgroups.populated(self.cgroup)
 
     def start(self, trees: Sequence[Path], space: Namespaces) -> None:
-        """Lay out its own files over those trees, the topmost first, and boot it.
+        """Create its files as an overlay on those trees, the topmost first, and boot it.
 
-        Returns before it can be logged in to.
+        Returns before it accepts logins.
         """
         for name in ("upper", "work", "root"):
             (self.home / name).mkdir(parents=True)
@@ -77,23 +77,23 @@ class Host:
         self._boot(space)
 
     def reboot(self, space: Namespaces) -> None:
-        """Shut it down in order and boot it again, with its files; returns when it can be logged in to.
+        """Reboot it in order, keeping its files; returns when it accepts logins.
 
-        Raises LabError when it does not end, or does not come back.
+        Raises LabError if it does not shut down, or does not come back.
         """
         with contextlib.suppress(LabError):  # the connection ends with the host
             ssh(self.folder, self.address, "sudo systemctl poweroff")
         begun = time.monotonic()
         while self.running:
             if time.monotonic() - begun > BOOT_S:
-                raise LabError(f"{self.name} does not shut down; its console says: {self._last_words()}")
+                raise LabError(f"{self.name} does not shut down; its console: {self._last_words()}")
             time.sleep(0.1)
-        hang_up(self.folder)  # a connection that Ansible keeps open would outlive it
+        hang_up(self.folder)  # otherwise Ansible's persistent connection would outlive it
         self._boot(space)
         self.wait()
 
     def cut_power(self) -> None:
-        """End all of it at once, as a power cut does; its files stay. Raises LabError if it does not end."""
+        """Kill it, as a power cut does; its files stay. Raises LabError if it does not end."""
         cgroups.kill(self.cgroup)
         begun = time.monotonic()
         while self.running:
@@ -102,8 +102,8 @@ class Host:
             time.sleep(0.1)
 
     def boot_again(self, space: Namespaces) -> None:
-        """Boot it after a power cut; returns when it can be logged in to. Raises LabError."""
-        hang_up(self.folder)  # a connection that Ansible keeps open would outlive it
+        """Boot it after a power cut; returns when it accepts logins. Raises LabError."""
+        hang_up(self.folder)  # otherwise Ansible's persistent connection would outlive it
         self._boot(space)
         self.wait()
 
@@ -112,9 +112,9 @@ class Host:
         space.run(["ip", "link", "set", self._port, "down"])
 
     def restore(self, space: Namespaces) -> None:
-        """Put its cable back; returns when it can be logged in to. Raises LabError when it cannot."""
+        """Reconnect its cable; returns when it accepts logins. Raises LabError if it does not."""
         space.run(["ip", "link", "set", self._port, "up"])
-        hang_up(self.folder)  # a connection from before the cut may be dead without knowing it
+        hang_up(self.folder)  # a connection from before the cut may be dead unnoticed
         self.wait()
 
     @property
@@ -125,15 +125,15 @@ class Host:
     def _boot(self, space: Namespaces) -> None:
         root = self.home / "root"
         boot = ["systemd-nspawn", "--quiet", "--boot", f"--directory={root}", f"--machine={self.name}"]
-        # Neither machined nor a scope is asked for: there may be no systemd here to ask.
+        # Without machined and scopes: this machine may not run systemd.
         boot += ["--register=no", "--keep-unit", f"--network-bridge={BRIDGE}", "--link-journal=no"]
-        # bpf: without it IPAddressDeny= and the like in a host's units are silently without effect.
+        # bpf: without it IPAddressDeny= and the like in a host's units silently have no effect.
         boot += ["--resolv-conf=off", "--timezone=off", "--system-call-filter=bpf"]
         group = Path("/sys/fs/cgroup", self.cgroup)
         space.spawn(boot, cgroups=[group], log=self.home / "console.log")
 
     def wait(self) -> None:
-        """Wait until it can be logged in to. Raises LabError with its last words when it ends or hangs."""
+        """Wait until it accepts logins. Raises LabError with its last output if it ends or hangs."""
         begun = time.monotonic()
         reason = f"no answer on port 22 within {BOOT_S:.0f} s"
         seen_alive = False
@@ -146,24 +146,24 @@ class Host:
             if self._listens():
                 try:
                     ssh(self.folder, self.address, "true")
-                except LabError as error:  # it listens a moment before it lets anyone in
+                except LabError as error:  # it listens a moment before it accepts logins
                     reason = str(error)
                 else:
                     return
             time.sleep(0.1)
         words = self._last_words()
-        exhausted = "Too many open files" in words  # systemd means inotify instances, of which root has few
+        exhausted = "Too many open files" in words  # systemd's message for too few inotify instances
         raise LabError(
-            f"{self.name} cannot be logged in to: {reason}; its console says: {words}",
-            remedy="make lab-deps allows more inotify instances" if exhausted else "",
+            f"cannot log in to {self.name}: {reason}; its console: {words}",
+            remedy="run make lab-deps, which raises the limit of inotify instances" if exhausted else "",
         )
 
     def remove(self, space: Namespaces | None) -> None:
-        """End its processes and remove its files; there may be any part of it or none."""
+        """Kill its processes and remove its files, however much of it exists."""
         cgroups.kill(self.cgroup)
         cgroups.remove(self.cgroup)
         if space:
-            with contextlib.suppress(LabError):  # not mounted, where its start was broken off
+            with contextlib.suppress(LabError):  # not mounted if its start was interrupted
                 space.run(["umount", str(self.home / "root")])
         shutil.rmtree(self.home, ignore_errors=True)
 
@@ -181,7 +181,7 @@ class Host:
 
     def _write_files(self) -> None:
         upper = self.home / "upper"
-        # The modes of folders in the upper layer are those that the host sees.
+        # The host sees the modes of folders in the upper layer.
         for each in ("", "etc", "etc/ssh", "etc/systemd", "etc/systemd/network"):
             (upper / each).mkdir(exist_ok=True)
             (upper / each).chmod(0o755)

@@ -1,4 +1,4 @@
-"""The premises from nothing to up, from up to another number of hosts, and from anything back to nothing."""
+"""Creates, resizes and removes the premises."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEFAULT_HOSTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Premises:
-    """Premises that are up."""
+    """Running premises."""
 
     hosts: list[Host]
     space: namespaces.PremisesNamespaces
@@ -37,19 +37,19 @@ class Premises:
 
 
 def bring_up(folder: Path, hosts: int | None = None, *, over: Sequence[Path] = ()) -> Premises:
-    """Make premises with this many hosts, or change those that are up; None keeps the number, or takes 2.
+    """Create premises with this many hosts, or resize running ones; None keeps the number (default: 2).
 
-    Hosts that are started now have the trees in `over` laid over Debian's, the topmost first; nobody may
-    change these while the hosts are up. The caller holds the folder's lock. Raises LabError; then nothing is
-    left, or, where a host does not start, all that shows why.
+    Newly started hosts get the trees in `over` on top of Debian's, the topmost first; these must not change
+    while the hosts are up. The caller holds the folder's lock. Raises LabError; then nothing is left, or, if
+    a host does not start, everything that shows why.
     """
     if hosts is not None and not 1 <= hosts <= MAX_HOSTS:
-        raise LabError(f"{hosts} hosts: 1 to {MAX_HOSTS} are possible")
+        raise LabError(f"invalid number of hosts {hosts}: use 1 to {MAX_HOSTS}")
     record = load(folder)
     held = namespaces.existing(record) if record and record.phase == "up" else None
     if record is None or held is None:
         if anything_of(premises_of(folder)):
-            say("a run that was killed, or a restart of the machine, left a lab behind: clearing it away")
+            say("a killed run, or a restart of the machine, left a lab behind: removing it")
             tear_down(folder)
         try:
             record, held = _begin(folder)
@@ -64,7 +64,7 @@ def bring_up(folder: Path, hosts: int | None = None, *, over: Sequence[Path] = (
 
 
 def running(folder: Path) -> Premises:
-    """Return the premises that are up. Raises LabError where none are."""
+    """Return the running premises. Raises LabError if there are none."""
     record = load(folder)
     held = namespaces.existing(record) if record and record.phase == "up" else None
     if record is None or held is None:
@@ -87,12 +87,12 @@ def _begin(folder: Path) -> tuple[PremisesRecord, namespaces.PremisesNamespaces]
 def _settle(
     record: PremisesRecord, held: namespaces.PremisesNamespaces, wanted: list[str], over: Sequence[Path]
 ) -> Premises:
-    """Remove the hosts that are too many or dead, start those that are missing, write the inventory."""
+    """Remove surplus and dead hosts, start missing ones, write the inventory."""
     addresses = Addresses(record.network)
     known = [Host(name, record.folder, addresses) for name in record.hosts]
     kept = [host for host in known if host.name in wanted and _answers(host)]
     if kept != known:
-        access.hang_up(record.folder)  # a connection that is kept open would outlive its host
+        access.hang_up(record.folder)  # a persistent connection would outlive its host
     for host in known:
         if host not in kept:
             say(f"removing {host.name}")
@@ -102,7 +102,7 @@ def _settle(
     hosts = [Host(name, record.folder, addresses) for name in wanted]
     if new := [host for host in hosts if host not in kept]:
         _start(record, held, new, [*over, base_tree()])
-    # The keys are pinned before the first connection is made.
+    # Keys are pinned before the first connection.
     access.write_access(record.folder, wanted, addresses, {host.name: host.key for host in hosts})
     progress = Progress(f"{len(new)} host{'s' if len(new) > 1 else ''}")
     for host in new:
@@ -114,7 +114,7 @@ def _settle(
 
 
 def _answers(host: Host) -> bool:
-    """Whether a host that a former run started is up; one that is still starting gets the time to."""
+    """Whether a host of an earlier run is up; waits for one that is still booting."""
     if not host.running:
         return False
     try:
@@ -136,7 +136,7 @@ def _start(
 
 
 def tear_down(folder: Path) -> None:
-    """Remove all of the premises, whatever a run that was killed at any point left of them, and check.
+    """Remove all of the premises, whatever a killed run left of them, and check.
 
     The caller holds the folder's lock. Raises LabError naming what is left.
     """

@@ -1,4 +1,4 @@
-"""The namespaces of the premises: those of the hosts and their router, and a network beyond the router."""
+"""The namespaces of the premises: those of the hosts and their router, and a network outside the router."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ if TYPE_CHECKING:
     from lab.record import Record
 
 WAN = "wan"
-"""The namespace beyond the router: the world outside the premises."""
+"""The namespace outside the router, outside the premises."""
 
 
 @dataclass(frozen=True, slots=True)
 class PremisesNamespaces(namespaces.Namespaces):
-    """Namespaces of mounts, processes and the router's network, by the process that holds them."""
+    """Mount, PID and router network namespaces, identified by the process that holds them."""
 
     def run_outside(self, command: Sequence[str], *, stdin: str = "", timeout_s: float = 60.0) -> str:
-        """Run a short command in the network beyond the router; return its output."""
+        """Run a short command in the network outside the router; return its output."""
         return self.run(["ip", "netns", "exec", WAN, *command], stdin=stdin, timeout_s=timeout_s)
 
     @property
     def wan_network(self) -> Path:
-        """The network beyond the router, as a file for `nsenter --net=`: for what stands outside."""
+        """The network outside the router, as a file for `nsenter --net=`."""
         return Path(f"/proc/{self.keeper}/root/run/netns/{WAN}")
 
     @property
     def other_networks(self) -> list[Path]:
-        """The network beyond the router."""
+        """The network outside the router."""
         return [self.wan_network]
 
 
 def create(record: PremisesRecord) -> PremisesNamespaces:
-    """Make the namespaces. Raises LabError where the machine gives none."""
+    """Create the namespaces. Raises LabError if the machine does not allow it."""
     made = namespaces.create(record)
-    # A host is to see the same cgroups on any machine.
+    # Hosts see the same cgroups on any machine.
     made.run(["mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"])
     return PremisesNamespaces(made.keeper, made.side)
 
 
 def existing(record: Record | None) -> PremisesNamespaces | None:
-    """Return the namespaces that a record tells of, if they are still held."""
+    """Return the recorded namespaces, if they are still held."""
     found = namespaces.existing(record)
     return PremisesNamespaces(found.keeper, found.side) if found else None

@@ -1,10 +1,10 @@
-"""The networks of the lab, inside its namespaces: a bridge for the hosts, a router, and the world outside.
+"""The networks of the lab, inside its namespaces: a bridge for the hosts, a router, and an outside network.
 
     hosts -- premises (bridge) -- router -- wan ||| router -- outside
                                     |
                                  machine ||| this machine
 
-This machine itself gets one interface with one route, to the hosts; its rules and settings stay as they are.
+This machine itself gets one interface with one route, to the hosts; its rules and settings stay unchanged.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 BRIDGE = "premises"
 OUTWARD = "wan"
-"""The router's interface towards the world outside."""
+"""The router's interface to the outside network."""
 INWARD = "router"
-"""The interface of the world outside towards the router."""
+"""The outside network's interface to the router."""
 
-# Hosts may call out, nobody may call in, and this machine may call the hosts, as on any customer's premises.
-# What passes is counted by host; `gate` is empty until the link is cut or loses packets.
+# Hosts may connect out, nobody may connect in, and this machine may connect to the hosts, as on any
+# customer's premises. Traffic is counted by host; `gate` is empty until the link is cut or loses packets.
 _RULES = """
 table inet lab {
   set sent { type ipv4_addr; flags dynamic; size 1024; }
@@ -54,12 +54,12 @@ table inet lab {
 
 
 def lay_out(record: Record, space: PremisesNamespaces) -> Addresses:
-    """Make the networks and choose their addresses, which are written down first.
+    """Create the networks and choose their addresses, which are recorded first.
 
-    Raises LabError where no range is free.
+    Raises LabError if no range is free.
     """
     interface = record.side.interface
-    # Two labs of one machine must not choose the same range at the same time.
+    # Two labs on one machine must not choose the same range concurrently.
     with exclusive(lab_cache() / "network.lock", "choosing addresses"):
         record.network = free_network()
         record.save()

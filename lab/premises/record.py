@@ -1,4 +1,4 @@
-"""What is written down about premises: beside what every side has, their hosts by name."""
+"""The record of premises: in addition to every side's, their hosts by name."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ class PremisesRecord(Record):
 
 
 def load(folder: Path) -> PremisesRecord | None:
-    """Read what was written down about the premises of a lab; None where nothing was."""
+    """Read the record of a lab's premises; None if there is none."""
     return PremisesRecord.load(premises_of(folder))

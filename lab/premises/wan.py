@@ -1,4 +1,4 @@
-"""The link between the premises and the world outside: cut, restored, slowed, and watched host by host."""
+"""The link between the premises and the outside network: cut, restored, slowed, and counted by host."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """What one host exchanged with the world outside: whole IP packets, and their bytes."""
+    """One host's traffic with the outside network: IP packets and their bytes."""
 
     sent: int = 0
     sent_bytes: int = 0
     received: int = 0
     received_bytes: int = 0
     refused: int = 0
-    """Packets on their way out that the router threw away, because the link was cut or loses some."""
+    """Outgoing packets that the router dropped, because the link is cut or lossy."""
 
     def __sub__(self, before: Traffic) -> Traffic:
         return Traffic(
@@ -39,28 +39,28 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Wan:
-    """The link of premises that are up. Each call sets all of it: `slow` on a cut link lets packets pass."""
+    """The link of running premises. Each call sets its whole state: `slow` restores a cut link."""
 
     space: PremisesNamespaces
 
     def cut(self) -> None:
-        """Let nothing through in either direction, as a broken line does: packets vanish, nobody is told."""
+        """Drop everything in both directions, like a broken line: without ICMP errors."""
         self._gate('iifname "premises" update @refused { ip saddr counter } drop', 'iifname "wan" drop')
 
     def restore(self) -> None:
-        """Let everything through, at full speed."""
+        """Pass everything, at full speed."""
         self._unshape()
         self._gate()
 
     def slow(self, *, delay_ms: float = 0, rate_kbit: float = 0, loss_percent: float = 0) -> None:
-        """Slow the link down; what is not named is as it was when new.
+        """Slow the link down; omitted parameters are reset.
 
-        Each holds for each direction: `delay_ms` is added (so twice that to a round trip), `rate_kbit` is
-        kilobits per second, `loss_percent` of the packets are lost. Raises LabError where the kernel cannot
-        delay packets (it has no netem).
+        Each applies to each direction: `delay_ms` is added (so twice that to a round trip), `rate_kbit` is
+        kilobits per second, `loss_percent` of the packets are dropped. Raises LabError if the kernel cannot
+        delay packets (no netem).
         """
         if min(delay_ms, rate_kbit, loss_percent) < 0 or loss_percent > 100:
-            raise LabError("a delay and a rate are 0 or more, a loss is between 0 and 100 percent")
+            raise LabError("delay and rate must be at least 0, loss between 0 and 100 percent")
         self._unshape()
         if delay_ms:
             rate = ["rate", f"{rate_kbit:g}kbit"] if rate_kbit else []
@@ -73,7 +73,7 @@ class Wan:
         self._gate(*([refuse, f'iifname "wan" {lost} drop'] if share else []))
 
     def capture(self) -> dict[str, Traffic]:
-        """Return what each host exchanged since the router started; subtract two captures for a span."""
+        """Return each host's traffic since the router started; subtract two captures for an interval."""
         record = load(self.space.folder)
         if record is None:
             raise LabError("the lab is not up", remedy="make lab")
@@ -95,7 +95,7 @@ class Wan:
         return {each["val"]: (each["counter"]["packets"], each["counter"]["bytes"]) for each in elements}
 
     def _gate(self, *rules: str) -> None:
-        """Replace what the gate refuses, in one transaction."""
+        """Replace the gate's rules, in one transaction."""
         lines = ["flush chain inet lab gate", *(f"add rule inet lab gate {rule}" for rule in rules)]
         self.space.run(["nft", "-f", "-"], stdin="\n".join(lines) + "\n")
 
@@ -106,7 +106,7 @@ class Wan:
         except LabError as error:
             self._unshape()
             if discipline[0] == "netem" and "kind is unknown" in str(error):
-                remedy = "load the module sch_netem, or slow by rate and loss alone"
+                remedy = "load the module sch_netem, or use only rate and loss"
                 raise LabError("this kernel cannot delay packets: it has no netem", remedy=remedy) from None
             raise
 
@@ -117,5 +117,5 @@ class Wan:
                 self.space.run([*where, "tc", "qdisc", "delete", "dev", interface, "root"])
 
 
-# Each end shapes what it sends: the router towards the world, the world towards the router.
+# Each end shapes what it sends: the router outward, the outside network inward.
 _ENDS: tuple[tuple[list[str], str], ...] = (([], OUTWARD), (["ip", "netns", "exec", WAN], INWARD))

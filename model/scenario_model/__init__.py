@@ -1,1 +1,1 @@
-"""Import, fine-tune, evaluate, release and serve a language model on one's own hosts."""
+"""Import, fine-tune, evaluate, release and serve a language model on your own hosts."""

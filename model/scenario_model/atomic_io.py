@@ -1,4 +1,4 @@
-"""Writes that survive a kill or a power cut (aside, fsync, rename, fsync): readers see all or nothing."""
+"""Atomic, durable writes (temporary file, fsync, rename, fsync): readers see all or nothing."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Put a JSON value at `path` atomically and durably."""
+    """Write a JSON value to `path` atomically and durably."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put UTF-8 text at `path` atomically and durably."""
+    """Write UTF-8 text to `path` atomically and durably."""
     aside = path.with_name(f".{path.name}.writing")
     with aside.open("w", encoding="utf-8") as stream:
         stream.write(text)
@@ -33,7 +33,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def publish(aside: Path, final: Path) -> None:
-    """Make a finished directory appear under its final name: all synced first, then one rename.
+    """Publish a finished directory under its final name: sync everything, then one rename.
 
     `final` must not exist, or be an empty directory.
     """
@@ -54,7 +54,7 @@ def sync(path: Path) -> None:
 
 
 def fresh(aside: Path) -> Path:
-    """An empty directory at `aside`; what an interrupted writer left there is removed."""
+    """An empty directory at `aside`; leftovers of an interrupted writer are removed."""
     if aside.exists():
         shutil.rmtree(aside)
     aside.mkdir(parents=True)
@@ -63,14 +63,14 @@ def fresh(aside: Path) -> Path:
 
 @contextmanager
 def disk_errors(where: Path) -> Iterator[None]:
-    """Turn a full disk, quota or missing permission while writing below `where` into one clear error."""
+    """Turn a full disk, exceeded quota or missing permission below `where` into one clear error."""
     try:
         yield
     except Exception as error:
         reason = _disk_reason(error)
         if reason is None:
             raise
-        remedy = "make room or choose another place, then run it again: what was complete before is kept"
+        remedy = "free some space or choose another place, then run it again: completed work is kept"
         raise ScenarioModelError(reason, where=str(where), remedy=remedy) from error
 
 
@@ -86,5 +86,5 @@ def _disk_reason(error: Exception) -> str | None:
     }
     if isinstance(error, OSError):
         return codes.get(error.errno or 0)
-    # safetensors writes in Rust and reports the system's error number in its text only.
+    # safetensors writes in Rust and reports the error number in its message only.
     return next((text for code, text in codes.items() if f"(os error {code})" in str(error)), None)

@@ -13,7 +13,7 @@ import click
 from scenario_model import logs
 from scenario_model.errors import ScenarioModelError
 
-# Set before any Hugging Face library is imported: nothing here may call a hub or report home.
+# Set before any Hugging Face library is imported: nothing here may call a hub or send telemetry.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["DO_NOT_TRACK"] = "1"
@@ -22,11 +22,11 @@ os.environ["DO_NOT_TRACK"] = "1"
 _COMMANDS = {
     "credentials": (
         "scenario_model.serve.credentials_command",
-        "Make a CA, a server certificate and an API key.",
+        "Create a CA, a server certificate and an API key.",
     ),
     "evaluate": ("scenario_model.evaluate.command", "Compare a trained model with its parent: the gate."),
-    "import": ("scenario_model.foundation.command", "Bring a foundation model in."),
-    "job": ("scenario_model.job.command", "Train, evaluate and release into a bucket, on hosts that may go."),
+    "import": ("scenario_model.foundation.command", "Import a foundation model."),
+    "job": ("scenario_model.job.command", "Train, evaluate and release into a bucket, on preemptible hosts."),
     "release": ("scenario_model.release.command", "Sign, verify, list, promote and roll back releases."),
     "serve": ("scenario_model.serve.command", "Serve a verified release over HTTPS."),
     "train": ("scenario_model.train.command", "Fine-tune a foundation model; resumes if it was stopped."),
@@ -50,27 +50,27 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup)
 @click.version_option(package_name="scenario-model")
-@click.option("-v", "--verbose", is_flag=True, help="Log what a developer wants to know, too.")
-@click.option("-q", "--quiet", is_flag=True, help="Log errors alone.")
+@click.option("-v", "--verbose", is_flag=True, help="Also log developer details.")
+@click.option("-q", "--quiet", is_flag=True, help="Log errors only.")
 @click.option("--log-json", is_flag=True, help="Log JSON objects: time, level, message.")
 def _cli(verbose: bool, quiet: bool, log_json: bool) -> None:
     """Import, fine-tune, evaluate, release and serve a language model on your own hosts.
 
-    Exit codes: 0 done; 1 refused or gate failed, the reason named; 2 bad usage or input; 75 not now (a bucket
-    that cannot be reached, a job that was told to stop): try again.
+    Exit codes: 0 done; 1 refused or gate failed, the reason named; 2 bad usage or input; 75 temporary failure
+    (an unreachable bucket, a stopped job): try again.
 
-    Answers go to standard output, the log to standard error.
+    Results go to standard output, the log to standard error.
     """
     if verbose and quiet:
-        raise click.UsageError("--verbose and --quiet exclude each other; use one of them")
+        raise click.UsageError("--verbose and --quiet are mutually exclusive; use one of them")
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
     logs.configure(level=level, as_json=log_json)
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one line on standard error, never in a traceback."""
-    # Importing torch and transformers makes a million objects that stay: looking for garbage among them again
-    # and again is an eighth of what a start takes.
+    """Run the command line; a user error is one line on standard error, never a traceback."""
+    # Importing torch and transformers creates a million permanent objects: garbage-collecting them repeatedly
+    # takes an eighth of the start-up time.
     gc.set_threshold(100_000)
     try:
         _cli.main(standalone_mode=True)

@@ -1,8 +1,8 @@
-"""Settings as typed declarations: strict, immutable, with one clear error for each mistake.
+"""Settings as typed declarations: strict, immutable, with one clear message per error.
 
-A setting is declared once, as a field of a `Section`: name, type, range, default, and a docstring below it. From that
-come what a configuration file may hold, `--help`, the reference in the documentation and the options of Ansible's
-roles (`describe`). Importing a module of settings imports no torch.
+A setting is declared once, as a field of a `Section`: name, type, range, default, and a docstring below it.
+Configuration files, `--help`, the reference documentation and the Ansible roles' options (`describe`) are
+derived from that. Importing a module of settings does not import torch.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ Item = TypeVar("Item")
 
 
 def mistake(text: str) -> PydanticCustomError:
-    """Return what a validator raises: the user reads the place, a colon and `text`."""
+    """Return a validator's error: the user sees the path, a colon and `text`."""
     return PydanticCustomError("mistake", "{text}", {"text": text})
 
 
 def bad_key(what: str, remedy: str, *, key: str = "") -> PydanticCustomError:
-    """Return what a validator raises for a value: the user reads `key 'x' WHAT; REMEDY`.
+    """Return a validator's error for a value: the user sees `key 'x' WHAT; REMEDY`.
 
-    `key` is below the place where the error is raised; empty, it is that place itself.
+    `key` is relative to the path where the error is raised; empty: that path itself.
     """
     return PydanticCustomError("bad_key", "{what}", {"what": what, "key": key, "remedy": remedy})
 
 
 class Section(BaseModel):
-    """A part of a configuration: immutable; an unknown key is answered with the nearest known one."""
+    """A part of a configuration: immutable; an error for an unknown key suggests the nearest known one."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
@@ -72,23 +72,23 @@ class Section(BaseModel):
         return values
 
     def as_given(self) -> dict[str, Any]:
-        """Return what was given, as plain JSON types; what was left out keeps the default of whoever reads it."""
+        """Return the values given, as plain JSON types; for the others the reader's defaults apply."""
         return self.model_dump(mode="json", exclude_unset=True, by_alias=True)
 
 
 def keys_of(section: type[Section]) -> list[str]:
-    """Return the keys of a section as a configuration file writes them."""
+    """Return the keys of a section as written in a configuration file."""
     return [field.alias or name for name, field in section.model_fields.items()]
 
 
-_TAG = "kind:"  # what a union adds to the place of an error
+_TAG = "kind:"  # what a union adds to an error's path
 
 
 class Kinds:
     """Marks a union of sections told apart by `kind`: `Annotated[A | B, Kinds()]`.
 
-    `default` is meant where none is named. A key that belongs to another kind is answered with that kind: who mixes
-    them up has not misspelt it.
+    `default` applies if `kind` is missing. The error for a key of another kind names that kind: it is not a
+    typo.
     """
 
     def __init__(self, default: str | None = None) -> None:
@@ -97,7 +97,7 @@ class Kinds:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Build a tagged union, after a check that names the mistakes a union itself would not."""
+        """Build a tagged union, after a check that gives clearer errors than the union's own."""
         options: tuple[type[Section], ...] = get_args(source)
         sections = {kind: option for option in options for kind in kinds_of(option)}
         default = self.default or ""
@@ -128,7 +128,7 @@ class Kinds:
 
 
 def kinds_of(section: type[Section]) -> tuple[str, ...]:
-    """Return the values that `kind` may have in a section."""
+    """Return the possible values of `kind` in a section."""
     return get_args(section.model_fields["kind"].annotation)
 
 
@@ -140,7 +140,7 @@ def _refuse_keys_of_other_kinds(
         if owners and kind not in owners:
             raise bad_key(
                 f"belongs to kind {' and '.join(map(json.dumps, owners))}",
-                f"this is kind {json.dumps(kind)}: leave it out, or change 'kind'",
+                f"this is kind {json.dumps(kind)}: remove it, or change 'kind'",
                 key=key,
             )
 
@@ -148,7 +148,7 @@ def _refuse_keys_of_other_kinds(
 def _is_text(value: object) -> object:
     if isinstance(value, str | Path) and str(value).strip():
         return value
-    raise bad_key(f"is {_found(value)}", "it must be a text that is not empty")
+    raise bad_key(f"is {_found(value)}", "it must be a non-empty text")
 
 
 def _is_on_a_host(path: Path) -> Path:
@@ -159,9 +159,9 @@ def _is_on_a_host(path: Path) -> Path:
 
 Text = Annotated[str, BeforeValidator(_is_text), StringConstraints(strip_whitespace=True)]
 FilePath = Annotated[Path, Strict(strict=False), BeforeValidator(_is_text)]
-"""A file or a folder; relative paths are below the folder that the program was started in."""
+"""A file or folder; relative paths are below the program's working directory."""
 HostPath = Annotated[FilePath, AfterValidator(_is_on_a_host)]
-"""A path on the hosts of the premises; a relative one would mean something else on each of them."""
+"""A path on the hosts of the premises; a relative one would be ambiguous."""
 Many = Annotated[tuple[Item, ...], Strict(strict=False)]
 """A list."""
 Positive = Annotated[int, Field(ge=1)]
@@ -171,7 +171,7 @@ Seconds = Annotated[float, Field(gt=0)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One error in a configuration: the key as a path, and what is wrong with it, with the remedy."""
+    """One error in a configuration: the key as a path, the fault, and the remedy."""
 
     key: str
     what: str
@@ -186,7 +186,7 @@ class Problem:
 
 
 def problems(error: ValidationError) -> list[Problem]:
-    """Return what is wrong with a configuration, in the words that users read."""
+    """Return a configuration's errors, worded for users."""
     return [_problem(detail) for detail in error.errors(include_url=False)]
 
 
@@ -198,8 +198,8 @@ _MUST_BE = {
     "int": "a whole number",
     "list": "a list",
     "model": "an object with keys",
-    "path": "a text that is not empty",
-    "string": "a text that is not empty",
+    "path": "a non-empty text",
+    "string": "a non-empty text",
     "tuple": "a list",
 }
 _BOUNDS = {
@@ -233,7 +233,7 @@ def _problem(detail: ErrorDetails) -> Problem:
 
 
 def _path(detail: ErrorDetails) -> str:
-    """Write a place as users do: `engine.threads`, `names[0]`. The tags of unions are no part of it."""
+    """Format an error's path as users write it: `engine.threads`, `names[0]`, without union tags."""
     parts = [part for part in detail["loc"] if not str(part).startswith(_TAG)]
     below = detail.get("ctx", {}).get("key")
     parts += [below] if below else []
@@ -249,7 +249,7 @@ def load(cls: type[T], mapping: object, where: str) -> T:
     Raises InputError that names the key: unknown, missing, of the wrong type, or out of its range.
     """
     if not isinstance(mapping, dict):
-        raise InputError(f"expected an object with keys, found {_found(mapping)}", where=where)
+        raise InputError(f"it must be an object with keys, not {_found(mapping)}", where=where)
     try:
         return cls.model_validate(whole_numbers(mapping))
     except ValidationError as error:
@@ -258,7 +258,7 @@ def load(cls: type[T], mapping: object, where: str) -> T:
 
 
 def load_file(cls: type[T], path: Path) -> T:
-    """Build `cls` from a JSON file. Raises InputError if it cannot be read, is no JSON, or does not fit."""
+    """Build `cls` from a JSON file. Raises InputError if it cannot be read, is not JSON, or is invalid."""
     logs.detail(f"reading {path}")
     try:
         text = path.read_text(encoding="utf-8")
@@ -278,7 +278,7 @@ def dump(section: Section) -> dict[str, Any]:
 
 
 def whole_numbers(value: Any) -> Any:
-    """Turn 8443.0 into 8443 wherever it stands: Ansible and Pulumi write whole numbers so."""
+    """Turn 8443.0 into 8443 everywhere: Ansible and Pulumi write whole numbers this way."""
     if isinstance(value, dict):
         return {key: whole_numbers(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

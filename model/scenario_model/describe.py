@@ -1,4 +1,4 @@
-"""Settings as people read them: `--help`, the reference in the documentation, the options of Ansible's roles."""
+"""Describes settings: for `--help`, the reference documentation, and the Ansible roles' options."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _WORDS = {bool: "true or false", int: "integer", float: "number", str: "text", P
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One setting as declared.
+    """One declared setting.
 
     Attributes:
         key: its path, as in `limits.body_bytes`.
-        kind: the `kind` that it belongs to, or those; empty where there is one kind alone.
+        kind: the `kind` or kinds that it belongs to; empty if there is only one.
         type: its values, in words.
-        default: as JSON; empty where it has to be given.
-        help: what it is for.
+        default: as JSON; empty if it is required.
+        help: its meaning.
 
     """
 
@@ -45,12 +45,12 @@ class Setting:
 
 
 def settings_of(section: type[Section], above: str = "", kind: str = "") -> Iterator[Setting]:
-    """Yield the settings of a section, those of the sections in it after their names."""
+    """Yield the settings of a section, with nested sections' settings prefixed by their names."""
     for name, field in section.model_fields.items():
         key = f"{above}{field.alias or name}"
         inner = sections_in(field)
         if name == "kind" and kind:
-            continue  # said where the union is
+            continue  # described with the union
         if not inner:
             text = type_of(field.annotation, field.metadata)
             yield Setting(
@@ -73,7 +73,7 @@ def settings_of(section: type[Section], above: str = "", kind: str = "") -> Iter
 
 
 def sections_in(field: FieldInfo) -> tuple[type[Section], ...]:
-    """Return the section that a field is, or those that it is one of."""
+    """Return a field's section, or the members of its union."""
     options = get_args(field.annotation) or (field.annotation,)
     if any(isinstance(each, Kinds) for each in field.metadata) or len(options) <= 2:
         found = [each for each in options if isinstance(each, type) and issubclass(each, Section)]
@@ -93,7 +93,7 @@ def one_line(text: str | None) -> str:
 
 
 def default_of(field: FieldInfo) -> str:
-    """Return the default as JSON; empty where the setting has to be given."""
+    """Return the default as JSON; empty if the setting is required."""
     if field.is_required():
         return ""
     value = field.default if field.default is not PydanticUndefined else field.default_factory()  # type: ignore[misc, call-arg]
@@ -102,7 +102,7 @@ def default_of(field: FieldInfo) -> str:
 
 
 def type_of(annotation: Any, metadata: list[Any] | tuple[Any, ...] = ()) -> str:
-    """Say in words which values an annotation takes."""
+    """Describe in words which values an annotation allows."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return type_of(arguments[0], [*arguments[1:], *metadata])
@@ -148,7 +148,7 @@ def _bound(metadata: list[Any], kind: type[Any]) -> str:
 
 
 def with_settings(section: type[Section]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Append the settings of a configuration file to a command's help; goes below `click.command`."""
+    """Append the settings of a configuration file to a command's help; apply below `click.command`."""
 
     def append(function: Callable[..., Any]) -> Callable[..., Any]:
         function.__doc__ = (
@@ -160,7 +160,7 @@ def with_settings(section: type[Section]) -> Callable[[Callable[..., Any]], Call
 
 
 def help_text(section: type[Section]) -> str:
-    """Return the settings of a section for a terminal: a line with key, values and default, then what it is for."""
+    """Return the settings of a section for a terminal: a line with key, values and default, then the meaning."""
     lines = []
     for each in settings_of(section):
         default = f", default {each.default}" if each.default else ", required"

@@ -27,15 +27,17 @@ def json_digest(value: Any) -> str:
 def tree_digest(directory: Path, *, leave_out: frozenset[str] = frozenset()) -> str:
     """SHA-256 over the sorted (relative path, file SHA-256) of all files below, as `sha256:<64 hex>`.
 
-    `leave_out` holds relative POSIX paths that do not count. Raises InputError for a symlink or special file,
-    which have no content of their own, and for a directory that is not there.
+    `leave_out`: relative POSIX paths to exclude. Raises InputError for a symlink or special file, which have
+    no content of their own, and for a missing directory.
     """
     if not directory.is_dir():
         raise InputError("no such directory", where=str(directory))
     entries = {}
     for path in directory.rglob("*"):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise InputError("is a symlink or special file", where=str(path), remedy="put a file there")
+            raise InputError(
+                "is a symlink or special file", where=str(path), remedy="replace it with a regular file"
+            )
         name = path.relative_to(directory).as_posix()
         if path.is_file() and name not in leave_out:
             entries[name] = file_digest(path)
@@ -45,7 +47,7 @@ def tree_digest(directory: Path, *, leave_out: frozenset[str] = frozenset()) -> 
 def package_digest(*rooms: str) -> str:
     """SHA-256 of this package's source: top-level modules and the sub-packages `rooms` (all if none).
 
-    A training run is named by it, because other code may train otherwise.
+    It is part of a training run's name, because different code may train differently.
     """
     root = Path(__file__).parent
     folders = (

@@ -1,4 +1,4 @@
-"""What can go wrong, as a user sees it: one line that names what, where and the remedy."""
+"""User-visible errors: one line with what, where and the remedy."""
 
 
 class ScenarioModelError(Exception):
@@ -7,7 +7,7 @@ class ScenarioModelError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
-        """Hold the three parts; `str()` joins those that are there into one line."""
+        """Hold the three parts; `str()` joins those given into one line."""
         self.what, self.where, self.remedy = what, where, remedy
         super().__init__(what)
 
@@ -22,14 +22,14 @@ class InputError(ScenarioModelError):
     exit_code = 2
 
 
-class Refused(ScenarioModelError):  # noqa: N818 - it is an answer, not a fault
-    """A check said no: a signature, a digest, a gate, a compare-and-swap. Exit code 1."""
+class Refused(ScenarioModelError):  # noqa: N818 - a result, not a fault
+    """A check failed: a signature, a digest, a gate, a compare-and-swap. Exit code 1."""
 
 
 class TemporaryError(ScenarioModelError):
-    """What may go well the next time: a network that is cut, a machine that is taken away. Exit code 75.
+    """A retryable failure: the network is down, the machine is being reclaimed. Exit code 75.
 
-    That is EX_TEMPFAIL of sysexits.h: whoever started the program is asked to start it again.
+    That is EX_TEMPFAIL of sysexits.h: the program should be started again.
     """
 
     exit_code = 75

@@ -1,7 +1,7 @@
-"""The log: lines on standard error, as text or as one JSON object a line. Answers go to standard output.
+"""The log: lines on standard error, as text or as one JSON object per line. Results go to standard output.
 
-`scenario-model -v`, `-q` and `--log-json` choose level and form. `serve` has events with fields of its own
-(`serve/logs.py`) and takes its level from here. A line never holds a prompt, a text, a key or a secret.
+`scenario-model -v`, `-q` and `--log-json` choose level and format. `serve` has its own events
+(`serve/logs.py`) and takes its level from here. Lines never contain prompts, texts, keys or secrets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LOGGER = logging.getLogger("scenario_model")
 
 
 class JsonLines(logging.Formatter):
-    """Time, level, what is said (as `message` or another key), and the record's fields."""
+    """Time, level, text (as `message` or another key), and the record's fields."""
 
     def __init__(self, key: str = "message") -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class JsonLines(logging.Formatter):
 
 
 class _StandardError(logging.Handler):
-    """Writes to what is standard error at that moment."""
+    """Writes to the current standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(self.format(record), file=sys.stderr, flush=True)
@@ -49,7 +49,7 @@ LOGGER.setLevel(logging.INFO)
 
 
 def configure(*, level: int = logging.INFO, as_json: bool = False) -> None:
-    """Set level and form; before, it is INFO and text."""
+    """Set level and format; the default is INFO and text."""
     LOGGER.setLevel(level)
     _HANDLER.setFormatter(JsonLines() if as_json else _TEXT)
 
@@ -60,17 +60,17 @@ def say(text: str) -> None:
 
 
 def error(text: str) -> None:
-    """Log why a command ends without having done what it was asked for."""
+    """Log why a command failed."""
     LOGGER.error(text)
 
 
 def detail(text: str) -> None:
-    """Log what only a developer wants to know."""
+    """Log a developer detail."""
     LOGGER.debug(text)
 
 
 def figures(event: str, **values: Any) -> None:
-    """Log figures: as text the JSON object of the values alone, as JSON with the event as message."""
+    """Log figures: as text only the JSON object of the values, as JSON with the event as message."""
     LOGGER.info(json.dumps(values), extra={"event": event, "fields": values})
 
 
@@ -80,12 +80,12 @@ def in_json() -> bool:
 
 
 def live() -> bool:
-    """Whether a line may be shown that is rewritten: to people, on a terminal."""
+    """Whether to show a rewritten progress line: for people, on a terminal."""
     return LOGGER.isEnabledFor(logging.INFO) and not in_json() and sys.stderr.isatty()
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the record's fields; of an exception its type and place, never its message, which may quote."""
+    """Return the record's fields; of an exception its type and place, never its message, which may quote data."""
     found: dict[str, Any] = dict(getattr(record, "fields", {}))
     if record.exc_info and record.exc_info[1] is not None:
         found |= {"exception": type(record.exc_info[1]).__name__, "where": _where(record.exc_info[1])}
@@ -93,6 +93,6 @@ def fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _where(error: BaseException) -> list[str]:
-    """Tell where an exception came from, without its message: `file:line function`, innermost last."""
+    """Return an exception's origin, without its message: `file:line function`, innermost last."""
     frames = traceback.extract_tb(error.__traceback__)
     return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames[-8:]]

@@ -1,13 +1,13 @@
-"""After a killed update: what it made in AWS and did not note goes into the stack's state.
+"""After a killed update: import into the state what the update created in AWS without recording it.
 
-`pulumi stack export | python -m recovery.aws.import_pending | pulumi stack import`, then
-`pulumi refresh --clear-pending-creates`. `make up` does it by itself.
+`pulumi stack export | python -m recovery.aws.import_pending | pulumi stack import`, then `pulumi refresh
+--clear-pending-creates`. `make up` does this automatically.
 
-An engine notes that it begins to create something, with all that it asks for, and notes the ID when AWS has
-answered. Killed in between, it has the first without the second. A second thing of the same kind is then
-refused (a cluster's name, a subnet's addresses) or costs money unseen. What was made is found again by its
-name, or by the tags `Name` and the stack's; with the ID the note is a resource as any other. What was not
-made after all, the refresh drops.
+The engine records a pending create with all its inputs, and the ID once AWS has answered. Killed in between,
+it has the first without the second. Creating the resource again is then refused (a cluster's name, a subnet's
+addresses) or leaves an orphan that costs money. The resource is found by its name, or by the tag `Name` and
+the stack's tag; with its ID, the pending create becomes an ordinary resource. The refresh drops pending
+creates that never reached AWS.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ BY_TAG = {
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "security-group-rule",
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "security-group-rule",
 }
-"""Pulumi's types, and what EC2 calls them in tags. Each of the stack's has a `Name`, no two the same."""
+"""Pulumi's types, and EC2's resource type in tags. Each resource of a stack has a unique `Name`."""
 
 _OURS_BY_TAG = {
     "aws:cloudwatch/logGroup:LogGroup": ":log-group:",
     "aws:ecr/repository:Repository": ":repository/",
     "aws:eks/cluster:Cluster": ":cluster/",
 }
-"""What has its name, which is its ID, from the settings: ours only if its ARN has the stack's tag."""
+"""Resources whose name from the settings is their ID: ours only if the ARN carries the stack's tag."""
 
 OURS_BY_NAME = {
     "aws:ec2/placementGroup:PlacementGroup": "{name}",
@@ -60,18 +60,18 @@ OURS_BY_NAME = {
     "aws:iam/rolePolicy:RolePolicy": "{role}:{name}",
     "aws:s3/bucket:Bucket": "{bucket}",
 }
-"""What the engine gave a name with a random end, or what is inside of something of ours.
+"""Resources that the engine gave a random suffix, or that are part of one of ours.
 
-What is not in these tables may be asked for twice, and AWS takes it as the same; but for a budget, which then
-is there twice.
+Creating anything not in these tables again is idempotent in AWS, except for a budget, which is then
+duplicated.
 """
 
 
 def import_pending(export: dict[str, Any]) -> list[str]:
-    """Change an exported stack: what was begun and is in AWS becomes a resource. Return what, a line each.
+    """Turn pending creates that exist in AWS into resources of an exported stack. Return one line for each.
 
     Raises:
-        RecoveryError: it is no export of a stack, or AWS does not answer.
+        RecoveryError: the input is not a stack export, or AWS does not answer.
 
     """
     resources = resources_of(export)
@@ -82,7 +82,7 @@ def import_pending(export: dict[str, Any]) -> list[str]:
         for each in pending
         if each["type"] == "creating" and each["resource"]["type"].startswith("aws:")
     ]
-    # What was to replace another is made anew: the state has room for one of each.
+    # A pending replacement is created again: the state has room for one of each.
     known = {each["urn"] for each in resources}
     begun = [each for each in begun if each["urn"] not in known]
     if not begun:
@@ -94,7 +94,7 @@ def import_pending(export: dict[str, Any]) -> list[str]:
     for resource in begun:
         identity = _identity(resource, lost, session)
         if identity:
-            # Without outputs, which makes a refresh read it as `pulumi import` does, by an ID of that form.
+            # Without outputs, a refresh reads it as `pulumi import` does, by an ID of that form.
             resources.append(resource | {"id": identity, "outputs": {}})
             found_urns.add(resource["urn"])
             kind, name = resource["type"].rpartition(":")[2], resource["urn"].rpartition("::")[2]
@@ -106,7 +106,7 @@ def import_pending(export: dict[str, Any]) -> list[str]:
 
 
 def _place(resources: list[dict[str, Any]], reference: str) -> tuple[str, Tag]:
-    """Return region and tag out of the settings of the provider that made it."""
+    """Return region and tag from the configuration of the provider that created it."""
     urn, _, identity = reference.rpartition("::")
     (inputs,) = [
         each["inputs"] for each in resources if (each["urn"], each.get("id")) == (urn, identity)
@@ -116,13 +116,13 @@ def _place(resources: list[dict[str, Any]], reference: str) -> tuple[str, Tag]:
         return str(inputs["region"]), Tag(key=key, value=value)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise RecoveryError(
-            "the state does not say in which region and with which tag the stack makes its resources; "
-            "find what the killed update made by `python -m recovery.aws.untracked`"
+            "the state does not contain the stack's region and tag; "
+            "find what the killed update created with `python -m recovery.aws.untracked`"
         ) from None
 
 
 def _identity(resource: dict[str, Any], lost: Sequence[str], session: Any) -> str | None:
-    """Return the ID of what was made, so far as it can be known; None where nothing was."""
+    """Return the ID of the created resource if it can be determined; None if nothing was created."""
     kind, inputs = resource["type"], resource.get("inputs") or {}
     try:
         if kind in BY_TAG:
@@ -137,7 +137,7 @@ def _identity(resource: dict[str, Any], lost: Sequence[str], session: Any) -> st
             name: str = inputs["name"]
             return name if any(each.endswith(_OURS_BY_TAG[kind] + name) for each in lost) else None
     except (KeyError, TypeError, ValueError):
-        return None  # begun in another way than ours, and not to be told from others
+        return None  # created differently from ours, so indistinguishable from others
     return None
 
 
@@ -162,21 +162,21 @@ def _key(name: str, lost: Sequence[str], kms: Any) -> str | None:
 
 
 def _association(inputs: dict[str, Any], eks: Any) -> str | None:
-    """Return what gives a service account its role: there is one at most."""
+    """Return the pod identity association of a service account: there is at most one."""
     whose = {name: inputs[name] for name in ("clusterName", "namespace", "serviceAccount")}
     found = eks.list_pod_identity_associations(**whose)["associations"]
     return f"{inputs['clusterName']},{found[0]['associationId']}" if found else None
 
 
 def main() -> None:
-    """Read an export on standard input, write it with what was found on standard output."""
+    """Read an export from standard input; write it, with what was found, to standard output."""
     try:
         export = json.load(sys.stdin)
         told = import_pending(export if isinstance(export, dict) else {})
     except ValueError:
-        sys.exit("import_pending: standard input is no JSON; pipe `pulumi stack export` into it")
+        sys.exit("import_pending: standard input is not JSON; pipe `pulumi stack export` into it")
     except (BotoCoreError, ClientError) as error:
-        sys.exit(f"import_pending: AWS does not say what the killed update made: {error}")
+        sys.exit(f"import_pending: cannot find out from AWS what the killed update created: {error}")
     except RecoveryError as error:
         sys.exit(f"import_pending: {error}")
     for each in told:

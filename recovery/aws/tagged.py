@@ -1,7 +1,7 @@
-"""After `pulumi destroy`: what in AWS still carries a stack's tag. `python -m recovery.aws.tagged`.
+"""After `pulumi destroy`: list what in AWS still carries a stack's tag. `python -m recovery.aws.tagged`.
 
-The tagging service knows most of what is tagged, but late and not everything; EC2, EKS, ECR and IAM are asked
-themselves. Keys of KMS that wait for their deletion are on their way out and do not count.
+The tagging service lists most tagged resources, but with a delay and not all of them, so EC2, EKS, ECR and
+IAM are queried directly. KMS keys pending deletion do not count.
 """
 
 from __future__ import annotations
@@ -43,34 +43,34 @@ _KINDS = {
     "vpc": ("describe_vpcs", "VpcIds", "Vpcs"),
     "vpc-endpoint": ("describe_vpc_endpoints", "VpcEndpointIds", "VpcEndpoints"),
 }
-"""How EC2 is asked for one thing, by its type in tags: operation, member of the request, of the answer."""
+"""How to query EC2 for one resource, by its type in tags: operation, request member, response member."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tag:
-    """A tag that everything of a stack carries."""
+    """A tag that every resource of a stack carries."""
 
     key: str
     value: str
 
     @classmethod
     def of(cls, text: str) -> Tag:
-        """Return the tag that `KEY=VALUE` means. Raises RecoveryError for anything else."""
+        """Parse `KEY=VALUE`. Raises RecoveryError for anything else."""
         key, equals, value = text.partition("=")
         if not (key and equals and value):
-            raise RecoveryError(f"--tag {text!r} is not of the form KEY=VALUE")
+            raise RecoveryError(f"invalid --tag {text!r}; write KEY=VALUE")
         return cls(key=key, value=value)
 
     def on(self, tags: dict[str, str]) -> bool:
-        """Say whether it is among tags."""
+        """Whether it is among these tags."""
         return tags.get(self.key) == self.value
 
 
 def tagged_resources(region: str, tag: Tag) -> list[str]:
-    """Return what still carries the tag, by ARN or EC2's ID, sorted.
+    """Return what still carries the tag, by ARN or EC2 ID, sorted.
 
     Raises:
-        RecoveryError: AWS does not answer, or not to these credentials.
+        RecoveryError: AWS does not answer, or refuses these credentials.
 
     """
     session = boto3.session.Session(region_name=region)
@@ -80,8 +80,8 @@ def tagged_resources(region: str, tag: Tag) -> list[str]:
         return sorted(each for each in found if not _leaves(session, each))
     except (BotoCoreError, ClientError) as error:
         raise RecoveryError(
-            f"what is left of {tag.key}={tag.value} in {region} is not known: {error}; the check needs "
-            "credentials that may read tags (tag:GetResources, ec2:DescribeTags, eks, ecr and iam lists)"
+            f"cannot list what is left of {tag.key}={tag.value} in {region}: {error}; use "
+            "credentials that can read tags (tag:GetResources, ec2:DescribeTags, eks, ecr and iam lists)"
         ) from None
 
 
@@ -89,7 +89,7 @@ def _tagged(session: Any, tag: Tag) -> Iterator[str]:
     pages = session.client("resourcegroupstaggingapi").get_paginator("get_resources")
     for page in pages.paginate(TagFilters=[{"Key": tag.key, "Values": [tag.value]}]):
         for each in page["ResourceTagMappingList"]:
-            # Of EC2, by ID, below: there it is one name for the same thing.
+            # EC2's are listed below, by ID, so that each appears once.
             if ":ec2:" not in each["ResourceARN"]:
                 yield each["ResourceARN"]
 
@@ -104,7 +104,7 @@ def _ec2(session: Any, tag: Tag) -> Iterator[str]:
 
 
 def _exists(ec2: Any, kind: str, identity: str) -> bool:
-    """Say whether a tagged thing is still there: EC2 tells of tags for a while after it is not."""
+    """Whether a tagged resource still exists: EC2 lists tags for a while after deletion."""
     if kind not in _KINDS:
         return True
     operation, asked, told = _KINDS[kind]
@@ -151,7 +151,7 @@ def _roles(session: Any, tag: Tag) -> Iterator[str]:
 
 
 def _leaves(session: Any, arn: str) -> bool:
-    """Say whether it is a key that waits for its deletion."""
+    """Whether it is a key pending deletion."""
     if ":kms:" not in arn:
         return False
     return bool(
@@ -160,18 +160,18 @@ def _leaves(session: Any, arn: str) -> bool:
 
 
 def main() -> None:
-    """Look until nothing is left or the time is over; end with 1 and name what is left."""
+    """Poll until nothing is left or the time is up; in that case list what is left and exit with 1."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--region", required=True)
     parser.add_argument("--tag", required=True, metavar="KEY=VALUE", help="the tag of the stack")
-    parser.add_argument("--wait", type=float, default=120, help="seconds that AWS is given to forget")
+    parser.add_argument("--wait", type=float, default=120, help="seconds to wait for AWS to delete the rest")
     arguments = parser.parse_args()
     end = time.monotonic() + arguments.wait
     try:
         tag = Tag.of(arguments.tag)
         while left := tagged_resources(arguments.region, tag):
             if time.monotonic() >= end:
-                sys.exit("\n  ".join([f"tagged: {len(left)} of {arguments.tag} are still there:", *left]))
+                sys.exit("\n  ".join([f"tagged: {len(left)} of {arguments.tag} still exist:", *left]))
             time.sleep(min(_EVERY_SECONDS, max(0.0, end - time.monotonic())))
     except RecoveryError as error:
         sys.exit(f"tagged: {error}")

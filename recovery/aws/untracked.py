@@ -1,10 +1,10 @@
-"""After a killed update: what it made in AWS and did not note.
+"""After a killed update: list what it created in AWS without recording it.
 
 `pulumi stack export | python -m recovery.aws.untracked --region REGION --tag KEY=VALUE`
 
-An engine that is killed while AWS makes something does not learn what became of it. The stack's tag finds
-it: what carries the tag and is not in the state is untracked. Instances, their disks and interfaces are not
-looked at: node groups and endpoints make them, and take them away.
+An engine killed while AWS creates a resource never records the result. Whatever carries the stack's tag but
+is not in the state is untracked. Instances, their disks and interfaces are skipped: node groups and endpoints
+create and delete them.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _MADE_BY_OTHERS = ("instance ", "volume ", "network-interface ")
 
 
 def untracked(left: list[str], export: dict[str, Any]) -> list[str]:
-    """Return what of `tagged_resources` an exported stack does not know.
+    """Return those of `tagged_resources` that are not in an exported stack.
 
     Raises:
-        RecoveryError: it is no export of a stack.
+        RecoveryError: the input is not a stack export.
 
     """
     known = set(_texts([[each.get("id"), each.get("outputs")] for each in resources_of(export)]))
-    # An ARN as it is, or the name at its end: a bucket has no other identity.
+    # The whole ARN, or the name at its end: a bucket has no other ID.
     return [
         each
         for each in left
@@ -45,18 +45,18 @@ def resources_of(export: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the resources in an exported stack.
 
     Raises:
-        RecoveryError: it is no export of a stack.
+        RecoveryError: the input is not a stack export.
 
     """
     deployment = export.get("deployment")
     if not isinstance(deployment, dict):
-        raise RecoveryError("standard input is no `pulumi stack export`: it has no deployment")
-    resources: list[dict[str, Any]] = deployment.setdefault("resources", [])  # a new stack has none
+        raise RecoveryError("standard input is not a `pulumi stack export`: it has no deployment")
+    resources: list[dict[str, Any]] = deployment.setdefault("resources", [])  # empty in a new stack
     return resources
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Yield every text in nested values."""
+    """Yield every string in nested values."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
@@ -65,7 +65,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def main() -> None:
-    """Name what is untracked; exit with 1 if there are any."""
+    """List what is untracked; exit with 1 if there is anything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--region", required=True)
     parser.add_argument("--tag", required=True, metavar="KEY=VALUE", help="the tag of the stack")
@@ -75,11 +75,11 @@ def main() -> None:
         export = json.load(sys.stdin)
         found = untracked(tagged_resources(arguments.region, tag), export if isinstance(export, dict) else {})
     except ValueError:
-        sys.exit("untracked: standard input is no JSON; pipe `pulumi stack export` into it")
+        sys.exit("untracked: standard input is not JSON; pipe `pulumi stack export` into it")
     except RecoveryError as error:
         sys.exit(f"untracked: {error}")
     if found:
-        told = f"untracked: {len(found)} of {arguments.tag} are in no state; `pulumi import` or delete them:"
+        told = f"untracked: {len(found)} of {arguments.tag} are not in the state; `pulumi import` or delete them:"
         sys.exit("\n  ".join([told, *found]))
     print(f"everything in {arguments.region} that carries {arguments.tag} is in the state")
 

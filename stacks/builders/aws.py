@@ -1,4 +1,4 @@
-"""The training cloud on AWS: network, cluster, nodes, bucket and who may do what, as the settings say."""
+"""The training cloud on AWS: network, cluster, nodes, bucket and permissions, as the settings define."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _WRITTEN = ("releases/", "channels/", "runs/", _CHECKPOINTS)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerRights:
-    """What the training pods may do beside writing to the stack's own bucket.
+    """What the training pods may do in addition to writing to the stack's own bucket.
 
     Attributes:
         read_buckets: buckets, by ARN, that a foundation model or data are read from.
@@ -68,7 +68,7 @@ def aws_cloud(
     """Declare everything on AWS, and the platform in the cluster.
 
     Raises:
-        CloudError: what the settings ask for does not exist, does not fit, or is not safe.
+        CloudError: the settings request something that does not exist, does not fit, or is not safe.
 
     """
     tags = _tags(stack, provider)
@@ -98,7 +98,7 @@ def aws_cloud(
             instance=instance,
             maximum=cloud.nodes.maximum,
             minimum=cloud.nodes.minimum,
-            # Those that the workers need; how many there are later is for the autoscaler, or the user, to say.
+            # The number that the workers need; afterwards the autoscaler, or the user, decides.
             nodes=max(cloud.nodes.minimum, min(workers.pods, cloud.nodes.maximum)),
             capacity=bought,
             tags=tags,
@@ -140,15 +140,15 @@ def _tags(stack: str, provider: AwsProvider) -> dict[str, str]:
     tags = provider.default_tags.get("tags", {})
     if tags.get(TAG) != stack:
         message = (
-            f"stacks/Pulumi.{stack}.yaml: aws:defaultTags has no tag {TAG}: {stack}, by which what the stack "
-            f'made is found again; write aws:defaultTags: {{tags: {{"{TAG}": {stack}}}}}'
+            f"stacks/Pulumi.{stack}.yaml: aws:defaultTags has no tag {TAG}: {stack}, which identifies the stack's "
+            f'resources; write aws:defaultTags: {{tags: {{"{TAG}": {stack}}}}}'
         )
         raise CloudError(message)
     return tags
 
 
 def _size(workers: Training, instance: InstanceType) -> dict[str, Any]:
-    """Return what a pod requests: the whole node, or what the settings say, if that fits."""
+    """Return a pod's requests: the whole node, or the settings' values if they fit."""
     usual = {
         "cpu": str(instance.pod_vcpus),
         "memory": f"{instance.pod_memory_gib}Gi",
@@ -183,7 +183,7 @@ def _trainer(
 
 
 def _scaling(stack: str, cloud: AwsCloud, here: Location, cluster: Cluster, provider: k8s.Provider) -> None:
-    """Declare the autoscaler, with its rights: nodes that train go when they are idle."""
+    """Declare the autoscaler and its permissions: idle training nodes are removed."""
     namespace, account = charts.AUTOSCALER
     identity = WorkloadIdentity(
         "autoscaler",
@@ -206,7 +206,7 @@ def _platform(
 ) -> Platform:
     taint = {"key": instance.taint, "value": "true", "effect": "NoSchedule"}
     flavor = Flavor(
-        # Not by the instance type: nodes of another one are the same to a job that fits on both.
+        # Not by instance type: a job that fits on several types may run on any of them.
         name="nodes",
         quota=quota(size, cloud.nodes.maximum),
         node_labels=TRAINING_LABEL,
@@ -215,15 +215,16 @@ def _platform(
     destinations = [
         POD_IDENTITY,
         Destination(name="endpoints", cidrs=[cloud.cidr]),
-        # S3's addresses are public; the network leads there alone, and its endpoint to the stack's buckets.
+        # S3's addresses are public; the network routes only there, and its endpoint only to the stack's
+        # buckets.
         Destination(name="s3", cidrs=["0.0.0.0/0"]),
     ]
     agents = _agents(cloud, instance, taint)
     installed = charts.Charts() if cloud.queueing == "install" else None
     if not cloud.nat and not cloud.registry and (agents or installed):
         message = (
-            "without a way out nodes pull no image of Kueue, JobSet or NVIDIA's; set cloud:registry to where "
-            "they are mirrored, or cloud:nat to true"
+            "nodes without internet access cannot pull the images of Kueue, JobSet or NVIDIA; set "
+            "cloud:registry to a mirror of them, or cloud:nat to true"
         )
         raise CloudError(message)
     args = PlatformArgs(
@@ -237,13 +238,13 @@ def _platform(
 
 
 def _agents(cloud: AwsCloud, instance: InstanceType, taint: dict[str, str]) -> NodeAgents | None:
-    """Return what makes a node's GPUs and EFA interfaces known; None where it has neither."""
+    """Return the device plugins for a node's GPUs and EFA interfaces; None if it has neither."""
     if not instance.gpus and not instance.efa_interfaces:
         return None
     if instance.efa_interfaces and not cloud.efa_plugin:
         message = (
-            f"nodes of {instance.name} have EFA, which pods get by a plugin of AWS's: set cloud:efa_plugin "
-            "to its image, aws-efa-k8s-device-plugin, in your region's registry of EKS or in yours"
+            f"nodes of type {instance.name} have EFA, which needs AWS's device plugin: set cloud:efa_plugin "
+            "to its image, aws-efa-k8s-device-plugin, in your region's EKS registry or in your own"
         )
         raise CloudError(message)
     efa_plugin = (cloud.efa_plugin or "") if instance.efa_interfaces else ""

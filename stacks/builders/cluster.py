@@ -1,4 +1,4 @@
-"""A cloud that trains, whoever made it: what the training job needs of it; and a cluster that was there."""
+"""The training cloud, as the training job sees it; and the builder for an existing cluster."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class TrainingCloud:
     """Where the workers train.
 
     Attributes:
-        cluster: how the stack's output calls it.
+        cluster: its name in the stack's outputs.
         kubeconfig: access to it.
         provider: Pulumi's, for its resources.
-        platform: namespace and queue in it.
+        platform: its namespace and queue.
         store: the bucket for releases, `s3://…`.
         size: what a pod requests of its node.
-        ready: what must be there before a pod can do its work.
-        environment: variables of the pods.
-        secret_environment: variables out of Secrets.
+        ready: resources that must exist before a pod can work.
+        environment: environment variables of the pods.
+        secret_environment: environment variables from Secrets.
         save_before: when the nodes are taken away, ISO 8601.
 
     """
@@ -57,7 +57,7 @@ class TrainingCloud:
 
 
 def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud:
-    """Declare the platform in a cluster of the user's.
+    """Declare the platform in the user's cluster.
 
     Raises:
         ClusterError: the kubeconfig cannot be read, or the workers' size is not given.
@@ -69,9 +69,7 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
         reason = getattr(error, "strerror", None) or error
         raise ClusterError(f"cloud:kubeconfig: {cloud.kubeconfig}: {reason}") from None
     if workers.cpu is None or workers.memory is None:
-        message = (
-            "training.cpu and training.memory say what a pod asks for; of a cluster's nodes nothing is known"
-        )
+        message = "set training.cpu and training.memory, the pod's requests; an existing cluster's nodes are not known"
         raise ClusterError(message)
     secret = pulumi.Output.secret(kubeconfig)
     provider = k8s.Provider("cluster", kubeconfig=secret)
@@ -100,13 +98,13 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
 
 
 def pod_size(workers: Training, usual: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a pod asks for, by `PodSize`'s names: what the settings say, else what is usual."""
+    """Return a pod's requests, by `PodSize`'s names: from the settings, else the defaults."""
     asked = {"cpu": workers.cpu, "memory": workers.memory, "gpus": workers.gpus}
     told = {name: value for name, value in asked.items() if value is not None}
     return {**usual, **told, "shared_memory": workers.shared_memory, "scratch": workers.scratch}
 
 
 def quota(size: Mapping[str, Any], nodes: int) -> dict[str, str]:
-    """Return what `nodes` nodes offer, one pod per node."""
+    """Return the capacity of `nodes` nodes, one pod per node."""
     asked = PodSize(**size).requests()
     return {name: canonical(each, "training", times=nodes) for name, each in asked.items()}

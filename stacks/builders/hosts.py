@@ -1,4 +1,4 @@
-"""The hosts themselves, where a stack manages them: closed and prepared first, admitted before they work."""
+"""Managed hosts: firewalled and prepared first, admitted before they do any work."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def prepare_hosts(
     on: Deployment, premises: Premises, serving: Serving, balancer: Balancer, *, preflight: Playbook
 ) -> Playbook:
-    """Declare what is done to the hosts themselves, if anything is; return what the runtime waits for.
+    """Declare the hosts' preparation, if they are managed; return what the runtime depends on.
 
-    Only what concerns the hosts is part of it: another release or limit is no reason to touch them.
+    Only settings of the hosts are inputs: a new release or limit does not touch them.
 
     Raises:
         PremisesError: a host cannot be managed.
@@ -51,7 +51,7 @@ def admit_hosts(
 ) -> tuple[pulumi.Resource, dict[str, Any]]:
     """Declare the hosts' validation, if they are managed.
 
-    Returns what training and serving wait for, and the stack's output `admission`: by host whether it is
+    Returns what training and serving depend on, and the stack's output `admission`: by host whether it is
     admitted, and what each of its devices reached, in TFLOP/s and GB/s.
     """
     if not premises.manage_hosts:
@@ -66,23 +66,23 @@ def admit_hosts(
 
 
 def egress_variables(stack: str, egress: Egress, inventory: Inventory) -> dict[str, Any]:
-    """Return all that decides whom the hosts may call, by the roles' names; nothing is left to the inventory.
+    """Return all variables of the hosts' firewall, by the roles' names; none are left to the inventory.
 
     Raises:
-        PremisesError: a host is this machine, or has no address to write into a rule.
+        PremisesError: a host is this machine, or has no address to put into a rule.
 
     """
     where = f"stacks/Pulumi.{stack}.yaml: premises:manageHosts"
     if here := [host.name for host in inventory.hosts if host.local]:
         message = (
-            f"{where}: {', '.join(here)} is this machine, which would close itself; name hosts that are "
-            "reached by SSH in premises:inventory, or leave manageHosts out"
+            f"{where}: {', '.join(here)} is this machine, which would firewall itself; name hosts that are "
+            "reached by SSH in premises:inventory, or remove manageHosts"
         )
         raise PremisesError(message)
     if nameless := [host.name for host in inventory.hosts if not _is_address(host.address)]:
         message = (
-            f"{where}: rules hold addresses, and {', '.join(nameless)} has none in {inventory.path}; set "
-            "ansible_host to the address that the other hosts know it by"
+            f"{where}: firewall rules need addresses, and {', '.join(nameless)} has none in {inventory.path}; set "
+            "ansible_host to the address by which the other hosts reach it"
         )
         raise PremisesError(message)
     return {

@@ -1,4 +1,4 @@
-"""Files of this machine that settings name."""
+"""Files on this machine that settings refer to."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from components.errors import StackError
 
 
 def read_local(stack: str, key: str, path: str) -> str:
-    """Return the text of a file on this machine that a setting names.
+    """Return the text of a file on this machine that a setting refers to.
 
     Raises:
-        StackError: there is no such file, or it is not a text.
+        StackError: the file does not exist, or is not a text file.
 
     """
     try:

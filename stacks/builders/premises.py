@@ -1,4 +1,4 @@
-"""What scenarios on the premises have in common: what hosts are told, certificates and keys, the endpoint."""
+"""Shared by scenarios on the premises: variables of the hosts, certificates and keys, the endpoint."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from stacks.settings.premises import Balancer, Premises
 
 _SUMS = "SHA256SUMS"
-# What decides how vLLM is installed, of all that its settings say.
+# The settings that determine how vLLM is installed.
 _VLLM_ENVIRONMENT = {"kind", "device", "requirements"}
 _VLLM_LOCK = "requirements/vllm.lock"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """Where a stack's playbooks run, and what all of them are told."""
+    """Where a stack's playbooks run, and the variables common to all of them."""
 
     stack: str
     inventory: Inventory
@@ -41,7 +41,7 @@ class Deployment:
     removed_hosts: tuple[str, ...] = ()
 
     def playbook(self, name: str, **arguments: Any) -> PlaybookArgs:
-        """Return the arguments of `ansible/<name>.yml` on these hosts; `variables` win over the common."""
+        """Return the arguments of `ansible/<name>.yml` on these hosts; `variables` override the common ones."""
         variables = {**self.variables, **self.bundle, **arguments.pop("variables", {})}
         return PlaybookArgs(
             playbook=f"ansible/{name}.yml", inventory=self.inventory, variables=variables, **arguments
@@ -51,7 +51,7 @@ class Deployment:
 def deployment(
     stack: str, premises: Premises, inventory: Inventory, variables: Mapping[str, pulumi.Input[Any]]
 ) -> Deployment:
-    """Put together what all playbooks of a stack are told.
+    """Return the variables common to all playbooks of a stack.
 
     Raises:
         PremisesError: the folder on the hosts or the bundle cannot be used.
@@ -74,10 +74,10 @@ def deployment(
 
 
 def provide_runtime(on: Deployment, serving: Serving, *, after: Playbook) -> Playbook:
-    """Declare the model package, and vLLM where it serves; its removal takes all but the hosts' own along."""
+    """Declare the model package, and vLLM if it serves; its removal removes all but the hosts' preparation."""
     variables: dict[str, Any] = {}
     if isinstance(serving.engine, VllmSettings):
-        # What else serving is told changes no environment, and should not show as if it did.
+        # Other serving settings do not change the environment, and must not show as a change of it.
         variables = serving_variables(on.stack, serving)
         given = variables["serving"]["engine"].items()
         engine = {name: value for name, value in given if name in _VLLM_ENVIRONMENT}
@@ -101,7 +101,7 @@ def serve(
     release: pulumi.Input[str],
     depends_on: Sequence[pulumi.Resource],
 ) -> dict[str, Any]:
-    """Declare the servers, with certificates and a key of their own; return the stack's outputs."""
+    """Declare the servers, with their own certificates and key; return the stack's outputs."""
     balanced = bool(on.inventory.in_group("balancer"))
     names = server_names(serving, on.inventory)
     authority = CertificateAuthority("authority", common_name=f"{on.stack} certificate authority")
@@ -136,10 +136,10 @@ def serve(
 
 
 def serving_variables(stack: str, serving: Serving) -> dict[str, Any]:
-    """Return what playbooks are told of serving; vLLM's lock is part of their identity.
+    """Return the serving variables for playbooks; vLLM's lock is part of their identity.
 
     Raises:
-        StackError: the lock that a setting names cannot be read.
+        StackError: the lock named by a setting cannot be read.
 
     """
     variables: dict[str, Any] = {"serving": serving.as_given()}
@@ -153,10 +153,10 @@ def serving_variables(stack: str, serving: Serving) -> dict[str, Any]:
 
 
 def root_folder(stack: str, root: str, inventory: Inventory) -> str:
-    """Return where hosts keep everything; a relative path is below this project, so for local hosts only.
+    """Return the root folder on hosts; a relative path is below this project, so for local hosts only.
 
     Raises:
-        PremisesError: it is relative, and a host is another machine.
+        PremisesError: it is relative, and a host is not this machine.
 
     """
     if root.startswith(("/", "~")):
@@ -164,7 +164,7 @@ def root_folder(stack: str, root: str, inventory: Inventory) -> str:
     if remote := [host.name for host in inventory.hosts if not host.local]:
         message = (
             f"stacks/Pulumi.{stack}.yaml: premises:root: {root!r} is relative to this project, which is not "
-            f"on {', '.join(remote)}; give an absolute path, or leave it out"
+            f"on {', '.join(remote)}; give an absolute path, or remove it"
         )
         raise PremisesError(message)
     return str(Path(root).absolute())
@@ -183,17 +183,17 @@ def _bundle(stack: str, premises: Premises) -> dict[str, str]:
     folder = Path(str(premises.bundle)).absolute()
     if not premises.bundle_key:
         message = (
-            f"stacks/Pulumi.{stack}.yaml: premises:bundle is set, premises:bundleKey is not; name the "
-            "public key that make bundle told of"
+            f"stacks/Pulumi.{stack}.yaml: premises:bundle is set but premises:bundleKey is not; set it to the "
+            "public key that make bundle printed"
         )
         raise PremisesError(message)
     if not (folder / _SUMS).is_file():
-        message = f"stacks/Pulumi.{stack}.yaml: premises:bundle: {folder} holds no bundle; run make bundle"
+        message = f"stacks/Pulumi.{stack}.yaml: premises:bundle: no bundle in {folder}; run make bundle"
         raise PremisesError(message)
     return {
         "bundle": str(folder),
         "bundle_key": str(Path(premises.bundle_key).absolute()),
-        # Part of the resource's identity: another bundle under the same name shows in a preview.
+        # Part of the resource's identity: a new bundle under the same name shows in a preview.
         "bundle_digest": hashlib.sha256((folder / _SUMS).read_bytes()).hexdigest(),
     }
 

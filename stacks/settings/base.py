@@ -1,4 +1,4 @@
-"""What the settings of every stack share."""
+"""Settings common to every stack."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LocalPath = Text
 
 
 class StackSettings(Section):
-    """What the file of any stack may hold."""
+    """Settings of any stack."""
 
     scenario: Literal[tuple(SCENARIOS)] | None = None  # type: ignore[valid-type]
-    """The stack's scenario; a stack that is named after one needs none."""
+    """The stack's scenario; not needed if the stack is named after it."""

@@ -17,9 +17,9 @@ BucketUri = Annotated[Text, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-
 
 
 def _pinned(image: str) -> str:
-    """Insist on a digest: it vouches for what is in an image, and a tag may be another one tomorrow."""
+    """Require a digest: it fixes an image's content, while a tag may move."""
     if not re.fullmatch(r"[^\s@]+@sha256:[0-9a-f]{64}", image):
-        raise bad_key(f"is {json.dumps(image)}", "write it with its digest: registry/models/small@sha256:…")
+        raise bad_key(f"is {json.dumps(image)}", "pin it by digest: registry/models/small@sha256:…")
     return image
 
 
@@ -27,38 +27,38 @@ class Capacity(Section):
     """How GPU capacity is purchased."""
 
     kind: Literal["on-demand", "spot", "reservation", "capacity-block"] = "on-demand"
-    """The way of purchase."""
+    """Purchase option."""
     reservation: Text | None = None
     """ID of the reservation or the capacity block."""
     placement_group: Text | None = None
     """Placement group of the reservation."""
     ends: Text | None = None
-    """When it ends, ISO 8601 with a zone."""
+    """When it ends, ISO 8601 with a time zone."""
 
 
 class Nodes(Section):
-    """The nodes that train, of one instance type."""
+    """The training nodes, of one instance type."""
 
     instance_type: Text
     """EC2 instance type."""
     maximum: Positive
-    """Most nodes at once."""
+    """Maximum number of nodes."""
     minimum: NotNegative = 0
-    """Nodes that stay when nothing trains."""
+    """Nodes kept when nothing trains."""
     capacity: Capacity = Capacity()
 
 
 class Budget(Section):
-    """Who is notified when a month costs more than planned."""
+    """Notification if a month costs more than planned."""
 
     monthly_usd: Positive
-    """Planned cost of a month, USD."""
+    """Planned monthly cost, USD."""
     emails: Many[Text]
-    """Who is notified."""
+    """E-mail addresses to notify."""
 
 
 class AwsCloud(Section):
-    """A private training cluster on EKS, made by the stack. Region and tags are Pulumi's `aws:…` settings."""
+    """A private training cluster on EKS, created by the stack. Region and tags are Pulumi's `aws:…` settings."""
 
     kind: Literal["aws"] = "aws"
     account: Text
@@ -66,31 +66,31 @@ class AwsCloud(Section):
     zones: Many[Text]
     """Availability zones, at least two."""
     admins: Many[Text]
-    """ARNs with cluster-admin rights; include the deployer's."""
+    """ARNs that get cluster-admin; include the deployer's."""
     nodes: Nodes
     readers: Many[Text] = ()
-    """ARNs that may fetch releases from outside the network; left out: the admins."""
+    """ARNs that may fetch releases from outside the network; default: the admins."""
     version: Text = "1.35"
     """Kubernetes version."""
     public_from: Many[Text] = ()
-    """CIDRs that reach the cluster's API from outside; left out: none."""
+    """CIDRs that may reach the cluster's API from outside; default: none."""
     cidr: Text = "10.80.0.0/16"
-    """Addresses of the network."""
+    """CIDR of the network."""
     nat: bool = False
-    """Give nodes a way out, for images of other registries."""
+    """Give nodes internet access through a NAT gateway, for images from other registries."""
     registry: Text | None = None
-    """Mirror of the images of Kueue, JobSet and the nodes' agents, each at its own path."""
+    """Mirror for the images of Kueue, JobSet and the nodes' agents, each at its own path."""
     efa_plugin: Text | None = None
-    """Image of AWS's device plugin for EFA, in your region's registry of EKS or in yours."""
+    """Image of AWS's device plugin for EFA, in your region's EKS registry or your own."""
     protect: bool = True
     """Keep the release bucket when the stack is destroyed."""
     budget: Budget | None = None
     queueing: Literal["install", "existing"] = "install"
-    """Kueue and JobSet: install them, or use the cluster's."""
+    """Install Kueue and JobSet, or use the cluster's."""
 
 
 class Reachable(Section):
-    """What pods may call."""
+    """An allowed destination of the pods."""
 
     name: Annotated[Text, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")]
     """Name of the network policy."""
@@ -105,35 +105,36 @@ class KubernetesCloud(Section):
 
     kind: Literal["kubernetes"] = "kubernetes"
     kubeconfig: LocalPath
-    """Access to the cluster, a file on this machine."""
+    """Kubeconfig of the cluster, a file on this machine."""
     store: BucketUri
     """Bucket for releases, s3://bucket/prefix."""
     quota: dict[str, Text]
-    """What training jobs together may use of cpu, memory, nvidia.com/gpu."""
+    """Quota of all training jobs together: cpu, memory, nvidia.com/gpu."""
     namespace: Text = "training"
     """Namespace of the jobs."""
     credentials: Text | None = None
-    """Secret in the namespace with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; left out: pods have them otherwise."""
+    """Secret in the namespace with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; default: pods get credentials
+    another way."""
     node_labels: dict[str, Text] = Field(default_factory=dict)
-    """Labels of the nodes that train."""
+    """Labels of the training nodes."""
     destinations: Many[Reachable]
-    """What pods may call: the bucket, at least."""
+    """Allowed destinations of the pods: at least the bucket."""
     queueing: Literal["install", "existing"] = "install"
-    """Kueue and JobSet: install them, or use the cluster's."""
+    """Install Kueue and JobSet, or use the cluster's."""
 
 
 Cloud = Annotated[AwsCloud | KubernetesCloud, Kinds()]
 
 
 class BucketFoundation(FoundationInBucket):
-    """A foundation model in a bucket; it must be signed, or have its digest named here."""
+    """A foundation model in a bucket; it must be signed, or its digest given here."""
 
     uri: BucketUri
     """s3://bucket/prefix."""
     digest: Annotated[Text, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
     """Digest that `scenario-model import` prints."""
-    verification_key: LocalPath | None = None  # type: ignore[assignment]  # here a file of this machine
-    """PEM file on this machine, of the key that `scenario-model import --key` signed with."""
+    verification_key: LocalPath | None = None  # type: ignore[assignment]  # here a file on this machine
+    """PEM file on this machine with the public half of the key used with `scenario-model import --key`."""
 
 
 class ImageFoundation(Section):
@@ -143,16 +144,16 @@ class ImageFoundation(Section):
     path: Annotated[Text, Field(pattern=r"^/")]
     """Its directory in the image."""
     image: Annotated[Text, AfterValidator(_pinned)] | None = None
-    """The image, pinned by its digest; left out: the image that trains."""
+    """The image, pinned by digest; default: the training image."""
 
 
 CloudFoundation = Annotated[BucketFoundation | ImageFoundation, Kinds()]
 
 
 class Training(Section):
-    """The workers that train: how many pods, of which image, and what each requests.
+    """The training workers: number of pods, their image, and each pod's requests.
 
-    What is left out follows from the instance type.
+    Defaults follow from the instance type.
     """
 
     image: Text
@@ -172,11 +173,11 @@ class Training(Section):
     spread: bool = True
     """One pod per node."""
     wait: bool = True
-    """Let `pulumi up` wait for the job's end."""
+    """Whether `pulumi up` waits for the job to end."""
     queue_timeout_seconds: Positive = 3600
-    """Fail an update whose job is not admitted or makes no progress for this long."""
+    """Fail the update if the job is not admitted or makes no progress for this long."""
     retrain_key: Text | None = None
-    """Another key (a week, say) looks at the data again: what has changed in its bucket is trained on."""
+    """A new value (a week, say) makes the job re-read its bucket and train on changed data."""
     environment: dict[str, Text] = Field(default_factory=dict)
     """Environment variables of the pods; not for secrets."""
 
@@ -192,7 +193,7 @@ class KmsKey(Section):
 
 
 class OwnKey(Section):
-    """Sign with a key of the stack's own, encrypted in its state, and a Secret in the cluster."""
+    """Sign with the stack's own key, encrypted in its state and stored as a Secret in the cluster."""
 
     kind: Literal["own"] = "own"
 
@@ -201,11 +202,11 @@ Signing = Annotated[OwnKey | KmsKey, Kinds(default="own")]
 
 
 class AwsProvider(Section):
-    """Pulumi's own settings for AWS that the stack stands on; all others are Pulumi's."""
+    """Pulumi's AWS settings that the stack relies on; all others are passed to Pulumi."""
 
     model_config = ConfigDict(extra="ignore")
 
     region: Text | None = None
     """AWS region."""
     default_tags: dict[str, dict[str, Text]] = Field(default_factory=dict, alias="defaultTags")
-    """Tags of everything that the stack makes."""
+    """Tags of everything that the stack creates."""

@@ -1,4 +1,4 @@
-"""Stack configuration -> frozen, typed settings. Every mistake in a stack's file ends here, in one line."""
+"""Stack configuration -> frozen, typed settings. Every error in a stack's file is reported here, in one line."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PROJECT = "model-deployment-scenarios"
 Settings = TypeVar("Settings", bound=Section)
 
 
-# Beside the project's own namespace, each with one of its keys as an example.
+# In addition to the project's own namespace, each with one of its keys as an example.
 _NAMESPACES = {"premises": "inventory", "cloud": "kind", "aws": "region"}
 
 
 class SettingsError(Exception):
-    """Settings that cannot be used: one line per error, each naming the file, the key and the remedy."""
+    """Invalid settings: one line per error, each naming the file, the key and the remedy."""
 
 
 def read_settings(
@@ -34,9 +34,9 @@ def read_settings(
     Args:
         kind: the settings of its scenario.
         stack: the stack's name; errors name its file.
-        config: `namespace:key` -> text, structured values as JSON: what Pulumi hands to a program.
-        secret_keys: the keys set with `--secret`. No setting is one, and a value stored as a secret would
-            come out in plain text in the state, so they are refused.
+        config: `namespace:key` -> text, structured values as JSON: what Pulumi passes to a program.
+        secret_keys: the keys set with `--secret`. No setting is secret, and the value would appear in plain
+            text in the state, so they are refused.
 
     Raises:
         SettingsError: one line per error.
@@ -51,7 +51,7 @@ def read_settings(
             continue
         if key in secret_keys:
             raise SettingsError(
-                f"{where}: {key}: this setting is shown in the state in plain text; set it without --secret"
+                f"{where}: {key}: this setting appears in plain text in the state; set it without --secret"
             )
         if namespace == PROJECT and name in namespaces:
             raise SettingsError(
@@ -67,7 +67,7 @@ def read_settings(
 
 
 def _decoded(text: str, section: object, name: str) -> Any:
-    """Read what Pulumi hands over as text: JSON, or, for a setting that is not a text, a number or a boolean."""
+    """Parse a value that Pulumi passes as text: JSON, or, for a setting that is not text, a number or a boolean."""
     if text[:1] not in {"{", "["} and any(_takes_text(each) for each in _annotations(section, name)):
         return text
     try:
@@ -96,7 +96,7 @@ def _takes_text(annotation: object) -> bool:
 
 
 def _line(problem: Problem) -> str:
-    """Say one error: `key 'premises:inventory' is …`, `key 'recipe.rank' is …`."""
+    """Format one error: `key 'premises:inventory' is …`, `key 'recipe.rank' is …`."""
     first, _, rest = problem.key.partition(".")
     key = f"{first}:{rest}".rstrip(":") if first in _NAMESPACES else problem.key
     return str(type(problem)(key=key, what=problem.what, remedy=problem.remedy))

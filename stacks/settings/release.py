@@ -1,4 +1,4 @@
-"""Releases that go out, and releases that come in."""
+"""Settings of outgoing and incoming releases."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from stacks.settings.base import LocalPath
 
 
 class Release(ReleaseNames):
-    """What releases are called, which channel is promoted, and where a copy is put for other stacks."""
+    """Names of releases, the channel to promote, and where a copy is exported for other stacks."""
 
     export: LocalPath | None = None
-    """Folder on this machine for the release that other stacks take. Not needed where this machine trains: they take it
-    from the store."""
+    """Folder on this machine for the release that other stacks use. Not needed if this machine trains: they
+    use its store."""
 
 
 class ReleaseFile(Section):
@@ -24,7 +24,7 @@ class ReleaseFile(Section):
 
     kind: Literal["file"] = "file"
     path: LocalPath
-    """Its folder, or a tar archive of what is in that."""
+    """Its folder, or a tar archive of the folder's content."""
     id: Id
     """The release, name@sha256:<64 hex>."""
     verification_key: LocalPath
@@ -32,11 +32,11 @@ class ReleaseFile(Section):
 
 
 class ReleaseUrl(Section):
-    """A tar archive of a signed release, which this machine fetches."""
+    """A tar archive of a signed release, downloaded by this machine."""
 
     kind: Literal["url"] = "url"
     url: Annotated[Text, Field(pattern=r"^https?://\S+$")]
-    """Where it is."""
+    """Its URL."""
     id: Id
     """The release, name@sha256:<64 hex>."""
     verification_key: LocalPath
@@ -44,7 +44,7 @@ class ReleaseUrl(Section):
 
 
 class ReleaseOfStack(Section):
-    """The release that another stack hands out."""
+    """The release that another stack provides."""
 
     kind: Literal["stack"] = "stack"
     stack: Text

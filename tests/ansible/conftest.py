@@ -14,17 +14,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 import yaml
 
 import ansible.module_utils
 from tests.built_runtime import VARIABLES
 from tests.conftest import SHARING
+from tests.processes import processes_naming, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
+
+    import psutil
 
     from tests.built_runtime import BuiltRuntime
 
@@ -140,18 +142,11 @@ class Premises:
 
     def processes(self) -> list[psutil.Process]:
         """Every process that names this folder in its command line, but for the tests themselves."""
-        mine = []
-        for process in psutil.process_iter():
-            try:
-                if any(str(self.folder) in word for word in process.cmdline()):
-                    mine.append(process)
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-        return mine
+        return processes_naming(self.folder)
 
     def server(self) -> psutil.Process:
         """The process that serves."""
-        (process,) = (p for p in self.processes() if {"scenario_model", "serve"} <= set(p.cmdline()))
+        (process,) = (p for p in self.processes() if {"scenario_model", "serve"} <= set(words_of(p)))
         return process
 
 

@@ -76,7 +76,7 @@ def test_a_host_that_does_not_train_is_named_with_its_last_words() -> None:
     assert decisions.training_trouble(looks) == [
         "two cannot be reached",
         "three stopped: scenario-model: no space left; make room",
-        "four stopped: it wrote nothing",
+        "four stopped: no output",
     ]
 
 
@@ -104,7 +104,7 @@ def test_a_runtime_is_named_by_its_sources_and_not_by_what_builds_leave_behind(t
     assert decisions.package_digest(str(tmp_path), "another lock", "python") != first
     (tmp_path / "package" / "a.py").write_text("2")
     assert decisions.package_digest(str(tmp_path), "lock", "python") != first
-    with pytest.raises(ValueError, match=r"model_runtime_source: .* has no files of a package"):
+    with pytest.raises(ValueError, match=r"model_runtime_source: .* contains no package files"):
         decisions.package_files(str(tmp_path / "not there"))
 
 

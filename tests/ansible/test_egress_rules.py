@@ -33,13 +33,13 @@ def entry(**changes: Any) -> dict[str, object]:
             {"to": "mirror.example"},
             r"egress_allow\[0\]: 'mirror.example' does not appear to be .*; write an address",
         ),
-        ({"to": "0.0.0.0/0"}, r"egress_allow\[0\]: 0.0.0.0/0 is every address there is"),
-        ({"to": "::/0"}, "every address there is"),
+        ({"to": "0.0.0.0/0"}, r"egress_allow\[0\]: 0.0.0.0/0 covers every address"),
+        ({"to": "::/0"}, "covers every address"),
         ({"to": "10.2.0.1/16"}, "has host bits set"),
-        ({"ports": [0]}, "port 0 is none"),
+        ({"ports": [0]}, "invalid port 0"),
         ({"ports": []}, "tcp and udp need ports"),
         ({"protocol": "icmp"}, "icmp has none"),
-        ({"why": 'a" } drop'}, "why is to be one line"),
+        ({"why": 'a" } drop'}, "why must be one line"),
     ],
 )
 def test_an_entry_that_will_not_do_is_refused_in_one_line(

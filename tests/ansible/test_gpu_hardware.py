@@ -87,9 +87,9 @@ def test_the_kernel_module_follows_from_the_generation(
 @pytest.mark.parametrize(
     ("devices", "options", "complaint"),
     [
-        ([V100, B200], {}, "no driver is for volta and blackwell at once"),
-        ([V100, GH200], {}, "no driver is for volta and hopper at once"),
-        ([0x0FFE], {}, "GPU 10de:0ffe is in no generation that is known here (Maxwell to Blackwell); set"),
+        ([V100, B200], {}, "no driver supports both volta and blackwell"),
+        ([V100, GH200], {}, "no driver supports both volta and hopper"),
+        ([0x0FFE], {}, "GPU 10de:0ffe is not in a known generation (Maxwell to Blackwell); set"),
         (
             [V100],
             {"version": "590.44.01"},

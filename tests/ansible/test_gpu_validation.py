@@ -175,4 +175,4 @@ def test_a_host_on_which_the_burn_in_does_not_even_start_says_why(validate: Call
     ran = validate(limit="trainer-1", gpu_validation_python="/usr/bin/false")
     assert ran.code
     assert "trainer-1 is not admitted to training: " in " ".join(ran.output.split())
-    assert "the burn-in ended with 1" in " ".join(ran.output.split())
+    assert "the burn-in failed: exit code 1" in " ".join(ran.output.split())

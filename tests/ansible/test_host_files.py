@@ -105,7 +105,7 @@ def test_a_draft_that_is_refused_leaves_what_is_there_and_nothing_beside_it(
     bring: Callable[..., Any], tmp_path: Path
 ) -> None:
     bring(FOLDER, FILE)
-    with pytest.raises(RefusedError, match="f/a would not be valid: no good"):
+    with pytest.raises(RefusedError, match="f/a would be invalid: no good"):
         bring({**FILE, "content": "two\n"}, validate="sh -c 'echo no good; exit 1' %s")
     assert [path.name for path in (tmp_path / "f").iterdir()] == ["a"]
     assert (tmp_path / "f" / "a").read_text() == "one\n"
@@ -140,11 +140,15 @@ def test_a_draft_of_a_killed_run_is_no_obstacle_and_no_way_to_another_file(
 @pytest.mark.parametrize(
     ("there", "entry", "says"),
     [
-        ("folder", {"path": "x", "content": ""}, "x is a folder, where a file has to be"),
-        ("file", {"path": "x", "state": "directory"}, "x is there and is no folder"),
-        ("file", {"path": "x", "state": "link", "target": "y"}, "x is there and is no link"),
+        ("folder", {"path": "x", "content": ""}, "x is a folder, but a file is required"),
+        ("file", {"path": "x", "state": "directory"}, "x exists and is not a folder"),
+        ("file", {"path": "x", "state": "link", "target": "y"}, "x exists and is not a link"),
         ("file", {"path": "x/y", "content": ""}, "cannot write .*x/y: Not a directory"),
-        ("file", {"path": "x", "content": "", "group": "nobodys-group"}, "there is no group nobodys-group"),
+        (
+            "file",
+            {"path": "x", "content": "", "group": "nobodys-group"},
+            "group nobodys-group does not exist",
+        ),
     ],
 )
 def test_what_is_in_the_way_is_named(

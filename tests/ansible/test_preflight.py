@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
         ({"foundation": {"kind": "gguf"}}, "foundation.path is missing"),
         (
             {"training_data": {"kind": "chat", "path": "/not/there.jsonl"}},
-            "training_data.path /not/there.jsonl is not there",
+            "training_data.path /not/there.jsonl does not exist",
         ),
         ({"serving": {"port": "many"}}, "argument 'port' is of type str found in 'serving'"),
         ({"scenario_root": "relative/folder"}, "it must be an absolute path"),
@@ -99,7 +99,7 @@ def test_a_folder_with_somebody_elses_files_is_neither_used_nor_removed(premises
     for playbook in ("runtime.yml", "reset.yml"):
         ran = premises.run(playbook, succeeds=False)
         assert ran.code == 2
-        assert "was not made by this program" in " ".join(ran.output.split())
+        assert "was not created by this program" in " ".join(ran.output.split())
     assert (premises.root / "thesis.tex").read_text() == "years of work"
     (premises.root / "thesis.tex").unlink()
     premises.root.rmdir()
@@ -111,7 +111,7 @@ def test_a_reset_where_nothing_is_changes_nothing(premises: Premises) -> None:
 
 def test_a_check_of_a_host_where_nothing_is_foresees_all_and_makes_nothing(premises: Premises) -> None:
     ran = premises.run("site.yml", "--check", "--diff")
-    assert {"Say that the runtime would be built", "Say what would be done", "Run inference"} <= set(
+    assert {"Report that the runtime would be built", "Report what would be done", "Run inference"} <= set(
         ran.changed
     )
     assert not premises.root.exists()

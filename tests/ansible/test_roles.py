@@ -68,7 +68,7 @@ def test_a_part_of_the_site_has_a_tag_of_its_own() -> None:
     )
     tags = dict(re.findall(r"^ +(?:\w+ : )?(.+?)\tTAGS: \[(.*)\]$", done.stdout, re.MULTILINE))
     wanted = {
-        "Judge the settings": "preflight",
+        "Validate the settings": "preflight",
         "Prepare the host": "hosts",
         "Name the runtime by its content": "runtime",
         "Write train.json": "train",

@@ -45,14 +45,17 @@ def test_a_server_that_is_ready_at_last_is_waited_for(wait: Callable[..., str]) 
 def test_a_server_that_ends_again_and_again_is_not_waited_for(wait: Callable[..., str]) -> None:
     pids = iter([{1}, set(), {2}, {2}, {3}, {4}])
     said = wait(itertools.repeat(("", "Connection refused")), pids, seconds=3600)
-    assert said == "it ended 3 times before it was ready"
+    assert said == "it exited 3 times before it was ready"
 
 
 def test_a_server_that_takes_too_long_is_named_with_what_it_said(wait: Callable[..., str]) -> None:
     said = wait(itertools.repeat(("", "it answers 503")), itertools.repeat({7}), seconds=0)
-    assert said == "not after 0 s: it answers 503"
+    assert said == "timed out after 0 s: it answers 503"
 
 
 def test_another_release_than_the_wanted_one_is_not_ready(wait: Callable[..., str]) -> None:
     answers = itertools.repeat(("assistant@sha256:old", "it serves assistant@sha256:old"))
-    assert wait(answers, itertools.repeat({7}), seconds=0) == "not after 0 s: it serves assistant@sha256:old"
+    assert (
+        wait(answers, itertools.repeat({7}), seconds=0)
+        == "timed out after 0 s: it serves assistant@sha256:old"
+    )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import ssl
 import subprocess
 import time
@@ -18,6 +16,7 @@ import psutil
 import pytest
 
 from benchmarks.converged import calls_in
+from tests.processes import kill_all, words_of
 
 if TYPE_CHECKING:
     from tests.ansible.conftest import Premises
@@ -89,9 +88,7 @@ def test_a_killed_supervisor_and_hand_edits_are_seen_by_a_check_and_mended_by_a_
     before = [path.read_text() for path in edited]
     for path, text in zip(edited, before, strict=True):
         path.write_text(text + "\n")
-    for process in converged.processes():
-        if "supervisor.supervisord" in process.cmdline():
-            os.kill(process.pid, signal.SIGKILL)
+    kill_all(p for p in converged.processes() if "supervisor.supervisord" in words_of(p))
     # The mended service is restarted with it: nobody knows when the edit was read.
     mended = ["Run inference", "Write serve.json", "Write the definition of inference"]
     assert sorted(converged.run("serve.yml", "--check", "--diff").changed) == mended
@@ -108,7 +105,7 @@ def test_a_release_that_fails_its_gate_is_kept_and_the_old_one_goes_on(converged
     ran = converged.run("site.yml", succeeds=False, recipe=recipe, gate={"minimum_gain": 1000.0})
     said = " ".join(ran.output.split())
     assert ran.code == 2
-    assert re.search(r"gate failed: .*bits per byte.* is kept for study in ", said), said[-3000:]
+    assert re.search(r"gate failed: .*bits per byte.* is kept for inspection in ", said), said[-3000:]
     assert f"channel stable still names {serving}" in said
     assert ask(converged, "/readyz") == (200, serving)
     assert converged.run("site.yml").code == 0
@@ -150,10 +147,9 @@ def test_training_survives_the_play_that_started_it_and_the_next_one_looks_on(
         time.sleep(0.2)
     # Ansible's workers have sessions of their own: each is killed by itself.
     player = psutil.Process(play.pid)
-    for process in (*player.children(recursive=True), player):
-        process.kill()
+    kill_all((*player.children(recursive=True), player))
     play.wait(10)
-    trainers = [p for p in premises.processes() if "scenario_model" in p.cmdline() and "train" in p.cmdline()]
+    trainers = [p for p in premises.processes() if {"scenario_model", "train"} <= set(words_of(p))]
     assert trainers
     trainers[0].kill()  # as the kernel does when memory is short: its manager starts it again
     ran = premises.run("train.yml", recipe=recipe)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.processes import words_of
+
 if TYPE_CHECKING:
     from tests.ansible.conftest import Premises
 
@@ -73,11 +75,11 @@ def complete(premises: Premises) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("engine", "says"),
     [
-        ({}, "has 0 NVIDIA GPUs, and serving.engine of kind vllm wants 1; leave kind out"),
-        ({"tensor_parallel": 4}, "wants 4"),
+        ({}, "has 0 NVIDIA GPUs, but serving.engine of kind vllm needs 1; omit kind"),
+        ({"tensor_parallel": 4}, "needs 4"),
         ({"device": "cpu"}, "or cpu with serving.engine.requirements, the lock of a CPU build"),
         ({"device": "tpu", "requirements": "/x"}, "value of device must be one of: gpu, cpu, got: tpu"),
-        ({"device": "cpu", "requirements": "/no/such.lock"}, "/no/such.lock is not there"),
+        ({"device": "cpu", "requirements": "/no/such.lock"}, "/no/such.lock does not exist"),
     ],
 )
 def test_a_host_that_cannot_have_vllm_is_refused_before_anything_is_touched(
@@ -120,7 +122,7 @@ def test_vllm_serves_from_an_environment_of_its_own_which_goes_when_it_is_not_wa
     assert premises.run("site.yml").changes() == 0
 
     lock.write_text(lock.read_text() + "# the same packages, another lock\n")
-    assert "Make the environment" in premises.run("upgrade.yml").changed
+    assert "Create the environment" in premises.run("upgrade.yml").changed
     (other,) = (premises.root / "runtime" / "vllm").iterdir()
     assert other != environment
     assert complete(premises) == (text, release)
@@ -131,4 +133,4 @@ def test_vllm_serves_from_an_environment_of_its_own_which_goes_when_it_is_not_wa
     )
     assert list((premises.root / "runtime" / "vllm").iterdir()) == []
     assert complete(premises)[1] == release
-    assert not [p for p in premises.processes() if "/runtime/vllm/" in " ".join(p.cmdline())]
+    assert not [p for p in premises.processes() if "/runtime/vllm/" in " ".join(words_of(p))]

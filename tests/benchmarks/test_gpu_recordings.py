@@ -40,7 +40,7 @@ def test_our_modules_answer_without_ansible(tmp_path: Path) -> None:
     assert answer["gpus"] == [{"address": "0000:18:00.0", "device": "2330", "generation": "hopper"}]
     assert (answer["module"], answer["fabric"]) == ("open", "none")
     (entry / "device").write_text("0x9999\n")
-    assert "10de:9999 is in no generation" in run_module("gpu_hardware", root=str(tmp_path))["msg"]
+    assert "10de:9999 is not in a known generation" in run_module("gpu_hardware", root=str(tmp_path))["msg"]
     assert "missing options: ['devices'" in run_module("host_verdict")["msg"]
     import ansible.module_utils.basic as real  # what Ansible itself imports stays as it is
 

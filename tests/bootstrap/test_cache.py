@@ -17,9 +17,9 @@ def test_a_second_run_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     program = (
         "import sys; from pathlib import Path; from bootstrap.cache import exclusive\n"
-        "with exclusive(Path(sys.argv[1]), 'making the engine'): print('mine')"
+        "with exclusive(Path(sys.argv[1]), 'building the engine'): print('mine')"
     )
-    with exclusive(lock, "making the engine"):
+    with exclusive(lock, "building the engine"):
         second = subprocess.Popen(
             [sys.executable, "-c", program, str(lock)],
             cwd=ROOT,
@@ -28,7 +28,9 @@ def test_a_second_run_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
         )
         assert second.stderr is not None
-        assert second.stderr.readline() == f"waiting: process {os.getpid()} is making the engine\n"
+        assert (
+            second.stderr.readline() == f"waiting for process {os.getpid()}, which is building the engine\n"
+        )
         time.sleep(0.2)
         assert second.poll() is None
     out, _ = second.communicate(timeout=10)

@@ -135,7 +135,7 @@ def test_options_after_the_first_argument_are_the_commands_own() -> None:
 
 def test_verbose_and_quiet_together_are_refused() -> None:
     done = ran("-q", "-v")
-    assert done.stderr == "invalid options: --verbose and --quiet exclude each other; use one of them\n"
+    assert done.stderr == "invalid options: --verbose and --quiet are mutually exclusive; use one of them\n"
     assert done.returncode == 1
 
 

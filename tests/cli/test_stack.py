@@ -71,7 +71,7 @@ def test_a_salt_of_another_state_folder_is_taken_out_and_the_stack_works(tree: T
     with tree.settings.open("a") as file:
         file.write("encryptionsalt: v1:e5vtMDXse04=:v1:WzSiIaBq5dn7LD18:2ZpDwqM5JF0sx/TTAI1P3BfggWyjsA==\n")
     done = tree.python(UP)
-    assert "the salt of an earlier state folder was taken out of Pulumi.s3-local.yaml" in done.stderr
+    assert "removed the salt of an earlier state folder from Pulumi.s3-local.yaml" in done.stderr
     tree.python(NO_CHANGE)
 
 
@@ -80,7 +80,7 @@ def test_secrets_of_another_state_folder_are_not_thrown_away(tree: Tree) -> None
     tree.settings.write_text(text)
     done = tree.python("stack.create()", check=False)
     assert done.returncode != 0
-    assert "holds secrets of another state folder" in done.stderr
+    assert "contains secrets of another state folder" in done.stderr
     assert tree.settings.read_text() == text
 
 
@@ -88,7 +88,7 @@ def test_a_lost_passphrase_is_never_replaced_by_another(tree: Tree) -> None:
     tree.python(UP)
     (tree.path / ".state" / "passphrase").unlink()
     done = tree.python("", check=False)
-    assert "is gone, but" in done.stderr
+    assert "is missing, but" in done.stderr
     assert not (tree.path / ".state" / "passphrase").exists()
 
 
@@ -114,9 +114,9 @@ def test_a_run_killed_in_the_middle_is_taken_up_by_the_next_one(tree: Tree) -> N
     run.communicate()
     set_seconds(tree, 0)
     done = tree.python(UP)
-    assert "recovery: ending what a killed run left running" in done.stderr
+    assert "recovery: ending processes that a killed run left behind" in done.stderr
     assert "recovery: a killed run left 1 lock(s) on s3-local: pulumi cancel" in done.stderr
-    assert "recovery: begun and not known to have ended: creating thing" in done.stderr
+    assert "recovery: pending creates with unknown outcome: creating thing" in done.stderr
     tree.python(NO_CHANGE)
     time.sleep(0.5)
     assert (tree.path / "made").exists()
@@ -128,7 +128,7 @@ def test_a_run_that_is_still_going_on_is_not_disturbed(tree: Tree) -> None:
     run = tree.start("up", "--yes", "--skip-preview")
     wait_for(True, tree)
     done = tree.python("stack.recover()", check=False)
-    assert f"pulumi (process {run.pid}) is working on s3-local right now" in done.stderr
+    assert f"pulumi (process {run.pid}) is updating s3-local" in done.stderr
     out, _ = run.communicate(timeout=60)
     assert run.returncode == 0, out
     assert "recovery" not in tree.python(UP).stderr

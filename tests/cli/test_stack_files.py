@@ -84,7 +84,7 @@ def test_a_stack_without_a_file_is_told_how_to_get_one(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("config: {}\n", "scenario is not set"), ("config: [", r"Pulumi\.plant-7\.yaml: cannot be read")],
+    [("config: {}\n", "scenario is not set"), ("config: [", r"Pulumi\.plant-7\.yaml: unreadable")],
 )
 def test_a_file_that_names_no_scenario_is_named(folder: Path, text: str, said: str) -> None:
     (folder / "Pulumi.plant-7.yaml").write_text(text)

@@ -193,7 +193,7 @@ def test_no_secret_is_in_state_history_output_or_left_behind(project: Project) -
 def test_a_cloud_resource_on_the_premises_is_refused_in_preview_in_one_line(project: Project) -> None:
     (project.path / "__main__.py").write_text(CLOUD_ON_THE_PREMISES, encoding="utf-8")
     said = project.pulumi("preview", check=False)
-    expected = "s3-local keeps its data on the premises, so it cannot have aws:s3/bucket:Bucket 'backup'"
+    expected = "s3-local keeps its data on the premises, so aws:s3/bucket:Bucket 'backup' is not allowed"
     assert len(errors_in(said)) == 1
     assert errors_in(said)[0].startswith(f"error: {expected}; remove the resource")
 

@@ -22,6 +22,7 @@ from cli import PROJECT
 from tests.built_runtime import VARIABLES
 from tests.chapters import write_chapters
 from tests.conftest import SHARING
+from tests.processes import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -156,15 +157,13 @@ class Clone:
 
     def processes(self) -> list[psutil.Process]:
         """Every process that names this clone in its command line or works inside it."""
-        mine = []
-        for process in psutil.process_iter():
-            try:
-                words = [*process.cmdline(), process.cwd()]
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-            if any(str(self.path) in word for word in words) and process.pid != os.getpid():
-                mine.append(process)
-        return mine
+        found = psutil.process_iter(["cmdline", "cwd"])
+        return [
+            each
+            for each in found
+            if any(str(self.path) in word for word in (*words_of(each), each.info["cwd"] or ""))
+            and each.pid != os.getpid()
+        ]
 
 
 def make_clone(directory: Path) -> Clone:

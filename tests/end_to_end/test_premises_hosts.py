@@ -216,7 +216,7 @@ def roll_out(site: Site, before: str, following: dict[str, str], broken: dict[st
     assert load.failed == []
     assert load.releases == {following["id"]}
     assert site.on(2, "systemctl show --property=MainPID --value 'inference-*.service'") == untouched
-    assert "it ended 3 times before it was ready" in said
+    assert "it exited 3 times before it was ready" in said
 
 
 def test_a_controller_without_a_network_takes_engine_and_packages_from_the_bundle(

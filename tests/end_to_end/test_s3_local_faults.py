@@ -14,6 +14,7 @@ import pytest
 
 from tests.campaigns import campaign
 from tests.killed_engine import killed_after
+from tests.processes import kill_all, words_of
 
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import Clone
@@ -101,16 +102,14 @@ def test_training_serving_and_answering_need_no_network(small_deployment: Clone)
         pytest.skip("network namespaces are not allowed here; run as a user who may use `unshare -rn`")
     small_deployment.configure(recipe={"seed": 31})
     # The services must live inside the cut-off network too: stopped first, `make up` brings them back.
-    for process in small_deployment.processes():
-        process.kill()
+    kill_all(small_deployment.processes())
     psutil.wait_procs(small_deployment.processes(), timeout=10)
 
     done = small_deployment.run("unshare", "-rn", "sh", "-c", "ip link set lo up && exec make up")
 
     assert "https://localhost" in done.stdout
     # Back to services that the rest of the tests can reach.
-    for process in small_deployment.processes():
-        process.kill()
+    kill_all(small_deployment.processes())
     small_deployment.run("make", "up")
     ask(small_deployment)
 
@@ -124,7 +123,7 @@ def test_no_secret_is_readable_in_state_logs_arguments_or_output(small_deploymen
         + small_deployment.pulumi("stack", "export").stdout
     )
     for process in small_deployment.processes():
-        shown += " ".join(process.cmdline())
+        shown += " ".join(words_of(process))
 
     assert [form for form in forms if form in shown] == []
     allowed = {"server.key"}  # the one place where the server reads it, 0600

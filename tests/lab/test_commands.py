@@ -58,7 +58,9 @@ def test_a_path_that_overlays_cannot_have_is_refused(
     monkeypatch.setenv("LAB_STATE", str(tmp_path / "a,b"))
     done = finish("up")
     assert done.returncode == 1
-    assert re.fullmatch(r"make lab: /.*/a,b: a path with .* will not do; set LAB_STATE\n", done.stderr)
+    assert re.fullmatch(
+        r"make lab: invalid path /.*/a,b: it must not contain .*; set LAB_STATE\n", done.stderr
+    )
 
 
 @pytest.mark.slow
@@ -87,7 +89,7 @@ def test_two_runs_at_once_make_one_lab(lab_folder: Path, ansible: Ansible) -> No
     runs = [subprocess.Popen(command("up"), cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     told = [run.communicate()[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], told
-    assert sum("waiting: another run is at work on this lab" in each for each in told) == 1
+    assert sum("waiting: another run holds this lab's lock" in each for each in told) == 1
     assert sum("starting premises-1" in each for each in told) == 1
     done = ansible(lab_folder / "premises" / "inventory.yml", "-m", "ping")
     assert done.returncode == 0, done.stdout

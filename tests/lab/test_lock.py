@@ -27,7 +27,7 @@ def test_a_second_run_waits_and_says_so(tmp_path: Path, capsys: pytest.CaptureFi
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
-    assert "waiting: another run is at work" in capsys.readouterr().err
+    assert "waiting: another run holds" in capsys.readouterr().err
 
 
 def test_who_waited_for_a_folder_that_was_removed_gets_a_new_one(tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def test_what_is_dumped_loads_again() -> None:
     [
         ({}, "x: key 'path' is missing; add it"),
         ({"path": "a", "roms": 1}, "x: unknown key 'roms'; did you mean 'rooms'?"),
-        ({"path": ""}, "x: key 'path' is \"\"; it must be a text that is not empty"),
-        ({"path": 3}, "x: key 'path' is 3; it must be a text that is not empty"),
+        ({"path": ""}, "x: key 'path' is \"\"; it must be a non-empty text"),
+        ({"path": 3}, "x: key 'path' is 3; it must be a non-empty text"),
         ({"path": "a", "rooms": 0}, "x: key 'rooms' is 0; it must be at least 1"),
         ({"path": "a", "rooms": True}, "x: key 'rooms' is true; it must be a whole number"),
         ({"path": "a", "rooms": "2"}, "x: key 'rooms' is \"2\"; it must be a whole number"),
@@ -88,7 +88,7 @@ def test_what_is_dumped_loads_again() -> None:
             {"path": "a", "pet": {"kind": "cat", "tricks": []}},
             (
                 "x: key 'pet.tricks' belongs to kind \"dog\"; "
-                "this is kind \"cat\": leave it out, or change 'kind'"
+                "this is kind \"cat\": remove it, or change 'kind'"
             ),
         ),
         (
@@ -97,10 +97,10 @@ def test_what_is_dumped_loads_again() -> None:
         ),
         (
             {"path": "a", "pet": {"kind": "dog", "tricks": [1]}},
-            "x: key 'pet.tricks[0]' is 1; it must be a text that is not empty",
+            "x: key 'pet.tricks[0]' is 1; it must be a non-empty text",
         ),
         ({"path": "a", "names": {"b": []}}, "x: key 'names.b' is a list; it must be a whole number"),
-        ([], "x: expected an object with keys, found a list"),
+        ([], "x: it must be an object with keys, not a list"),
     ],
 )
 def test_a_mistake_is_named(mapping: Any, message: str) -> None:

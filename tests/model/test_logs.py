@@ -103,7 +103,7 @@ def test_verbose_names_the_files_that_are_read_and_json_their_level(
 def test_verbose_and_quiet_together_are_refused() -> None:
     done = CliRunner().invoke(cli._cli, ["-v", "-q", "serve"])
     assert done.exit_code == 2
-    assert "--verbose and --quiet exclude each other" in done.output
+    assert "--verbose and --quiet are mutually exclusive" in done.output
 
 
 def progress_of_training(path: Path) -> None:

@@ -25,7 +25,7 @@ def test_a_scenario_with_its_data_on_the_premises_refuses_everything_else(name: 
     with pytest.raises(ResidencyError) as refusal:
         refuse_resource(SCENARIOS[name], resource, "backup")
     assert "\n" not in str(refusal.value)
-    assert f"cannot have {resource} 'backup'" in str(refusal.value)
+    assert f"so {resource} 'backup' is not allowed" in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", ON_PREMISES)
@@ -51,7 +51,7 @@ def test_settings_of_a_cloud_are_refused_on_the_premises() -> None:
     scenario = SCENARIOS["s3-local"]
     refuse_namespaces("plant-7", scenario, {"premises", "model-deployment-scenarios", "pulumi"})
     with pytest.raises(
-        ResidencyError, match=r"Pulumi\.plant-7\.yaml.*cannot name aws:…, kubernetes:…; remove"
+        ResidencyError, match=r"Pulumi\.plant-7\.yaml.*settings aws:…, kubernetes:… are not allowed; remove"
     ):
         refuse_namespaces("plant-7", scenario, {"premises", "kubernetes", "aws"})
 
@@ -59,5 +59,5 @@ def test_settings_of_a_cloud_are_refused_on_the_premises() -> None:
 def test_another_stack_is_asked_for_a_release_only_where_training_is_somewhere_else() -> None:
     reference = "pulumi:pulumi:StackReference"
     refuse_resource(SCENARIOS["s1-local-serving"], reference, "release")
-    with pytest.raises(ResidencyError, match="cannot have pulumi:pulumi:StackReference 'release'"):
+    with pytest.raises(ResidencyError, match="so pulumi:pulumi:StackReference 'release' is not allowed"):
         refuse_resource(SCENARIOS["s3-local"], reference, "release")

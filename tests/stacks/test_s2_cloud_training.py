@@ -213,7 +213,7 @@ def test_a_cluster_of_ones_own_gets_the_same_job_and_nothing_of_aws(
             in_a_cluster("/dev/null", memory="800Gi"),
             "training job training would never start: 2 pods x 800Gi",
         ),
-        (in_a_cluster("/dev/null", cpu=None), "training.cpu and training.memory say what a pod asks for"),
+        (in_a_cluster("/dev/null", cpu=None), "set training.cpu and training.memory, the pod's requests"),
     ],
 )
 def test_what_a_cluster_cannot_do_is_said_in_the_preview(
@@ -244,12 +244,12 @@ def test_what_a_cluster_cannot_do_is_said_in_the_preview(
         ({"own__training": {"image": "i", "pods": 3}}, "training job training would never start: 3 pods"),
         (
             {"own__training": {"image": "i", "gpus": 2}},
-            "a pod asks for 2 GPUs, but one node of g6.2xlarge has 1",
+            "a pod requests 2 GPUs, but a g6.2xlarge node has 1",
         ),
-        ({"cloud__nat": False}, "set cloud:registry to where they are mirrored, or cloud:nat to true"),
+        ({"cloud__nat": False}, "set cloud:registry to a mirror of them, or cloud:nat to true"),
         (
             {"cloud__nodes": {"instance_type": "p5.48xlarge", "maximum": 2}},
-            "nodes of p5.48xlarge have EFA, which pods get by a plugin of AWS's: set cloud:efa_plugin",
+            "nodes of type p5.48xlarge have EFA, which needs AWS's device plugin: set cloud:efa_plugin",
         ),
         ({"aws__defaultTags": {}}, "aws:defaultTags has no tag scenario:stack: s2-cloud-training"),
         (
@@ -257,11 +257,11 @@ def test_what_a_cluster_cannot_do_is_said_in_the_preview(
                 "cloud__version": "1.34",
                 "own__foundation": {"kind": "image", "path": "/small", "image": PINNED},
             },
-            "foundation.image needs Kubernetes 1.35 or later, and cloud:version is 1.34",
+            "foundation.image needs Kubernetes 1.35 or later, but cloud:version is 1.34",
         ),
         (
             {"own__foundation": {"kind": "image", "path": "/small", "image": "registry/models:latest"}},
-            "key 'foundation.image' is \"registry/models:latest\"; write it with its digest",
+            "key 'foundation.image' is \"registry/models:latest\"; pin it by digest",
         ),
         ({"cloud__kind": "azure"}, "cloud"),
         ({"cloud__zonez": "x"}, "unknown key 'cloud:zonez'; did you mean 'zones'?"),

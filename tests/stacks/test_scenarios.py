@@ -37,7 +37,7 @@ def test_a_stack_named_after_a_scenario_is_one_and_any_other_names_its_own() -> 
             "s1-local-serving",
             r"scenario is s1-local-serving, but the stack is named after s3-local",
         ),
-        ("s4-cloud-serving", None, r"s4-cloud-serving is not built yet; built are s1-local-serving, "),
+        ("s4-cloud-serving", None, r"s4-cloud-serving is not built yet; use one of s1-local-serving, "),
     ],
 )
 def test_a_stack_without_a_scenario_is_told_the_remedy(stack: str, named: str | None, said: str) -> None:

@@ -1,1 +1,1 @@
-"""What the lab adds to moto's EKS: a real Kubernetes behind it, and the operations that moto lacks."""
+"""What the lab adds to moto's EKS: a real Kubernetes behind it, and operations missing from moto."""

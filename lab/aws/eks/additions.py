@@ -1,4 +1,4 @@
-"""The EKS operations that moto lacks: access entries, add-ons, pod identities, tags of these."""
+"""EKS operations missing from moto: access entries, add-ons, pod identities, and their tags."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POLICIES = {
 
 
 class Additions(Operations):
-    """Each method is the operation of that name; validity is botocore's model's."""
+    """Each method implements the operation of that name; input is validated by botocore's model."""
 
     def create_access_entry(self) -> ActionResult:
         asked = self.arguments("CreateAccessEntry")
@@ -206,7 +206,7 @@ class Additions(Operations):
         return ActionResult({"association": association})
 
     def _tagged(self) -> dict[str, Any] | None:
-        """Return what the request's ARN names, where moto does not keep tags of it."""
+        """Return the request's resource, if moto does not store its tags."""
         arn = unquote(self.path).partition("/tags/")[2]
         for cluster in self.eks_backend.clusters.values():
             held = dict(beside(cluster).tagged())
@@ -242,7 +242,7 @@ class Additions(Operations):
 
 
 _ADDON = ("addonVersion", "configurationValues", "serviceAccountRoleArn", "tags", "namespaceConfig")
-"""What is kept of an add-on as it was asked for."""
+"""An add-on's settings as requested."""
 
 
 def _of(held: dict[str, dict[str, Any]], key: str, what: str) -> dict[str, Any]:

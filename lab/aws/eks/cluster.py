@@ -1,4 +1,4 @@
-"""What the lab keeps beside moto's cluster, and how EKS checks what a cluster is made of."""
+"""The lab's data in addition to moto's cluster, and EKS's validation of a cluster's inputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Beside:
-    """What a cluster has that moto does not keep; each as EKS describes it."""
+    """Cluster data that moto does not store, in EKS's form."""
 
     access_entries: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By the principal's ARN."""
@@ -31,7 +31,7 @@ class Beside:
     pod_identities: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def tagged(self) -> Iterable[tuple[str, dict[str, Any]]]:
-        """Yield each thing that has tags, with its ARN."""
+        """Yield each tagged resource with its ARN."""
         for entry in self.access_entries.values():
             yield entry["accessEntryArn"], entry
         for addon in self.addons.values():
@@ -44,12 +44,12 @@ _beside: WeakKeyDictionary[Cluster, Beside] = WeakKeyDictionary()
 
 
 def beside(cluster: Cluster) -> Beside:
-    """Return what is kept beside a cluster; it goes with moto's own object, also in a reset."""
+    """Return a cluster's additional data; it is removed with moto's own object, also in a reset."""
     return _beside.setdefault(cluster, Beside())
 
 
 def put_kubernetes_behind(cluster: Cluster, kubeconfig: Path) -> None:
-    """Give the cluster the endpoint and certificate authority of the lab's Kubernetes, if that is there."""
+    """Give the cluster the endpoint and certificate authority of the lab's Kubernetes, if it is running."""
     if not kubeconfig.is_file():
         return
     told = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
@@ -64,7 +64,7 @@ def put_kubernetes_behind(cluster: Cluster, kubeconfig: Path) -> None:
 
 
 def check_subnets(backend: EKSBackend, subnets: Iterable[str]) -> str:
-    """Return the VPC that all the subnets are in; refuse, as EKS does, what is not there or not in one."""
+    """Return the subnets' common VPC; refuse, as EKS does, unknown subnets or several VPCs."""
     known = {
         subnet.id: subnet.vpc_id
         for subnet in ec2_backends[backend.account_id][backend.region_name].describe_subnets()
@@ -86,7 +86,7 @@ def check_security_groups(backend: EKSBackend, groups: Iterable[str]) -> None:
 
 
 def make_security_group(backend: EKSBackend, name: str, vpc: str) -> str:
-    """Make the cluster's own security group, as EKS does; return its ID."""
+    """Create the cluster's own security group, as EKS does; return its ID."""
     ec2 = ec2_backends[backend.account_id][backend.region_name]
     tags = {f"kubernetes.io/cluster/{name}": "owned"}
     group = ec2.create_security_group(

@@ -1,4 +1,4 @@
-"""Puts the lab's EKS into moto."""
+"""Installs the lab's EKS in moto."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def install(kubeconfig: Path) -> None:
-    """Make moto answer EKS's requests with all of it, before its server starts."""
+    """Register all of it with moto, before its server starts."""
     Additions.kubeconfig = kubeconfig
     patterns = ["{0}/clusters$", "{0}/clusters/(?P<name>.+)$", "{0}/tags/(?P<resourceArn>.+)$"]
     urls.url_paths = dict.fromkeys([*patterns, "{0}/access-policies$"], Additions.dispatch)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _MODEL = get_session().get_service_model("eks")
 _KEPT = ("accessConfig", "upgradePolicy", "deletionProtection", "zonalShiftConfig")
-"""Settings of a cluster that moto forgets, with the name of EKS's member."""
+"""Cluster settings that moto drops, with the name of EKS's member."""
 _DEFAULTS = {
     "accessConfig": {"authenticationMode": "API_AND_CONFIG_MAP"},
     "upgradePolicy": {"supportType": "EXTENDED"},
@@ -38,12 +38,12 @@ class NotHereError(EKSError):
 
 
 class Operations(EKSResponse):
-    """The handler of EKS's requests; a subclass has the operations that moto lacks."""
+    """Handler of EKS's requests; a subclass has the operations missing from moto."""
 
     kubeconfig = Path()
 
     def arguments(self, operation: str) -> dict[str, Any]:
-        """Return what was asked, valid by botocore's model of the operation, or refuse it as EKS does."""
+        """Return the input, validated by botocore's model of the operation, or refuse it as EKS does."""
         shape = _MODEL.operation_model(operation).input_shape
         told = {
             name: self._get_param(member.serialization.get("name", name))
@@ -56,21 +56,21 @@ class Operations(EKSResponse):
         return told
 
     def cluster(self, name: str) -> Cluster:
-        """Return moto's cluster, or refuse in EKS's words."""
+        """Return moto's cluster, or refuse with EKS's error."""
         found = self.eks_backend.clusters.get(name)
         if found is None:
             raise ResourceNotFoundException(message=f"No cluster found for name: {name}.")
         return found
 
     def caller(self) -> str:
-        """Return the ARN of who asks: the role, where it is a session of one."""
+        """Return the caller's ARN: of the role, for a session of one."""
         _, arn, _ = sts_backends[self.current_account]["aws"].get_caller_identity(
             self.get_access_key(), self.region
         )
         return principal(arn)
 
     def create_cluster(self) -> ActionResult:
-        """Create it where its subnets and security groups exist, with the group that EKS makes."""
+        """Create it if its subnets and security groups exist, with EKS's own security group."""
         asked = self.arguments("CreateCluster")
         network = asked["resourcesVpcConfig"]
         vpc = clusters.check_subnets(self.eks_backend, network.get("subnetIds", []))
@@ -101,13 +101,13 @@ class Operations(EKSResponse):
 
     @abstractmethod
     def new_access_entry(self, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
-        """Give a principal an entry; a subclass knows how."""
+        """Give a principal an entry; implemented in a subclass."""
 
     @abstractmethod
     def new_access_policy(
         self, cluster: Cluster, arn: str, policy: str, scope: dict[str, Any]
     ) -> dict[str, Any]:
-        """Give an entry a policy; a subclass knows how."""
+        """Give an entry a policy; implemented in a subclass."""
 
     def describe_cluster(self) -> ActionResult:
         """Describe it, with the lab's Kubernetes as its endpoint."""
@@ -116,7 +116,7 @@ class Operations(EKSResponse):
         return ActionResult({"cluster": found})
 
     def update_cluster_config(self) -> ActionResult:
-        """Change what is named and keep the rest, as EKS does and moto does not."""
+        """Change only the given settings, as EKS does and moto does not."""
         asked = self.arguments("UpdateClusterConfig")
         found = self.cluster(asked["name"])
         network = asked.get("resourcesVpcConfig", {})
@@ -132,7 +132,7 @@ class Operations(EKSResponse):
         return self.done("ConfigUpdate")
 
     def update_cluster_version(self) -> ActionResult:
-        """Take the new version; the Kubernetes behind stays what it is."""
+        """Set the new version; the Kubernetes behind it stays unchanged."""
         asked = self.arguments("UpdateClusterVersion")
         self.cluster(asked["name"]).version = asked["version"]
         return self.done("VersionUpdate")
@@ -145,12 +145,12 @@ class Operations(EKSResponse):
         return done
 
     def create_nodegroup(self) -> ActionResult:
-        """Create it where its subnets exist."""
+        """Create it if its subnets exist."""
         clusters.check_subnets(self.eks_backend, self.arguments("CreateNodegroup")["subnets"])
         return super().create_nodegroup()
 
     def update_nodegroup_version(self) -> ActionResult:
-        """Take the new versions; no node is replaced, for there is none."""
+        """Set the new versions; no node is replaced, as there is none."""
         asked = self.arguments("UpdateNodegroupVersion")
         group = self.cluster(asked["clusterName"]).nodegroups.get(asked["nodegroupName"])
         if group is None:
@@ -164,18 +164,18 @@ class Operations(EKSResponse):
         return self.done("VersionUpdate")
 
     def call_action(self) -> Any:
-        """Answer by name what is not here: moto's own 404 looks like something that is gone."""
+        """Report a missing operation by name: moto's own 404 looks like a deleted resource."""
         action = self._get_action()
         if action is None or not hasattr(self, xform_name(action)):
             raise NotHereError(message=f"the lab's EKS has no {action or 'such operation'}")
         return super().call_action()
 
     def done(self, kind: str) -> ActionResult:
-        """Answer as for an update that has ended."""
+        """Return a completed update."""
         return ActionResult({"update": {"id": f"lab-{kind}", "status": "Successful", "type": kind}})
 
 
 def principal(arn: str) -> str:
-    """Return the ARN that access entries name: of the role, for a session of it."""
+    """Return the ARN used in access entries: of the role, for a session of it."""
     kind, _, rest = arn.partition(":assumed-role/")
     return f"{kind.replace(':sts:', ':iam:')}:role/{rest.split('/')[0]}" if rest else arn

@@ -1,4 +1,4 @@
-"""`python -m lab.aws.stand_in [ENGINE]`: the plugin's process; prints its port, as plugins do."""
+"""`python -m lab.aws.stand_in [ENGINE]`: the plugin's process; prints its port, as all plugins do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def main() -> None:
-    """Serve until the engine ends this process, or is gone itself: killed, it ends none."""
+    """Serve until the engine ends this process or is gone: a killed engine ends no plugin."""
     engine = os.getppid()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("engine", nargs="?", default="", help="the address of Pulumi's engine")

@@ -1,4 +1,4 @@
-"""What every adapter of a resource type has in common, and the registry of them."""
+"""Base class of the resource types' adapters, and their registry."""
 
 from __future__ import annotations
 
@@ -23,70 +23,70 @@ Properties = dict[str, Any]
 
 _models = get_session()
 _LOCAL: conversion.Names = {"region": None, "tags": None}
-"""Properties of every type that are no members of a request."""
+"""Properties of every type that are not members of a request."""
 
 
 class Adapter(ABC):
     """One resource type: how it is created, read, changed and deleted through the API.
 
-    Subclasses say in class variables what differs, and override what is not regular.
+    Subclasses define differences in class variables, and override irregular methods.
     """
 
     token: ClassVar[str]
     service: ClassVar[str]
     creates: ClassVar[str]
-    """The operation whose model the properties are converted by, such as `CreateVpc`."""
+    """The operation whose model is used for conversion, such as `CreateVpc`."""
     names: ClassVar[conversion.Names] = {}
-    """What is called otherwise in the request, or (None) is not part of it."""
+    """Properties with another name in the request, or (None) not part of it."""
     reads: ClassVar[conversion.Names] = {}
-    """The same for what the API answers."""
+    """The same for the API's response."""
     replaces: ClassVar[frozenset[str]] = frozenset()
-    """Properties whose change takes a new resource."""
+    """Properties whose change requires replacement."""
     updates: ClassVar[frozenset[str]] = frozenset()
-    """Properties that `update` can change; `tags` are changed for every type that has them."""
+    """Properties that `update` can change; `tags` can be changed for every type that has them."""
     documents: ClassVar[Mapping[str, Kind]] = {}
     """Properties that are policy documents."""
     autoname: ClassVar[str] = ""
-    """The property that gets a name of the resource's own with random letters where none is given."""
+    """The property with an auto-generated name (resource name and random letters)."""
     collides: ClassVar[frozenset[str]] = frozenset()
-    """Properties of which no two resources may have the same: the old one goes before the new one comes."""
+    """Properties that must be unique: the old resource is deleted before the new one is created."""
     lower: ClassVar[bool] = False
-    """Whether names are of small letters only."""
+    """Whether names are lower-case only."""
 
     def request(self, inputs: Properties) -> tuple[Properties, list[sdk.Fault]]:
-        """Return the members of the creating request, and what the API's model says against them."""
+        """Return the members of the create request, and violations of the API's model."""
         shape = _models.get_service_model(self.service).operation_model(self.creates).input_shape
         making = conversion.Request(_LOCAL | self.names)
         return making.structure(shape, inputs), making.faults
 
     def members(self, inputs: Properties) -> Properties:
-        """Return the members alone, of inputs that were checked."""
+        """Return only the members, of checked inputs."""
         return self.request(inputs)[0]
 
     def named(self, name: str) -> str:
-        """Return what a generated name becomes."""
+        """Return the form of a generated name."""
         return name
 
     def call(self, aws: Cloud, operation: str, **members: Any) -> Properties:
-        """Call an operation. Raises GoneError where the API says that there is no such thing."""
+        """Call an operation. Raises GoneError if the API reports that the resource does not exist."""
         with _gone_by_name():
             answer: Properties = getattr(aws.client(self.service), xform_name(operation))(**members)
             return answer
 
     def pages(self, aws: Cloud, operation: str, **members: Any) -> Iterator[Properties]:
-        """The same for an operation that answers in pages; yield each."""
+        """The same for a paginated operation; yield each item."""
         with _gone_by_name():
             yield from aws.client(self.service).get_paginator(xform_name(operation)).paginate(**members)
 
     @abstractmethod
     def create(self, aws: Cloud, inputs: Properties, tags: dict[str, str]) -> str:
-        """Create it and return its ID. What takes further calls belongs to `complete`."""
+        """Create it and return its ID. Further calls belong in `complete`."""
 
     def complete(self, aws: Cloud, identity: str, inputs: Properties) -> None:
-        """Bring what was created to what the inputs say; where this fails it is deleted again."""
+        """Complete a created resource as in the inputs; on failure it is deleted again."""
 
     def imported(self, aws: Cloud, identity: str) -> str:
-        """Return the ID of what `pulumi import` calls so. Raises GoneError."""
+        """Return the ID for an ID of `pulumi import`. Raises GoneError."""
         return identity
 
     @abstractmethod
@@ -99,19 +99,19 @@ class Adapter(ABC):
     def retag(
         self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]
     ) -> None:
-        """Set tags and take away those that are gone."""
+        """Set tags and delete removed ones."""
         raise RefusedError(f"{self.token}: the stand-in cannot change tags of this type")
 
     @abstractmethod
     def delete(self, aws: Cloud, identity: str, state: Properties) -> None:
-        """Delete it. Raises GoneError where it is not there."""
+        """Delete it. Raises GoneError if it does not exist."""
 
     def outputs(self, answer: Mapping[str, Any]) -> Properties:
-        """Return the properties that an answer of the API holds."""
+        """Return the properties in an API response."""
         return conversion.properties(sdk.resource_type(self.token).state, answer, self.reads)
 
     def combined(self, live: Properties, written: Properties) -> Properties:
-        """Return what is written, and what AWS adds: in objects too, as in a cluster's `vpcConfig`."""
+        """Return input and computed properties: also in objects, as in a cluster's `vpcConfig`."""
         return conversion.combined(sdk.resource_type(self.token).state, live, written)
 
     @property
@@ -131,9 +131,8 @@ def _gone_by_name() -> Iterator[None]:
 
 
 def gone(error: ClientError) -> bool:
-    """Say whether an error means that the thing is not there: by AWS's code, never by a bare 404.
-
-    The latter is also what an API answers that does not implement the call.
+    """Whether an error means that the resource does not exist: by AWS's code, never by a bare 404, which is
+    also the answer for an unimplemented call.
     """
     code = error.response.get("Error", {}).get("Code", "")
     return bool(re.search(r"NotFound(Exception|Error|Fault)?$|^NoSuch|\.Unknown$|NotFoundError$", code)) and (

@@ -1,4 +1,4 @@
-"""All that is checked of a resource's properties before anything is created; also in a preview."""
+"""All checks of a resource's properties before creation; also in a preview."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def faults_of(adapter: Adapter, inputs: dict[str, Any]) -> Iterator[sdk.Fault]:
-    """Yield what is wrong with the inputs: by the SDK's types first, and if these hold by the API's model."""
+    """Yield faults of the inputs: by the SDK's types, and if they are valid, by the API's model."""
     written_as_objects = {name for name in adapter.documents if isinstance(inputs.get(name), dict)}
-    for name in written_as_objects:  # the SDK takes documents either way, AWS takes text
+    for name in written_as_objects:  # the SDK accepts documents as objects or text, AWS accepts text
         if not has_unknown(inputs[name]):
             inputs[name] = json.dumps(inputs[name])
     found = list(sdk.faults(sdk.resource_type(adapter.token).arguments, inputs))

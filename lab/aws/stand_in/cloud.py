@@ -1,4 +1,4 @@
-"""The AWS API that a configured provider speaks to: the lab's, and never AWS itself."""
+"""The AWS API of a configured provider: the lab's, never AWS itself."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _OWN = ("version", "pluginDownloadURL")
-"""Settings of every provider, which are none of the SDK's class."""
+"""Settings common to all providers, which are not in the SDK's class."""
 _ALIASES = {"logs": "cloudwatchlogs"}
-"""Services whose endpoint Terraform names differently too."""
+"""Services with another endpoint name in Terraform."""
 _CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 3},
     connect_timeout=5,
@@ -49,7 +49,7 @@ class Cloud:
         )
 
     def client(self, service: str) -> Any:
-        """Return boto3's client of a service. Raises RefusedError where no endpoint is named for it."""
+        """Return boto3's client of a service. Raises RefusedError if no endpoint is set for it."""
         with self._lock:
             if service not in self._clients:
                 self._clients[service] = self._session.client(
@@ -58,7 +58,7 @@ class Cloud:
             return self._clients[service]
 
     def in_region(self, region: str) -> Cloud:
-        """Return the same for another region, which a resource may name; empty for this one."""
+        """Return the same for another region, which a resource may set; empty for this one."""
         if not region or region == self.region:
             return self
         with self._lock:
@@ -75,7 +75,7 @@ class Cloud:
         host = urllib.parse.urlsplit(url).hostname or ""
         if not host or host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".aws", ".api.aws")):
             raise RefusedError(
-                f"no endpoint of a lab for {service}: the stand-in never calls AWS; bring the lab up and "
+                f"no lab endpoint for {service}: the stand-in never calls AWS; bring the lab up and "
                 "set aws:endpoints or AWS_ENDPOINT_URL, or install the real provider plugin"
             )
         return url
@@ -89,12 +89,12 @@ def settings(given: Mapping[str, Any]) -> dict[str, Any]:
         if name in _OWN:
             continue
         if isinstance(value, str) and kinds.get(name, str) is not str:
-            with contextlib.suppress(ValueError):  # what it is instead is told as a fault
+            with contextlib.suppress(ValueError):  # a wrong type is reported as a fault
                 value = json.loads(value)
         made[name] = value
     return made
 
 
 def setting_faults(given: Mapping[str, Any]) -> Iterator[sdk.Fault]:
-    """Yield what is wrong with the provider's settings."""
+    """Yield faults of the provider's settings."""
     yield from sdk.faults(sdk.provider_type(), settings(given))

@@ -1,6 +1,6 @@
-"""Between the SDK's properties and the AWS API's members, which mostly differ in the case of their letters.
+"""Converts between the SDK's properties and the AWS API's members, which mostly differ in case.
 
-botocore's models say what a request holds, so an adapter only names what is called differently there.
+botocore's models define requests, so an adapter only lists different names.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Names = dict[str, str | None]
-"""By a property's path without indices: the member's name, or None for what is not part of the request."""
+"""By a property's path without indices: the member's name, or None if it is not part of the request."""
 
 
 @dataclass
 class Request:
-    """A request under construction; `faults` collects what the API's model says against it."""
+    """A request under construction; `faults` collects violations of the API's model."""
 
     names: Names
     faults: list[sdk.Fault] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Request:
                 continue
             member = _find(shape.members, called)
             if member is None:
-                self.faults.append((where, "the stand-in does not cover this property"))
+                self.faults.append((where, "the stand-in does not support this property"))
             else:
                 made[member] = self._value(shape.members[member], value, where)
         return made
@@ -56,7 +56,7 @@ class Request:
             return self.structure(shape, one, path) if isinstance(one, dict) else one
         if isinstance(shape, ListShape):
             if isinstance(value, dict) and set(getattr(shape.member, "members", ())) == {"Key", "Value"}:
-                return tag_list(value)  # in Pulumi a mapping
+                return tag_list(value)  # a mapping in Pulumi
             items = value if isinstance(value, list) else [value]
             return [self._value(shape.member, each, path) for each in items]
         if isinstance(shape, MapShape):
@@ -87,7 +87,7 @@ class Request:
 
 
 def properties(kind: type, answer: Mapping[str, Any], names: Names, path: str = "") -> dict[str, Any]:
-    """Return the SDK's properties that an answer of the API holds."""
+    """Return the SDK's properties in an API response."""
     made = {}
     for name, inner in sdk.members(kind).items():
         where = f"{path}.{name}" if path else name
@@ -119,7 +119,7 @@ def _property(kind: Any, value: Any, names: Names, path: str) -> Any:
 
 
 def combined(kind: type, live: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the written properties of an SDK's class, and those that only AWS told of, in objects too."""
+    """Return the input properties of an SDK class, and computed ones, in objects too."""
     made = {**live, **written}
     for name, inner in sdk.members(kind).items():
         one, other = live.get(name), written.get(name)
@@ -134,7 +134,7 @@ def combined(kind: type, live: Mapping[str, Any], written: Mapping[str, Any]) ->
 
 
 def _find(members: Mapping[str, Any], name: str) -> str | None:
-    """Return the member that a property means: another case, or one of several."""
+    """Return a property's member: in another case, or one of several."""
     folded = {member.lower(): member for member in members}
     wanted = name.lower()
     return next(
@@ -143,7 +143,7 @@ def _find(members: Mapping[str, Any], name: str) -> str | None:
 
 
 def tag_map(tags: list[dict[str, str]]) -> dict[str, str]:
-    """Return tags as Pulumi has them, from a list of keys and values in any of AWS's spellings."""
+    """Return tags in Pulumi's form, from a list of keys and values in any of AWS's spellings."""
     return {
         tag.get("Key") or tag.get("key") or tag["TagKey"]: tag.get(
             "Value", tag.get("value", tag.get("TagValue", ""))
@@ -154,5 +154,5 @@ def tag_map(tags: list[dict[str, str]]) -> dict[str, str]:
 
 
 def tag_list(tags: Mapping[str, str], key: str = "Key", value: str = "Value") -> list[dict[str, str]]:
-    """Return tags as AWS has them."""
+    """Return tags in AWS's form."""
     return [{key: name, value: text} for name, text in sorted(tags.items())]

@@ -1,4 +1,4 @@
-"""What differs between two sets of properties, in the way Terraform's schemas mean it."""
+"""Differences between two sets of properties, by the semantics of Terraform's schemas."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Say whether two values mean the same: lists have no order, JSON has no spaces."""
+    """Whether two values are equivalent, ignoring order of lists and white space of JSON."""
     if isinstance(one, list) and isinstance(other, list):
         one, other = (
             sorted(each, key=lambda item: json.dumps(item, sort_keys=True)) for each in (one, other)
@@ -45,10 +45,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") 
 
 
 def as_written(written: Any, live: Any) -> Any:
-    """Return what a live value makes of the one that was written: only what was written can have drifted.
+    """Merge a live value into the written one: only written values can drift.
 
-    A member that the API does not tell of stays. Where both mean the same, the written one stays, so that no
-    difference is seen in spaces or order.
+    A member that the API does not return stays. If both are equivalent, the written one stays, so that spaces
+    or order are not a difference.
     """
     if isinstance(written, dict) and isinstance(live, dict):
         return {
@@ -63,18 +63,18 @@ def as_written(written: Any, live: Any) -> Any:
 
 
 def drifted(name: str, written: Any, live: Mapping[str, Any]) -> Any:
-    """Return an input as it is now; of tags and labels, those that nobody wrote count too."""
+    """Return an input's live value; tags and labels include unmanaged ones."""
     if name not in live:
         return written
     return live[name] if name in {"tags", "labels"} else as_written(written, live[name])
 
 
 def top(path: str) -> str:
-    """Return the property that a path begins with."""
+    """Return the first property of a path."""
     return path.partition(".")[0]
 
 
 def covers(properties: frozenset[str], path: str) -> bool:
-    """Say whether a path or what holds it is among the properties."""
+    """Whether a path or one of its parents is among the properties."""
     parts = path.split(".")
     return any(".".join(parts[:length]) in properties for length in range(1, len(parts) + 1))

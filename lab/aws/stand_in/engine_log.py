@@ -1,4 +1,4 @@
-"""How the stand-in says in Pulumi's output what it is, once."""
+"""Announces the stand-in in Pulumi's output, once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
 INTRODUCTION = (
     "this is the lab's stand-in for the AWS provider plugin: "
-    "resources are made in a moto server, and no AWS is called"
+    "resources are created in a moto server; AWS is never called"
 )
 
 
@@ -22,11 +22,11 @@ class EngineLog:
         self._said = False
 
     def listen_at(self, address: str) -> None:
-        """Take the address of the engine that listens."""
+        """Set the address of the listening engine."""
         self._address = address
 
     def introduce(self) -> None:
-        """Say what this is, the first time."""
+        """Announce the stand-in, the first time."""
         with self._lock:
             if self._said or not self._address:
                 return

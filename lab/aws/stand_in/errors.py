@@ -1,4 +1,4 @@
-"""Whatever goes wrong with a request ends in one line for the user."""
+"""Errors of a request become one line for the user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST = 600
 
 
 def told(method: Callable[..., Any]) -> Callable[..., Any]:
-    """End a method of the servicer in one line, where it refuses or the API does."""
+    """End a servicer method with a one-line error if it or the API refuses."""
 
     @functools.wraps(method)
     def telling(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
@@ -29,7 +29,7 @@ def told(method: Callable[..., Any]) -> Callable[..., Any]:
             words = " ".join(said.get("Message", "").split())[:_LONGEST]
             message = f"{error.operation_name}: {said.get('Code')}: {words}"
         except ResponseParserError:
-            message = "the lab's AWS API failed at this; the reason is in lab.aws.server.log"
+            message = "the lab's AWS API failed; see lab.aws.server.log"
         except BotoCoreError as error:
             message = f"{type(error).__name__}: {error}"
         except (RefusedError, GoneError) as error:

@@ -1,4 +1,4 @@
-"""What is wrong with a policy document, before AWS would say so."""
+"""Validates policy documents, before AWS would."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Kind = Literal["identity", "trust", "resource", "lifecycle"]
-"""Attached to somebody; who may assume a role; attached to something; ECR's rules for images."""
+"""Identity policy; trust policy; resource policy; ECR lifecycle policy."""
 
 _STATEMENT = {"Sid", "Effect", "Condition"} | {
     f"{no}{name}" for no in ("", "Not") for name in ("Principal", "Action", "Resource")
@@ -18,14 +18,14 @@ _VERSIONS = ("2012-10-17", "2008-10-17")
 
 
 def policy_faults(text: str, kind: Kind) -> Iterator[str]:
-    """Yield each thing that is wrong with a policy in JSON, naming the statement."""
+    """Yield each fault of a JSON policy, with the statement."""
     try:
         document = json.loads(text)
     except ValueError as error:
-        yield f"the policy document is no JSON: {error}"
+        yield f"the policy document is not JSON: {error}"
         return
     if not isinstance(document, dict):
-        yield "the policy document is no JSON object"
+        yield "the policy document is not a JSON object"
     elif kind == "lifecycle":
         yield from _lifecycle_faults(document)
     else:
@@ -46,25 +46,25 @@ def _document_faults(document: dict[str, Any], kind: Kind) -> Iterator[str]:
         if isinstance(statement, dict):
             yield from (f"Statement[{number}]: {fault}" for fault in _statement_faults(statement, kind))
         else:
-            yield f"Statement[{number}] is no object"
+            yield f"Statement[{number}] is not an object"
 
 
 def _statement_faults(statement: dict[str, Any], kind: Kind) -> Iterator[str]:
-    yield from (f"there is no element {key}" for key in sorted(set(statement) - _STATEMENT))
+    yield from (f"element {key} is missing" for key in sorted(set(statement) - _STATEMENT))
     if statement.get("Effect") not in {"Allow", "Deny"}:
         yield f"Effect is {statement.get('Effect')!r}, neither 'Allow' nor 'Deny'"
     yield from _exactly_one(statement, "Action", "NotAction")
     if kind == "identity":
         yield from _exactly_one(statement, "Resource", "NotResource")
         if {"Principal", "NotPrincipal"} & set(statement):
-            yield "Principal is not for a policy that is attached to somebody"
+            yield "Principal is not allowed in an identity policy"
     else:
         yield from _exactly_one(statement, "Principal", "NotPrincipal")
     if kind == "trust" and {"Resource", "NotResource"} & set(statement):
-        yield "Resource is not for a policy that says who may assume a role"
+        yield "Resource is not allowed in a trust policy"
     yield from _form_faults(statement)
     if not isinstance(statement.get("Condition", {}), dict):
-        yield "Condition is no object"
+        yield "Condition is not an object"
 
 
 def _form_faults(statement: dict[str, Any]) -> Iterator[str]:
@@ -75,12 +75,12 @@ def _form_faults(statement: dict[str, Any]) -> Iterator[str]:
     for key in ("Resource", "NotResource"):
         for resource in _each(statement.get(key)):
             if not isinstance(resource, str) or not resource.startswith(("arn:", "*", "${")):
-                yield f"{key} {resource!r} is no ARN"
+                yield f"{key} {resource!r} is not an ARN"
 
 
 def _exactly_one(statement: dict[str, Any], *keys: str) -> Iterator[str]:
     if len(set(keys) & set(statement)) != 1:
-        yield f"exactly one of {' and '.join(keys)} is needed"
+        yield f"exactly one of {' and '.join(keys)} is required"
 
 
 def _each(value: Any) -> list[Any]:

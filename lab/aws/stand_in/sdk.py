@@ -1,4 +1,4 @@
-"""The types of the `pulumi_aws` SDK: what properties a resource has, and what is wrong with given ones."""
+"""The types of the `pulumi_aws` SDK: a resource's properties, and their validation."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _importing = threading.RLock()
-"""The SDK imports its parts when they are first named, which two threads must not do at once."""
+"""The SDK imports its parts lazily, which two threads must not do at once."""
 
 Fault = tuple[str, str]
-"""The path of a property, and what is wrong with it."""
+"""The path of a property, and its fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ def resource_type(token: str) -> ResourceType:
     """Return the SDK's classes for a type token such as `aws:eks/cluster:Cluster`."""
     _, module, name = token.split(":")
     with _importing, warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of other types in the same package
+        warnings.simplefilter("ignore", DeprecationWarning)  # for other types in the same package
         package = importlib.import_module(f"pulumi_aws.{module.partition('/')[0]}")
         home = sys.modules[getattr(package, name).__module__]
-        # Not always called <Name>Args: that may be the class of a property of another resource.
+        # Not always named <Name>Args: that may be the class of another resource's property.
         return ResourceType(getattr(home, home.__all__[0]), getattr(home, f"_{name}State"))
 
 
@@ -60,7 +60,7 @@ def provider_type() -> type:
 
 @cache
 def members(cls: type) -> dict[str, Any]:
-    """Return the properties of an SDK class by the names of the wire, with their bare types."""
+    """Return an SDK class's properties by their wire names, with bare types."""
     with _importing:
         return {name: bare(each) for name, each in input_type_types(cls).items()}
 
@@ -75,7 +75,7 @@ def _required(cls: type) -> frozenset[str]:
 
 
 def bare(annotation: Any) -> Any:
-    """Strip Input, Output, Awaitable and Optional: what is left is what the wire carries."""
+    """Strip Input, Output, Awaitable and Optional, leaving the wire type."""
     if typing.get_origin(annotation) not in {typing.Union, types.UnionType}:
         return annotation
     left = [each for each in typing.get_args(annotation) if not _wraps(each)]
@@ -89,7 +89,7 @@ def _wraps(annotation: Any) -> bool:
 
 
 def faults(kind: Any, value: Any, path: str = "") -> Iterator[Fault]:
-    """Yield what is wrong with a value of a bare SDK type; what is not known yet is not wrong."""
+    """Yield faults of a value of a bare SDK type; unknown values are valid."""
     if value is None or value == UNKNOWN:
         return
     origin, inner = typing.get_origin(kind), [bare(each) for each in typing.get_args(kind)]
@@ -126,7 +126,7 @@ def _object_faults(kind: type, value: Any, path: str) -> Iterator[Fault]:
         else:
             pythonic = input_type_py_to_pulumi_names(kind)
             close = difflib.get_close_matches(name, [*known, *pythonic], n=1, cutoff=0.6)
-            yield where, "there is no such property" + (f"; did you mean `{close[0]}`?" if close else "")
+            yield where, "no such property" + (f"; did you mean `{close[0]}`?" if close else "")
     for name in sorted(_required(kind) - set(value)):
         yield (f"{path}.{name}" if path else name), "is required and missing"
 

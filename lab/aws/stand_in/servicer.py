@@ -1,4 +1,4 @@
-"""The provider protocol: what Pulumi's engine asks of the plugin, answered through the adapters."""
+"""The provider protocol: answers the engine's requests through the adapters."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         return self._cloud
 
     def Handshake(self, request: Any, context: Any) -> Any:
-        """Say what of the protocol is spoken."""
+        """Return the supported protocol features."""
         if request.engine_address:
             self._voice.listen_at(request.engine_address)
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True)
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
-        """Answer with the version of the SDK: it is what the types are of."""
+        """Return the version of the SDK, which defines the types."""
         return plugin_pb2.PluginInfo(version=self._version)
 
     def CheckConfig(self, request: Any, context: Any) -> Any:
@@ -60,13 +60,13 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     def DiffConfig(self, request: Any, context: Any) -> Any:
-        """No setting of the provider takes new resources."""
+        """No provider setting requires replacement."""
         changed = plain(request.olds) != plain(request.news)
         kind = provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
         return provider_pb2.DiffResponse(changes=kind)
 
     def Configure(self, request: Any, context: Any) -> Any:
-        """Take the settings, and say what this is."""
+        """Accept the settings, and announce the stand-in."""
         given = plain(request.args)
         if not has_unknown(given):
             self._cloud = Cloud(settings(given))
@@ -76,7 +76,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
     @told
     def Invoke(self, request: Any, context: Any) -> Any:
-        """Look nothing up but who we are: the rest belongs to configuration here."""
+        """Support only the caller's identity: everything else is configuration here."""
         if request.tok == "aws:index/getCallerIdentity:getCallerIdentity":
             who = self._aws.client("sts").get_caller_identity()
             found = {
@@ -87,17 +87,17 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
             }
             return provider_pb2.InvokeResponse(**{"return": struct(found)})
         raise RefusedError(
-            f"the stand-in for the AWS provider plugin does not cover the function {request.tok}"
+            f"the stand-in for the AWS provider plugin does not support the function {request.tok}"
         )
 
     @told
     def Check(self, request: Any, context: Any) -> Any:
-        """Check every property, and name what has no name."""
+        """Check every property, and generate missing names."""
         token = request.type or request.urn.split("::")[2].rpartition("$")[2]
         inputs = plain(request.news)
         adapter = self._adapters.get(token)
         if adapter is None:
-            reason = f"the stand-in for the AWS provider plugin does not cover the resource type {token}"
+            reason = f"the stand-in for the AWS provider plugin does not support the resource type {token}"
             return provider_pb2.CheckResponse(failures=[provider_pb2.CheckFailure(reason=reason)])
         made_up = self._name(adapter, request, inputs)
         failures = [
@@ -108,7 +108,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=checked, failures=failures)
 
     def _name(self, adapter: Adapter, request: Any, inputs: Properties) -> list[str]:
-        """Keep the name that the resource was given before, or make one; return what was made up."""
+        """Keep the resource's previous name, or generate one; return the generated properties."""
         name = adapter.autoname
         if not name or inputs.get(name):
             return []
@@ -120,7 +120,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
     @told
     def Diff(self, request: Any, context: Any) -> Any:
-        """Say what differs, and whether that takes a new resource."""
+        """Return the differences, and whether they require replacement."""
         adapter = self._adapter(request)
         old, new = plain(request.old_inputs), plain(request.news)
         found = dict(differences(old, new))
@@ -161,13 +161,13 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         return bool((state.get("tagsAll") or {}) != self._tags(new))
 
     def _tags(self, inputs: Properties) -> Any:
-        """Return the tags that a resource gets, with the provider's own; unknown if any of its own is."""
+        """Return a resource's tags, including the provider's default tags; unknown if any is unknown."""
         own = inputs.get("tags") or {}
         return UNKNOWN if own == UNKNOWN else {**self._aws.default_tags, **own}
 
     @told
     def Create(self, request: Any, context: Any) -> Any:
-        """Create it, or in a preview say what will be known then."""
+        """Create it, or in a preview return the properties that will be known."""
         adapter, inputs = self._adapter(request), plain(request.properties)
         hidden = self._hidden(request.properties)
         if request.preview:
@@ -179,7 +179,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
             adapter.complete(self._at(inputs), identity, inputs)
             outputs = self._outputs(adapter, identity, inputs)
         except Exception:
-            # The engine does not know of it yet, so nobody else would; the first error is the one to tell.
+            # Delete it here, as the engine does not know it yet; report the first error.
             with contextlib.suppress(Exception):
                 adapter.delete(self._at(inputs), identity, inputs)
             raise
@@ -187,12 +187,12 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
     @told
     def Read(self, request: Any, context: Any) -> Any:
-        """Say what it is like now; nothing where it is gone."""
+        """Return its live state; nothing if it is gone."""
         adapter, written = self._adapter(request), plain(request.inputs)
         state = plain(request.properties)
         try:
             aws = self._at(written or state)
-            # As the plugin does: what comes without properties is called as for `pulumi import`.
+            # As in the real plugin: without properties, the ID is that of `pulumi import`.
             identity = request.id if state else adapter.imported(aws, request.id)
             live = adapter.read(aws, identity)
         except GoneError:
@@ -215,7 +215,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
     @told
     def Update(self, request: Any, context: Any) -> Any:
-        """Change what differs, or in a preview say what it will be."""
+        """Apply the differences, or in a preview return the result."""
         adapter, new, state = self._adapter(request), plain(request.news), plain(request.olds)
         hidden = self._hidden(request.news)
         if request.preview:
@@ -234,21 +234,21 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
     @told
     def Delete(self, request: Any, context: Any) -> Any:
-        """Delete it; that it is gone already is as good."""
+        """Delete it; succeeds if it is already gone."""
         state = plain(request.properties)
         with contextlib.suppress(GoneError):
             self._adapter(request).delete(self._at(state), request.id, state)
         return empty_pb2.Empty()
 
     def Cancel(self, request: Any, context: Any) -> Any:
-        """Nothing runs for long here."""
+        """Nothing long-running to cancel."""
         return empty_pb2.Empty()
 
     def _adapter(self, request: Any) -> Adapter:
         token = request.type or request.urn.split("::")[2].rpartition("$")[2]
         if token not in self._adapters:
             raise RefusedError(
-                f"the stand-in for the AWS provider plugin does not cover the resource type {token}"
+                f"the stand-in for the AWS provider plugin does not support the resource type {token}"
             )
         return self._adapters[token]
 
@@ -260,7 +260,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         return adapter.combined(live, {name: value for name, value in inputs.items() if value is not None})
 
     def _with_tags(self, adapter: Adapter, live: Properties) -> Properties:
-        """Split the live tags into the resource's and all: the provider's own are not written on it."""
+        """Split the live tags into the resource's own and all, including the provider's default tags."""
         if not adapter.tagged:
             return live
         everything = live.get("tags") or {}

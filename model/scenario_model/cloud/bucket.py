@@ -1,8 +1,8 @@
-"""Objects in an S3 bucket, below a prefix: read, created once, listed, and files carried in and out.
+"""Objects in an S3 bucket, below a prefix: read, created once, listed, and files uploaded and downloaded.
 
-Whatever is created once is created on the condition that nothing is there (`If-None-Match: *`): S3 lets one
-of several writers win and tells the others. Files carry their SHA-256 in the metadata `sha256`: it finds what
-need not be carried again and names what has changed; trust comes from elsewhere.
+Objects that are created once use a conditional write (`If-None-Match: *`): of several writers one wins, and
+the others get an error. Files have their SHA-256 in the metadata `sha256`, which saves transfers and detects
+changes; it is not trusted.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9][A-Za
 _DIGEST = "sha256"
 _WRITERS_IN_THE_WAY = 3
 _MIB = 2**20
-_AT_ONCE = 1000  # objects that S3 deletes in one request
+_AT_ONCE = 1000  # maximum of S3's batch delete
 
 
 def is_bucket_uri(where: str) -> bool:
-    """Say whether `where` means a bucket and not a folder."""
+    """Whether `where` is a bucket and not a folder."""
     return where.startswith("s3://")
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object as described: bytes, and the SHA-256 (`sha256:<64 hex>`) that its writer noted, if any."""
+    """An object's metadata: size in bytes, and the SHA-256 (`sha256:<64 hex>`) recorded by its writer, if any."""
 
     size: int
     digest: str | None
 
 
 class Bucket:
-    """The objects below `s3://bucket/prefix`; keys are relative to it. Threads may share one."""
+    """The objects below `s3://bucket/prefix`; keys are relative to it. Thread-safe."""
 
     def __init__(self, uri: str) -> None:
-        """Raises InputError if `uri` is none, or for what `client` refuses."""
+        """Raises InputError if `uri` is invalid, or for what `client` refuses."""
         found = _URI.fullmatch(uri)
         if not found:
-            remedy = "write it as s3://BUCKET/PREFIX, the prefix of letters, digits, '.', '_', '-' and '/'"
-            raise InputError("names no bucket", where=uri[:200], remedy=remedy)
+            remedy = "write it as s3://BUCKET/PREFIX; the prefix may contain letters, digits, '.', '_', '-' and '/'"
+            raise InputError("is not a bucket", where=uri[:200], remedy=remedy)
         self.uri = uri.rstrip("/")
         self._bucket, self._prefix = found[1], found[2].strip("/") + "/" if found[2] else ""
         self._client = client("s3")
@@ -57,9 +57,9 @@ class Bucket:
         return Bucket(f"{self.uri}/{key}")
 
     def check(self, *, to_write: bool = False) -> None:
-        """Raise InputError unless the bucket is there, in this region, and may be listed.
+        """Raise InputError unless the bucket exists, is in this region, and can be listed.
 
-        boto3 follows a bucket into another region by itself; data would leave the region that was chosen.
+        boto3 silently follows a bucket into another region; data would leave the chosen region.
         """
         from botocore.exceptions import ClientError
 
@@ -70,14 +70,16 @@ class Bucket:
             except ClientError as error:
                 answer = error.response
                 if answer["ResponseMetadata"]["HTTPStatusCode"] == 404:
-                    error.response["Error"]["Code"] = "NoSuchBucket"  # a HEAD has no body to say it in
+                    error.response["Error"]["Code"] = (
+                        "NoSuchBucket"  # a HEAD response has no body with the reason
+                    )
                     raise
             there = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
             here = self._client.meta.region_name
             if there not in (None, here):
                 remedy = f"set AWS_REGION={there}, or choose another bucket"
-                raise InputError(f"is in the region {there}, not in {here}", where=self.uri, remedy=remedy)
-            # A role may be allowed to list its prefix without being allowed to ask for the bucket.
+                raise InputError(f"is in region {there}, not in {here}", where=self.uri, remedy=remedy)
+            # A role may have permission to list its prefix but not for HeadBucket.
             self._client.list_objects_v2(**place, Prefix=self._prefix, MaxKeys=1)
             if to_write:
                 self._client.list_multipart_uploads(**place, Prefix=self._prefix, MaxUploads=1)
@@ -104,11 +106,11 @@ class Bucket:
         return self._put(key, content, IfNoneMatch="*")
 
     def put(self, key: str, content: bytes) -> None:
-        """Put the object there, whatever was there before."""
+        """Write the object, replacing any existing one."""
         self._put(key, content)
 
     def describe(self, key: str) -> Stored | None:
-        """Size and noted digest of an object; None if there is none."""
+        """Size and recorded digest of an object; None if it does not exist."""
         from botocore.exceptions import ClientError
 
         with aws_errors(self._where(key)):
@@ -126,11 +128,11 @@ class Bucket:
         with aws_errors(self._where(prefix)):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=start)
             found = {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", ())}
-        # A key that ends so is what consoles make for an empty folder.
+        # Consoles create such keys for empty folders.
         return {key[len(start) :]: found[key] for key in sorted(found) if not key.endswith("/")}
 
     def versions(self) -> list[list[str]]:
-        """Key and ETag of all objects, sorted: another list, other content."""
+        """Key and ETag of all objects, sorted: changes whenever the content does."""
         with aws_errors(self.uri):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix
@@ -138,7 +140,7 @@ class Bucket:
             return sorted([each["Key"], each["ETag"]] for page in pages for each in page.get("Contents", ()))
 
     def children(self, prefix: str) -> list[str]:
-        """The sorted last segments of what is directly below `prefix`."""
+        """The sorted last segments of the keys directly below `prefix`."""
         start = self._below(prefix)
         with aws_errors(self._where(prefix)):
             pages = self._client.get_paginator("list_objects_v2").paginate(
@@ -151,9 +153,9 @@ class Bucket:
         return sorted(found)
 
     def upload(self, key: str, path: Path) -> None:
-        """Create the object from a file, going on where a killed writer stopped.
+        """Create the object from a file, resuming where a killed writer stopped.
 
-        It is nothing new if the same is there. Raises Refused if the object is there with other content.
+        Does nothing if it exists with the same content. Raises Refused if it exists with different content.
         """
         digest = file_digest(path)
         for _ in range(_WRITERS_IN_THE_WAY):
@@ -166,17 +168,17 @@ class Bucket:
                     multipart.abandon(self._client, **self._at(key))
                 return
             if there is not None:
-                remedy = "somebody else put it there; look at it, remove it, and try again"
-                raise Refused("is there, with other content", where=self._where(key), remedy=remedy)
-        raise TemporaryError("others write it too", where=self._where(key), remedy="try again")
+                remedy = "another writer created it; inspect it, remove it, and try again"
+                raise Refused("exists with different content", where=self._where(key), remedy=remedy)
+        raise TemporaryError("other writers are changing it", where=self._where(key), remedy="try again")
 
     def replace(self, key: str, path: Path) -> None:
-        """Put a file there, whatever was there before; other writers are not looked for."""
+        """Upload a file, replacing any existing object; concurrent writers are not detected."""
         with aws_errors(self._where(key)):
             self._client.upload_file(str(path), self._bucket, self._prefix + key, Config=_transfer())
 
     def download(self, key: str, path: Path) -> None:
-        """Put the object's content into a file, in pieces, with retries."""
+        """Download the object into a file, in pieces, with retries."""
         with aws_errors(self._where(key)):
             self._client.download_file(self._bucket, self._prefix + key, str(path), Config=_transfer())
 
@@ -192,7 +194,7 @@ class Bucket:
                     raise InputError(f"cannot be removed: {error.get('Code')}", where=error.get("Key", ""))
 
     def abandon_uploads(self) -> None:
-        """Drop what killed writers left unfinished."""
+        """Abort uploads that killed writers left unfinished."""
         with aws_errors(self.uri):
             multipart.abandon(self._client, self._bucket, self._prefix, below=True)
 
@@ -216,11 +218,11 @@ class Bucket:
                         raise
                     repeated = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
                     break
-        # An answer that was lost makes boto3 ask again, and then what is there may be our own.
+        # After a lost response boto3 retries, and the existing object may be our own.
         return repeated and self.read(key, len(content)) == content
 
     def _carry(self, key: str, path: Path, digest: str) -> bool:
-        """Create the object; False if another writer was in the way."""
+        """Create the object; False if another writer interfered."""
         if path.stat().st_size <= multipart.PART_BYTES:
             return self._put(key, path.read_bytes(), IfNoneMatch="*")
         with aws_errors(self._where(key)):
@@ -237,7 +239,7 @@ class Bucket:
 
 
 def _transfer() -> Any:
-    """At most 4 pieces of 16 MiB in memory, and as much on the way to the disk."""
+    """At most 4 pieces of 16 MiB in memory, and as much in the write queue."""
     from boto3.s3.transfer import TransferConfig
 
     return TransferConfig(

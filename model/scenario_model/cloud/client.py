@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PLAIN_HTTP = "SCENARIO_MODEL_PLAIN_HTTP"
-"""Environment variable: the one host, other than this machine, that may be spoken to without TLS."""
+"""Environment variable: the only host, besides this machine, that may be used without TLS."""
 
 _ATTEMPTS = 5
 _CONNECT_SECONDS, _READ_SECONDS = 10, 60
@@ -68,11 +68,11 @@ def client(service: str) -> Any:
     )
     with aws_errors(service):
         session = boto3.session.Session()
-        # boto3 itself only knows AWS_DEFAULT_REGION; pods get the other.
+        # boto3 itself reads only AWS_DEFAULT_REGION; pods get AWS_REGION.
         region = os.environ.get("AWS_REGION") or session.region_name
         if not region:
             raise InputError(
-                "no region is set", where=service, remedy="set AWS_REGION to the bucket's region"
+                "no AWS region is set", where=service, remedy="set AWS_REGION to the bucket's region"
             )
         made = session.client(service, region_name=region, config=config)
     check_transport(made.meta.endpoint_url)
@@ -80,7 +80,7 @@ def client(service: str) -> Any:
 
 
 def check_transport(url: str) -> None:
-    """Refuse an endpoint without TLS, unless it is this machine or the host that `PLAIN_HTTP` names."""
+    """Refuse an endpoint without TLS, unless it is this machine or the host in `PLAIN_HTTP`."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme == "https" or _is_this_machine(host):
@@ -88,16 +88,16 @@ def check_transport(url: str) -> None:
     if host and host == os.environ.get(PLAIN_HTTP):
         return
     raise InputError(
-        "an endpoint without TLS, where weights and credentials could be read on the way",
+        "an endpoint without TLS, which would expose weights and credentials",
         where=url,
-        remedy=f"use https://, or in a lab name the host in {PLAIN_HTTP}",
+        remedy=f"use https://, or in a lab set {PLAIN_HTTP} to the host",
     )
 
 
 @contextmanager
 def aws_errors(where: str) -> Iterator[None]:
-    """Turn what boto3 raises into one line that begins with `where`: InputError for what a user has to set
-    right, TemporaryError for what may go well the next time."""
+    """Turn boto3's errors into one line that begins with `where`: InputError for what the user has to fix,
+    TemporaryError for what may succeed on retry."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -127,12 +127,12 @@ def _answered(error: Any, where: str) -> ScenarioModelError:
         return InputError("no such bucket", where=where, remedy="check its name, account and region")
     if code in ("NotFoundException", "DisabledException", "KMSInvalidStateException"):
         remedy = "check its ARN, its state and the region"
-        return InputError(f"no such key, or not to be used: {message}", where=where, remedy=remedy)
+        return InputError(f"the key does not exist or cannot be used: {message}", where=where, remedy=remedy)
     if code in _NOT_ACCEPTED:
-        remedy = "look at `aws sts get-caller-identity`"
+        remedy = "check `aws sts get-caller-identity`"
         return InputError(f"AWS does not accept the credentials: {code}", where=where, remedy=remedy)
     if code in _ELSEWHERE or status == 301:
-        remedy = "set AWS_REGION to the region that the bucket is in"
+        remedy = "set AWS_REGION to the bucket's region"
         return InputError("is in another region", where=where, remedy=remedy)
     if code in _DENIED or status == 403:
         remedy = "allow it in the role's, the bucket's and the KMS key's policies"
@@ -147,10 +147,10 @@ def _not_answered(error: Any, where: str) -> ScenarioModelError:
 
     if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
         remedy = "give the pod an identity, or set AWS_PROFILE"
-        return InputError("no AWS credentials are here", where=where, remedy=remedy)
+        return InputError("no AWS credentials found", where=where, remedy=remedy)
     if isinstance(error, exceptions.SSLError):
-        remedy = "set AWS_CA_BUNDLE if the endpoint has a CA of its own"
-        return InputError(f"TLS fails: {_line(error)}", where=where, remedy=remedy)
+        remedy = "set AWS_CA_BUNDLE if the endpoint has its own CA"
+        return InputError(f"TLS failed: {_line(error)}", where=where, remedy=remedy)
     cut = (
         exceptions.ConnectionError,
         exceptions.HTTPClientError,
@@ -165,7 +165,7 @@ def _not_answered(error: Any, where: str) -> ScenarioModelError:
 
 def _cut(error: Exception, where: str) -> TemporaryError:
     what = f"cannot be reached after {_ATTEMPTS} attempts: {_line(error)}"
-    return TemporaryError(what, where=where, remedy="look at the network and the endpoint, then try again")
+    return TemporaryError(what, where=where, remedy="check the network and the endpoint, then try again")
 
 
 def _line(said: object) -> str:

@@ -20,18 +20,18 @@ _ALGORITHM = "ECDSA_SHA_256"
 
 
 class KmsKey:
-    """The key `name` (ARN, id or alias): it signs. The role needs kms:GetPublicKey and kms:Sign."""
+    """The signing key `name` (ARN, id or alias). The role needs kms:GetPublicKey and kms:Sign."""
 
     def __init__(self, name: str) -> None:
-        """Raises InputError if there is no such key, it may not be used, or it is of another kind."""
+        """Raises InputError if the key does not exist, cannot be used, or is of another type."""
         self._name, self._where = name, f"kms:{name}"
         self._client: Any = client("kms")
         with aws_errors(self._where):
             answer = self._client.get_public_key(KeyId=name)
         key = serialization.load_der_public_key(answer["PublicKey"])
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-            remedy = "make one with KeySpec ECC_NIST_P256 and KeyUsage SIGN_VERIFY"
-            raise InputError("is no key on the curve P-256", where=self._where, remedy=remedy)
+            remedy = "create one with KeySpec ECC_NIST_P256 and KeyUsage SIGN_VERIFY"
+            raise InputError("is not a P-256 key", where=self._where, remedy=remedy)
         self._public = key
 
     def public_key(self) -> ec.EllipticCurvePublicKey:
@@ -39,11 +39,11 @@ class KmsKey:
         return self._public
 
     def sign(self, data: bytes, signature_algorithm: ec.EllipticCurveSignatureAlgorithm) -> bytes:
-        """Sign `data` (any length) by ECDSA with SHA-256. Raises Refused if what comes back does not fit."""
+        """Sign `data` (any length) by ECDSA with SHA-256. Raises Refused if the signature is invalid."""
         if not isinstance(signature_algorithm.algorithm, hashes.SHA256):
             raise InputError("signs with SHA-256 only", where=self._where)
         message, kind = data, "RAW"
-        if len(data) > _MOST_RAW_BYTES:  # more than KMS takes to hash itself
+        if len(data) > _MOST_RAW_BYTES:  # KMS hashes only shorter messages itself
             message, kind = hashlib.sha256(data).digest(), "DIGEST"
         with aws_errors(self._where):
             signature: bytes = self._client.sign(
@@ -52,5 +52,5 @@ class KmsKey:
         try:
             self._public.verify(signature, data, ec.ECDSA(hashes.SHA256()))
         except InvalidSignature:
-            raise Refused("the signature that it made does not fit", where=self._where) from None
+            raise Refused("returned an invalid signature", where=self._where) from None
         return signature

@@ -1,8 +1,8 @@
-"""A large file into one object, in parts, going on where a killed writer stopped.
+"""Uploads a large file in parts, resuming where a killed writer stopped.
 
-What a dead writer's upload holds is found by the object's key. A part is left as it is if S3's checksum of
-it, SHA-256, is that of the file's; a store that lists no checksums gives the MD5. Two writers of one file may
-feed the same upload: their parts are the same. Memory: four parts.
+A dead writer's upload is found by the object's key. A part is kept if its SHA-256 checksum in S3 matches the
+file's; stores that list no checksums give the MD5. Two writers of one file may share an upload: their parts
+are the same. Memory: four parts.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 PART_BYTES = 16 * 2**20
 _MOST_PARTS = 10_000
 _AT_ONCE = 4
-# What S3 says where another writer was quicker: it completed the object, or this very upload.
+# S3's errors if another writer was faster: it completed the object, or this very upload.
 _IN_THE_WAY = ("PreconditionFailed", "412", "ConditionalRequestConflict", "NoSuchUpload")
 
 
 def checksum(content: bytes) -> str:
-    """SHA-256 as S3 wants it: base64."""
+    """SHA-256 in S3's form: base64."""
     return base64.b64encode(hashlib.sha256(content).digest()).decode()
 
 
 def named(content: bytes) -> str:
-    """SHA-256 as this package names it: `sha256:<64 hex>`."""
+    """SHA-256 in this package's form: `sha256:<64 hex>`."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def create(s3: Any, Bucket: str, Key: str, *, path: Path, metadata: dict[str, str]) -> bool:  # noqa: N803
-    """Create the object from the file if it is absent; False if another writer was in the way."""
+    """Create the object from the file if it is absent; False if another writer interfered."""
     from botocore.exceptions import ClientError
 
     at = {"Bucket": Bucket, "Key": Key}
@@ -53,7 +53,7 @@ def create(s3: Any, Bucket: str, Key: str, *, path: Path, metadata: dict[str, st
 
 
 def abandon(s3: Any, Bucket: str, Key: str, *, below: bool = False) -> None:  # noqa: N803
-    """Drop unfinished uploads of an object (`below`: of all objects whose keys begin so): they cost money."""
+    """Abort unfinished uploads of an object (`below`: of all objects with this key prefix): they cost money."""
     from botocore.exceptions import ClientError
 
     pages = s3.get_paginator("list_multipart_uploads").paginate(Bucket=Bucket, Prefix=Key)
@@ -63,7 +63,7 @@ def abandon(s3: Any, Bucket: str, Key: str, *, below: bool = False) -> None:  # 
         try:
             s3.abort_multipart_upload(Bucket=Bucket, Key=each["Key"], UploadId=each["UploadId"])
         except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchUpload":  # its writer did so, or completed it
+            if error.response["Error"]["Code"] != "NoSuchUpload":  # its writer aborted or completed it
                 raise
 
 
@@ -75,7 +75,7 @@ def _begun(s3: Any, bucket: str, key: str) -> list[str]:
 
 
 def _carry(s3: Any, at: dict[str, Any], path: Path) -> list[dict[str, Any]]:
-    """Upload the parts that are not there yet; returns all, as completing the upload wants them."""
+    """Upload the missing parts; returns all parts, in the form needed to complete the upload."""
     pages = s3.get_paginator("list_parts").paginate(**at)
     there = {part["PartNumber"]: part for page in pages for part in page.get("Parts", ())}
     size = path.stat().st_size

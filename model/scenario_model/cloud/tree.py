@@ -1,4 +1,4 @@
-"""A tree of files out of a bucket into a folder, going on where a killed reader stopped."""
+"""Downloads a tree of files from a bucket into a folder, resuming where a killed reader stopped."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _MOST_FILES = 10_000
 
 
 def bring(bucket: Bucket, folder: Path, check_name: Callable[[str], None]) -> None:
-    """Make `folder` hold the objects of `bucket`, each as a file named by its key, and nothing else.
+    """Make `folder` contain exactly the objects of `bucket`, each as a file named by its key.
 
-    `check_name` refuses a key that may be no file name, before anything is made of it. Raises InputError if
-    there is nothing; Refused, by name, for an object that is not what its writer noted.
+    `check_name` refuses a key that is not a valid file name, before a file is created. Raises InputError if
+    there are no objects; Refused, by name, for an object that differs from its recorded digest.
     """
     wanted = bucket.sizes()
     if not wanted:
         raise InputError("holds nothing", where=bucket.uri, remedy="check the prefix")
     if len(wanted) > _MOST_FILES:
-        raise Refused(f"holds more than {_MOST_FILES} objects", where=bucket.uri)
+        raise Refused(f"contains more than {_MOST_FILES} objects", where=bucket.uri)
     for key in wanted:
         check_name(key)
     with atomic_io.disk_errors(folder):
@@ -46,10 +46,10 @@ def bring(bucket: Bucket, folder: Path, check_name: Callable[[str], None]) -> No
 
 @contextmanager
 def aside(final: Path) -> Iterator[Path | None]:
-    """A folder to fill, which then becomes `final` at once; None if `final` is there.
+    """A folder to fill, which is then renamed to `final`; None if `final` exists.
 
-    One process at a time; the others wait for it. What a killed one left is there again. Where filling it
-    ends in an error that a second try would not cure, it is removed.
+    One process at a time; the others wait. A killed process's partial content is reused. It is removed if
+    filling it ends in a permanent error.
     """
     with atomic_io.disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -76,4 +76,4 @@ def _bring_one(bucket: Bucket, key: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     bucket.download(key, path)
     if noted is not None and noted.digest not in (None, file_digest(path)):
-        raise Refused("content differs from what was put there", where=f"{bucket.uri}/{key}")
+        raise Refused("content differs from what was uploaded", where=f"{bucket.uri}/{key}")

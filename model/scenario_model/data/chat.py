@@ -1,4 +1,4 @@
-"""Read conversations, render them with the model's chat template; only the assistant's words are learnt."""
+"""Reads conversations and renders them with the model's chat template; only assistant turns are learnt."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def read_chat(path: Path, tokenizer: Any) -> list[Document]:
         render(messages, tokenizer, where) for file in files for messages, where in _conversations(file)
     ]
     if not documents:
-        raise InputError("holds no conversation", where=str(path), remedy=_SHAPE)
+        raise InputError("contains no conversation", where=str(path), remedy=_SHAPE)
     return documents
 
 
 def render(messages: Messages, tokenizer: Any, where: str) -> Document:
-    """Render one conversation; its spans are what the assistant says, each with its end-of-turn token.
+    """Render one conversation; its spans are the assistant's turns, each with its end-of-turn token.
 
-    Raises InputError if the template changes earlier turns when later ones are added, so that no span is
-    sure.
+    Raises InputError if the template changes earlier turns when later ones are added, so that spans are
+    uncertain.
     """
     text = _template(tokenizer, messages, where)
     spans = []
@@ -82,17 +82,17 @@ def _messages(line: bytes, where: str) -> Messages:
     for index, message in enumerate(messages):
         _check(message, f"message {index + 1}", where)
     if not any(message["role"] == "assistant" for message in messages):
-        raise InputError("has no answer of the assistant to learn", where=where, remedy=_SHAPE)
+        raise InputError("has no assistant message to learn from", where=where, remedy=_SHAPE)
     return [{"role": message["role"], "content": message["content"]} for message in messages]
 
 
 def _check(message: Any, name: str, where: str) -> None:
     if not isinstance(message, dict) or message.get("role") not in _ROLES:
-        raise InputError(f"{name} has no role of {', '.join(_ROLES)}", where=where, remedy=_SHAPE)
-    if not isinstance(message.get("content"), str) or not message["content"].strip():
         raise InputError(
-            f"{name} has no content", where=where, remedy="its content must be a text that is not empty"
+            f"{name} has an invalid role; use one of {', '.join(_ROLES)}", where=where, remedy=_SHAPE
         )
+    if not isinstance(message.get("content"), str) or not message["content"].strip():
+        raise InputError(f"{name} has no content", where=where, remedy="its content must be a non-empty text")
     unknown = sorted(set(message) - {"role", "content"})
     if unknown:
         raise InputError(f"{name} has the unknown key {unknown[0]!r}", where=where, remedy="remove it")
@@ -109,4 +109,4 @@ def _template(tokenizer: Any, messages: Messages, where: str, *, add_generation_
         )
     except TemplateError as error:
         remedy = "order the messages as the foundation model's chat template expects"
-        raise InputError(f"the chat template refuses it: {error}", where=where, remedy=remedy) from None
+        raise InputError(f"the chat template rejects it: {error}", where=where, remedy=remedy) from None

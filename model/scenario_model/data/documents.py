@@ -1,4 +1,4 @@
-"""A document: text with a name, and for conversations the parts that the model is to learn to write."""
+"""A document: text with an id, and for conversations the parts that the model learns to write."""
 
 from __future__ import annotations
 

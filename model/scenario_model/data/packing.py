@@ -1,4 +1,4 @@
-"""Tokens of documents packed end to end into sequences of one length: no padding but in the very last one."""
+"""Packs documents' tokens end to end into sequences of equal length: only the last one has padding."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ IGNORED = -100
 class Packed:
     """All of the data as int64 tensors of shape [sequences, length].
 
-    `tokens`; `targets`: the next token, IGNORED where it is a prompt's, padding, or another document's;
-    `positions`: within the document; 0 starts one, so that none sees another.
+    `tokens`; `targets`: the next token, IGNORED for prompts, padding, and document boundaries; `positions`:
+    within the document; 0 starts a new one, so that documents do not see each other.
     """
 
     tokens: Tensor
@@ -30,7 +30,7 @@ class Packed:
 
     @property
     def target_tokens(self) -> int:
-        """How many tokens one pass over the data learns."""
+        """Number of target tokens in one pass over the data."""
         return int((self.targets != IGNORED).sum())
 
 
@@ -38,7 +38,7 @@ def pack(documents: Sequence[Document], tokenizer: Any, length: int) -> Packed:
     """Tokenise, end each text with the end-of-text token, and cut the stream into sequences of `length`
     tokens.
 
-    A document that is cut goes on in the next sequence from position 0: it does not see its first part.
+    A document that is cut continues in the next sequence from position 0: it does not see its first part.
     """
     tokens: list[int] = []
     targets: list[int] = []
@@ -62,7 +62,7 @@ def pack(documents: Sequence[Document], tokenizer: Any, length: int) -> Packed:
 
 
 def _tokenise(document: Document, tokenizer: Any) -> tuple[list[int], list[bool]]:
-    """Tokens, and for each whether the model is to learn to write it."""
+    """Tokens, and for each whether it is a target."""
     if document.spans is None:
         ids = [*tokenizer(document.text, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
         return ids, [True] * len(ids)

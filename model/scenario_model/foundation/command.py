@@ -30,16 +30,15 @@ from scenario_model.signing.tree import SIGNATURE
 @click.option(
     "--key",
     metavar="FILE|kms:ARN",
-    help="Sign it with this private key (release.sig), so that a training job may take it out of a bucket.",
+    help="Sign it with this private key (release.sig), so that a training job can verify it in a bucket.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def command(source: Path, out: Path, max_perplexity: float, key: str | None, as_json: bool) -> None:
-    """Bring a foundation model in, from a Hugging Face directory or a GGUF file.
+    """Import a foundation model from a Hugging Face directory or a GGUF file.
 
-    Writes safetensors, tokenizer and chat template to OUT, with foundation.json: digest, source, licence,
-    and the proof by use (perplexity on fixed text, an answer). Pickles, code and incomplete weights are
-    refused. Takes 10 to 60 seconds for a small model; a second call finds the model there and changes
-    nothing.
+    Writes safetensors, tokenizer and chat template to OUT, with foundation.json: digest, source, licence, and
+    a test (perplexity on fixed text, an answer). Pickles, code and incomplete weights are refused. Takes 10
+    to 60 seconds for a small model; if the model is already imported, nothing changes.
     """
     _quiet()
     source = source.expanduser()
@@ -52,7 +51,7 @@ def command(source: Path, out: Path, max_perplexity: float, key: str | None, as_
         click.echo(json.dumps({**record, "directory": str(out), "changed": changed}))
         return
     proof = record["proof"]
-    click.echo(f"{'imported' if changed else 'already there'}: {record['name']}@{record['digest']}")
+    click.echo(f"{'imported' if changed else 'already imported'}: {record['name']}@{record['digest']}")
     click.echo(
         f"licence {record['license'] or 'not stated'}; perplexity on plain English {proof['perplexity']:.1f}"
     )

@@ -1,4 +1,4 @@
-"""Bring a foundation model in: check, load, write as safetensors, prove by use, publish in one step."""
+"""Imports a foundation model: check, load, write as safetensors, test, publish atomically."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECORD = "foundation.json"
-# What says something about the model is no part of it.
+# Metadata about the model is not part of its digest.
 NOT_COUNTED = frozenset({RECORD, SIGNATURE})
 
 
 def import_foundation(source_path: Path, out: Path, *, max_perplexity: float) -> tuple[dict[str, Any], bool]:
     """Import `source_path` into the directory `out`; returns (record, changed).
 
-    The record, also written to `out`/foundation.json, has name, digest (of all other files), source,
-    license and proof. An `out` that already holds this source, unharmed, is left as it is. Raises
-    InputError or Refused.
+    The record, also written to `out`/foundation.json, has name, digest (of all other files), source, license
+    and proof. An intact import of this source in `out` is left unchanged. Raises InputError or Refused.
     """
     source = inspect(source_path)
     record = _already_there(out, source)
@@ -49,16 +48,16 @@ def read_record(directory: Path) -> dict[str, Any]:
         record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
         return {**record, "digest": str(record["digest"]), "name": str(record["name"])}
     except (OSError, ValueError, KeyError, TypeError):
-        remedy = "bring a model in with `scenario-model import`"
+        remedy = "import a model with `scenario-model import`"
         raise InputError("not an imported foundation model", where=str(directory), remedy=remedy) from None
 
 
 def verify_foundation(directory: Path) -> dict[str, Any]:
-    """The record of a foundation model whose files are still those of the record; else raises Refused."""
+    """The record of a foundation model whose files still match it; else raises Refused."""
     record = read_record(directory)
     if tree_digest(directory, leave_out=NOT_COUNTED) != record["digest"]:
         remedy = "remove the directory and import the model again"
-        raise Refused("files are not those that were imported", where=str(directory), remedy=remedy)
+        raise Refused("files differ from those that were imported", where=str(directory), remedy=remedy)
     return record
 
 
@@ -69,7 +68,7 @@ def _already_there(out: Path, source: Source) -> dict[str, Any] | None:
     if record.get("source", {}).get("digest") != source.digest:
         remedy = "choose another --out, or remove it first"
         raise InputError(
-            f"holds a model from another source ({record['name']})", where=str(out), remedy=remedy
+            f"contains a model from another source ({record['name']})", where=str(out), remedy=remedy
         )
     return record
 
@@ -82,21 +81,19 @@ def _convert(source: Source, aside: Path, *, name: str, max_perplexity: float) -
     expected = perplexity(loaded.model, loaded.tokenizer)
     loaded.model.save_pretrained(aside)
     loaded.tokenizer.save_pretrained(aside)
-    # safetensors writes for the owner alone, and who trains is often another user, on a host or in a pod.
+    # safetensors writes files readable by the owner only, but training often runs as another user.
     for weights in aside.glob("*.safetensors"):
         shutil.copymode(aside / "config.json", weights)
-    # What was written is proven, not what was in memory.
+    # Test the written files, not the model in memory.
     written: Loaded = load(Source("directory", aside, ""))
     proof = prove(written.model, written.tokenizer)
     found = proof["perplexity"]
     if not math.isfinite(found) or abs(found - expected) > 0.01 * expected:
         raise Refused(
-            f"perplexity went from {expected:.2f} to {found:.2f} in the conversion", where=str(source.path)
+            f"conversion changed the perplexity from {expected:.2f} to {found:.2f}", where=str(source.path)
         )
     if found > max_perplexity:
-        what = (
-            f"perplexity on plain English is {found:.0f}, above {max_perplexity:g}: this is no working model"
-        )
+        what = f"perplexity on plain English is {found:.0f}, above {max_perplexity:g}: the model is damaged"
         raise Refused(what, where=str(source.path), remedy="raise --max-perplexity if that is expected")
     record: dict[str, Any] = {
         "name": name,

@@ -1,4 +1,4 @@
-"""Read a checked source into memory: a causal language model in torch, its tokenizer, its licence."""
+"""Loads a checked source: a causal language model in torch, its tokenizer, its licence."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def load(source: Source) -> Loaded:
     """Load all weights of `source`.
 
     Raises InputError if transformers does not know the architecture or cannot read the file; Refused if
-    weights are missing, of another shape than the config says, or not finite.
+    weights are missing, do not match the config's shapes, or are not finite.
     """
     loaded = _load_gguf(source.path) if source.kind == "gguf" else _load_directory(source.path)
     for name, tensor in loaded.model.state_dict().items():
         if not bool(torch.isfinite(tensor).all()):
             raise Refused(
-                f"weight {name!r} is not finite", where=str(source.path), remedy="get the model again"
+                f"weight {name!r} is not finite", where=str(source.path), remedy="download the model again"
             )
     loaded.model.eval()
     return loaded
@@ -48,7 +48,7 @@ def _load_directory(path: Path) -> Loaded:
 
 def _load_gguf(path: Path) -> Loaded:
     quantised = _from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
-    # The dequantised model still counts as quantised and would refuse to be saved: put its weights in a
+    # The dequantised model is still marked as quantised and would refuse to be saved: copy its weights into a
     # plain one.
     config = quantised.config
     del config.quantization_config
@@ -65,17 +65,15 @@ def _from_pretrained(path: Path, **options: Any) -> Any:
         model, report = AutoModelForCausalLM.from_pretrained(
             path, local_files_only=True, trust_remote_code=False, output_loading_info=True, **options
         )
-    except Exception as error:  # transformers raises all kinds for what it cannot read
+    except Exception as error:  # transformers raises many types of error for unreadable models
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        remedy = "use an architecture that transformers reads"
+        remedy = "use an architecture that transformers supports"
         raise InputError(f"cannot be loaded: {reason}", where=str(path), remedy=remedy) from error
     for problem in ("missing_keys", "mismatched_keys"):
         if report[problem]:
             names = ", ".join(sorted(map(str, report[problem]))[:3])
-            what = (
-                f"{len(report[problem])} weights do not fit the config ({problem.replace('_', ' ')}): {names}"
-            )
-            raise Refused(what, where=str(path), remedy="get the complete model")
+            what = f"{len(report[problem])} weights do not match the config ({problem.replace('_', ' ')}): {names}"
+            raise Refused(what, where=str(path), remedy="download the complete model")
     return model
 
 
@@ -96,7 +94,8 @@ def _tokenizer(path: Path, **options: Any) -> Any:
 def _gguf_license(path: Path) -> str | None:
     """The string under general.license; read directly, because GGUFReader takes seconds for the vocabulary.
 
-    GGUF stores a string as its length (uint64) and bytes; before a value stands its type (uint32; 8: string).
+    GGUF stores a string as its length (uint64) and bytes; a value is preceded by its type (uint32; 8:
+    string).
     """
     with path.open("rb") as stream:
         head = stream.read(1 << 16)

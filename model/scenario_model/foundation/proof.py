@@ -1,4 +1,4 @@
-"""Prove that an imported model is a language model, by perplexity on fixed text and an answer."""
+"""Tests that an imported model is a working language model, by perplexity on fixed text and an answer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def perplexity(model: Any, tokenizer: Any) -> float:
 
 @torch.inference_mode()
 def answer(model: Any, tokenizer: Any) -> str:
-    """The greedy answer to `QUESTION`, through the chat template where there is one."""
+    """The greedy answer to `QUESTION`, through the chat template if there is one."""
     if tokenizer.chat_template:
         messages = [{"role": "user", "content": QUESTION}]
         text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)

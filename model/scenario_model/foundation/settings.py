@@ -1,4 +1,4 @@
-"""Which foundation model training starts from, on hosts of the premises."""
+"""The foundation model that training starts from, on hosts of the premises."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from scenario_model.config import HostPath, Kinds, Section
 
 
 class PackagedFoundation(Section):
-    """SmolLM2-135M-Instruct, as carried by a locked Python package."""
+    """SmolLM2-135M-Instruct, as included in a locked Python package."""
 
     kind: Literal["packaged"] = "packaged"
 
 
 class FoundationOnHosts(Section):
-    """A foundation model of the user's: a Hugging Face directory or a GGUF file."""
+    """Your own foundation model: a Hugging Face directory or a GGUF file."""
 
     kind: Literal["directory", "gguf"]
     """directory: a Hugging Face checkpoint; gguf: a single file."""
     path: HostPath
-    """The directory or the file, on every host that trains."""
+    """The directory or file, on every training host."""
     max_perplexity: Annotated[float, Field(gt=1)] | None = None
     """Refuse a model above this perplexity per token on plain English; null: 1000."""
 

@@ -1,4 +1,4 @@
-"""What a foundation model may be made of: checked before anything is parsed as a model."""
+"""Checks a foundation model's files before anything is parsed as a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scenario_model.errors import InputError, Refused
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Formats that run code when they are read: pickle, and the archives that hold pickles.
+# Formats that run code when they are read: pickle, and archives that may contain pickles.
 _PICKLE_SUFFIXES = {
     ".bin",
     ".pt",
@@ -43,7 +43,7 @@ def inspect(path: Path) -> Source:
     """Recognise and check a source without loading it.
 
     Raises InputError if it is neither a checkpoint directory with config, safetensors and tokenizer nor a
-    GGUF file; Refused if it holds pickles, code, or links that lead out of it.
+    GGUF file; Refused if it contains pickles, code, or links that lead out of it.
     """
     if path.is_dir():
         _check_directory(path)
@@ -72,26 +72,28 @@ def _check_directory(root: Path) -> None:
     config = _json_object(root / "config.json")
     tokenizer_config = root / "tokenizer_config.json"
     if "auto_map" in config or (tokenizer_config.exists() and "auto_map" in _json_object(tokenizer_config)):
-        remedy = "only architectures that transformers has itself can run"
-        raise Refused("asks for its own code (auto_map)", where=str(root), remedy=remedy)
+        remedy = "use an architecture that is built into transformers"
+        raise Refused("requires its own code (auto_map)", where=str(root), remedy=remedy)
     if not any(root.glob("*.safetensors")):
         raise InputError(
-            "holds no safetensors weights", where=str(root), remedy="convert the model to safetensors"
+            "contains no safetensors weights", where=str(root), remedy="convert the model to safetensors"
         )
     if not (root / "tokenizer.json").is_file():
         raise InputError(
-            "holds no tokenizer.json", where=str(root), remedy="save the model with its fast tokenizer"
+            "contains no tokenizer.json", where=str(root), remedy="save the model with its fast tokenizer"
         )
 
 
 def _check_file(path: Path) -> None:
     if path.suffix in _CODE_SUFFIXES:
-        raise Refused("is code, and a model's own code never runs here", where=str(path), remedy="remove it")
+        raise Refused("is code; a model's own code is never run", where=str(path), remedy="remove it")
     with path.open("rb") as stream:
         start = stream.read(4)
     if path.suffix in _PICKLE_SUFFIXES or start.startswith(_PICKLE_STARTS):
         raise Refused(
-            "may hold a pickle, which can run code", where=str(path), remedy="use safetensors and remove it"
+            "may contain a pickle, which can run code",
+            where=str(path),
+            remedy="use safetensors and remove it",
         )
 
 
@@ -100,7 +102,7 @@ def _json_object(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise InputError(
-            f"holds no {path.name}", where=str(path.parent), remedy="give a Hugging Face checkpoint"
+            f"contains no {path.name}", where=str(path.parent), remedy="give a Hugging Face checkpoint"
         ) from None
     except ValueError as error:
         raise InputError(f"not valid JSON: {error}", where=str(path)) from None

@@ -1,7 +1,7 @@
-"""Checkpoints in the bucket: copied there as they are made, and taken from there by a host that has none.
+"""Checkpoint copies in the bucket: uploaded as they are written, downloaded by a host that has none.
 
-Files first, then `complete.json`, which names their digests and is signed. Only what is signed and whole is
-taken. Copying goes on beside training; the next checkpoint waits for it.
+Files first, then a signed `complete.json` with their digests. Only signed and complete copies are used.
+Copying runs in parallel to training; the next checkpoint waits for it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FILE = re.compile(r"rank-\d{1,6}\.safetensors")
 
 
 class BucketCheckpoints:
-    """Copies of one run's checkpoints, below `bucket`; see `Copies`. `place`: what its signatures are for."""
+    """Copies of one run's checkpoints, below `bucket`; see `Copies`. `place`: the key that its signatures cover."""
 
     def __init__(self, bucket: Bucket, key: SigningKey, place: str) -> None:
         self._bucket, self._key, self._place = bucket, key, place
@@ -39,38 +39,38 @@ class BucketCheckpoints:
         self._copying: Future[None] | None = None
 
     def bring(self, folder: Path, record: Callable[[dict[str, Any]], None]) -> None:
-        """Put the newest good copy below `folder`, unless a checkpoint at least as new is there.
+        """Download the newest valid copy to `folder`, unless a checkpoint at least as new is there.
 
-        `record` is given how the run's arithmetic is done (run.json's environment), before the copy appears:
-        a host that would choose otherwise has to go on in the same way.
+        `record` gets the run's arithmetic settings (run.json's environment) before the copy appears: a host
+        that would choose others has to continue with these.
         """
-        self._bucket.abandon_uploads()  # of a former life, if it was killed while it copied
+        self._bucket.abandon_uploads()  # left by an earlier attempt that was killed while copying
         here = max((path.name for path in folder.glob("step-*")), default="")
         steps = {key.split("/")[0] for key in self._bucket.sizes() if key.endswith(f"/{_MARKER}")}
         for step in sorted((step for step in steps if _STEP.fullmatch(step) and step > here), reverse=True):
             try:
                 self._bring_one(step, folder, record)
             except Refused as refusal:
-                logs.say(f"passed over: {refusal}")
+                logs.say(f"skipped: {refusal}")
             else:
                 return
 
     def keep(self, checkpoint: Path) -> None:
-        """Copy the folder `checkpoint` in the background, after the one before.
+        """Copy the folder `checkpoint` in the background, after the previous one.
 
-        A network that is cut is no reason to stop: that is said, and the next checkpoint is copied again.
+        A network failure does not stop training: it is logged, and the next checkpoint is copied.
         """
         self.settle()
         self._copying = self._pool.submit(self._keep, checkpoint)
 
     def settle(self) -> None:
-        """Wait until what was kept is in the bucket. Raises InputError if that may never be."""
+        """Wait until all copies are in the bucket. Raises InputError on a permanent failure."""
         copying, self._copying = self._copying, None
         if copying is None:
             return
         error = copying.exception()
         if isinstance(error, TemporaryError):
-            logs.say(f"a checkpoint was not copied: {error}")
+            logs.say(f"checkpoint not copied: {error}")
         elif error is not None:
             raise error
 
@@ -106,7 +106,9 @@ class BucketCheckpoints:
                     raise Refused("is missing", where=f"{self._bucket.uri}/{step}/{name}")
                 self._bucket.download(f"{step}/{name}", aside / name)
                 if file_digest(aside / name) != digest:
-                    raise Refused("is not the file that was saved", where=f"{self._bucket.uri}/{step}/{name}")
+                    raise Refused(
+                        "differs from the file that was saved", where=f"{self._bucket.uri}/{step}/{name}"
+                    )
             atomic_io.write_json(aside / _MARKER, marker)
             record(environment)
             atomic_io.publish(aside, folder / step)

@@ -22,22 +22,23 @@ from scenario_model.job.settings import JobSettings
 @click.command("job")
 @click.option("--config", required=True, type=click.Path(path_type=Path), help="The job, JSON; see below.")
 @click.option(
-    "--plan", "only_plan", is_flag=True, help="Bring and check the inputs, name the job; do nothing."
+    "--plan", "only_plan", is_flag=True, help="Fetch and check the inputs and name the job; do nothing else."
 )
 @with_settings(JobSettings)
 def command(config: Path, only_plan: bool) -> None:
     """Train, evaluate, sign and release into a bucket: a whole job, in one process or under torchrun.
 
-    Checkpoints (recipe.checkpoint_every_steps) are copied to the bucket while training goes on; a fresh host
-    takes the newest good one. The same job never trains twice: one whose outcome is in the bucket says it
-    again. Standard output has JSON lines: progress, and last
+    Checkpoints (recipe.checkpoint_every_steps) are copied to the bucket during training; a new host resumes
+    from the newest valid one. The same job never trains twice: if its outcome is in the bucket, it is
+    reported again. Standard output has JSON lines: progress, and finally
     {"event": "released" | "refused" | "stopped" | "failed", …}.
 
     \b
     Exit codes: 0 released; 1 gate failed or refused, do not start it again; 2 bad configuration;
-    75 start it again: SIGTERM, save_before, a network that is cut, another process of it that died.
-    Under torchrun start it by `python3 -m scenario_model.train.torchrun`, which passes these codes on; where
-    it was told to stop itself, it ends with 143, which means 75.
+    75 start it again: SIGTERM, save_before, a network failure, a lost peer process.
+
+    Under torchrun start it with `python3 -m scenario_model.train.torchrun`, which passes these codes on; if it
+    receives SIGTERM itself, it exits with 143, which means 75.
     """
     signal.signal(signal.SIGTERM, _stop)
     code = _carry_out(config, only_plan=only_plan)
@@ -49,7 +50,7 @@ def command(config: Path, only_plan: bool) -> None:
 
 
 def _carry_out(config: Path, *, only_plan: bool) -> int:
-    """The exit code, after saying what came of it: to people on standard error, as JSON on the other."""
+    """The exit code, after reporting the outcome: as text on standard error, as JSON on standard output."""
     try:
         settings = load_file(JobSettings, config)
         settings.check(str(config))
@@ -63,7 +64,7 @@ def _carry_out(config: Path, *, only_plan: bool) -> int:
         return _ended(error, {"event": "refused", "reasons": [str(error)]})
     except ScenarioModelError as error:
         return _ended(error, {"event": "failed", "reason": str(error)})
-    except Exception as error:  # noqa: BLE001 - a host that died shows as anything, and a new start may cure it
+    except Exception as error:  # noqa: BLE001 - a dead host may raise anything, and a restart may help
         logs.error(traceback.format_exc().rstrip())
         _say({"event": "stopped", "reason": f"{type(error).__name__}: {str(error).strip()[:300]}"})
         return TemporaryError.exit_code
@@ -74,7 +75,7 @@ def _carry_out(config: Path, *, only_plan: bool) -> int:
 
 
 def _outcome(settings: JobSettings, *, only_plan: bool) -> dict[str, Any] | None:
-    """The outcome, of this life or of a former one; None in processes that do not lead."""
+    """The outcome, of this attempt or an earlier one; None in processes other than the leader."""
     from scenario_model.job.run import Job
 
     job = Job(settings)
@@ -90,8 +91,8 @@ def _outcome(settings: JobSettings, *, only_plan: bool) -> dict[str, Any] | None
 
 
 def _stop(*_: object) -> None:
-    """Outside of training, which saves first, nothing is lost by ending at once."""
-    # Not an Exception, which somebody on the way may take for a fault of a file.
+    """Outside training, which saves first, nothing is lost by exiting at once."""
+    # Not an Exception, which a handler might mistake for a file's fault.
     raise SystemExit(TemporaryError.exit_code)
 
 
@@ -102,7 +103,7 @@ def _ended(error: ScenarioModelError, last: dict[str, Any]) -> int:
 
 
 def _say(event: dict[str, Any]) -> None:
-    """On standard output, by the leader."""
+    """Print on standard output, in the leader only."""
     if os.environ.get("RANK", "0") == "0":
         click.echo(json.dumps(event))
 

@@ -1,4 +1,4 @@
-"""Foundation model and data from where the settings say to this host, verified before anything is parsed."""
+"""Fetches foundation model and data to this host, verified before anything is parsed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def foundation_here(settings: JobSettings) -> Path:
-    """The directory of the foundation model on this host; processes of one host bring it once.
+    """The directory of the foundation model on this host, fetched once per host.
 
-    Raises Refused for one out of a bucket that the key did not sign, or that is not the one of the digest.
+    Raises Refused for one from a bucket that is not signed by the key, or has another digest.
     """
     wanted = settings.foundation
     if not isinstance(wanted, FoundationInBucket):
@@ -45,7 +45,7 @@ def foundation_here(settings: JobSettings) -> Path:
 
 
 def data_here(settings: JobSettings) -> PythonReference | Chat | PlainText:
-    """The data's settings as `train` knows them, with the data on this host."""
+    """The data settings for `train`, with the data on this host."""
     wanted = settings.data
     if isinstance(wanted, PythonReference):
         return wanted
@@ -57,7 +57,7 @@ def data_here(settings: JobSettings) -> PythonReference | Chat | PlainText:
 def _folder(uri: str, scratch: Path) -> Path:
     bucket = Bucket(uri)
     bucket.check()
-    # Data may be added to: what is there now has a folder of its own.
+    # Data may be added later: the current state gets its own folder.
     final = scratch / "data" / _place([uri, bucket.versions()])
     with trees.aside(final) as draft:
         if draft is not None:
@@ -70,7 +70,9 @@ def _check_data_name(name: str) -> None:
         check_key(name)
     except InputError:
         remedy = "use letters, digits, '.', '_', '-' and '/'"
-        raise InputError("is no name for a file of data", where=ascii(name[:120]), remedy=remedy) from None
+        raise InputError(
+            "is not a valid name for a data file", where=ascii(name[:120]), remedy=remedy
+        ) from None
 
 
 def _place(of: object) -> str:

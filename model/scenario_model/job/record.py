@@ -1,4 +1,4 @@
-"""A job in the bucket, at `runs/<digest>/`: how it computes, what it trained, what came of it. All signed."""
+"""A job's records in the bucket, at `runs/<digest>/`: arithmetic, result, outcome. All signed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_BYTES = 4 * 2**20
 
 
 def job_digest(run: str, settings: JobSettings) -> str:
-    """What names a job, `sha256:<64 hex>`: the training `run`, and what is made of it."""
+    """A job's digest, `sha256:<64 hex>`: of the training `run`, and of how it is released."""
     return json_digest(
         {
             "run": run,
@@ -30,7 +30,7 @@ def job_digest(run: str, settings: JobSettings) -> str:
 
 
 class Record:
-    """What is kept of one job. Each object is written once: who comes later takes what is there."""
+    """The records of one job. Each object is written once: later writers use the existing one."""
 
     def __init__(self, bucket: Bucket, digest: str, key: SigningKey) -> None:
         self.place = f"runs/{digest.removeprefix('sha256:')}"
@@ -45,13 +45,13 @@ class Record:
         return verify_json(self._key.public_key(), key, sealed, f"{self._bucket.uri}/{key}")
 
     def write(self, name: str, content: dict[str, Any]) -> dict[str, Any]:
-        """Write the object `name`.json if it is absent; returns what is there."""
+        """Write the object `name`.json if it is absent; returns the stored one."""
         key = f"{self.place}/{name}.json"
-        # As it will be read: numbers and texts that JSON knows.
+        # As it will be read: in JSON types.
         content = json.loads(json.dumps(content))
         if self._bucket.create(key, sign_json(self._key, key, content)):
             return content
         there = self.read(name)
         if there is None:
-            raise Refused("vanished while it was written", where=f"{self._bucket.uri}/{key}")
+            raise Refused("disappeared while it was being written", where=f"{self._bucket.uri}/{key}")
         return there

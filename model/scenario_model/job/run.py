@@ -33,10 +33,10 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class Job:
-    """One job: its plan, its digest, and what is kept of it in the bucket."""
+    """One job: its plan, digest, and records in the bucket."""
 
     def __init__(self, settings: JobSettings) -> None:
-        """Bring the inputs here and name the job. Raises InputError, Refused and TemporaryError."""
+        """Fetch the inputs and name the job. Raises InputError, Refused and TemporaryError."""
         self.settings = settings
         self.processes = int(os.environ.get("WORLD_SIZE", "1"))
         self.leads = os.environ.get("RANK", "0") == "0"
@@ -56,7 +56,7 @@ class Job:
         self.record = Record(self._bucket, self.digest, self._key)
 
     def outcome(self) -> dict[str, Any] | None:
-        """What came of this job in a former life, if it came to an end and its release is still there."""
+        """The outcome of an earlier attempt, if it finished and its release still exists."""
         outcome = self.record.read("outcome")
         if outcome is None:
             return None
@@ -64,23 +64,23 @@ class Job:
         if release.key.rpartition("/")[2] not in self._store().children(f"releases/{release.name}"):
             remedy = "remove the outcome to train again"
             where = f"{self._bucket.uri}/{self.record.place}/outcome.json"
-            raise Refused(f"its release {release} is not in the store any more", where=where, remedy=remedy)
+            raise Refused(f"its release {release} is no longer in the store", where=where, remedy=remedy)
         return outcome
 
     def run(self) -> dict[str, Any] | None:
         """Train, and on the leader evaluate, sign, upload and promote; returns the outcome, None elsewhere.
 
-        Raises TemporaryError where it was told to stop and can go on.
+        Raises TemporaryError if it was stopped and can resume.
         """
         result = self._train()
         if not self.leads:
             return None
-        # A life that ended after its training has noted when that was done: the same release comes of it.
+        # An attempt that ended after its training has recorded the time: the release is then the same.
         noted = self.record.write("result", result)
         if noted["model"] != result["model"]:
-            remedy = "the hosts of its lives compute otherwise; remove it to keep this one's"
+            remedy = "its hosts compute differently; remove the record to use this one's"
             where = f"{self._bucket.uri}/{self.record.place}/result.json"
-            raise Refused("a former life of this job trained other weights", where=where, remedy=remedy)
+            raise Refused("an earlier attempt of this job trained other weights", where=where, remedy=remedy)
         atomic_io.write_json(self.plan.folder.result, noted)
         outcome = self.record.write("outcome", self._release(noted))
         self._checkpoints().clear()
@@ -111,7 +111,7 @@ class Job:
         from scenario_model.evaluate.gate import evaluate_run
 
         directory, wanted = self.plan.folder.root, self.settings.release
-        # Noted as well: scores depend on the number type that is faster here and now.
+        # Recorded as well: scores depend on the number format that is faster here.
         evaluation = self.record.read("evaluation")
         if evaluation is None:
             evaluation, _ = evaluate_run(directory, self.settings.gate, _Progress())
@@ -139,13 +139,13 @@ class Job:
         return open_store(self.settings.store, self.settings.scratch / "releases")
 
     def _checkpoints(self) -> BucketCheckpoints:
-        # Apart from the record: these may be deleted, and expire.
+        # Separate from the records: these may be deleted, and expire.
         place = f"checkpoints/{self.digest.removeprefix('sha256:')}"
         return BucketCheckpoints(self._bucket.below(place), self._key, place)
 
 
 class _Progress:
-    """A JSON line on standard output now and then."""
+    """Print an occasional JSON line on standard output."""
 
     def __init__(self) -> None:
         self._said = ("", 0.0)

@@ -1,4 +1,4 @@
-"""The file of a whole training job."""
+"""The configuration of a training job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scenario_model.train.settings import Recipe
 
 
 class FoundationHere(Section):
-    """A directory made by `import`, such as one in the image. What is here is trusted to be what it says."""
+    """A directory created by `import`, such as one in the image. A local directory is trusted."""
 
     kind: Literal["directory"] = "directory"
     path: FilePath
@@ -22,15 +22,15 @@ class FoundationHere(Section):
 
 
 class FoundationInBucket(Section):
-    """A directory made by `import`, in a bucket; it must be signed, or have its digest named here."""
+    """A directory created by `import`, in a bucket; it must be signed, or its digest given here."""
 
     kind: Literal["bucket"] = "bucket"
     uri: Text
     """s3://bucket/prefix."""
     digest: Text | None = None
-    """Digest that `import` prints (sha256:<64 hex>); it leaves foundation.json out (name and licence)."""
+    """Digest that `import` prints (sha256:<64 hex>); it does not cover foundation.json (name and licence)."""
     verification_key: FilePath | None = None
-    """PEM file of the key that `import --key` signed with."""
+    """PEM file with the public half of the key used with `import --key`."""
 
 
 class ChatAt(Section):
@@ -40,7 +40,7 @@ class ChatAt(Section):
     path: Text
     """A file, a folder, or s3://bucket/prefix."""
     held_out: Share = 0.1
-    """Share of the conversations that is kept from training, for the gate."""
+    """Share of the conversations held out from training, for the gate."""
 
 
 class TextAt(Section):
@@ -50,14 +50,14 @@ class TextAt(Section):
     path: Text
     """A folder, or s3://bucket/prefix."""
     held_out: Share = 0.1
-    """Share of the documents that is kept from training, for the gate."""
+    """Share of the documents held out from training, for the gate."""
 
 
 JobData = Annotated[PythonReference | ChatAt | TextAt, Kinds(default="python-reference")]
 
 
 class JobSettings(Section):
-    """The file of `scenario-model job`: the whole of a training job."""
+    """The configuration file of `scenario-model job`."""
 
     foundation: Annotated[FoundationHere | FoundationInBucket, Kinds()]
     data: JobData = PythonReference()
@@ -67,12 +67,12 @@ class JobSettings(Section):
     store: Text
     """s3://bucket/prefix, for releases, channels, and this job's checkpoints and outcome."""
     scratch: FilePath
-    """Folder on this host that may be lost."""
+    """Scratch folder on this host; may be lost."""
     signing_key: Text
     """PEM file, or kms:ARN of an ECC_NIST_P256 key."""
     save_before: Text | None = None
-    """ISO 8601 time with its zone: the job saves before it and exits with 75; leave minutes for the copy to the
-    bucket."""
+    """ISO 8601 time with a time zone: the job saves before it and exits with 75; allow minutes for the copy
+    to the bucket."""
 
     @property
     def deadline(self) -> datetime | None:
@@ -80,18 +80,18 @@ class JobSettings(Section):
         return None if self.save_before is None else datetime.fromisoformat(self.save_before)
 
     def check(self, where: str) -> None:
-        """Raise InputError for what the types do not say; `where` is the file's name."""
+        """Raise InputError for constraints beyond the types; `where` is the file's name."""
         if not self.store.startswith("s3://"):
-            remedy = "give s3://BUCKET/PREFIX: what a job leaves must outlive its host"
+            remedy = "give s3://BUCKET/PREFIX: a job's results must outlive its host"
             raise InputError(f"key 'store' is {self.store[:120]!r}", where=where, remedy=remedy)
         try:
             fits = self.deadline is None or self.deadline.tzinfo is not None
         except ValueError:
             fits = False
         if not fits:
-            remedy = "write a time with its zone, such as 2026-11-24T11:30:00Z"
+            remedy = "write a time with its time zone, such as 2026-11-24T11:30:00Z"
             raise InputError(f"key 'save_before' is {self.save_before!r}", where=where, remedy=remedy)
         found = self.foundation
         if isinstance(found, FoundationInBucket) and not (found.digest or found.verification_key):
             remedy = "add foundation.verification_key (`import --key` signs) or foundation.digest"
-            raise InputError("nothing vouches for the foundation model", where=where, remedy=remedy)
+            raise InputError("the foundation model is not authenticated", where=where, remedy=remedy)

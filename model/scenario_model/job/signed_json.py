@@ -1,4 +1,5 @@
-"""What a job keeps in the bucket for its next life, signed: who may write there must not steer a release."""
+"""A job's state in the bucket for its next attempt, signed: write access there must not be enough to steer a
+release."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from scenario_model.errors import Refused
 if TYPE_CHECKING:
     from scenario_model.signing.keys import SigningKey
 
-# Signed together with the content: such a signature fits nothing else that this key signs.
+# Domain separation: such a signature is not valid for anything else that this key signs.
 _DOMAIN = b"scenario-model job v1\n"
 _SIGNATURE = "signature"
 
@@ -42,7 +43,7 @@ def verify_json(key: ec.EllipticCurvePublicKey, place: str, sealed: bytes, where
         binascii.Error,
         InvalidSignature,
     ):
-        raise Refused("was not written by this job, or with another key", where=where) from None
+        raise Refused("was not written by this job, or signed with another key", where=where) from None
     return content
 
 

@@ -1,11 +1,11 @@
 """Channels: `stable` points at one release; its history is signed, chained and only ever grows.
 
-A channel is a folder of numbered entries, `channels/<name>/<channel>/00000001.json`. Each names the release,
-who moved the channel when, and the SHA-256 of the entry before it; each is signed. Creating the next number
-if it is absent is the compare-and-swap: of two promoters at once, one finds the number taken.
+A channel is a folder of numbered entries, `channels/<name>/<channel>/00000001.json`. Each has the release,
+who moved the channel and when, and the SHA-256 of the previous entry; each is signed. Creating the next
+number if it is absent is the compare-and-swap: of two concurrent promotions, one finds the number taken.
 
-What the folder alone cannot show: that its newest entries were deleted. Who holds the store can bring an
-older, rightly signed state back; they cannot make a new one.
+Limitation: deletion of the newest entries is not detected. An attacker who controls the store can restore an
+older signed state (rollback), but cannot forge a new one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from scenario_model.release.store import Store
     from scenario_model.signing.keys import SigningKey
 
-# Signed together with the entry: a signature made for a channel fits nothing else that this key signs.
+# Domain separation: a channel's signature is not valid for anything else that this key signs.
 _DOMAIN = b"scenario-model channel entry v1\n"
 NOTHING = "none"
 
@@ -58,8 +58,7 @@ class Entry:
 def current(store: Store, name: str, channel: str, key: Path) -> str:
     """The release that the channel points at, as `name@sha256:…`.
 
-    `key` is the public key's PEM file. Raises Refused if the history does not hold, InputError if it is
-    empty.
+    `key` is the public key's PEM file. Raises Refused if the history is invalid, InputError if it is empty.
     """
     entries = history(store, name, channel, load_public(key))
     if not entries:
@@ -73,7 +72,7 @@ def current(store: Store, name: str, channel: str, key: Path) -> str:
 def history(store: Store, name: str, channel: str, key: ec.EllipticCurvePublicKey | None) -> list[Entry]:
     """All entries, oldest first, after checking numbers, chain and signatures. Raises Refused.
 
-    Without a key the signatures stay unchecked: good enough to look at, never to act upon.
+    Without a key, signatures are not checked: for display only, never to act on.
     """
     return [entry for entry, _ in _chain(store, name, channel, key)]
 
@@ -88,10 +87,11 @@ def promote(
     by: str,
     expect: str | None = None,
 ) -> bool:
-    """Point the channel at `release`; False if it points there already.
+    """Point the channel at `release`; False if it already does.
 
-    `expect`, where given, is what the channel must point at now (`none`: at nothing). Raises Refused if it
-    points elsewhere or was moved meanwhile, if the release does not verify, or if its evaluation gate failed.
+    `expect`, if given, is the release the channel must currently point at (`none`: nothing). Raises Refused
+    if it points elsewhere or was moved concurrently, if the release does not verify, or if its evaluation
+    gate failed.
     """
     name = ReleaseId.parse(release).name
     entries = _chain(store, name, channel, key.public_key())
@@ -99,14 +99,16 @@ def promote(
     if now == release:
         return False
     if expect is not None and expect != now:
-        raise Refused(f"channel {channel} is at {now}, not at {expect}", remedy="look again, then decide")
+        raise Refused(
+            f"channel {channel} is at {now}, not at {expect}", remedy="check the channel, then retry"
+        )
     _check_promotable(store, release, key.public_key())
     _append(store, key, entries, name=name, channel=channel, action="promote", release=release, at=at, by=by)
     return True
 
 
 def stamp() -> dict[str, str]:
-    """Who moves a channel, here and now: `at` and `by` of an entry, as trustworthy as this host."""
+    """The time and person that move a channel: `at` and `by` of an entry, as trustworthy as this host."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -117,12 +119,12 @@ def stamp() -> dict[str, str]:
 def rollback(store: Store, name: str, channel: str, key: SigningKey, *, at: str, by: str) -> str:
     """Point the channel back at the release before the current one, and return that release.
 
-    A rollback undoes the last promotion that is not undone yet. Raises Refused if there is none before it.
+    A rollback undoes the last promotion that is not yet undone. Raises Refused if there is none before it.
     """
     entries = _chain(store, name, channel, key.public_key())
     standing = _standing(entry for entry, _ in entries)
     if len(standing) < 2:
-        raise Refused(f"channel {channel} of {name} has no earlier release to go back to")
+        raise Refused(f"channel {channel} of {name} has no earlier release to roll back to")
     release = standing[-2]
     _check_promotable(store, release, key.public_key())
     _append(store, key, entries, name=name, channel=channel, action="rollback", release=release, at=at, by=by)
@@ -130,7 +132,7 @@ def rollback(store: Store, name: str, channel: str, key: SigningKey, *, at: str,
 
 
 def _standing(entries: Any) -> list[str]:
-    """The promotions that no rollback has undone."""
+    """The promotions that were not rolled back."""
     standing: list[str] = []
     for entry in entries:
         if entry.action == "promote":
@@ -146,7 +148,8 @@ def _check_promotable(store: Store, release: str, key: ec.EllipticCurvePublicKey
         reasons = evaluation.get("reasons") if isinstance(evaluation, dict) else None
         why = "; ".join(map(str, reasons)) if isinstance(reasons, list) and reasons else "no reason recorded"
         raise Refused(
-            f"{release} did not pass its evaluation gate: {why}", remedy="it stays in the store for study"
+            f"{release} did not pass its evaluation gate: {why}",
+            remedy="it stays in the store for inspection",
         )
 
 
@@ -157,7 +160,8 @@ def _append(store: Store, key: SigningKey, entries: list[tuple[Entry, str]], **f
     if not store.create(_key(entry.name, entry.channel, entry.sequence), _encode(entry, signature)):
         now = _chain(store, entry.name, entry.channel, key.public_key())[-1][0].release
         raise Refused(
-            f"channel {entry.channel} was moved meanwhile and is at {now}", remedy="look again, then decide"
+            f"channel {entry.channel} was moved concurrently and is at {now}",
+            remedy="check the channel, then retry",
         )
 
 
@@ -170,15 +174,15 @@ def _chain(
     for number, child in enumerate(store.children(prefix), start=1):
         where = f"{prefix}/{child}"
         if where != _key(name, channel, number):
-            raise Refused(f"history has a gap or a foreign file: entry {number} should be here", where=where)
+            raise Refused(f"history has a gap or a foreign file: entry {number} is missing", where=where)
         content = store.read(where)
         if content is None:
-            raise Refused("history entry vanished while it was read", where=where)
+            raise Refused("history entry disappeared while it was being read", where=where)
         entry = _decode(content, key, where)
         if (entry.name, entry.channel, entry.sequence) != (name, channel, number):
-            raise Refused("is an entry of another place in a history", where=where)
+            raise Refused("is an entry of another history or position", where=where)
         if entry.previous != (entries[-1][1] if entries else ""):
-            raise Refused("does not follow from the entry before it", where=where)
+            raise Refused("does not follow the previous entry", where=where)
         entries.append((entry, hashlib.sha256(content).hexdigest()))
     return entries
 
@@ -196,18 +200,18 @@ def _decode(content: bytes, key: ec.EllipticCurvePublicKey | None, where: str) -
         parsed = json.loads(content)
         entry = Entry(**parsed["entry"])
         signature = base64.b64decode(parsed["signature"], validate=True)
-        # One spelling only, so that the chain covers every byte.
+        # One encoding only, so that the chain covers every byte.
         spelled_right = _encode(entry, signature) == content
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
         spelled_right = False
     if not spelled_right:
-        raise Refused("not a channel entry as this version writes it", where=where)
+        raise Refused("not a channel entry in this version's format", where=where)
     if key is None:
         return entry
     try:
         key.verify(signature, _DOMAIN + _canonical(asdict(entry)), ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
-        raise Refused("the signature does not fit: changed, or signed by another key", where=where) from None
+        raise Refused("invalid signature: changed, or signed by another key", where=where) from None
     return entry
 
 

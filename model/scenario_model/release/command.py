@@ -22,7 +22,7 @@ _store = click.option(
     "--store",
     required=True,
     metavar="FOLDER|s3://BUCKET/PREFIX",
-    help="Where releases and channels are.",
+    help="The store of releases and channels.",
 )
 _private = click.option(
     "--key", required=True, metavar="FILE|kms:ARN", help="The private signing key: a PEM file, or in AWS KMS."
@@ -36,9 +36,9 @@ def command() -> None:
     """Sign, verify, list, promote and roll back releases.
 
     A store is a folder, or a bucket: s3://BUCKET/PREFIX, in the region AWS_REGION, with the credentials that
-    boto3 finds. What is fetched from a bucket stays in $XDG_CACHE_HOME/scenario-model/releases (default
-    ~/.cache). Exit codes: 0 done; 1 refused, the reason named; 2 bad usage or input; 75 the bucket cannot be
-    reached now (after 5 attempts): try again.
+    boto3 finds. Releases fetched from a bucket are cached in $XDG_CACHE_HOME/scenario-model/releases (default
+    ~/.cache). Exit codes: 0 done; 1 refused, the reason named; 2 bad usage or input; 75 the bucket is
+    unreachable (after 5 attempts): try again.
     """
 
 
@@ -47,12 +47,12 @@ def command() -> None:
     "--private",
     required=True,
     metavar="FILE|kms:ARN",
-    help="Where the private key is or shall be (mode 0600); one in AWS KMS must be there.",
+    help="Private key file to read or create (mode 0600); a key in AWS KMS must exist.",
 )
-@click.option("--public", type=_PATH, required=True, help="Where the public key is or shall be.")
+@click.option("--public", type=_PATH, required=True, help="Public key file to read or create.")
 @_json
 def key(private: str, public: Path, as_json: bool) -> None:
-    """Make an ECDSA P-256 key pair, if it is not there yet; of a key in KMS, write the public half."""
+    """Create an ECDSA P-256 key pair, if it does not exist; for a key in KMS, write the public half."""
     if private.startswith(keys.KMS):
         changed = keys.write_public(keys.signing_key(private), public)
     else:
@@ -68,12 +68,12 @@ def key(private: str, public: Path, as_json: bool) -> None:
 @_private
 @_json
 def sign(run: Path, name: str, store: str, key: str, as_json: bool) -> None:
-    """Make a signed release of the evaluated training run in the directory RUN and put it in the store.
+    """Create a signed release of the evaluated training run in the directory RUN and put it in the store.
 
-    A run that failed its gate is kept in the store too, for study; `promote` refuses it.
+    A run that failed its gate is stored too, for inspection; `promote` refuses it.
     """
     signed = sign_run(run, check_name(name, "release"), open_store(store), keys.signing_key(key))
-    verdict = "gate passed" if signed.passed else "gate failed: kept for study, not to be promoted"
+    verdict = "gate passed" if signed.passed else "gate failed: stored for inspection, cannot be promoted"
     _say(
         as_json, f"{signed.release} ({verdict})", signed.changed, release=signed.release, passed=signed.passed
     )
@@ -82,7 +82,7 @@ def sign(run: Path, name: str, store: str, key: str, as_json: bool) -> None:
 @command.command()
 @click.argument("directory", type=_PATH)
 @click.option("--key", type=_PATH, required=True, help="The public verification key (PEM).")
-@click.option("--expect", metavar="NAME@sha256:…", help="Also refuse any other release than this.")
+@click.option("--expect", metavar="NAME@sha256:…", help="Refuse any release other than this.")
 @_json
 def verify(directory: Path, key: Path, expect: str | None, as_json: bool) -> None:
     """Verify that DIRECTORY is a release, unchanged and signed by this key, before a byte of it is parsed."""
@@ -97,7 +97,7 @@ def verify(directory: Path, key: Path, expect: str | None, as_json: bool) -> Non
 @click.option("--key", type=_PATH, help="The public key (PEM), to check signatures too.")
 @_json
 def list_(store: str, name: str | None, channel: str | None, key: Path | None, as_json: bool) -> None:
-    """Show releases, their gates' verdicts, where channels point, and who moved them when."""
+    """Show releases with their gates' verdicts, and channels with who moved them and when."""
     public = keys.load_public(key) if key else None
     if name is not None:
         check_name(name, "release")
@@ -113,7 +113,7 @@ def list_(store: str, name: str | None, channel: str | None, key: Path | None, a
 @_store
 @_private
 @click.option(
-    "--expect", metavar="NAME@sha256:…|none", help="Refuse if the channel points elsewhere than here."
+    "--expect", metavar="NAME@sha256:…|none", help="Refuse if the channel does not point at this release."
 )
 @_json
 def promote(release: str, channel: str, store: str, key: str, expect: str | None, as_json: bool) -> None:
@@ -139,7 +139,7 @@ def rollback(name: str, channel: str, store: str, key: str, as_json: bool) -> No
 
 
 def _say(as_json: bool, text: str, changed: bool, **fields: Any) -> None:
-    _print(as_json, text if changed else f"{text} (already so)", {**fields, "changed": changed})
+    _print(as_json, text if changed else f"{text} (unchanged)", {**fields, "changed": changed})
 
 
 def _print(as_json: bool, text: str, fields: dict[str, Any]) -> None:

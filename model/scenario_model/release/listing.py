@@ -1,4 +1,4 @@
-"""What a store holds: releases with their gates' verdicts, channels with their history."""
+"""Lists a store: releases with their gates' verdicts, channels with their history."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 def listing(
     store: Store, key: ec.EllipticCurvePublicKey | None, *, name: str | None, channel: str | None
 ) -> dict[str, Any]:
-    """All releases and channels of a store as plain JSON types; `name` and `channel` narrow it down.
+    """All releases and channels of a store as plain JSON types; `name` and `channel` filter it.
 
-    With a key, signatures are checked and each item says in `problem` what is wrong with it, if anything;
-    weights are not hashed here: that is `verify`'s task. Without one, `signed` is null: nothing was checked.
+    With a key, signatures are checked and each item has its fault in `problem`, if any; weights are not
+    hashed here: `verify` does that. Without one, `signed` is null: nothing was checked.
     """
     heads = [_head(store, key, *where) for where in _channels(store, name, channel)]
     releases = [_release(store, key, release) for release in _releases(store, name)]
@@ -55,7 +55,7 @@ def table(found: dict[str, Any]) -> str:
         for step in head["history"]:
             moved = f"{step['sequence']:4d}  {step['at']}  {step['action']:8s}  {step['release'][:40]}…"
             lines.append(f"    {moved}  by {step['by']}")
-    return "\n".join(lines) or "nothing here yet"
+    return "\n".join(lines) or "the store is empty"
 
 
 def _releases(store: Store, name: str | None) -> list[ReleaseId]:

@@ -1,4 +1,4 @@
-"""What a release and a channel are called."""
+"""Names of releases and channels."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ class ReleaseId:
 
     @property
     def key(self) -> str:
-        """Where a store keeps it: `releases/<name>/sha256-<64 hex>`."""
+        """Its key in a store: `releases/<name>/sha256-<64 hex>`."""
         return f"releases/{self.name}/{self.digest.replace(':', '-')}"
 
 
-NAME_RULE = "use 1 to 64 of a-z, 0-9, '.', '_' and '-', with a letter or digit first and last"
+NAME_RULE = "use 1 to 64 of a-z, 0-9, '.', '_' and '-', starting and ending with a letter or digit"
 
 
 def is_id(text: str) -> bool:
-    """Say whether `text` is a release: `name@sha256:<64 hex>`."""
+    """Whether `text` is a release: `name@sha256:<64 hex>`."""
     name, _, digest = text.partition("@")
     return is_name(name) and _DIGEST.fullmatch(digest) is not None
 
 
 def is_name(text: str) -> bool:
-    """Say whether `text` can name a release or a channel."""
+    """Whether `text` is a valid name of a release or a channel."""
     return _NAME.fullmatch(text) is not None
 
 
 def check_name(text: str, what: str) -> str:
-    """Return `text` if it can name a release or a channel (`what` says which). Raises InputError."""
+    """Return `text` if it is a valid name of a release or channel (`what`). Raises InputError."""
     if not is_name(text):
         raise InputError(
-            f"{text[:120]!r} is no {what} name",
+            f"{text[:120]!r} is not a {what} name",
             remedy=NAME_RULE,
         )
     return text

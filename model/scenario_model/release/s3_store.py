@@ -1,9 +1,9 @@
-"""A store in an S3 bucket, laid out as the folder is: objects by their keys, a release's files below its key.
+"""A store in an S3 bucket, with the layout of a folder store: objects by their keys, a release's files below its key.
 
-S3 renames nothing, so that a release appears with its last object: `release.sig`, which lists all the others
-and is created on the condition that it is absent. Before that its files are nobody's: no listing shows them,
-nothing reads them. Every file too is created once; of two writers of one release each finds the other's files
-and leaves them, and one creates the signature. docs/decisions/0052-s3-store.md.
+S3 has no rename, so a release appears with its last object: `release.sig`, which lists all others and is
+created only if absent. Until then its files are not listed or read. Every file is created only once, too; two
+writers of one release reuse each other's files, and one creates the signature. See
+docs/decisions/0052-s3-store.md.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class S3Store:
-    """See `Store`. Raises InputError and TemporaryError for what the bucket does not answer."""
+    """See `Store`. Raises InputError and TemporaryError if the bucket's requests fail."""
 
     def __init__(self, bucket: Bucket, cache: Path) -> None:
-        """`cache`: a folder of this machine where fetched releases stay, whole or not at all."""
+        """`cache`: a local folder for fetched releases, complete or not at all."""
         self._bucket, self._cache = bucket, cache
 
     def read(self, key: str) -> bytes | None:
@@ -49,10 +49,10 @@ class S3Store:
         return sorted(name for name in found if is_key(name))
 
     def upload(self, release: str, directory: Path) -> bool:
-        """See `Store`. Goes on where a killed writer stopped.
+        """See `Store`. Resumes where a killed writer stopped.
 
-        Raises InputError for a directory without a signature; Refused, by name, where the bucket holds other
-        files, or other content, below the release's key.
+        Raises InputError for a directory without a signature; Refused, by name, if the bucket contains other
+        files, or different content, below the release's key.
         """
         name = ReleaseId.parse(release)
         if self._is_there(name):
@@ -69,18 +69,18 @@ class S3Store:
             self._bucket.upload(f"{name.key}/{file}", path)
         for file in sorted(self._bucket.sizes(name.key).keys() - files.keys() - {SIGNATURE}):
             where = f"{self._bucket.uri}/{name.key}/{file}"
-            raise Refused("is no file of this release", where=where, remedy="remove it and try again")
+            raise Refused("is not a file of this release", where=where, remedy="remove it and try again")
         return self._bucket.create(f"{name.key}/{SIGNATURE}", signature.read_bytes())
 
     def fetch(self, release: str) -> Path:
-        """See `Store`: a copy in the cache, whose files together have the digest in the release's name.
+        """See `Store`: a copy in the cache, with the digest in the release's name.
 
-        Raises Refused if they have not, naming the object where it can be told.
+        Raises Refused if the digest differs, naming the object if known.
         """
         name = ReleaseId.parse(release)
         if not self._is_there(name):
-            remedy = "`scenario-model release list` shows what is there"
-            raise InputError(f"holds no release {release}", where=self._bucket.uri, remedy=remedy)
+            remedy = "`scenario-model release list` shows its releases"
+            raise InputError(f"does not contain release {release}", where=self._bucket.uri, remedy=remedy)
         final = self._cache / name.key
         with trees.aside(final) as draft:
             if draft is not None:
@@ -94,18 +94,18 @@ class S3Store:
         return final
 
     def _guilty(self, name: ReleaseId) -> Refused:
-        """The objects that somebody put there by other means, if only some were."""
+        """The objects that were not uploaded by this store, if only some."""
         below = self._bucket.below(name.key)
         keys = [key for key in below.sizes() if key != SIGNATURE]
         unnoted = [key for key in keys if (noted := below.describe(key)) is None or noted.digest is None]
         where = f"{below.uri}/{unnoted[0]}" if 0 < len(unnoted) < len(keys) else below.uri
-        return Refused("content differs from what the release's name says", where=where)
+        return Refused("content does not match the release's digest", where=where)
 
     def _is_there(self, release: ReleaseId) -> bool:
         return self._bucket.describe(f"{release.key}/{SIGNATURE}") is not None
 
     def _is_visible(self, key: str) -> bool:
-        """Whether `key` is not of a release that is not there yet, or not any more."""
+        """Whether `key` is not part of an incomplete or deleted release."""
         parts = key.split("/")
         if parts[0] != "releases" or len(parts) < 4 or parts[3:] == [SIGNATURE]:
             return True

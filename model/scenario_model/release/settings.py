@@ -1,4 +1,4 @@
-"""What releases and channels are called."""
+"""Settings for the names of releases and channels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Id = Annotated[Text, AfterValidator(_id)]
 
 
 class ReleaseNames(Section):
-    """What a new release is called, and the channel that it is promoted to."""
+    """The name of a new release, and the channel that it is promoted to."""
 
     name: Name = "assistant"
     """Name of the release; its digest follows after an @."""

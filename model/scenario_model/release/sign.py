@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What came of signing: the release's name, its gate's verdict, and whether the store changed."""
+    """The result of signing: the release's name, its gate's verdict, and whether the store changed."""
 
     release: str
     passed: bool
@@ -34,11 +34,11 @@ class Signed:
 
 
 def sign_run(directory: Path, name: str, store: Store, key: SigningKey) -> Signed:
-    """Make the release `name` of the run in `directory`, keep it in `store`, and verify what is kept.
+    """Create the release `name` from the run in `directory`, store it in `store`, and verify the stored copy.
 
     The same run, evaluation and package give the same release. Raises InputError for a run that is not
-    finished or not evaluated; Refused for weights that are not the evaluated ones, or a file that no release
-    may hold.
+    finished or not evaluated; Refused for weights other than the evaluated ones, or a file not allowed in a
+    release.
     """
     run = read_run(directory)
     evaluation = read_evaluation(run)
@@ -55,8 +55,7 @@ def sign_run(directory: Path, name: str, store: Store, key: SigningKey) -> Signe
 
 
 def _keep(run: Run, name: str, evaluation: dict[str, Any], store: Store, key: SigningKey) -> tuple[str, bool]:
-    # What a killed signer left here is removed. The folder's name goes into the signature: it is the
-    # release's.
+    # Leftovers of a killed signer are removed. The folder's name is signed too: it is the release's.
     aside = fresh(run.directory / ".release.writing")
     try:
         draft = aside / name
@@ -74,7 +73,7 @@ def _keep(run: Run, name: str, evaluation: dict[str, Any], store: Store, key: Si
 
 
 def describe(run: Run, name: str, evaluation: dict[str, Any]) -> dict[str, Any]:
-    """The content of `release.json`: where the release comes from and how it did; fields may be added."""
+    """The content of `release.json`: the release's provenance and evaluation; fields may be added."""
     return {
         "format": 1,
         "name": name,
@@ -83,14 +82,14 @@ def describe(run: Run, name: str, evaluation: dict[str, Any]) -> dict[str, Any]:
         "recipe": {"digest": json_digest(run.recipe), **run.recipe},
         "run": run.digest,
         "evaluation": evaluation,
-        # Of the training, not of the signing: signing the same run again must give the same release.
+        # The training's time, not the signing's: signing the same run again must give the same release.
         "created": run.finished,
         "package": {"name": "scenario-model", "version": version("scenario-model"), "digest": run.package},
     }
 
 
 def _link_tree(source: Path, target: Path) -> None:
-    """Hard links for now: the store copies, so that a release's files have one name each."""
+    """Hard links for now: the store copies them, so that each of a release's files has a single name."""
     shutil.copytree(source, target, copy_function=os.link, symlinks=True)
 
 

@@ -1,7 +1,7 @@
-"""Where releases and channels are kept: the interface, and a store in a folder (`s3_store`: in a bucket).
+"""Stores of releases and channels: the interface, and a store in a folder (`s3_store`: in a bucket).
 
-The interface is the smallest that an object store with conditional writes can offer too: an object is created
-if it is absent and never changed; a release is a tree that appears whole or not at all.
+The interface is the minimum that an object store with conditional writes supports too: an object is created
+if absent and never changed; a release is a tree that appears atomically.
 """
 
 from __future__ import annotations
@@ -28,49 +28,48 @@ _ASIDE = ".incoming"
 
 
 class Store(Protocol):
-    """What `channel`, `listing` and the server need of a store. Keys are relative POSIX paths."""
+    """The store interface used by `channel`, `listing` and the server. Keys are relative POSIX paths."""
 
     def read(self, key: str) -> bytes | None:
         """The object's content, or None if there is no such object."""
 
     def create(self, key: str, content: bytes) -> bool:
-        """Create the object if it is absent, else do nothing and return False: this is compare-and-swap."""
+        """Create the object if it is absent, else do nothing and return False (compare-and-swap)."""
 
     def children(self, prefix: str) -> list[str]:
-        """The sorted last segments of what is directly below `prefix`; empty if there is nothing."""
+        """The sorted last segments of the keys directly below `prefix`; empty if there are none."""
 
     def upload(self, release: str, directory: Path) -> bool:
-        """Keep `directory` as `name@sha256:…`; False, and nothing done, if that release is there."""
+        """Store `directory` as `name@sha256:…`; does nothing and returns False if that release exists."""
 
     def fetch(self, release: str) -> Path:
-        """A local directory with the release, not yet verified. Raises InputError if it is not there."""
+        """A local directory with the release, not yet verified. Raises InputError if it does not exist."""
 
 
 def is_key(text: str) -> bool:
-    """Say whether `text` can be the key of an object, or a segment of one."""
+    """Whether `text` is a valid object key, or a segment of one."""
     return _KEY.fullmatch(text) is not None
 
 
 def check_key(key: str) -> str:
-    """Return `key` if it leads to an object of a store and nowhere else. Raises InputError."""
+    """Return `key` if it is a valid object key that stays inside the store. Raises InputError."""
     if not is_key(key):
-        raise InputError(f"{key[:120]!r} is no key of a store")
+        raise InputError(f"{key[:120]!r} is not a valid store key")
     return key
 
 
 class FolderStore:
-    """A store in a local folder. A killed process leaves nothing half-visible in it.
+    """A store in a local folder. A killed process leaves nothing partially visible.
 
-    Everything is written aside under `.incoming`, fsynced, and then linked (objects) or renamed (trees) to
-    its name. One lock for writers, so that whatever else lies in `.incoming` is a dead writer's and is
-    cleared away.
+    Everything is written under `.incoming`, fsynced, and then linked (objects) or renamed (trees) to its
+    name. Writers hold one lock, so anything else in `.incoming` is a dead writer's and is removed.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def read(self, key: str) -> bytes | None:
-        """See `Store`. Raises Refused for an object that is too large or no plain file."""
+        """See `Store`. Raises Refused for an object that is too large or not a regular file."""
         try:
             descriptor = os.open(self._path(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
@@ -118,7 +117,7 @@ class FolderStore:
             try:
                 publish(draft, path)
             except OSError:
-                # A non-empty directory is never replaced: somebody else brought the same release.
+                # A non-empty directory is never replaced: another writer stored the same release.
                 if path.is_dir():
                     return False
                 raise
@@ -129,9 +128,9 @@ class FolderStore:
         path = self._path(ReleaseId.parse(release).key)
         if not path.is_dir():
             raise InputError(
-                f"holds no release {release}",
+                f"does not contain release {release}",
                 where=str(self.root),
-                remedy="`scenario-model release list` shows what is there",
+                remedy="`scenario-model release list` shows its releases",
             )
         return path
 
@@ -140,7 +139,7 @@ class FolderStore:
 
     @contextmanager
     def _aside(self) -> Iterator[Path]:
-        """A private folder to write in, on the same file system, while no other writer is at work."""
+        """A private folder to write in, on the same file system, holding the writers' lock."""
         incoming = self.root / _ASIDE
         try:
             incoming.mkdir(parents=True, exist_ok=True)
@@ -182,7 +181,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _make_directories(path: Path) -> None:
-    """Make `path` and make each new name on the way atomic_io."""
+    """Create `path` and make each new parent's name durable."""
     missing = []
     while not path.is_dir():
         missing.append(path)

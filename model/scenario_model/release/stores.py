@@ -1,4 +1,4 @@
-"""Which store a place means: `s3://bucket/prefix` is one in a bucket, everything else a folder."""
+"""Selects the store for a location: `s3://bucket/prefix` is in a bucket, everything else a folder."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 def open_store(where: str, cache: Path | None = None) -> Store:
-    """The store at `where`. `cache`: where releases out of a bucket are kept on this machine.
+    """The store at `where`. `cache`: local cache of releases from a bucket.
 
     Default: `scenario-model/releases` below XDG_CACHE_HOME or ~/.cache. Raises InputError for a bucket that
-    is not there, not in this region, or not to be read.
+    does not exist, is in another region, or cannot be read.
     """
     if not where.startswith("s3://"):
         return FolderStore(Path(where))
-    # Only now: boto3 is an extra, and takes half a second to import.
+    # Imported lazily: boto3 is optional, and takes half a second to import.
     from scenario_model.cloud.bucket import Bucket
     from scenario_model.release.s3_store import S3Store
 
     bucket = Bucket(where)
     bucket.check()
-    # By bucket, because two may hold the same release under signatures of two keys.
+    # Per bucket, because two may contain the same release signed by different keys.
     place = hashlib.sha256(bucket.uri.encode()).hexdigest()[:16]
     return S3Store(bucket, (cache or _cache()) / place)
 

@@ -1,11 +1,12 @@
-"""The one verifier: a directory is a release, unchanged, signed by this key; or it is refused, by name.
+"""The only verifier: a directory is an unchanged release signed by this key, or it is refused, naming the
+file.
 
-Order: kinds and names of all files, then the signature, then the list of files against what is there, then
-every file's hash; only after that is `release.json`, the first byte of content, parsed.
+Order: types and names of all files, then the signature, then the signed list against the files present, then
+every file's hash; only then is any content (`release.json`) parsed.
 
-What it does not cover: someone who may write into the directory can change a file after it was verified and
-before it is loaded. `VerifiedRelease.check_unchanged` after loading closes that gap for a loader that copies;
-keep the store writable by its owner alone.
+Limitation: anyone with write access to the directory can change a file between verification and loading.
+`VerifiedRelease.check_unchanged` after loading closes that gap for a loader that copies; keep the store writable
+by its owner only.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ MANIFEST = "release.json"
 
 @dataclass(frozen=True, slots=True)
 class VerifiedRelease:
-    """A release that passed. `digest` is `sha256:<64 hex>`; `manifest` is what `release.json` says."""
+    """A verified release. `digest` is `sha256:<64 hex>`; `manifest` is the content of `release.json`."""
 
     name: str
     digest: str
@@ -45,7 +46,7 @@ class VerifiedRelease:
         return str(ReleaseId(self.name, self.digest))
 
     def check_unchanged(self) -> None:
-        """Refuse, by name, if any file was touched since it was verified; call it once the files were read.
+        """Refuse, by name, if any file was modified since it was verified; call it after the files were read.
 
         Compares device, inode, size and change time, which only the kernel sets; nothing is read again.
         """
@@ -59,8 +60,8 @@ class VerifiedRelease:
 def verify_release(directory: Path, key: Path, expect: str | None = None) -> VerifiedRelease:
     """Verify the release in `directory` with the public key in the PEM file `key`.
 
-    `expect` (`name@sha256:…`), where given, must be the release that is found. Raises Refused, which names
-    the file and what is wrong with it, and InputError for a key that cannot be used.
+    `expect` (`name@sha256:…`), if given, must be the release found. Raises Refused with the file and the
+    fault, and InputError for an unusable key.
     """
     return verify_with(directory, load_public(key), expect)
 
@@ -76,12 +77,12 @@ def verify_with(
         manifest = _manifest(tree.read_small(root, MANIFEST, signature.MAX_BYTES), signed[MANIFEST])
     release = VerifiedRelease(manifest["name"], release_digest(signed), directory, manifest, found)
     if expect is not None and release.id != expect:
-        raise Refused(f"holds {release.id}, but {expect} was expected", where=str(directory))
+        raise Refused(f"contains {release.id}, but {expect} was expected", where=str(directory))
     return release
 
 
 def verify_files(directory: Path, key: Path) -> None:
-    """Verify that `directory` holds what was signed, whatever it is; nothing is parsed. Raises as
+    """Verify that `directory` matches its signature, whatever it contains; nothing is parsed. Raises as
     `verify_release` does."""
     with tree.opened(directory) as root:
         _verified_files(root, directory, load_public(key))
@@ -90,7 +91,7 @@ def verify_files(directory: Path, key: Path) -> None:
 def _verified_files(
     root: int, directory: Path, key: ec.EllipticCurvePublicKey
 ) -> tuple[dict[str, tree.FileState], dict[str, str]]:
-    """All files that are there, and the SHA-256 (hex) of those that are signed: all but the signature."""
+    """All files present, and the SHA-256 (hex) of the signed ones: all but the signature."""
     found = tree.inspect(root)
     if tree.SIGNATURE not in found:
         raise Refused(f"not signed: it has no {tree.SIGNATURE}", where=str(directory))
@@ -107,14 +108,14 @@ def release_digest(files: dict[str, str]) -> str:
     """The digest that names a release, from its signed list of files (path to SHA-256 hex).
 
     It is `digests.tree_digest` of the directory without `release.sig`, so that signing again gives the same
-    name. The bundle's own root digest is not used: it leaves file names out.
+    name. The bundle's own root digest is not used: it does not cover file names.
     """
     return json_digest({name: f"sha256:{digest}" for name, digest in files.items()})
 
 
 def _compare_names(found: Any, signed: Any) -> None:
     for name in sorted(found - signed):
-        raise Refused("is there but was not signed", where=name)
+        raise Refused("exists but was not signed", where=name)
     for name in sorted(signed - found):
         raise Refused("was signed but is missing", where=name)
 
@@ -132,5 +133,5 @@ def _manifest(content: bytes, digest: str) -> dict[str, Any]:
         or manifest.get("format") != 1
         or not is_name(str(manifest.get("name")))
     ):
-        raise Refused("signed, but not a release description this version knows", where=MANIFEST)
+        raise Refused("signed, but not a release description that this version supports", where=MANIFEST)
     return manifest

@@ -1,4 +1,4 @@
-"""Who may ask, and how often: API keys and their rates."""
+"""Authentication and rate limits: API keys and their quotas."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Keyring:
-    """Finds the name of a key without keeping the key and without telling by time how close a guess was."""
+    """Looks up a key's name without storing the key, in constant time."""
 
     def __init__(self, api_keys: ApiKeys) -> None:
         self._hashes = [(bytes.fromhex(key.sha256), key.id) for key in api_keys.keys]
         self.names = [key.id for key in api_keys.keys]
 
     def identify(self, headers: Sequence[tuple[bytes, bytes]]) -> str:
-        """Name the key of `Authorization: Bearer KEY`. Raises ApiError 401."""
+        """Return the key's name for `Authorization: Bearer KEY`. Raises ApiError 401."""
         values = [value for name, value in headers if name == b"authorization"]
         scheme, _, key = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
         if scheme.lower() != b"bearer" or not key:
@@ -36,9 +36,9 @@ class Keyring:
 
 
 class Bucket:
-    """A token bucket: `per_minute` units flow in evenly, at most a minute's worth is kept.
+    """A token bucket: refilled evenly with `per_minute` units, with a capacity of one minute.
 
-    `charge` may overdraw; `wait` says for how many seconds nothing more should be given.
+    `charge` may overdraw; `wait` is the delay until more may be taken.
     """
 
     def __init__(self, per_minute: int, now: Callable[[], float] = time.monotonic) -> None:
@@ -46,12 +46,12 @@ class Bucket:
         self._level, self._at = self._capacity, now()
 
     def charge(self, amount: float) -> None:
-        """Take `amount` out, below zero if it must be."""
+        """Take `amount` out, below zero if necessary."""
         self._refill()
         self._level -= amount
 
     def wait(self, wanted: float = 1.0) -> float:
-        """Seconds until `wanted` units are there; 0 if they are."""
+        """Seconds until `wanted` units are available; 0 if they are."""
         self._refill()
         return max(0.0, (wanted - self._level) / self._rate)
 
@@ -62,14 +62,14 @@ class Bucket:
 
 
 class RateLimiter:
-    """Requests and tokens per minute, each key by itself."""
+    """Requests and tokens per minute, per key."""
 
     def __init__(self, limits: Limits, names: Sequence[str]) -> None:
         self._requests = _buckets(limits.requests_per_minute, names)
         self._tokens = _buckets(limits.tokens_per_minute, names)
 
     def admit(self, name: str) -> None:
-        """Count one request of the key. Raises ApiError 429 with Retry-After if it is over a rate."""
+        """Count one request of the key. Raises ApiError 429 with Retry-After if it exceeds a limit."""
         for buckets, unit in ((self._requests, "requests"), (self._tokens, "tokens")):
             bucket = buckets.get(name)
             wait = bucket.wait() if bucket else 0.0
@@ -84,7 +84,7 @@ class RateLimiter:
             self._requests[name].charge(1)
 
     def charge_tokens(self, name: str, tokens: int) -> None:
-        """Charge what a request really took, prompt and answer."""
+        """Charge a request's actual tokens, prompt and answer."""
         if name in self._tokens:
             self._tokens[name].charge(tokens)
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 @click.option(
     "--config", "path", required=True, type=click.Path(path_type=Path), help="JSON file; see below."
 )
-@click.option("--check", "only_check", is_flag=True, help="Judge the settings and end; serve nothing.")
+@click.option("--check", "only_check", is_flag=True, help="Validate the settings and exit.")
 @click.option("--json", "as_json", is_flag=True, help="When ready, print one JSON object on standard output.")
 @with_settings(ServeSettings)
 def command(path: Path, only_check: bool, as_json: bool) -> None:
-    """Serve the release that a channel names, over HTTPS, with the OpenAI API.
+    """Serve a channel's release over HTTPS, with the OpenAI API.
 
     The release is verified before a byte of it is parsed. /healthz and /readyz answer without an API key.
     Exits with 0 after SIGTERM or SIGINT; a second signal ends it at once.
@@ -35,7 +35,7 @@ def command(path: Path, only_check: bool, as_json: bool) -> None:
         click.echo("{}" if as_json else f"{path}: no problem found")
         return
     api_keys = load_api_keys(settings.api_keys)
-    # Imported late, so that a mistake in the configuration shows at once.
+    # Imported late, so that configuration errors appear at once.
     from scenario_model.serve.lifecycle import end, run
     from scenario_model.serve.listener import bind, tls_context
 
@@ -52,7 +52,7 @@ def command(path: Path, only_check: bool, as_json: bool) -> None:
 
     logs.info("listening", host=settings.host, port=port)
     run(settings, api_keys, release, sock, context, announce)
-    # All is said and done, and torch may take seconds to take itself apart: longer than a supervisor waits.
+    # Everything is done, and torch's teardown may take seconds: longer than a supervisor waits.
     end(0)
 
 

@@ -1,4 +1,4 @@
-"""`/v1/chat/completions` and `/v1/completions`: from a request to an answer, whole or as a stream."""
+"""`/v1/chat/completions` and `/v1/completions`: from a request to an answer, complete or streamed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from scenario_model.serve.service import Service
     from scenario_model.serve.settings import Limits
 
-# What OpenAI's completions endpoint gives when the client does not say.
+# Default of OpenAI's completions endpoint.
 _COMPLETION_TOKENS = 16
 
 
@@ -81,11 +81,9 @@ class Completions:
         try:
             return await engine.submit(request)
         except QueueFull as full:
-            raise unavailable(
-                "The server is busy: every place to wait is taken.", full.retry_after_s
-            ) from None
+            raise unavailable("The server is busy: the request queue is full.", full.retry_after_s) from None
         except (EngineStopped, EngineFailed):
-            raise unavailable("The server takes no new work just now.") from None
+            raise unavailable("The server is not accepting new requests.") from None
         except InputError as error:
             raise bad_request(str(error)) from None
 
@@ -142,9 +140,9 @@ class Completions:
     def _broken(self, call: Call, error: Drained | EngineFailed | EngineStopped) -> ApiError:
         if not isinstance(error, EngineFailed):
             call.ended("abort", self._metrics)
-            return unavailable("The server is shutting down and could not begin this answer.")
+            return unavailable("The server is shutting down and could not start this answer.")
         call.ended("error", self._metrics)
-        return unavailable("The engine failed.")
+        return unavailable("The inference engine failed.")
 
 
 def check_model(service: Service, wanted: str) -> None:
@@ -152,7 +150,7 @@ def check_model(service: Service, wanted: str) -> None:
     if wanted not in (service.name, service.release):
         raise ApiError(
             404,
-            f"The model '{wanted:.200}' does not exist here; there is '{service.name}' ({service.release}).",
+            f"The model '{wanted:.200}' does not exist here; use '{service.name}' ({service.release}).",
             code="model_not_found",
             param="model",
         )

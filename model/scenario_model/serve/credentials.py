@@ -1,8 +1,8 @@
-"""A certificate authority, a server certificate and an API key for one installation, made once and kept.
+"""A certificate authority, a server certificate and an API key for one installation, created once and kept.
 
-X.509 as in RFC 5280 and the CA/Browser Forum's baseline: names in subjectAltName, keys on P-256, each
-certificate with only the usages it needs. The authority's key stays beside them, so that a renewed server
-certificate needs no new trust.
+X.509 as in RFC 5280 and the CA/Browser Forum's baseline: names in subjectAltName, P-256 keys, each
+certificate with only the usages it needs. The CA's key is kept, so that clients trust a renewed server
+certificate.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-# Recognisable, so that secret scanners and people see what it is.
+# A recognisable prefix for secret scanners and people.
 API_KEY_PREFIX = "smk_"
 _CA_LIFE = timedelta(days=3650)
 _SERVER_LIFE = timedelta(days=365)
 _RENEW_BEFORE = timedelta(days=30)
-# Clocks of clients may be slow.
+# Clients' clocks may be slow.
 _BACKDATED = timedelta(hours=1)
 _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What is in the folder now. `changed` names the files that were made or mended by this call."""
+    """The folder's content. `changed` lists the files that this call created or repaired."""
 
     directory: Path
     hosts: tuple[str, ...]
@@ -51,7 +51,7 @@ class Credentials:
 
 
 def ensure(directory: Path, hosts: Sequence[str], now: datetime | None = None) -> Credentials:
-    """Make what is missing, about to expire, or for other hosts; leave the rest alone.
+    """Create what is missing, about to expire, or for other hosts; keep the rest.
 
     Writes ca.pem, ca.key, server.pem, server.key, api_key and api_keys.json. Raises InputError for a host
     that is neither a DNS name nor an IP address, or a folder that cannot be written.
@@ -66,7 +66,7 @@ def ensure(directory: Path, hosts: Sequence[str], now: datetime | None = None) -
 
 
 class _Folder:
-    """Files of which some are private, each written whole or not at all."""
+    """Files, some private, each written atomically."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -74,7 +74,7 @@ class _Folder:
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"cannot make the folder: {error.strerror}", where=str(path)) from None
+            raise InputError(f"cannot create the folder: {error.strerror}", where=str(path)) from None
 
     def read(self, name: str) -> bytes | None:
         try:
@@ -102,7 +102,7 @@ class _Folder:
         self.changed.add(name)
 
     def protect(self, name: str) -> None:
-        """Take away what others may do with a private file."""
+        """Remove others' permissions from a private file."""
         path = self._path / name
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
@@ -115,7 +115,7 @@ def _authority(folder: _Folder, now: datetime) -> tuple[x509.Certificate, ec.Ell
         folder.protect("ca.key")
         return certificate, key
     key = ec.generate_private_key(ec.SECP256R1())
-    # A name of its own, so that clients who trust an older one do not mix them up.
+    # A unique name, so that clients that trust an older CA do not confuse them.
     name = _name(f"model-deployment-scenarios CA {secrets.token_hex(4)}")
     builder = _builder(name, name, key.public_key(), now, now + _CA_LIFE)
     certificate = (
@@ -123,7 +123,7 @@ def _authority(folder: _Folder, now: datetime) -> tuple[x509.Certificate, ec.Ell
         .add_extension(_usage(signs_certificates=True), critical=True)
         .sign(key, hashes.SHA256())
     )
-    # The key first: a certificate without its key is replaced, and nobody trusts it yet.
+    # The key first: a certificate without its key is replaced; nobody trusts it yet.
     folder.write("ca.key", _pem_key(key), 0o600)
     folder.write("ca.pem", certificate.public_bytes(serialization.Encoding.PEM), 0o644)
     return certificate, key
@@ -179,14 +179,14 @@ def _hashed_keys(folder: _Folder) -> list[dict[str, str]]:
         return [dict(key) for key in keys]
     except (ValueError, KeyError, TypeError):
         raise InputError(
-            "api_keys.json is not what this command writes",
-            remedy="mend it, or remove it to have it made anew",
+            "api_keys.json was not written by this command",
+            remedy="fix it, or remove it to have it recreated",
         ) from None
 
 
 def _alternative_names(hosts: Sequence[str]) -> list[x509.GeneralName]:
     if not hosts:
-        raise InputError("no host is named", remedy="add --host NAME")
+        raise InputError("no host given", remedy="add --host NAME")
     return [_alternative_name(host) for host in dict.fromkeys(hosts)]
 
 

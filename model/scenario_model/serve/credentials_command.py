@@ -20,15 +20,15 @@ from scenario_model.serve import credentials
     "hosts",
     required=True,
     multiple=True,
-    help="DNS name or IP address that clients connect to; may be given several times.",
+    help="DNS name or IP address that clients connect to; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def command(directory: Path, hosts: tuple[str, ...], as_json: bool) -> None:
-    """Make a CA (10 years), a server certificate (1 year) and an API key (256 bit), or keep what is good.
+    """Create a CA (10 years), a server certificate (1 year) and an API key (256 bit), or keep valid ones.
 
-    The server certificate is renewed when less than 30 days are left or the hosts change. Clients trust
-    ca.pem; the server reads server.pem, server.key and api_keys.json (hashes only); api_key holds the key
-    itself, for the operator. The key is never printed.
+    The server certificate is renewed if less than 30 days are left or the hosts change. Clients trust ca.pem;
+    the server reads server.pem, server.key and api_keys.json (hashes only); api_key contains the key itself,
+    for the operator. The key is never printed.
     """
     made = credentials.ensure(directory, hosts)
     files = ("ca.pem", "server.pem", "server.key", "api_key", "api_keys.json")
@@ -41,4 +41,4 @@ def command(directory: Path, hosts: tuple[str, ...], as_json: bool) -> None:
     elif made.changed:
         logs.say(f"wrote {', '.join(made.changed)} in {directory}")
     else:
-        logs.say(f"nothing to do: the credentials in {directory} are good")
+        logs.say(f"nothing to do: the credentials in {directory} are valid")

@@ -1,4 +1,4 @@
-"""Errors as an OpenAI client expects them: a status, and `{"error": {message, type, param, code}}`.
+"""Errors in OpenAI's format: a status, and `{"error": {message, type, param, code}}`.
 
 The shape is that of the OpenAI API reference (https://platform.openai.com/docs/guides/error-codes).
 """
@@ -17,7 +17,7 @@ _TYPES = {
 
 
 class ApiError(Exception):
-    """An answer that is not the wanted one. `retry_after` (seconds) becomes the Retry-After header."""
+    """An error response. `retry_after` (seconds) becomes the Retry-After header."""
 
     def __init__(
         self,
@@ -34,13 +34,13 @@ class ApiError(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The JSON object that is sent."""
+        """The response's JSON object."""
         kind = _TYPES.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers that belong to the error itself."""
+        """Headers specific to the error."""
         headers = {}
         if self.retry_after is not None:
             headers["retry-after"] = str(max(1, math.ceil(self.retry_after)))
@@ -50,5 +50,5 @@ class ApiError(Exception):
 
 
 def bad_request(message: str, param: str | None = None, code: str | None = None) -> ApiError:
-    """Build the 400 that names what is wrong with a request and in which parameter."""
+    """Build a 400 response with the fault and the parameter."""
     return ApiError(400, message, param=param, code=code)

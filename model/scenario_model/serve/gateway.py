@@ -1,8 +1,8 @@
-"""The HTTP application: what is in front of every endpoint, and the endpoints.
+"""The HTTP application: common request handling, and the endpoints.
 
-Only `/healthz` and `/readyz` answer without a key. Everything else, known path or not, needs one: the list is
-of what is open, not of what is closed. That includes `/metrics` (Prometheus sends a key with its
-`authorization` setting): behind a proxy on the same host, every client would come from loopback.
+Only `/healthz` and `/readyz` answer without a key. Every other path, known or not, needs one: an allowlist.
+That includes `/metrics` (Prometheus sends a key with its `authorization` setting): behind a proxy on the same
+host, every client would come from loopback.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from scenario_model.serve.settings import ApiKeys, Limits
 
 OPEN_PATHS = ("/healthz", "/readyz")
-# Extension of the ASGI scope by which our listener lets us cut a connection at once.
+# Our listener's extension of the ASGI scope to abort a connection at once.
 ABORT = "scenario_model.abort"
 _PATHS = (*OPEN_PATHS, "/metrics", "/v1/models", "/v1/chat/completions", "/v1/completions")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Gateway:
-    """The ASGI application: names, authenticates, dispatches, logs and counts every request."""
+    """The ASGI application: assigns an id to, authenticates, dispatches, logs and counts every request."""
 
     def __init__(self, service: Service, api_keys: ApiKeys, limits: Limits) -> None:
         self._service, self._limits = service, limits
@@ -66,15 +66,15 @@ class Gateway:
         )
 
     async def idle(self) -> None:
-        """Wait until no request is being answered."""
+        """Wait until no request is in progress."""
         while self._in_flight:
             self._idle.clear()
             await self._idle.wait()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request; whatever happens, it is logged and counted once."""
+        """Answer one HTTP request; it is always logged and counted exactly once."""
         if scope["type"] != "http":
-            raise RuntimeError("neither WebSocket nor lifespan events are served")
+            raise RuntimeError("WebSocket and lifespan events are not supported")
         call = _call(scope)
         exchange = _Exchange(scope, receive, send, call, self._service, self._limits)
         scope["state"] = {"call": call}
@@ -99,14 +99,14 @@ class Gateway:
             await exchange.refuse(ApiError(error.status_code, f"{error.detail}."))
         except Disconnected:
             call.error = call.error or "client_disconnected"
-        except Exception:  # noqa: BLE001  (the last resort: the server goes on, the client is told)
+        except Exception:  # noqa: BLE001  (last resort: the server continues, the client gets a 500)
             logs.exception("internal error", request_id=call.request_id)
             await exchange.refuse(ApiError(500, f"Internal error; see the log for {call.request_id}."))
 
     def _record(self, call: Call) -> None:
         status = call.status or 499
         self.metrics.http(call.handler, call.method, status)
-        # Probes and scrapes come every few seconds and say nothing.
+        # Probes and scrapes come every few seconds and are not worth logging.
         if call.handler not in (*OPEN_PATHS, "/metrics"):
             logs.info("request", **call.fields(), release=self._service.release)
 
@@ -142,7 +142,7 @@ class Gateway:
 
 
 class _Exchange:
-    """One request and its answer, seen from the outside: adds our headers, cuts off a reader that stalls."""
+    """Wraps one request and its answer: adds our headers, disconnects a reader that stalls."""
 
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, call: Call, service: Service, limits: Limits
@@ -171,7 +171,7 @@ class _Exchange:
             raise Disconnected from None
 
     async def refuse(self, error: ApiError) -> None:
-        """Answer with an error; if an answer has begun already, all that is left is to cut it."""
+        """Answer with an error; if the answer has already started, abort the connection."""
         self._call.error = error.code or error.__class__.__name__
         if self._call.status is not None:
             self._cut()
@@ -195,7 +195,7 @@ class _Exchange:
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
         ]
-        # What is left of an unread body would be taken for the next request's head.
+        # The rest of an unread body would be parsed as the next request's head.
         if self._body_pending or self._service.draining:
             headers.append((b"connection", b"close"))
         return headers
@@ -208,10 +208,10 @@ def _call(scope: Scope) -> Call:
     return Call(
         request_id=asked[0].decode() if sane else f"req_{secrets.token_hex(12)}",
         method=scope["method"] if scope["method"] in _METHODS else "other",
-        # Whatever else a client writes there is its own business, and may be a secret.
+        # Anything else a client writes there may be a secret.
         handler=path if path in (*_PATHS, "/v1/models/{model}") else "other",
     )
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
-    raise ApiError(404, "There is nothing at this path.", code="not_found")
+    raise ApiError(404, "Not found.", code="not_found")

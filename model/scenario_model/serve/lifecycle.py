@@ -1,4 +1,4 @@
-"""A server's life: listen, load, prove, serve, drain, end."""
+"""Server lifecycle: listen, load, self-test, serve, drain, exit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from scenario_model.release.verify import VerifiedRelease
     from scenario_model.serve.settings import ApiKeys, ServeSettings
 
-# After the drain's deadline: for the last words to reach the clients, then for new ones to hear "503".
+# After the drain's deadline: time for final data to reach clients, then for new requests to get 503.
 _FLUSH_SECONDS = 1.0
 _LINGER_SECONDS = 0.2
 _WATCH_SECONDS = 1.0
@@ -37,16 +37,16 @@ Announce = Callable[[float], None]
 
 
 class RunningEngine(TokenEngine, Protocol):
-    """What this asks of an engine, beyond what the gateway does."""
+    """The engine interface needed here, in addition to the gateway's."""
 
     def start(self) -> None:
-        """Begin to take requests; called in the event loop."""
+        """Start accepting requests; called in the event loop."""
 
     async def drain(self, seconds: float) -> None:
-        """Take no new work, finish what was accepted; what is left after `seconds` ends there."""
+        """Accept no new requests and finish accepted ones; those left after `seconds` are aborted."""
 
     def stop(self) -> None:
-        """End at once."""
+        """Stop at once."""
 
 
 def run(
@@ -59,7 +59,7 @@ def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT; then drain and return. A second signal ends the process at once.
 
-    announce is called with the seconds it took, once the server is ready. Raises ScenarioModelError if the
+    announce is called once the server is ready, with the seconds it took. Raises ScenarioModelError if the
     engine cannot load or fails.
     """
     server = _Server(settings, api_keys, release)
@@ -81,7 +81,7 @@ class _Server:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
-        # Listens before it can answer: a client hears "503, come again" instead of nothing.
+        # Listen before the model is loaded: clients get 503 with Retry-After instead of no connection.
         await self._listener.start(sock, context)
         logs.info("loading the model", release=self._service.release)
         engine = await loop.run_in_executor(None, self._load)
@@ -101,7 +101,7 @@ class _Server:
     def _load(self) -> RunningEngine:
         engine = _load_engine(self._release.directory, self._settings)
         try:
-            # Nobody may have swapped a file between its verification and its use.
+            # No file may have been replaced between verification and loading.
             self._release.check_unchanged()
         except BaseException:
             engine.stop()
@@ -109,10 +109,10 @@ class _Server:
         return engine
 
     async def _watch(self, engine: RunningEngine) -> None:
-        """Wait for a signal. Raises ScenarioModelError if the engine fails: a supervisor then starts anew."""
+        """Wait for a signal. Raises ScenarioModelError if the engine fails: a supervisor then restarts the server."""
         while not self._stop.is_set():
             if engine.statistics().state == "failed":
-                raise ScenarioModelError("the engine failed", remedy="see the log; start the server again")
+                raise ScenarioModelError("the engine failed", remedy="see the log; restart the server")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_WATCH_SECONDS):
                     await self._stop.wait()
@@ -132,16 +132,16 @@ class _Server:
         self._service.draining = True
         self._stop.set()
         if again or self._loading:
-            # Nothing was accepted yet, or somebody is in a hurry; a thread that loads cannot be interrupted.
-            logs.info("ending at once", signal=number.name)
+            # Nothing was accepted yet, or this is the second signal; a loading thread cannot be interrupted.
+            logs.info("exiting at once", signal=number.name)
             end(128 + number if again else 0)
 
 
 def _load_engine(model_dir: Path, settings: ServeSettings) -> RunningEngine:
-    # Imported here, in the loading thread: torch alone takes seconds, and vLLM's server does not need it.
+    # Imported here, in the loading thread: torch takes seconds, and with vLLM it is not needed.
     from transformers.utils import logging as transformers_logging
 
-    # Its bars are no lines of a log.
+    # Progress bars would garble the log.
     transformers_logging.disable_progress_bar()
     if isinstance(settings.engine, InstalledVllm):
         from scenario_model.serve.vllm.engine import VllmEngine
@@ -153,7 +153,7 @@ def _load_engine(model_dir: Path, settings: ServeSettings) -> RunningEngine:
 
 
 def end(code: int) -> Never:
-    """End the process now, whatever its threads and libraries are doing; the log is complete."""
+    """Exit the process now, whatever its threads and libraries are doing; the log is complete."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -1,7 +1,7 @@
-"""HTTPS on a socket: uvicorn's HTTP/1.1 protocol, with the bounds that it leaves to a proxy in front.
+"""HTTPS listener: uvicorn's HTTP/1.1 protocol, with the limits that it leaves to a reverse proxy.
 
-Added here: a limit of connections, of a head's size and of the time it may take (slow senders), small write
-buffers (slow readers hold no memory), and a way to cut a connection at once.
+Added here: limits on connections and on a head's size and time (slow senders), small write buffers (slow
+readers hold no memory), and a way to abort a connection at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HEAD_BYTES = 64 * 1024
 _WRITE_BUFFER_BYTES = 64 * 1024
 _BACKLOG = 256
 _HANDSHAKE_SECONDS = 10.0
-# Who does not take part in closing a connection is cut off.
+# Peers that do not complete the TLS close are disconnected.
 _TLS_CLOSE_SECONDS = 2.0
 
 
@@ -43,7 +43,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
             raise InputError(
                 f"cannot read the file: {error.strerror}",
                 where=str(path),
-                remedy="`scenario-model credentials` makes certificates",
+                remedy="`scenario-model credentials` creates certificates",
             ) from None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -62,7 +62,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take the port, early and cheaply. Raises InputError if it cannot be had."""
+    """Bind the port, early and cheaply. Raises InputError if it is unavailable."""
     where = f"{host}:{port}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -75,7 +75,7 @@ def bind(host: str, port: int) -> socket.socket:
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Inherited by connections: what the kernel keeps for a slow reader is bounded as well.
+        # Inherited by connections: bounds the kernel's buffers for a slow reader as well.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _WRITE_BUFFER_BYTES)
         sock.bind(address)
         sock.listen(_BACKLOG)
@@ -108,7 +108,7 @@ class Listener:
         self._servers: list[asyncio.Server] = []
 
     async def start(self, sock: socket.socket, context: ssl.SSLContext) -> None:
-        """Begin to accept on a bound socket."""
+        """Start accepting on a bound socket."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
             lambda: _Connection(self, loop),
@@ -121,7 +121,7 @@ class Listener:
         self._servers.append(server)
 
     async def close(self) -> None:
-        """Accept no more, close what is idle, cut what is not."""
+        """Stop accepting, close idle connections, abort others."""
         for server in self._servers:
             server.close()
         for connection in list(self.state.connections):
@@ -133,7 +133,7 @@ class Listener:
 
 
 class _Connection(HttpToolsProtocol):
-    """One client. `_head` is the timer that runs while a request's head is awaited."""
+    """One client. `_head` is the timeout of a request's head."""
 
     def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(listener.config, listener.state, {}, loop)
@@ -196,7 +196,7 @@ class _Connection(HttpToolsProtocol):
             self._head = None
 
     def _turn_away(self, error: ApiError) -> None:
-        """Answer without a handler and close; an answer that is under way is cut instead."""
+        """Answer without a handler and close; an answer in progress is aborted instead."""
         self._stop_timer()
         self._listener.gateway.metrics.refused(error.code or "error")
         if self.cycle is not None and not self.cycle.response_complete:

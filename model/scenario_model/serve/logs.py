@@ -1,6 +1,6 @@
-"""The server's log: one JSON object a line on standard error, readable text if that is a terminal.
+"""The server's log: one JSON object per line on standard error, readable text on a terminal.
 
-A line says who asked what kind of thing, how much and how long it took. It never holds a prompt, an answer,
+A line has the key's name, the kind of request, its size and duration. It never contains a prompt, an answer,
 a key, a query string, or the message of an unexpected exception (which could quote any of them).
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 from scenario_model import logs
 
 LOGGER = logging.getLogger("scenario_model.serve")
-# What these have to say about one connection (a broken handshake, a malformed request) is the client's doing
-# and may quote it; our own lines and metrics tell of it.
+# Their messages about single connections (a failed handshake, a malformed request) are caused by clients and
+# may quote them; our own lines and metrics cover these.
 QUIETENED = ("uvicorn.error", "uvicorn.access", "asyncio")
 
 
@@ -26,14 +26,14 @@ class _Text(logging.Formatter):
 
 
 def configure() -> None:
-    """Send our log, and the HTTP library's complaints, to standard error."""
+    """Send our log, and the HTTP library's warnings, to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     in_text = sys.stderr.isatty() and not logs.in_json()
     handler.setFormatter(_Text() if in_text else logs.JsonLines("event"))
     LOGGER.handlers = [handler]
-    LOGGER.setLevel(logging.NOTSET)  # that of the package's log
+    LOGGER.setLevel(logging.NOTSET)  # the level of the package's log
     LOGGER.propagate = False
-    # A log that cannot be written must not end in a traceback that quotes what is being handled.
+    # A failed write to the log must not print a traceback that quotes the request.
     logging.raiseExceptions = False
     for name in QUIETENED:
         logging.getLogger(name).handlers = [logging.NullHandler()]
@@ -46,5 +46,5 @@ def info(event: str, **fields: Any) -> None:
 
 
 def exception(event: str, **fields: Any) -> None:
-    """Log the exception that is being handled: its type and where it came from."""
+    """Log the current exception: its type and origin."""
     LOGGER.exception(event, extra={"fields": fields})  # noqa: LOG004  (called from handlers)

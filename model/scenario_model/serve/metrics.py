@@ -1,4 +1,4 @@
-"""`/metrics` in the Prometheus text format, under the names that vLLM's dashboards ask for.
+"""`/metrics` in the Prometheus text format, under the names that vLLM's dashboards use.
 
 Names and meanings follow https://docs.vllm.ai/en/stable/usage/metrics/ ; `vllm:time_per_output_token_seconds`
 is the older name of `vllm:inter_token_latency_seconds`. Every series carries `model_name` and `release`.
@@ -63,7 +63,7 @@ _TOKENS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
 
 class Metrics:
-    """Counters and histograms of one server; the engine's own are read when somebody asks."""
+    """Counters and histograms of one server; the engine's own are read on scrape."""
 
     def __init__(self, service: Service) -> None:
         self._registry = CollectorRegistry()
@@ -104,7 +104,7 @@ class Metrics:
         )
         self._refused = Counter(
             "scenario_model_connections_refused",
-            "Connections and malformed requests turned away before they reached a handler.",
+            "Connections and malformed requests rejected before they reached a handler.",
             (*_LABELS, "reason"),
             registry=self._registry,
         )
@@ -123,11 +123,11 @@ class Metrics:
         self._http.labels(*self._label_values, handler, method, str(status)).inc()
 
     def refused(self, reason: str) -> None:
-        """Count what was turned away before HTTP."""
+        """Count connections rejected before HTTP."""
         self._refused.labels(*self._label_values, reason).inc()
 
     def text(self) -> bytes:
-        """Everything, in the Prometheus text exposition format 0.0.4."""
+        """All metrics, in the Prometheus text exposition format 0.0.4."""
         return generate_latest(self._registry)
 
     def _counter(self, name: str, documentation: str) -> Counter:
@@ -139,7 +139,7 @@ class Metrics:
 
 
 class _EngineMetrics:
-    """Asks the engine at the moment of the scrape."""
+    """Reads the engine's statistics on scrape."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -167,7 +167,7 @@ def _gauges(now: EngineStatistics) -> dict[str, tuple[str, float]]:
         "vllm:num_requests_running": ("Requests that are generating.", float(now.running)),
         "vllm:num_requests_waiting": ("Requests that wait for a slot.", float(now.waiting)),
         "vllm:kv_cache_usage_perc": (
-            "Part of the key/value cache in use; 1 is all of it.",
+            "Share of the key/value cache in use, 0 to 1.",
             now.cache_usage,
         ),
     }

@@ -1,8 +1,8 @@
-"""Request bodies into typed parameters; whatever is not understood is refused by its name.
+"""Parses request bodies into typed parameters; unknown ones are refused by name.
 
 The parameters are those of the OpenAI API reference for chat completions and completions, and vLLM's
-`ignore_eos`. One that we do not have is accepted only at the value that asks for nothing (`n: 1`), never
-ignored: a client that asks for log probabilities must not believe that it got an answer to that.
+`ignore_eos`. An unsupported one is accepted only at its neutral value (`n: 1`), never ignored: a client that
+asks for log probabilities must not silently get none.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MAX_STOPS = 4
 _MAX_STOP_LENGTH = 256
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
-# Parameters of OpenAI and vLLM that we do not have, with the values that ask for nothing.
+# Unsupported parameters of OpenAI and vLLM, with their neutral values.
 _ASKS_NOTHING: dict[str, tuple[Any, ...]] = {
     "n": (1,),
     "best_of": (1,),
@@ -51,7 +51,7 @@ _ASKS_NOTHING: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """What one request wants. `max_tokens` None: as many as fit (chat), or the endpoint's default."""
+    """The parameters of a request. `max_tokens` None: as many as fit (chat), or the endpoint's default."""
 
     model: str
     stream: bool
@@ -73,7 +73,7 @@ class ChatParameters(Parameters):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionParameters(Parameters):
-    """`/v1/completions`: a text to go on with, or its token ids."""
+    """`/v1/completions`: a prompt to continue, or its token ids."""
 
     prompt: str | tuple[int, ...]
 
@@ -84,7 +84,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
         value = json.loads(
             body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
         )
-        # \ud800 and the like are JSON, but no text: no tokenizer takes them.
+        # Lone surrogates such as \ud800 are valid JSON, but no tokenizer accepts them.
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError:
         raise bad_request("The request body is nested too deeply.") from None
@@ -98,11 +98,11 @@ def parse_json(body: bytes) -> dict[str, Any]:
 
 
 def parse_chat(body: dict[str, Any]) -> ChatParameters:
-    """Read a chat completion request. Raises ApiError 400 that names the parameter."""
+    """Read a chat completion request. Raises ApiError 400 with the parameter."""
     fields = _Fields(body)
     messages = fields.take("messages", list)
     if not messages:
-        raise bad_request("'messages' must hold at least one message.", "messages")
+        raise bad_request("'messages' must contain at least one message.", "messages")
     parsed = tuple(_message(message, f"messages[{i}]") for i, message in enumerate(messages))
     limits = [fields.take_number(name, int, None, low=1) for name in ("max_tokens", "max_completion_tokens")]
     given = {limit for limit in limits if limit is not None}
@@ -116,7 +116,7 @@ def parse_chat(body: dict[str, Any]) -> ChatParameters:
 
 
 def parse_completion(body: dict[str, Any]) -> CompletionParameters:
-    """Read a completion request. Raises ApiError 400 that names the parameter."""
+    """Read a completion request. Raises ApiError 400 with the parameter."""
     fields = _Fields(body)
     prompt = _prompt(fields.take("prompt", (str, list)))
     max_tokens = fields.take_number("max_tokens", int, None, low=1)
@@ -126,7 +126,7 @@ def parse_completion(body: dict[str, Any]) -> CompletionParameters:
 
 
 class _Fields:
-    """The keys of a request, taken one by one; null counts as not there."""
+    """The keys of a request, taken one by one; null counts as absent."""
 
     def __init__(self, body: dict[str, Any]) -> None:
         self._left = {name: value for name, value in body.items() if value is not None}
@@ -142,7 +142,7 @@ class _Fields:
     def take_number(
         self, name: str, kind: type[int | float], default: Any, *, low: float, high: float = math.inf
     ) -> Any:
-        """Take a number between low and high, both allowed."""
+        """Take a number between low and high, inclusive."""
         value = self.take(name, int if kind is int else (int, float), default)
         if value is default:
             return default
@@ -198,7 +198,7 @@ def _include_usage(options: dict[str, Any] | None, stream: bool) -> bool:
 def _stop(value: str | list[Any] | tuple[()]) -> tuple[str, ...]:
     stops = (value,) if isinstance(value, str) else tuple(value)
     if len(stops) > _MAX_STOPS:
-        raise bad_request(f"'stop' may hold at most {_MAX_STOPS} texts, not {len(stops)}.", "stop")
+        raise bad_request(f"'stop' may contain at most {_MAX_STOPS} texts, not {len(stops)}.", "stop")
     for stop in stops:
         _expect(stop, str, "stop")
         if not 0 < len(stop) <= _MAX_STOP_LENGTH:
@@ -210,7 +210,7 @@ def _prompt(value: str | list[Any]) -> str | tuple[int, ...]:
     if isinstance(value, list) and value and isinstance(value[0], str | list):
         if len(value) > 1:
             raise bad_request(
-                f"'prompt' holds {len(value)} prompts; this server takes one per request.", "prompt"
+                f"'prompt' contains {len(value)} prompts; this server accepts one per request.", "prompt"
             )
         value = value[0]
     if not value:
@@ -239,7 +239,7 @@ def _content(content: Any, where: str) -> str:
     _expect(content, list, where, "a text or a list of text parts")
     for part in content:
         if not isinstance(part, dict) or set(part) != {"type", "text"} or part["type"] != "text":
-            raise bad_request(f"'{where}' may hold only parts of the type 'text'.", where)
+            raise bad_request(f"'{where}' may contain only parts of type 'text'.", where)
         _expect(part["text"], str, f"{where}.text")
     return "".join(part["text"] for part in content)
 
@@ -274,9 +274,9 @@ def _same(value: Any, nothing: Any) -> bool:
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     mapping = dict(pairs)
     if len(mapping) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("duplicate key")
     return mapping
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,4 +1,4 @@
-"""Text and conversations into token ids, beside the event loop."""
+"""Tokenizes text and conversations, off the event loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PromptEncoder:
-    """Tokenizes in a thread of its own: a long prompt holds up no stream, the tokenizer has one user."""
+    """Tokenizes in its own thread: a long prompt does not delay streams, and the tokenizer has one user."""
 
     def __init__(self, tokenizer: Any, max_context: int) -> None:
         self._tokenizer, self._max_context = tokenizer, max_context
@@ -31,7 +31,7 @@ class PromptEncoder:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._render, list(messages))
 
     async def completion(self, prompt: str | tuple[int, ...]) -> tuple[int, ...]:
-        """Tokenize a text; check token ids. Raises ApiError 400 for an id that the model does not have."""
+        """Tokenize a text; check token ids. Raises ApiError 400 for an unknown id."""
         if isinstance(prompt, str):
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._tokenize, prompt)
         for token in prompt:
@@ -42,7 +42,7 @@ class PromptEncoder:
         return prompt
 
     def room(self, prompt: Sequence[int], max_tokens: int | None, parameter: str) -> int:
-        """Tokens that the answer may have. Raises ApiError 400, with the numbers, if they do not fit."""
+        """Maximum tokens of the answer. Raises ApiError 400, with the numbers, if they do not fit."""
         left = self._max_context - len(prompt)
         wanted = 1 if max_tokens is None else max_tokens
         if not prompt:
@@ -62,7 +62,7 @@ class PromptEncoder:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _render(self, messages: list[dict[str, str]]) -> tuple[int, ...]:
-        """Tokenize a conversation. A special token written in a message is text: it ends no turn."""
+        """Tokenize a conversation. A special token written in a message is plain text: it does not end a turn."""
         hidden: list[str] = []
         mark = secrets.token_hex(16)
 
@@ -91,7 +91,7 @@ class PromptEncoder:
             )
         except jinja2.TemplateError as error:
             # The template's own refusal, such as "roles must alternate".
-            raise bad_request(f"The model's chat template refuses 'messages': {error}", "messages") from None
+            raise bad_request(f"The model's chat template rejects 'messages': {error}", "messages") from None
         except ValueError:
             raise bad_request(
                 "This model has no chat template; use /v1/completions.", "messages", "no_chat_template"

@@ -1,4 +1,4 @@
-"""Reading a request's body, bounded in size and in time."""
+"""Reads a request's body, limited in size and time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from scenario_model.serve.settings import Limits
 
 
-class Disconnected(Exception):  # noqa: N818  (no error: clients may leave)
-    """The client left before its request was answered."""
+class Disconnected(Exception):  # noqa: N818  (not an error: clients may disconnect)
+    """The client disconnected before its request was answered."""
 
 
 async def read_body(scope: Scope, receive: Receive, limits: Limits) -> bytes:

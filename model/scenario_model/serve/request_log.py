@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Call:
     """Filled in while the request is handled. Times are of the monotonic clock, in seconds.
 
-    status 499 stands for a client that left before the answer began (a convention of nginx).
+    status 499: the client disconnected before the answer started (an nginx convention).
     """
 
     request_id: str
@@ -31,7 +31,7 @@ class Call:
     last_token: float | None = None
 
     def produced(self, tokens: int, metrics: Metrics) -> None:
-        """Account for newly generated tokens."""
+        """Record newly generated tokens."""
         if tokens == 0:
             return
         now = time.monotonic()
@@ -46,7 +46,7 @@ class Call:
         self.last_token = now
 
     def ended(self, reason: str, metrics: Metrics) -> None:
-        """Account for the end of a generation: stop, length, abort or error."""
+        """Record the end of a generation: stop, length, abort or error."""
         self.finish_reason = reason
         metrics.finished(reason)
         metrics.request_prompt.observe(self.prompt_tokens)
@@ -56,7 +56,7 @@ class Call:
             metrics.per_token.observe((self.last_token - self.first_token) / (self.completion_tokens - 1))
 
     def fields(self) -> dict[str, Any]:
-        """Give the log line's fields; milliseconds for people."""
+        """Return the log line's fields; times in milliseconds."""
         first = None if self.first_token is None else round((self.first_token - self.began) * 1000, 1)
         return {
             "request_id": self.request_id,

@@ -10,10 +10,10 @@ from typing import Any
 
 @dataclass(slots=True, kw_only=True)
 class Answer:
-    """Names that all pieces of one answer share, and the shapes that differ between the two endpoints.
+    """Values common to all chunks of one answer, and the shapes that differ between the two endpoints.
 
     chat: `/v1/chat/completions`, else `/v1/completions`. model: as the client named it. fingerprint: the
-    release, since the same seed gives the same answer only from the same weights.
+    release, since a seed reproduces an answer only with the same weights.
     """
 
     chat: bool
@@ -29,7 +29,7 @@ class Answer:
     def whole(
         self, text: str, finish_reason: str, prompt_tokens: int, completion_tokens: int
     ) -> dict[str, Any]:
-        """Shape a complete answer."""
+        """Build a complete answer."""
         said = (
             {"message": {"role": "assistant", "content": text, "refusal": None}}
             if self.chat
@@ -43,19 +43,19 @@ class Answer:
         }
 
     def opening(self) -> dict[str, Any] | None:
-        """Shape the first chunk of a chat stream, which only says who speaks."""
+        """Build the first chunk of a chat stream, which only has the role."""
         return self._chunk({"role": "assistant", "content": ""}, None) if self.chat else None
 
     def piece(self, text: str) -> dict[str, Any]:
-        """Shape a chunk with text."""
+        """Build a chunk with text."""
         return self._chunk({"content": text} if self.chat else text, None)
 
     def closing(self, finish_reason: str) -> dict[str, Any]:
-        """Shape the chunk that says why the answer ended."""
+        """Build the chunk with the finish reason."""
         return self._chunk({} if self.chat else "", finish_reason)
 
     def accounts(self, prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
-        """Shape the chunk after the last one: no choice, the usage."""
+        """Build the final chunk: no choices, only usage."""
         kind = "chat.completion.chunk" if self.chat else "text_completion"
         return {**self._head(kind), "choices": [], "usage": usage(prompt_tokens, completion_tokens)}
 

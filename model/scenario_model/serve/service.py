@@ -1,4 +1,4 @@
-"""What the server serves and whether it can: the one state that all handlers look at."""
+"""The release being served and its readiness: the state shared by all handlers."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from scenario_model.serve.prompts import PromptEncoder
 if TYPE_CHECKING:
     from scenario_model.serve.engine.interface import EngineStatistics, Generation
 
-# A server that loads is usually there soon; one that drains is gone, and its successor has to load.
+# A loading server is usually ready soon; a draining one is gone, and its successor has to load.
 _RETRY_SECONDS = 5.0
 
 
 class TokenEngine(Protocol):
-    """What the gateway asks of an engine; the bundled `Engine` is one."""
+    """The gateway's interface of an engine; implemented by the bundled `Engine`."""
 
     tokenizer: Any
     max_context: int
 
     async def submit(self, request: GenerationRequest) -> Generation:
-        """Take a request in. Raises QueueFull, EngineStopped, EngineFailed or InputError."""
+        """Accept a request. Raises QueueFull, EngineStopped, EngineFailed or InputError."""
 
     def statistics(self) -> EngineStatistics:
-        """Give a snapshot."""
+        """Return a snapshot."""
 
 
 class Service:
     """A verified release and the engine that runs it.
 
-    Life: loading (no engine yet) → ready (a token was produced) → draining. `not_ready` tells in words.
+    States: loading (no engine yet) → ready (a token was produced) → draining. `not_ready` describes them.
     """
 
     def __init__(self, name: str, release: str) -> None:
@@ -44,7 +44,7 @@ class Service:
         self._proven = False
 
     async def attach(self, engine: TokenEngine) -> None:
-        """Take a started engine into service once it has produced a token. Raises what the engine raises."""
+        """Put a started engine into service once it has produced a token. Raises the engine's errors."""
         encoder = PromptEncoder(engine.tokenizer, engine.max_context)
         prompt = await encoder.completion("Hello") or (0,)
         request = GenerationRequest(prompt=prompt, max_tokens=1, temperature=0.0, ignore_eos=True)
@@ -60,10 +60,10 @@ class Service:
         if not self._proven or self.engine is None:
             return "loading: the model has not produced a token yet"
         state = self.engine.statistics().state
-        return None if state == "running" else f"{state}: the engine does not run"
+        return None if state == "running" else f"{state}: the engine is not running"
 
     def require(self) -> tuple[TokenEngine, PromptEncoder]:
-        """Give the engine and its encoder. Raises ApiError 503 with Retry-After if not ready."""
+        """Return the engine and its encoder. Raises ApiError 503 with Retry-After if not ready."""
         reason = self.not_ready()
         if reason is not None or self.engine is None or self.encoder is None:
             raise unavailable(f"Not ready ({reason}).")
@@ -71,5 +71,5 @@ class Service:
 
 
 def unavailable(message: str, retry_after: float = _RETRY_SECONDS) -> ApiError:
-    """Build the 503 that tells a client to come again."""
+    """Build the 503 with Retry-After."""
     return ApiError(503, message, code="unavailable", retry_after=retry_after)

@@ -1,4 +1,4 @@
-"""What the server may be told, with the defaults that a small premises wants."""
+"""Settings of the server, with defaults for small premises."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Limits(Section):
-    """What one client, and all together, may take from the server."""
+    """Limits per client and for all clients."""
 
     body_bytes: Annotated[int, Field(ge=1024, le=64 * 2**20)] = 2**20
     """Largest request body."""
     connections: Annotated[int, Field(ge=1, le=100_000)] = 256
-    """Connections at once; more are answered 503."""
+    """Maximum connections; more get 503."""
     requests_per_minute: Positive | None = 600
-    """Requests per API key; more are answered 429; null: unlimited."""
+    """Requests per API key; more get 429; null: unlimited."""
     tokens_per_minute: Positive | None = None
-    """Tokens per API key, charged when they are known: one request may overdraw and the next ones wait; null:
-    unlimited."""
+    """Tokens per API key, charged when known: one request may overdraw, and later ones wait; null: unlimited."""
     header_seconds: Seconds = 10.0
     """Timeout of a request's head, against slow senders."""
     body_seconds: Seconds = 20.0
@@ -45,18 +44,18 @@ class Limits(Section):
 
 
 class Serving(Section):
-    """Where and how the premises answer."""
+    """The endpoint of the premises."""
 
     host: Text = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 is all of them."""
+    """Address to listen on; 0.0.0.0 for all."""
     port: Port = 8443
     """Port to listen on."""
     names: Many[Annotated[Text, Field(pattern=r"^[A-Za-z0-9.:*-]+$")]] = ()
-    """More names and addresses that clients use, for the certificate."""
+    """Further names and addresses that clients use, for the certificate."""
     limits: Limits = Limits()
     engine: Annotated[TorchSettings | VllmSettings, Kinds(default="torch")] = TorchSettings()
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 8.0
-    """After SIGTERM, the time that accepted requests have to finish."""
+    """Time for accepted requests to finish after SIGTERM."""
 
 
 class Tls(Section):
@@ -69,7 +68,7 @@ class Tls(Section):
 
 
 class ServeSettings(Serving):
-    """The file of `scenario-model serve`."""
+    """The configuration file of `scenario-model serve`."""
 
     store: Text
     """Folder of releases, or s3://bucket/prefix."""
@@ -78,9 +77,9 @@ class ServeSettings(Serving):
     channel: Name = "stable"
     """Channel that names the release at start-up."""
     release: Id | None = None
-    """Serve this release, whatever the channel names."""
+    """Serve this release, whatever the channel points at."""
     verification_key: FilePath
-    """PEM file; a release that it did not sign is refused."""
+    """PEM file; a release not signed by this key is refused."""
     tls: Tls
     api_keys: FilePath
     """JSON file of hashed API keys."""
@@ -92,7 +91,7 @@ class ServeSettings(Serving):
 
 
 class HashedKey(Section):
-    """An API key as the server knows it."""
+    """An API key, hashed."""
 
     id: Text
     """Name of the key, in logs."""
@@ -101,7 +100,7 @@ class HashedKey(Section):
 
 
 class ApiKeys(Section):
-    """The file that `api_keys` names: one key per client makes logs and limits tell them apart."""
+    """The file in `api_keys`: use one key per client, so that logs and limits distinguish clients."""
 
     keys: Many[HashedKey]
 
@@ -123,6 +122,6 @@ def load_api_keys(path: Path) -> ApiKeys:
             raise InputError(
                 f"key 'keys[{position}].id' is {key.id!r}",
                 where=str(path),
-                remedy="give each key a name of its own: 1 to 64 letters, digits, '_', '.', '-'",
+                remedy="give each key a unique name: 1 to 64 letters, digits, '_', '.', '-'",
             )
     return api_keys

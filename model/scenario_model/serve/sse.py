@@ -1,4 +1,4 @@
-"""Server-sent events to one client: whole events, comments when silent, and an end to readers that stall.
+"""Server-sent events to one client: complete events, keep-alive comments, and a timeout for stalled readers.
 
 Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    # nginx would hold the events back otherwise.
+    # nginx would buffer the events otherwise.
     (b"x-accel-buffering", b"no"),
 ]
 
 
 class EventStream:
-    """The answer's status and headers are sent with the first event or comment, whichever is first.
+    """The answer's status and headers are sent with the first event or comment.
 
-    So a request that cannot be started can still be answered with a status of its own.
+    So a request that cannot be started can still get its own status.
     """
 
     def __init__(self, send: Send) -> None:
@@ -47,7 +47,7 @@ class EventStream:
 
     @contextlib.asynccontextmanager
     async def kept_alive(self, seconds: float) -> AsyncIterator[None]:
-        """Send a comment whenever nothing else was sent for so long."""
+        """Send a comment whenever nothing else was sent for this long."""
         task = asyncio.create_task(self._comment_when_silent(seconds))
         try:
             yield
@@ -72,7 +72,7 @@ class EventStream:
 
 @contextlib.asynccontextmanager
 async def cancelled_on_disconnect(generation: Generation, receive: Receive) -> AsyncIterator[None]:
-    """Give the generation's slot back when the client leaves, or when the block ends for any reason."""
+    """Release the generation's slot when the client disconnects, or when the block ends for any reason."""
 
     async def watch() -> None:
         while (await receive())["type"] != "http.disconnect":

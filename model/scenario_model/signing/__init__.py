@@ -1,1 +1,1 @@
-"""Keys, signatures, and directories as a signature sees them. What is signed is for others to say."""
+"""Keys, signatures, and hashed directory trees. Callers decide what to sign."""

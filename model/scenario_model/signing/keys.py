@@ -18,7 +18,7 @@ KMS = "kms:"
 
 
 class SigningKey(Protocol):
-    """A private ECDSA P-256 key, wherever it is: in a file (an `ec.EllipticCurvePrivateKey`), or in KMS."""
+    """A private ECDSA P-256 key, in a file (an `ec.EllipticCurvePrivateKey`) or in KMS."""
 
     def public_key(self) -> ec.EllipticCurvePublicKey:
         """The public half."""
@@ -37,17 +37,16 @@ def signing_key(where: str) -> SigningKey:
 
 
 def create_pair(private: Path, public: Path) -> bool:
-    """Make the pair if it is not there; True if a file was written.
+    """Create the pair if it does not exist; True if a file was written.
 
-    The private file gets mode 0600. A public file that is missing is made from the private one. Raises
-    InputError if a file holds something else, if the two do not belong together, or if only the public one is
-    there.
+    The private file gets mode 0600. A missing public file is derived from the private one. Raises InputError
+    if a file contains something else, the two do not match, or only the public one exists.
     """
     if not private.exists() and public.exists():
         raise InputError(
-            "the private key is missing but its public half is there",
+            "the private key is missing but its public half exists",
             where=str(private),
-            remedy=f"bring the private key back, or remove {public} to begin with a new pair",
+            remedy=f"restore the private key, or remove {public} to create a new pair",
         )
     changed = not private.exists()
     if changed:
@@ -62,9 +61,9 @@ def create_pair(private: Path, public: Path) -> bool:
 
 
 def write_public(key: SigningKey, public: Path) -> bool:
-    """Write the public half of `key` if it is not there; True if it was written.
+    """Write the public half of `key` if it does not exist; True if it was written.
 
-    Raises InputError if the file holds something else.
+    Raises InputError if the file contains something else.
     """
     expected = public_pem(key.public_key())
     if not public.exists():
@@ -74,16 +73,16 @@ def write_public(key: SigningKey, public: Path) -> bool:
         raise InputError(
             "does not belong to the private key",
             where=str(public),
-            remedy="remove it, or mend the private key",
+            remedy="remove it, or restore the private key",
         )
     return False
 
 
 def load_private(path: Path) -> ec.EllipticCurvePrivateKey:
-    """Read a private key. Raises InputError if it is no P-256 key in PEM form or others may read it."""
+    """Read a private key. Raises InputError if it is not a P-256 key in PEM form or others may read it."""
     pem = _read(path)
     status = path.stat()
-    # A key of another owner comes by its group, as Kubernetes mounts a secret for a pod's user.
+    # A key with another owner is read through its group, as Kubernetes mounts a Secret for a pod's user.
     others = 0o077 if status.st_uid == os.geteuid() else 0o037
     if status.st_mode & others:
         raise InputError(
@@ -99,7 +98,7 @@ def load_private(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def load_public(path: Path) -> ec.EllipticCurvePublicKey:
-    """Read a public key. Raises InputError if it is no P-256 key in PEM form."""
+    """Read a public key. Raises InputError if it is not a P-256 key in PEM form."""
     try:
         key = serialization.load_pem_public_key(_read(path))
     except (ValueError, UnsupportedAlgorithm):
@@ -110,12 +109,12 @@ def load_public(path: Path) -> ec.EllipticCurvePublicKey:
 
 
 def public_pem(key: ec.EllipticCurvePublicKey) -> bytes:
-    """Give the public key in PEM form (SubjectPublicKeyInfo)."""
+    """Return the public key in PEM form (SubjectPublicKeyInfo)."""
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
-    """SHA-256 of the public PEM, 64 hex digits: what a model-signing bundle names its key by."""
+    """SHA-256 of the public PEM, 64 hex digits: the key's identifier in a model-signing bundle."""
     return hashlib.sha256(public_pem(key)).hexdigest()
 
 
@@ -127,7 +126,7 @@ def _read(path: Path) -> bytes:
         raise InputError(
             f"cannot read the key: {error.strerror}",
             where=str(path),
-            remedy="`scenario-model release key` makes a pair",
+            remedy="`scenario-model release key` creates a pair",
         ) from None
 
 
@@ -135,12 +134,12 @@ def _no_key(kind: str, path: Path) -> InputError:
     return InputError(
         f"not an unencrypted {kind} ECDSA P-256 key in PEM form",
         where=str(path),
-        remedy="`scenario-model release key` makes a pair",
+        remedy="`scenario-model release key` creates a pair",
     )
 
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:
-    """Write a file that must not be there yet: aside, fsynced, then linked into place."""
+    """Write a file that must not exist yet: temporary file, fsync, then link into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.unlink(missing_ok=True)
@@ -152,7 +151,7 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
             os.fsync(stream.fileno())
         os.link(aside, path)
     except FileExistsError:
-        raise InputError("appeared while it was being made", where=str(path), remedy="run it again") from None
+        raise InputError("was created concurrently", where=str(path), remedy="run it again") from None
     except OSError as error:
         raise InputError(f"cannot write the key: {error.strerror}", where=str(path)) from None
     finally:

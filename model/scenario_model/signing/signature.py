@@ -1,9 +1,8 @@
-"""The signature of a release: an OpenSSF Model Signing bundle, written by that project's library, read here.
+"""The signature of a release: an OpenSSF Model Signing bundle, written by that project's library, verified here.
 
-Reading is our own, some eighty lines on `cryptography`: the library takes 1.5 s to import, also accepts the
-faulty encoding of its first versions and, by default, files that the signature leaves out. Here a bundle is
-accepted in one form only, byte for byte, so that no changed byte passes. The tests hold both readers against
-each other.
+Verification is our own, some eighty lines on `cryptography`: the library takes 1.5 s to import, and also
+accepts the faulty encoding of its first versions and, by default, unsigned files. Here only one byte-exact
+form of a bundle is accepted, so that no changed byte passes. The tests compare both implementations.
 
 Formats: Sigstore bundle v0.3 (https://docs.sigstore.dev/about/bundle/) around a DSSE envelope
 (https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md) with an in-toto statement v1.
@@ -59,12 +58,12 @@ def sign_directory(directory: Path, key: Path | SigningKey) -> None:
 
 
 def _statement(directory: Path) -> bytes:
-    """What is signed about `directory`, as the model-signing library writes it.
+    """The statement to sign about `directory`, as written by the model-signing library.
 
-    It only knows keys in files; so it signs with one that lives as long as this call, and what it wrote is
-    signed again by whoever holds the real one.
+    It only supports keys in files; so it signs with an ephemeral key, and its statement is signed again with
+    the real one.
     """
-    # Only signing needs the library; its import is slow.
+    # Imported lazily: only signing needs the library, and its import is slow.
     from model_signing import hashing, signing
 
     files = hashing.Config().use_file_serialization(hashing_algorithm="sha256")
@@ -78,10 +77,10 @@ def _statement(directory: Path) -> bytes:
 
 
 def signed_files(bundle: bytes, key: ec.EllipticCurvePublicKey) -> dict[str, str]:
-    """Which files were signed: relative POSIX path to SHA-256 (64 hex digits).
+    """The signed files: relative POSIX path to SHA-256 (64 hex digits).
 
-    Raises Refused if the bundle is not of the one accepted form, not by `key`, or names what a release may
-    not hold.
+    Raises Refused if the bundle is not in the accepted form, not signed by `key`, or lists a file not allowed
+    in a release.
     """
     payload = _verified_payload(bundle, key)
     try:
@@ -101,11 +100,11 @@ def signed_files(bundle: bytes, key: ec.EllipticCurvePublicKey) -> dict[str, str
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         fits = False
     if not fits:
-        raise Refused("signed, but not as a release of this kind is", where=SIGNATURE)
+        raise Refused("signed, but not in the form of a release", where=SIGNATURE)
     for name in files:
         check_file_name(name)
     if SIGNATURE in files:
-        raise Refused("claims to sign itself", where=SIGNATURE)
+        raise Refused("lists itself as signed", where=SIGNATURE)
     return files
 
 
@@ -119,7 +118,7 @@ def _verified_payload(bundle: bytes, key: ec.EllipticCurvePublicKey) -> bytes:
     except (ValueError, KeyError, TypeError, IndexError, RecursionError, binascii.Error):
         raise Refused("not a model-signing bundle", where=SIGNATURE) from None
     if not isinstance(hint, str) or not _HEX.fullmatch(hint) or _bundle(hint, payload, signature) != bundle:
-        raise Refused("not a model-signing bundle as this verifier writes it", where=SIGNATURE)
+        raise Refused("not a model-signing bundle in the accepted form", where=SIGNATURE)
     if hint != fingerprint(key):
         raise Refused(
             f"signed by another key (sha256:{hint[:16]}…, expected sha256:{fingerprint(key)[:16]}…)",
@@ -128,19 +127,17 @@ def _verified_payload(bundle: bytes, key: ec.EllipticCurvePublicKey) -> bytes:
     try:
         key.verify(signature, _encoded(payload), ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
-        raise Refused(
-            "the signature does not fit: it or its list of files was changed", where=SIGNATURE
-        ) from None
+        raise Refused("invalid signature: it or its list of files was changed", where=SIGNATURE) from None
     return payload
 
 
 def _encoded(payload: bytes) -> bytes:
-    """DSSE's pre-authentication encoding, which is what is signed: type and payload, each with its length."""
+    """DSSE's pre-authentication encoding, the bytes that are signed: type and payload, each with its length."""
     return b"DSSEv1 %d %s %d %s" % (len(_PAYLOAD_TYPE), _PAYLOAD_TYPE.encode(), len(payload), payload)
 
 
 def _bundle(hint: str, payload: bytes, signature: bytes) -> bytes:
-    """The one accepted spelling of a bundle."""
+    """The only accepted encoding of a bundle."""
     parts = {
         "mediaType": _MEDIA_TYPE,
         "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": []},

@@ -1,8 +1,7 @@
-"""A directory as its signature sees it: which files it has, of what kind, with what content.
+"""A directory tree for signing: its files, their types and hashes.
 
-Everything goes through directory descriptors and never follows a symlink, so that a path that changes
-underneath cannot lead the reader elsewhere. Only file names, kinds, sizes and hashes are looked at: nothing
-is parsed.
+All access is through directory descriptors and never follows symlinks, so that a concurrently changed path
+cannot redirect the reader. Only file names, types, sizes and hashes are examined: nothing is parsed.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
 
 SIGNATURE = "release.sig"
 
-# What a release may be made of. A list of what is allowed, not of what is forbidden: code, pickles and
-# archives stay out whatever they are called next year.
+# File types allowed in a release. An allowlist: code, pickles and archives stay out whatever their names in
+# the future.
 _ALLOWED_SUFFIXES = (".json", ".safetensors", ".jinja", ".txt", ".md", ".model")
 _ALLOWED_NAMES = ("LICENSE", "NOTICE", SIGNATURE)
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
@@ -45,7 +44,7 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What says that a file is the same as before, without reading it: the kernel alone sets `changed_ns`."""
+    """A file's identity, to detect changes without reading it: only the kernel sets `changed_ns`."""
 
     device: int
     inode: int
@@ -54,7 +53,7 @@ class FileState:
 
 
 def check_file_name(name: str) -> None:
-    """Refuse a relative POSIX path that escapes, hides, or is not of an allowed file type."""
+    """Refuse a relative POSIX path that escapes, is hidden, or has a file type that is not allowed."""
     segments = name.split("/")
     if name.startswith("/") or ".." in segments or "\\" in name:
         raise Refused("the path leads out of the release", where=_shown(name))
@@ -69,11 +68,11 @@ def check_file_name(name: str) -> None:
 
 @contextmanager
 def opened(directory: Path) -> Iterator[int]:
-    """A descriptor of `directory` itself, which must be a directory and no symlink. Raises Refused."""
+    """A descriptor of `directory`, which must be a directory and not a symlink. Raises Refused."""
     try:
         root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        raise Refused(f"no release directory here: {error.strerror}", where=str(directory)) from None
+        raise Refused(f"cannot open the release directory: {error.strerror}", where=str(directory)) from None
     try:
         yield root
     finally:
@@ -118,14 +117,14 @@ def _inspect_into(directory: int, prefix: str, found: dict[str, FileState]) -> N
 
 
 def check_regular(path: str, status: os.stat_result) -> None:
-    """Refuse anything but a regular file with one name: through a second name it could change unseen."""
+    """Refuse anything but a regular file with a single link: through a second one it could be changed unnoticed."""
     for is_kind, kind in _KINDS:
         if is_kind(status.st_mode):
             raise Refused(f"is {kind}, not the file itself", where=_shown(path))
     if not stat.S_ISREG(status.st_mode):
         raise Refused("is a special file, not the file itself", where=_shown(path))
     if status.st_nlink != 1:
-        raise Refused("is a hard link that has another name elsewhere", where=_shown(path))
+        raise Refused("has another hard link elsewhere", where=_shown(path))
 
 
 def file_state(status: os.stat_result) -> FileState:
@@ -146,8 +145,7 @@ def read_small(root: int, name: str, limit: int) -> bytes:
 def hash_files(root: int, files: dict[str, FileState]) -> dict[str, str]:
     """SHA-256 (64 hex digits) of each file, read once, several at a time.
 
-    Raises Refused if a file is no longer the one that `inspect` saw, or is a pickle or archive by its first
-    bytes.
+    Raises Refused if a file has changed since `inspect`, or is a pickle or archive by its first bytes.
     """
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         digests = pool.map(lambda item: _hash_file(root, *item), files.items())
@@ -173,8 +171,8 @@ def _hash_file(root: int, name: str, seen: FileState) -> str:
 
 @contextmanager
 def _opened_file(root: int, name: str) -> Iterator[int]:
-    # Each directory on the way is opened without following symlinks; O_NONBLOCK so that a pipe put there
-    # cannot hang us.
+    # Each directory on the path is opened without following symlinks; O_NONBLOCK so that a planted pipe
+    # cannot block us.
     descriptors = [root]
     try:
         for segment in name.split("/")[:-1]:
@@ -192,5 +190,5 @@ def _opened_file(root: int, name: str) -> Iterator[int]:
 
 
 def _shown(name: str) -> str:
-    """A file name fit for a message: one line, no control characters, not endless."""
+    """A file name sanitised for a message: one line, no control characters, bounded length."""
     return name if name.isprintable() and len(name) <= 200 else ascii(name[:200])

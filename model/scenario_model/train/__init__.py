@@ -1,1 +1,1 @@
-"""Training: a loop of our own in plain torch that resumes bit for bit from wherever it was killed."""
+"""Training: our own loop in plain torch that resumes bit for bit wherever it was killed."""

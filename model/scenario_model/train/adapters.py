@@ -1,4 +1,4 @@
-"""LoRA: adapters made and merged by peft, their product fused with the frozen layer's.
+"""LoRA: adapters created and merged by peft, their product fused with the frozen layer's.
 
 peft runs `base(x) + B(A(x)) * scale` as five operations on large activations, and autograd as many more
 backward. Here the low-rank products are added into the large ones in place, forward and backward: the same
@@ -20,8 +20,7 @@ _ADAPTER = "default"
 
 
 def add_adapters(model: Any, recipe: Recipe) -> Any:
-    """Freeze `model` and put float32 adapters beside every linear layer but the head; returns peft's
-    model."""
+    """Freeze `model` and add float32 adapters to every linear layer except the head; returns peft's model."""
     from peft import LoraConfig, get_peft_model
     from peft.tuners.lora import Linear
 
@@ -29,7 +28,7 @@ def add_adapters(model: Any, recipe: Recipe) -> Any:
         r=recipe.rank, lora_alpha=recipe.alpha, target_modules="all-linear", task_type="CAUSAL_LM"
     )
     with warnings.catch_warnings():
-        # peft 0.21 asks transformers 5.23 by a name that it is about to drop.
+        # peft 0.21 uses a name that transformers 5.23 deprecates.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         model = get_peft_model(model, config, adapter_name=_ADAPTER)
     for module in model.modules():

@@ -1,8 +1,8 @@
 """Causal attention over documents packed into one row, document by document.
 
-No document sees another, no mask is made, and the work is half the sum of squared document lengths instead
-of the square of the row's. It plugs into transformers' attention interface, so the architectures stay
-transformers' own.
+Documents do not see each other, no mask is built, and the work is half the sum of squared document lengths
+instead of the square of the row's. It plugs into transformers' attention interface, so its architectures are
+used unchanged.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def use_packed_attention(model: Any) -> None:
     AttentionInterface.register(NAME, packed_attention)
     AttentionMaskInterface.register(NAME, _no_mask)
     if not getattr(model, "_supports_attention_backend", False):
-        what = f"the attention of {type(model).__name__} cannot take packed documents"
+        what = f"the attention of {type(model).__name__} does not support packed documents"
         raise InputError(what, where="foundation", remedy="use another foundation model")
     model.set_attn_implementation(NAME)
 
@@ -45,13 +45,15 @@ def packed_attention(
     """Attention as transformers calls it; returns ([batch, length, heads, width], None).
 
     query [batch, heads, length, width]; key and value the same with as many or fewer heads; `lengths` of the
-    documents along the row, one document if None. Raises InputError for windows and caps, which it does not
-    do.
+    documents along the row, one document if None. Raises InputError for windows and caps, which are not
+    supported.
     """
     lengths = lengths or (query.shape[2],)
     if softcap is not None or (sliding_window is not None and sliding_window < max(lengths)):
         remedy = (
-            f"set recipe.sequence_length to at most {sliding_window}" if sliding_window else "use another one"
+            f"set recipe.sequence_length to at most {sliding_window}"
+            if sliding_window
+            else "use another model"
         )
         raise InputError("this model's attention has a window or a cap", where="foundation", remedy=remedy)
     groups = query.shape[1] // key.shape[1]
@@ -67,4 +69,4 @@ def packed_attention(
 
 
 def _no_mask(*_: Any, **__: Any) -> None:
-    """Tell transformers to make no mask."""
+    """Keep transformers from building a mask."""

@@ -1,5 +1,4 @@
-"""Which sequences a step trains on: a function of seed and step alone, so that resuming needs no more than
-a number."""
+"""The sequences of each step: a function of seed and step only, so that resuming needs only a number."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """Sequences that go through the model at once, end to end in one row: int64 tensors, [1, tokens].
+    """Sequences processed at once, end to end in one row: int64 tensors, [1, tokens].
 
     `tokens`, `targets` and `positions` as in `Packed`; `lengths` of the documents (or parts) along the row.
     """
@@ -33,7 +32,7 @@ class MicroBatch:
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """The data in training order. Every process knows all of it and takes its share of each step."""
+    """The data in training order. Every process has all of it and takes its share of each step."""
 
     packed: Packed
     seed: int
@@ -60,13 +59,13 @@ class Batches:
         return [orders[place // count][place % count] for place in places]
 
     def target_tokens(self, step: int) -> int:
-        """How many tokens a step learns, over all processes."""
+        """Number of target tokens of a step, over all processes."""
         return int((self.packed.targets[self.indices(step)] != IGNORED).sum())
 
     def micro_batches(self, step: int, rank: int, size: int) -> Iterator[MicroBatch]:
         """This process's share of a step; every process gets the same number of micro-batches.
 
-        Where a step does not divide evenly, the ones that come up short get a sequence without targets.
+        If a step does not divide evenly, the remaining ones get a sequence without targets.
         """
         indices = self.indices(step)
         share = -(-len(indices) // size)

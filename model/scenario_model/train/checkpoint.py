@@ -1,12 +1,12 @@
-"""Checkpoints that are there whole or not at all, and hold all that a bit-exact resume needs.
+"""Atomic checkpoints with everything needed for a bit-exact resume.
 
 A checkpoint is a folder `step-<number>`: `rank-<r>.safetensors` (weights that train, optimizer moments,
-random generators) and `complete.json`, written last, with the digest of each file. It is written in a
-folder aside, synced, and renamed. One whose marker is missing or does not fit is passed over for the one
-before. No pickle anywhere.
+random generators) and `complete.json`, written last, with the digest of each file. It is written to a
+temporary folder, synced, and renamed. If the marker is missing or does not match, the previous checkpoint is
+used. No pickle anywhere.
 
-All of it is on the leader's host, whatever number of hosts train: one rename makes it count, and a host that
-comes back empty goes on like the others. Processes on other hosts hand their files over the process group.
+All files are on the leader's host, however many hosts train: one rename commits the checkpoint, and a replaced
+host resumes like the others. Processes on other hosts send their files over the process group.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from scenario_model.train.hooks import Copies
 
 MARKER = "complete.json"
-_KEPT = 2  # the newest, and the one before in case a disk loses the newest
+_KEPT = 2  # the newest, and the previous one in case the disk loses the newest
 
 
 @dataclass(slots=True)
 class Progress:
-    """Where a run is: steps done, seconds of training so far over all its processes' lives, the last loss."""
+    """A run's progress: steps done, seconds of training over all attempts, the last loss."""
 
     step: int = 0
     seconds: float = 0.0
@@ -56,7 +56,7 @@ class Checkpoints:
     def save(
         self, progress: Progress, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
     ) -> None:
-        """Write a checkpoint; on return it is on the disk. Raises ScenarioModelError if the disk is full."""
+        """Write a checkpoint durably. Raises ScenarioModelError if the disk is full."""
         aside = self._folder / ".writing"
         with atomic_io.disk_errors(self._folder):
             if self._world.leads:
@@ -70,10 +70,10 @@ class Checkpoints:
         self._world.wait()
 
     def resume(self, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> Progress:
-        """Put the newest good checkpoint into weights, optimizer and generators; a fresh Progress if there
-        is none.
+        """Load the newest valid checkpoint into weights, optimizer and generators; a new Progress if there is
+        none.
 
-        Raises InputError if it was written by another number of FSDP processes.
+        Raises InputError if it was written by a different number of FSDP processes.
         """
         found = self._world.share(self._newest() if self._world.leads else None)
         if found is None:
@@ -81,7 +81,7 @@ class Checkpoints:
         name, marker = found
         if marker["shape"] != self._shape:
             was = f"{marker['shape']['processes']} process(es) of strategy {marker['shape']['strategy']}"
-            remedy = "resume it the same way, or remove the checkpoints to start again"
+            remedy = "resume with the same number, or remove the checkpoints to start over"
             raise InputError(
                 f"the checkpoint was written by {was}", where=str(self._folder / name), remedy=remedy
             )
@@ -103,7 +103,7 @@ class Checkpoints:
                 atomic_io.sync(path)
 
     def _read(self, folder: Path) -> dict[str, Tensor]:
-        """What this process goes on from; those on other hosts have it from the leader."""
+        """This process's saved state; processes on other hosts get it from the leader."""
         world = self._world
 
         def content(rank: int) -> bytes:
@@ -127,7 +127,7 @@ class Checkpoints:
         }
         atomic_io.write_json(aside / MARKER, content)
         final = self._folder / f"step-{progress.step:08d}"
-        if final.exists():  # it did not count, or this run would not have come from before it
+        if final.exists():  # incomplete: otherwise this run would have resumed from it
             shutil.rmtree(final)
         atomic_io.publish(aside, final)
         for old in self._folders()[_KEPT:]:
@@ -182,8 +182,8 @@ def _restore(
         torch.cuda.set_rng_state(tensors["generator/cuda"], device)
     for name, parameter in parameters.items():
         local(parameter.detach()).copy_(tensors[f"weight/{name}"])
-    # One step of zero length makes the optimizer's own state in the right shape, sharded or not; then it is
-    # filled.
+    # A step with learning rate zero creates the optimizer's state in the right shape, sharded or not; then it
+    # is filled.
     for parameter in parameters.values():
         parameter.grad = torch.zeros_like(parameter)
     before = [local(parameter.detach()).clone() for parameter in parameters.values()]

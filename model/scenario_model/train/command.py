@@ -27,7 +27,7 @@ from scenario_model.train.settings import TrainSettings
     type=click.IntRange(1),
     default=1,
     envvar="WORLD_SIZE",
-    help="For --plan: how many processes shall train together; torchrun itself says it to each.",
+    help="For --plan: number of processes that train together; otherwise torchrun sets it.",
 )
 @click.option(
     "--peer-timeout",
@@ -35,19 +35,19 @@ from scenario_model.train.settings import TrainSettings
     default=600,
     show_default=True,
     metavar="SECONDS",
-    help="How long a process waits for the others before it ends with exit code 75.",
+    help="Timeout waiting for the other processes; then exit code 75.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @with_settings(TrainSettings)
 def command(config: Path, only_plan: bool, processes: int, peer_timeout: float, as_json: bool) -> None:
     """Fine-tune a foundation model.
 
-    The run is named by the digest of all its inputs: the same never trains twice, and one that was stopped or
-    killed goes on from its last checkpoint, bit for bit.
-    SIGTERM saves first (exit code 143). Several processes: `torchrun --nproc-per-node N -m scenario_model
-    train --config …`, on several hosts `python -m scenario_model.train.torchrun` with the same arguments:
-    each host needs the same foundation model and data, and the first one keeps the run. Progress goes to
-    standard error. The default takes about five minutes on two cores.
+    The run is named by the digest of all its inputs: the same inputs never train twice, and a stopped or
+    killed run resumes from its last checkpoint, bit for bit. SIGTERM saves first (exit code 143). Several
+    processes: `torchrun --nproc-per-node N -m scenario_model train --config …`, on several hosts `python -m
+    scenario_model.train.torchrun` with the same arguments: each host needs the same foundation model and
+    data, and the first one stores the run. Progress goes to standard error. The default takes about five
+    minutes on two cores.
     """
     plan = make_plan(load_file(TrainSettings, config), processes)
     if only_plan:
@@ -55,7 +55,7 @@ def command(config: Path, only_plan: bool, processes: int, peer_timeout: float, 
         text = f"run {summary['run']} ({summary['state']}): {summary['data']['training_documents']} documents"
         click.echo(json.dumps(summary) if as_json else text)
         return
-    # Only now: torch takes seconds to import.
+    # Imported lazily: torch takes seconds.
     from scenario_model.train.parallel import PeersLostError, end_process
     from scenario_model.train.run import train
 

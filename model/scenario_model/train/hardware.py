@@ -1,5 +1,4 @@
-"""What this machine can do: the speed of a plain matrix product, which number type is faster, memory in
-use."""
+"""Measures this machine: speed of a plain matrix product, the faster number format, memory in use."""
 
 from __future__ import annotations
 
@@ -15,9 +14,9 @@ _BUDGET_SECONDS = 0.2
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a square matrix product, the best of many; takes 0.2 s.
+    """Floating-point operations per second of a square matrix product, the best of many; takes 0.2 s.
 
-    On a CPU: of one thread in its own time, whatever else the machine does, times the number of threads.
+    On a CPU: of one thread in CPU time, independent of other load, times the number of threads.
     """
     threads = torch.get_num_threads()
     size = _SIZE[device.type]
@@ -34,16 +33,15 @@ def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def bf16_is_faster(device: torch.device) -> bool:
-    """Whether products in bfloat16 are at least 1.2 times as fast as in float32, measured here and now.
+    """Whether products in bfloat16 are at least 1.2 times as fast as in float32, as measured here.
 
-    Many processors emulate bfloat16, and some that have instructions for it are slower with them all the
-    same.
+    Many processors emulate bfloat16, and some with native instructions are slower nevertheless.
     """
     return matmul_peak(device, torch.bfloat16) > 1.2 * matmul_peak(device, torch.float32)
 
 
 def memory_in_use(device: torch.device) -> int:
-    """Peak bytes that this process has had so far: of the GPU, or resident."""
+    """Peak bytes used by this process so far: of the GPU, or resident."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -51,14 +49,14 @@ def memory_in_use(device: torch.device) -> int:
 
 
 def memory_there(device: torch.device) -> int:
-    """Bytes of memory that the device has."""
+    """The device's memory in bytes."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def default_threads() -> int:
-    """Threads for each process: what torch takes for one, an equal share of the cores for each of several."""
+    """Threads per process: torch's default for a single one, else an equal share of the cores."""
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return torch.get_num_threads() if processes == 1 else max(1, len(os.sched_getaffinity(0)) // processes)
 

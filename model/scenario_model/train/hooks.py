@@ -1,4 +1,4 @@
-"""What a training run may be told by whoever starts it in a place that can be taken away."""
+"""Hooks for training runs on preemptible machines."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 
 class Copies(Protocol):
-    """Keeps copies of checkpoints where they outlive this machine. The leader alone calls it."""
+    """Copies checkpoints to where they outlive this machine. Only the leader calls it."""
 
     def keep(self, checkpoint: Path) -> None:
-        """Copy the checkpoint's folder, which stays as it is until the one after the next is kept."""
+        """Copy the checkpoint's folder, which stays unchanged until the next but one is copied."""
 
     def settle(self) -> None:
-        """Return when nothing is being copied any more: the folder may go."""
+        """Wait for copies in progress: then the folder may be removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingHooks:
-    """`copies`: of checkpoints. `save_before`: stop so early that the last checkpoint is on the disk by then.
+    """`copies`: of checkpoints. `save_before`: stop early enough for the last checkpoint to be on disk by then.
 
-    `progress`: where a line of progress a step goes; None: the log.
+    `progress`: stream for one progress line per step; None: the log.
     """
 
     copies: Copies | None = None

@@ -1,5 +1,5 @@
-"""The training loop: gradients of a step's micro-batches, one update, a line of progress, now and then a
-checkpoint."""
+"""The training loop: gradients of a step's micro-batches, one update, a progress line, and periodic
+checkpoints."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from scenario_model.train.checkpoint import Checkpoints, Progress
     from scenario_model.train.settings import Recipe
 
-# How long a checkpoint may take of which none has been seen yet.
+# Assumed duration of the first checkpoint.
 _SAVING_SECONDS = 30.0
 
 
 class StoppedError(ScenarioModelError):
-    """The run was told to stop: it is saved and can go on. Exit code 143, as of a process that was."""
+    """The run was stopped: it is saved and can be resumed. Exit code 143, as for a terminated process."""
 
     exit_code = 128 + signal.SIGTERM
 
 
 @dataclass(slots=True, kw_only=True)
 class Training:
-    """All that a loop needs; `flops_per_token` and `peak_flops` (a second; None if unknown) give the MFU."""
+    """The loop's inputs; `flops_per_token` and `peak_flops` (per second; None if unknown) give the MFU."""
 
     recipe: Recipe
     batches: Batches
@@ -51,10 +51,10 @@ class Training:
     save_before: datetime | None = None
 
     def run(self) -> None:
-        """Train from where `progress` is to the end.
+        """Train from `progress` to the end.
 
         Raises ScenarioModelError if the loss or the gradient is not finite, before anything is saved;
-        Stopped, after a checkpoint, if SIGTERM came or `save_before` is near; at once if it is near already.
+        Stopped, after a checkpoint, on SIGTERM or if `save_before` is near; at once if it is already near.
         """
         clock, stop = Clock(), _StopRequest(self.save_before)
         with stop:
@@ -71,14 +71,14 @@ class Training:
                 stop.lasted(time.perf_counter() - begun)
 
     def one_step(self, step: int) -> float:
-        """Train on a step (from 0): one update. Returns the mean loss in nats a token, over all processes."""
+        """Train on a step (from 0): one update. Returns the mean loss in nats per token, over all processes."""
         targets = self.batches.target_tokens(step)
         micro = list(self.batches.micro_batches(step, self.world.rank, self.world.size))
         total = torch.zeros((), dtype=torch.float64)
         for number, batch in enumerate(micro, start=1):
             with accumulating(self.model, number == len(micro)):
                 loss = self.model(_on(batch, self.world.device))
-                # DDP and FSDP average over processes; the sum over all is wanted.
+                # DDP and FSDP average over processes, but the sum is needed.
                 (loss * (self.world.size / max(targets, 1))).backward()
             total += loss.detach().double().cpu()
         mean = float(self.world.total(total)) / max(targets, 1)
@@ -94,7 +94,7 @@ class Training:
         return mean
 
     def _agree(self, stop: _StopRequest) -> bool:
-        """Whether any process was told to stop: then all do."""
+        """Whether any process was asked to stop: then all do."""
         return bool(self.world.total(torch.tensor(float(stop.wanted))).item())
 
     def _save_if_due(self, stop: _StopRequest) -> None:
@@ -126,7 +126,7 @@ class Training:
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Of a step (from 0): linear warm-up to the peak, then a cosine to a tenth of it."""
+    """Learning rate of a step (from 0): linear warm-up to the peak, then a cosine to a tenth of it."""
     warmup = math.ceil(recipe.warmup * steps)
     peak = recipe.peak_learning_rate
     if step < warmup:
@@ -154,7 +154,7 @@ def _on(batch: MicroBatch, device: torch.device) -> MicroBatch:
 
 
 class _StopRequest:
-    """While active, SIGTERM is noted instead of ending the process; so is that `save_before` is near."""
+    """While active, records SIGTERM instead of ending the process, and when `save_before` is near."""
 
     def __init__(self, save_before: datetime | None) -> None:
         self._save_before, self._longest = save_before, 0.0
@@ -162,20 +162,20 @@ class _StopRequest:
 
     @property
     def wanted(self) -> bool:
-        """Whether this process was told to stop."""
+        """Whether this process was asked to stop."""
         return self._came or self._is_near()
 
     def lasted(self, seconds: float) -> None:
-        """Note how long a step took, with its checkpoint."""
+        """Record the duration of a step with its checkpoint."""
         self._longest = max(self._longest, seconds)
 
     def error(self, when: str) -> StoppedError:
-        """What ends the run."""
+        """The error that ends the run."""
         why = f"because of save_before {self._save_before}" if self._is_near() else "by SIGTERM"
-        return StoppedError(f"stopped {why} {when}", remedy="run it again")
+        return StoppedError(f"stopped {why} {when}", remedy="run it again to resume")
 
     def _is_near(self) -> bool:
-        """Whether another step and a checkpoint may not be done by then."""
+        """Whether another step and checkpoint may not finish in time."""
         if self._save_before is None:
             return False
         left = (self._save_before - datetime.now(UTC)).total_seconds()

@@ -1,8 +1,8 @@
-"""Next-token loss straight from hidden states: the [tokens, vocabulary] scores are never there as a whole.
+"""Next-token loss straight from hidden states: the [tokens, vocabulary] scores are never materialised.
 
-The head's product, softmax and gradient are made for a few rows at a time and stay in the processor's
-cache; the gradient is made in the forward pass, because all it needs is at hand there. The idea is known
-from Liger Kernel and "Cut Your Losses" (Wijmans et al., 2024); this is plain torch.
+The head's product, softmax and gradient are computed for a few rows at a time and stay in the processor's
+cache; the gradient is computed in the forward pass, where its inputs are available. The idea is known from
+Liger Kernel and "Cut Your Losses" (Wijmans et al., 2024); this is plain torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The model under training: a Hugging Face causal language model, with adapters or whole, and its loss."""
+"""The model in training: a Hugging Face causal language model, with adapters or in full, and its loss."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ _TOKENIZER_FILES = (
 class LossModel(nn.Module):
     """Maps a micro-batch to the sum of its loss; what DDP and FSDP wrap.
 
-    The parameters that train are float32, the frozen ones of the arithmetic's type, so that no step recasts
-    them.
+    Trainable parameters are float32, frozen ones have the compute dtype, so that no step casts them.
     """
 
     def __init__(self, model: Any, *, bf16: bool, direct_head: bool) -> None:
@@ -62,9 +61,9 @@ class LossModel(nn.Module):
 
 
 def load_model(foundation: Path, recipe: Recipe, *, bf16: bool) -> LossModel:
-    """The foundation model made ready to train by the recipe's method, on the CPU.
+    """The foundation model prepared for the recipe's method, on the CPU.
 
-    Adapters are drawn from torch's random generator.
+    Adapters are initialised from torch's random generator.
     """
     frozen = torch.bfloat16 if bf16 else torch.float32
     model = _load(foundation, frozen if recipe.method == "lora" else torch.float32)
@@ -79,16 +78,14 @@ def load_model(foundation: Path, recipe: Recipe, *, bf16: bool) -> LossModel:
 
 
 def trainable(model: LossModel) -> dict[str, nn.Parameter]:
-    """The parameters that train, by name, in a fixed order."""
+    """The trainable parameters by name, in a fixed order."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def save_trained(tensors: dict[str, Tensor], foundation: Path, recipe: Recipe, directory: Path) -> None:
-    """Write the model with trained `tensors` (all that `trainable` names) to `directory` in Hugging Face
-    layout.
+    """Write the model with trained `tensors` (all of `trainable`) to `directory` in Hugging Face layout.
 
-    Adapters are merged in float32; the weights get the foundation model's type, and its tokenizer comes
-    along.
+    Adapters are merged in float32; the weights get the foundation model's dtype, and its tokenizer is included.
     """
     model = load_model(foundation, recipe, bf16=False)
     with torch.no_grad():
@@ -124,7 +121,7 @@ def _decoder(model: Any) -> Any:
 
 @torch.no_grad()
 def _head_is_plain(model: Any) -> bool:
-    """Whether the scores are just hidden states times the head's weight; some models scale or cap them."""
+    """Whether the logits are just hidden states times the head's weight; some models scale or cap them."""
     head = model.get_output_embeddings()
     if getattr(head, "bias", None) is not None:
         return False

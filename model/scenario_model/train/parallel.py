@@ -1,4 +1,4 @@
-"""One process or many: torchrun's world, and how the model is spread over it (DDP, or FSDP2)."""
+"""One process or many: torchrun's world, and how the model is distributed over it (DDP or FSDP2)."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 Strategy = Literal["single", "ddp", "fsdp"]
 
-_PART = 2**26  # bytes that are carried at once: a GPU has no room for a whole checkpoint beside the model
+_PART = 2**26  # bytes per transfer: a GPU has no room for a whole checkpoint in addition to the model
 
 
 class PeersLostError(TemporaryError):
-    """Another process of the run ended or is silent: start it again."""
+    """Another process of the run ended or does not respond: start the run again."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The processes of this run: mine is `rank` of `size`, on `device`; `hosts` has the number of each
-    one's host."""
+    """The processes of this run: this one is `rank` of `size`, on `device`; `hosts` has each one's host
+    number."""
 
     rank: int
     size: int
@@ -42,12 +42,12 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes what is written once."""
+        """Whether this process writes the files that are written once."""
         return self.rank == 0
 
     @property
     def far(self) -> list[int]:
-        """The processes on other hosts than the leader's, which do not see its files."""
+        """The processes on hosts other than the leader's, which do not see its files."""
         return [rank for rank, host in enumerate(self.hosts) if host != self.hosts[0]]
 
     def total(self, values: Tensor) -> Tensor:
@@ -57,24 +57,24 @@ class World:
         return values
 
     def least(self, value: int) -> int:
-        """The smallest of all processes' values, so that all of them decide alike."""
+        """The minimum over all processes, so that all of them decide alike."""
         return min(int(self.share(value, rank)) for rank in range(self.size))
 
     def share(self, value: Any, source: int = 0) -> Any:
         """The leader's JSON value, or another process's, in every process."""
         if self.size == 1:
             return value
-        # As JSON: torch's own way to send objects is pickle.
+        # As JSON: torch sends objects as pickle.
         return json.loads(self.carry(json.dumps(value).encode(), source))
 
     def agree(self, problem: str) -> None:
-        """Go on if no process has a problem. Raises InputError with all problems, in every process."""
+        """Continue if no process has a problem. Raises InputError with all problems, in every process."""
         problems = [told for rank in range(self.size) if (told := self.share(problem, rank))]
         if problems:
             raise InputError("; ".join(dict.fromkeys(problems)), where="training over several processes")
 
     def carry(self, content: bytes, source: int, target: int | None = None) -> bytes:
-        """The source's bytes, in every process; with a target in that alone, and the others pass by."""
+        """The source's bytes, in every process; with a target, only in that one."""
         if target is not None and self.rank not in {source, target}:
             return b""
         gives = self.rank == source
@@ -98,17 +98,17 @@ class World:
             dist.recv(tensor, source)
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Wait for every process."""
         if self.size > 1:
             dist.barrier()
 
 
 @contextmanager
 def joined_world(peer_timeout_s: float) -> Iterator[World]:
-    """Be in torchrun's process group where there is one: NCCL with a GPU each, gloo on CPUs.
+    """Join torchrun's process group if there is one: NCCL with a GPU each, gloo on CPUs.
 
-    No process waits longer than `peer_timeout_s` for another. Raises PeersLostError where one ended or is
-    silent.
+    No process waits longer than `peer_timeout_s` for another. Raises PeersLostError if one ended or does not
+    respond.
     """
     try:
         world = _join(peer_timeout_s)
@@ -116,11 +116,11 @@ def joined_world(peer_timeout_s: float) -> Iterator[World]:
     except RuntimeError as error:
         if not _is_of_peers(error):
             raise
-        # The group is not left in order: the others would be waited for once more.
+        # The group is not destroyed: that would wait for the others again.
         raise PeersLostError(
-            f"another process of this run ended, or was silent for {peer_timeout_s:.0f} s",
+            f"another process of this run ended, or did not respond for {peer_timeout_s:.0f} s",
             where="training over several processes",
-            remedy="start it again on every host: it goes on from its last checkpoint",
+            remedy="start it again on every host: it resumes from its last checkpoint",
         ) from error
     except BaseException:
         _leave()
@@ -134,7 +134,7 @@ def _join(peer_timeout_s: float) -> World:
         return World(0, 1, torch.device("cuda" if gpu else "cpu"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if gpu and torch.cuda.device_count() < int(os.environ.get("LOCAL_WORLD_SIZE", "1")):
-        remedy = "start at most one process a GPU: torchrun --nproc-per-node gpu"
+        remedy = "start at most one process per GPU: torchrun --nproc-per-node gpu"
         raise InputError("there are more processes than GPUs", where="torchrun", remedy=remedy)
     device = torch.device("cuda", local) if gpu else torch.device("cpu")
     if gpu:
@@ -147,9 +147,10 @@ def _join(peer_timeout_s: float) -> World:
 
 
 def _is_of_peers(error: RuntimeError) -> bool:
-    """Whether an error tells of another process, and not of this one.
+    """Whether an error was caused by another process, and not this one.
 
-    gloo's are plain RuntimeErrors that begin with the place in its source.
+    gloo's are plain RuntimeErrors that
+    begin with a path in its source.
     """
     return isinstance(error, dist.DistError) or "/gloo/" in str(error)
 
@@ -160,11 +161,11 @@ def _leave() -> None:
 
 
 def end_process(code: int = 0) -> None:
-    """End this process of several now, its work done and written; the interpreter takes nothing down.
+    """Exit this process of several now, with its work done and written, without interpreter teardown.
 
-    DDP's and FSDP's own caches keep gloo's worker threads alive past the process group. One that frees its
-    last tensor while the interpreter is going ends the process with SIGABRT (pytorch/pytorch#179291; once in
-    72 tries on two busy cores), and torchrun then calls a finished training failed.
+    DDP's and FSDP's caches keep gloo's worker threads alive beyond the process group. One that frees its last
+    tensor during teardown ends the process with SIGABRT (pytorch/pytorch#179291; once in 72 tries on two busy
+    cores), and torchrun then calls a finished training failed.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -172,7 +173,7 @@ def end_process(code: int = 0) -> None:
 
 
 def choose_strategy(wanted: str, world: World, training_bytes: int, memory_bytes: int) -> Strategy:
-    """What 'auto' means here: FSDP if the training state needs more than 60 % of a device's memory.
+    """Resolve 'auto': FSDP if the training state needs more than 60 % of a device's memory.
 
     Raises InputError for a strategy that needs more than one process.
     """
@@ -189,20 +190,20 @@ def choose_strategy(wanted: str, world: World, training_bytes: int, memory_bytes
 
 
 def spread(model: LossModel, strategy: Strategy, world: World) -> nn.Module:
-    """Wrap the model for its world; gradients are then averaged over the processes."""
+    """Wrap the model for its world; gradients are averaged over the processes."""
     if strategy != "fsdp":
         model.to(world.device)
     if strategy == "single":
         return model
     if strategy == "ddp":
         ids = [world.device.index] if world.device.type == "cuda" else None
-        # Otherwise DDP arranges its buckets anew after its first step, and the first one after a resume would
-        # be added up in another order over three processes or more.
+        # Otherwise DDP rebuilds its buckets after its first step, and with three or more processes the first
+        # step after a resume would sum in a different order.
         return nn.parallel.DistributedDataParallel(model, device_ids=ids, find_unused_parameters=True)
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-    # Layer by layer from the CPU: no device ever holds the whole model.
+    # Layer by layer from the CPU: no device ever has the whole model.
     mesh = init_device_mesh(world.device.type, (world.size,))
     policy = MixedPrecisionPolicy(
         param_dtype=torch.bfloat16 if model.bf16 else None, reduce_dtype=torch.float32
@@ -214,7 +215,7 @@ def spread(model: LossModel, strategy: Strategy, world: World) -> nn.Module:
 
 
 def accumulating(model: nn.Module, last: bool) -> AbstractContextManager[Any]:
-    """Around a micro-batch: gradients are exchanged with the last one of a step only."""
+    """Context of a micro-batch: gradients are exchanged only with the last one of a step."""
     from torch.distributed.fsdp import FSDPModule
 
     if isinstance(model, nn.parallel.DistributedDataParallel) and not last:
@@ -232,7 +233,7 @@ def local(tensor: Tensor) -> Tensor:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor that FSDP may have sharded; every process must ask."""
+    """The full tensor, which FSDP may have sharded; every process must call it."""
     from torch.distributed.tensor import DTensor
 
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -1,4 +1,4 @@
-"""What a training run is: its inputs, the digest that names it, and its folder. Nothing here trains."""
+"""Plans a training run: its inputs, the digest that names it, and its folder. Does not train."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from scenario_model.train.settings import TrainSettings
 
-# Another version of these may round otherwise, so it makes another run.
+# Other versions of these may round differently, so they make a different run.
 _LIBRARIES = ("torch", "transformers", "peft")
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Names inside a run's folder."""
+    """Paths in a run's folder."""
 
     root: Path
 
@@ -34,17 +34,17 @@ class RunFolder:
 
     @property
     def held_out(self) -> Path:
-        """Documents that training never sees, one JSON object a line."""
+        """Held-out documents, one JSON object per line."""
         return self.root / "held_out.jsonl"
 
     @property
     def progress(self) -> Path:
-        """One JSON object a step."""
+        """One JSON object per step."""
         return self.root / "progress.jsonl"
 
     @property
     def checkpoints(self) -> Path:
-        """Where a killed run resumes from; gone when it is done."""
+        """Checkpoints of an unfinished run; removed when it is done."""
         return self.root / "checkpoints"
 
     @property
@@ -54,12 +54,12 @@ class RunFolder:
 
     @property
     def result(self) -> Path:
-        """Written last: the run is done."""
+        """Written last: marks the run as done."""
         return self.root / "result.json"
 
     @property
     def state(self) -> Literal["new", "partial", "done"]:
-        """How far the run is."""
+        """State of the run."""
         if self.result.is_file():
             return "done"
         return "partial" if self.record.is_file() else "new"
@@ -67,9 +67,9 @@ class RunFolder:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A validated run: settings, prepared data, `inputs` as run.json keeps them, digest, folder.
+    """A validated run: settings, prepared data, `inputs` as in run.json, digest, folder.
 
-    `parts` is what the digest is made of.
+    `parts` is what the digest covers.
     """
 
     settings: TrainSettings
@@ -81,7 +81,7 @@ class Plan:
 
     @property
     def processes(self) -> int:
-        """How many train together."""
+        """Number of processes that train together."""
         number: int = self.parts["processes"]
         return number
 
@@ -97,12 +97,11 @@ class Plan:
 
 
 def make_plan(settings: TrainSettings, processes: int = 1) -> Plan:
-    """Validate everything that can be known without training, and name the run.
+    """Validate everything that can be checked without training, and name the run.
 
-    Sums come out otherwise over another number of processes, so that makes another run.
+    Sums depend on the number of processes, so a different number is a different run.
 
-    Raises InputError for a foundation model that is not there, bad data, or a recipe that does not fit
-    together.
+    Raises InputError for a missing foundation model, bad data, or an inconsistent recipe.
     """
     recipe = settings.recipe
     if recipe.tokens_per_step < recipe.sequence_length:
@@ -156,4 +155,4 @@ def _check_length(settings: TrainSettings) -> None:
     longest = config.get("max_position_embeddings")
     if isinstance(longest, int) and settings.recipe.sequence_length > longest:
         what = f"key 'recipe.sequence_length' is {settings.recipe.sequence_length}"
-        raise InputError(what, where="recipe", remedy=f"this model takes at most {longest} tokens")
+        raise InputError(what, where="recipe", remedy=f"this model supports at most {longest} tokens")

@@ -1,4 +1,4 @@
-"""Progress of a run: a line that rewrites itself on a terminal, JSON lines elsewhere, and progress.jsonl."""
+"""Progress of a run: a rewritten line on a terminal, JSON lines elsewhere, and progress.jsonl."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """Says what a run is doing, on `stream` (None: in the log), and notes each step in progress.jsonl."""
+    """Reports a run's progress on `stream` (None: in the log), and records each step in progress.jsonl."""
 
     def __init__(self, path: Path, first_step: int, stream: TextIO | None = None) -> None:
         self._stream = stream
         self._live = logs.live() if stream is None else stream.isatty()
         self._path, self._open = path, False
-        # Steps after the checkpoint are done again; a kill may have torn the last line.
+        # Steps after the checkpoint are repeated; a kill may have truncated the last line.
         atomic_io.write_text(path, "".join(_kept_lines(path, first_step)))
 
     def step(self, **figures: Any) -> None:
@@ -38,20 +38,20 @@ class Reporter:
             print(line, file=self._stream, flush=True)
 
     def close(self) -> None:
-        """End the line that rewrites itself."""
+        """End the rewritten line."""
         if self._open:
             print(file=self._stream or sys.stderr)
             self._open = False
 
 
 class Clock:
-    """Tokens a second over the last steps, and the time that is left."""
+    """Tokens per second over the last steps, and the remaining time."""
 
     def __init__(self) -> None:
         self._marks: list[tuple[float, int]] = [(time.perf_counter(), 0)]
 
     def after(self, tokens: int) -> float:
-        """Note `tokens` more; returns tokens a second over the last eight steps."""
+        """Add `tokens`; returns tokens per second over the last eight steps."""
         self._marks.append((time.perf_counter(), self._marks[-1][1] + tokens))
         del self._marks[:-9]
         (begun, before), (now, total) = self._marks[0], self._marks[-1]

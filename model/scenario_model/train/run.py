@@ -33,23 +33,23 @@ if TYPE_CHECKING:
     from scenario_model.train.parallel import World
 
 PEER_TIMEOUT_S = 600.0
-"""How long a process waits for another: longer than one takes alone, to save a checkpoint for instance."""
+"""Timeout waiting for another process: longer than any solo work, such as saving a checkpoint."""
 
 
 def train(
     plan: Plan, peer_timeout_s: float = PEER_TIMEOUT_S, *, hooks: TrainingHooks = NO_HOOKS
 ) -> tuple[dict[str, Any], bool]:
-    """Carry out a planned run, from its newest checkpoint if it has one; returns (result.json's content,
+    """Execute a planned run, from its newest checkpoint if it has one; returns (result.json's content,
     changed).
 
-    Under torchrun every process calls it; `peer_timeout_s` is how long one waits for another. The leader's host
-    alone keeps the run's folder. Another process at the same run is waited for.
+    Under torchrun every process calls it; `peer_timeout_s` is the timeout waiting for another one. Only the leader's
+    host has the run's folder. If another process holds the run's lock, waits for it.
     """
     folder = plan.folder
     with parallel.joined_world(peer_timeout_s) as world:
         if world.size != plan.processes:
-            what = f"the run is planned for {plan.processes} processes, and {world.size} are here"
-            raise InputError(what, where="training", remedy="start it with torchrun, all of them")
+            what = f"the run is planned for {plan.processes} processes, but there are {world.size}"
+            raise InputError(what, where="training", remedy="start all of them with torchrun")
         with _alone(folder, world):
             done = world.share(_result(folder) if world.leads else None)
             if done is None:
@@ -79,7 +79,7 @@ def _train(plan: Plan, world: World, hooks: TrainingHooks) -> dict[str, Any]:
     checkpoints = Checkpoints(plan.folder.checkpoints, world, strategy, hooks.copies)
     progress = checkpoints.resume(parameters, optimizer)
     if world.leads and progress.step:
-        logs.say(f"going on after step {progress.step} of {batches.steps}")
+        logs.say(f"resuming after step {progress.step} of {batches.steps}")
     peak = hardware.matmul_peak(world.device, torch.bfloat16 if bf16 else torch.float32)
     reporter = Reporter(plan.folder.progress, progress.step, hooks.progress) if world.leads else None
     training = Training(
@@ -106,7 +106,7 @@ def _train(plan: Plan, world: World, hooks: TrainingHooks) -> dict[str, Any]:
 
 
 def _insist_on_the_same(plan: Plan, world: World) -> None:
-    """Each process reads the files of its own host: all must be what the leader's are, and unharmed."""
+    """Each process reads the files of its own host: all must match the leader's and be intact."""
     if world.size == 1:
         verify_foundation(plan.settings.foundation)
         return
@@ -122,7 +122,7 @@ def _insist_on_the_same(plan: Plan, world: World) -> None:
 
 
 def _begin(plan: Plan, world: World) -> dict[str, Any]:
-    """Write run.json and held_out.jsonl the first time; returns how the arithmetic is done, as noted then."""
+    """Write run.json and held_out.jsonl the first time; returns the arithmetic settings recorded then."""
     folder = plan.folder
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
     if folder.record.is_file():
@@ -142,7 +142,7 @@ def _begin(plan: Plan, world: World) -> dict[str, Any]:
 
 
 def record_run(plan: Plan, environment: dict[str, Any]) -> None:
-    """Write what says, once and for all, how this run is done: on which inputs, and with which arithmetic."""
+    """Record, once and for all, this run's inputs and arithmetic settings."""
     atomic_io.write_text(plan.folder.held_out, plan.data.held_out_lines())
     atomic_io.write_json(plan.folder.record, {**plan.inputs, "environment": environment})
 
@@ -177,8 +177,8 @@ def _finish(plan: Plan, training: Training, target_tokens: int) -> dict[str, Any
 def flops_per_token(model: LossModel) -> float:
     """Floating-point operations to train on one token, without attention's own products.
 
-    Two for each weight forward, two more for the gradient of its input, two for its own if it trains
-    (Kaplan et al., 2020). An embedding that is not also the head is only looked up.
+    Two for each weight forward, two more for the gradient of its input, two for its own if trainable (Kaplan
+    et al., 2020). An embedding that is not also the head is only looked up.
     """
     embedding = model.model.get_input_embeddings().weight
     head = model.model.get_output_embeddings().weight
@@ -191,15 +191,15 @@ def flops_per_token(model: LossModel) -> float:
 
 
 def _training_bytes(model: LossModel) -> int:
-    """Weights, and for those that train also gradient and two moments of the same size."""
+    """Weights, and for trainable ones also gradient and two moments of the same size."""
     return sum(p.numel() * p.element_size() * (4 if p.requires_grad else 1) for p in model.parameters())
 
 
 def _repeatable(seed: int, threads: int, world: World) -> None:
-    """Make torch repeat itself bit for bit. The order of sums depends on the number of threads."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with it
+    """Make torch deterministic, bit for bit. The order of sums depends on the number of threads."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for deterministic cuBLAS
     torch.set_num_threads(threads)
-    # On a GPU an operation that has no repeatable form is a warning, not the end of the run.
+    # On a GPU an operation without a deterministic form is a warning, not an error.
     torch.use_deterministic_algorithms(True, warn_only=world.device.type == "cuda")
     torch.manual_seed(seed)
 
@@ -213,7 +213,7 @@ def _result(folder: RunFolder) -> dict[str, Any] | None:
 
 @contextmanager
 def _alone(folder: RunFolder, world: World) -> Iterator[None]:
-    """Hold the run's lock; it is the system's, so it is gone with the process however that ends."""
+    """Hold the run's lock; a system lock, released however the process ends."""
     if not world.leads:
         yield
         return
@@ -224,6 +224,6 @@ def _alone(folder: RunFolder, world: World) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            logs.say(f"another process is at this run; waiting for it to end: {folder.root}")
+            logs.say(f"another process holds this run's lock; waiting: {folder.root}")
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""The training configuration: what to train, on what, and how."""
+"""The training configuration: model, data and recipe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Recipe(Section):
     """How to train. The defaults suit a small model on a few CPU cores: about five minutes on two."""
 
     method: Literal["lora", "full"] = "lora"
-    """lora: low-rank adapters beside frozen weights (Hu et al., 2021); full: every weight."""
+    """lora: low-rank adapters on frozen weights (Hu et al., 2021); full: every weight."""
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
     """LoRA: rank of the adapters."""
     alpha: Annotated[float, Field(gt=0, le=65536)] = 32.0
@@ -24,11 +24,11 @@ class Recipe(Section):
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
     """Peak of the schedule; null: 5e-4 for lora, 3e-5 for full."""
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """Share of the steps in which the learning rate rises from 0; it then falls as a cosine to a tenth."""
+    """Share of steps in which the learning rate rises from 0; it then decays as a cosine to a tenth."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     """AdamW's decoupled weight decay."""
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
-    """Largest gradient norm of a step."""
+    """Gradient norm at which gradients are clipped."""
     epochs: Annotated[int, Field(ge=1, le=10000)] = 1
     """Passes over the data."""
     max_steps: Positive | None = None
@@ -36,17 +36,17 @@ class Recipe(Section):
     sequence_length: Annotated[int, Field(ge=16, le=131072)] = 512
     """Tokens per packed sequence."""
     tokens_per_step: Annotated[int, Field(ge=16)] = 1024
-    """Tokens between two updates of the weights, over all processes."""
+    """Tokens per weight update, over all processes."""
     micro_batch: Annotated[int, Field(ge=1, le=4096)] = 2
-    """Sequences that one process takes through the model at once: more need more memory."""
+    """Sequences that one process handles at once: more need more memory."""
     recompute: bool = False
-    """Recompute activations in the backward pass instead of keeping them: less memory, a third more time."""
+    """Recompute activations in the backward pass instead of storing them: less memory, a third more time."""
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     """Seed of the data's order and of the adapters' initial weights."""
     checkpoint_every_steps: Positive = 10
     """Steps between two checkpoints."""
     dtype: Literal["auto", "bf16", "fp32"] = "auto"
-    """Number format of the arithmetic; auto: bf16 where a measurement at the start finds it faster."""
+    """Number format of the arithmetic; auto: bf16 if measured to be faster at the start."""
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     """Under torchrun. ddp: each process holds the model; fsdp: a shard of it; auto: fsdp only if needed."""
 
@@ -57,12 +57,12 @@ class Recipe(Section):
 
     @property
     def sequences_per_step(self) -> int:
-        """Packed sequences between two updates, over all processes."""
+        """Packed sequences per update, over all processes."""
         return max(1, self.tokens_per_step // self.sequence_length)
 
 
 class TrainSettings(Section):
-    """The file of `scenario-model train`."""
+    """The configuration file of `scenario-model train`."""
 
     foundation: FilePath
     """Directory of an imported foundation model."""

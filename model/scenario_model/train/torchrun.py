@@ -1,12 +1,12 @@
-"""torchrun for a service on each of several hosts; torchrun's own arguments.
+"""torchrun as a service on each of several hosts, with torchrun's own arguments.
 
 `python -m scenario_model.train.torchrun --nnodes N --node-rank R --master-addr FIRST --master-port PORT
 --nproc-per-node P -m scenario_model train --config …`
 
-torchrun ends with 1 whatever its processes ended with, and leaves it to the host's own name, which on Debian
-is 127.0.1.1, where they listen. This says by its exit code what they said, so that a service manager starts
-again what lost its peers (75, or a signal) and leaves alone what is decided (0, 1, 2); and it has them listen
-where the first host is reached.
+torchrun exits with 1 whatever its processes' exit codes, and lets them listen on the address of the host's
+own name, which on Debian is 127.0.1.1. This wrapper passes on their exit code, so that a service manager
+restarts a process that lost its peers (75, or a signal) but not one with a final result (0, 1, 2); and it
+makes them listen on the interface that leads to the first host.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ if TYPE_CHECKING:
 
 _DECIDED = (1, 2)
 _TOLD = {*_DECIDED, os.EX_TEMPFAIL, 128 + signal.SIGTERM}
-"""Exit codes with which a process of ours has said why."""
+"""Exit codes of our processes that have a meaning."""
 _NAME_TIMEOUT_S = 90.0
 _SIOCGIFADDR = 0x8915  # netdevice(7)
 
 
 def main() -> None:
-    """Run this host's processes to their end."""
-    # Until torchrun handles it: as the first process of a container, this one would not hear it otherwise.
+    """Run this host's processes until they end."""
+    # Until torchrun handles it: as PID 1 of a container, this process would otherwise ignore it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     code = _run(parse_args(sys.argv[1:]))  # type: ignore[no-untyped-call]
     sys.stderr.flush()
-    # At once: a host that comes back must not meet the store of a launcher that is on its way out.
+    # At once: a restarted host must not meet the store of a launcher that is exiting.
     os._exit(code)
 
 
 def _run(arguments: Namespace) -> int:
-    logging.disable(logging.ERROR)  # it tells of each process in twenty lines; what counts is said below
+    logging.disable(logging.ERROR)  # it prints twenty lines per process; the summary below is enough
     try:
         _listen_on(interface_to(arguments.master_addr))
         run(arguments)  # type: ignore[no-untyped-call]
@@ -61,21 +61,21 @@ def _run(arguments: Namespace) -> int:
     except SignalException as error:
         return 128 + error.sigval
     except (DistError, OSError) as error:
-        _say(f"{arguments.master_addr} port {arguments.master_port}: not every host came: {_first(error)}")
+        _say(f"{arguments.master_addr} port {arguments.master_port}: not every host joined: {_first(error)}")
         return os.EX_TEMPFAIL
     return 0
 
 
 def exit_code(codes: list[int]) -> int:
-    """What the service ends with, of what its processes ended with: what is decided wins."""
+    """The service's exit code, from its processes' exit codes: a final result wins."""
     decided = [code for code in codes if code in _DECIDED]
     return (decided or [code for code in codes if code > 0] or [os.EX_TEMPFAIL])[0]
 
 
 def interface_to(address: str) -> str | None:
-    """The network interface that leads to an address; None where none of this host's has the local end of it.
+    """The network interface that leads to an address; None if no interface of this host has the local address.
 
-    Raises OSError while there is no way there, as before the network is up.
+    Raises OSError while there is no route, as before the network is up.
     """
     family, kind, protocol, _, target = _looked_up(address)
     with socket.socket(family, kind, protocol) as probe:
@@ -85,7 +85,7 @@ def interface_to(address: str) -> str | None:
 
 
 def _looked_up(address: str) -> Any:
-    """What a name means; in a cluster it is not known before the first pod has an address."""
+    """Resolve a name; in a cluster it is unknown until the first pod has an address."""
     begun = time.monotonic()
     while True:
         try:
@@ -99,7 +99,7 @@ def _looked_up(address: str) -> Any:
 def _addresses(interface: str) -> set[str]:
     found = set()
     request = struct.pack("256s", interface.encode())
-    # A suppressed error: it has none of version 4.
+    # A suppressed error: it has no IPv4 address.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking, contextlib.suppress(OSError):
         found.add(socket.inet_ntoa(fcntl.ioctl(asking, _SIOCGIFADDR, request)[20:24]))
     table = Path("/proc/net/if_inet6")
@@ -118,7 +118,7 @@ def _listen_on(interface: str | None) -> None:
 
 def _words(code: int) -> str:
     if code == -signal.SIGKILL:
-        return "SIGKILL (the system does that to what needs more memory than it may have)"
+        return "SIGKILL (usually out of memory)"
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 

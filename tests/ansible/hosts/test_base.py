@@ -68,7 +68,7 @@ def test_what_was_changed_by_hand_is_foreseen_and_mended(settled: Host, site: Si
         settled,
         f"echo 7200 | sudo tee {KEEPALIVE}; sudo apt-mark unhold nftables; sudo chsh -s /bin/sh scenario",
     )
-    expected = ["Set kernel settings", "Hold packages at their version", "Make the account"]
+    expected = ["Set kernel settings", "Hold packages at their version", "Create the account"]
     assert site.play("base", limit=settled, check=True).changed == expected
     assert site.play("base", limit=settled).changed == expected
     assert on(settled, f"cat {KEEPALIVE}") == "300"
@@ -81,9 +81,7 @@ def test_without_a_way_to_the_packages_the_remedy_is_named(fresh: Host, site: Si
     said = " ".join(ran.output.split())
     assert ran.code
     assert "cannot install unattended-upgrades from apt's sources: " in said
-    assert (
-        "name a folder with these packages, and all that they need, in packages_folder, or a mirror" in said
-    )
+    assert "set packages_folder to a folder with these packages and their dependencies, or configure" in said
     assert traces(fresh) == before
 
 

@@ -82,7 +82,7 @@ def driven(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hos
     assert traces(host) == clean, "a check changes nothing"
     ran = site.play("gpu_driver", limit=host).changed
     # What runs can be seen when the packages are there, not before.
-    assert ran == [*foreseen, "Run the switches between the GPUs"]
+    assert ran == [*foreseen, "Run the GPU switch services"]
     yield host
     site.play("gpu_driver", limit=host, reset=True)
     assert traces(host) == clean
@@ -109,7 +109,7 @@ def test_a_gpu_that_the_driver_does_not_show_fails_the_host(driven: Host, site: 
         on(driven, "sudo rm /run/gpu-lost")
     assert ran.code
     said = " ".join(ran.output.split())
-    assert f"has 2 GPUs that should run driver {VERSION}; nvidia-smi shows {VERSION}: see" in said
+    assert f"has 2 GPUs that should run driver {VERSION}; nvidia-smi lists {VERSION}: see" in said
 
 
 def test_a_host_that_needs_a_reboot_says_so_and_is_not_rebooted(driven: Host, site: Site) -> None:
@@ -130,6 +130,6 @@ def test_a_host_that_needs_a_reboot_says_so_and_is_not_rebooted(driven: Host, si
 def test_a_host_without_a_gpu_goes_on_with_its_cpu(fresh: Host, site: Site) -> None:
     before = traces(fresh)
     ran = site.play("gpu_driver", limit=fresh, gpu_driver_root="/")
-    assert f"{fresh.name} has no NVIDIA GPU: it goes on with its CPU" in " ".join(ran.output.split())
+    assert f"{fresh.name} has no NVIDIA GPU: continuing with its CPU" in " ".join(ran.output.split())
     assert ran.changes() == 0
     assert traces(fresh) == before

@@ -93,7 +93,7 @@ def test_a_host_that_is_not_measured_fails_the_play_by_name(measured: Site) -> N
         on(second, "sudo nft delete table inet closed")
         until(lambda: len(measured_hosts(measured)) == 2)
     assert ran.code
-    assert "Prometheus on premises-1 does not measure premises-2: is" in " ".join(ran.output.split())
+    assert "Prometheus on premises-1 does not scrape premises-2: is" in " ".join(ran.output.split())
 
 
 def test_alerts_come_when_they_should(debs: Path, tmp_path: Path) -> None:

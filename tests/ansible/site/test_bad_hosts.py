@@ -38,7 +38,7 @@ def test_a_disk_without_room_is_named_before_anything_is_brought(site: ServingSi
         assert ran.code
         said = " ".join(ran.output.split())
         expected = (
-            "premises-3 has 64 MB free at /srv/small/root, and the runtime may take 6000; make room there"
+            "premises-3 has 64 MB free at /srv/small/root, but the runtime may need 6000; free up space"
         )
         assert expected in said, said[-3000:]
         for host in site.hosts:

@@ -87,12 +87,14 @@ def test_a_check_of_bare_hosts_changes_nothing_on_them(
         assert {name for name in now | tree if now.get(name) != tree.get(name)} == set()
     promised = {host.name: {task for where, task in ran.where if where == host.name} for host in bare.hosts}
     for host in bare.servers:
-        assert {"Make the user that services run as", "Say that the runtime would be built"} <= promised[
+        assert {"Create the user that services run as", "Report that the runtime would be built"} <= promised[
             host.name
         ]
         assert {"Write serve.json", "Run inference"} <= promised[host.name]
-        assert ("Say that the release would be brought" in promised[host.name]) == (playbook == "upgrade.yml")
-    assert ("Say what would be done" in promised["premises-1"]) == (playbook == "site.yml")
+        assert ("Report that the release would be copied" in promised[host.name]) == (
+            playbook == "upgrade.yml"
+        )
+    assert ("Report what would be done" in promised["premises-1"]) == (playbook == "site.yml")
 
 
 # What somebody did by hand, as root, in the folder of the deployment; each host its own.
@@ -121,7 +123,7 @@ def test_a_release_that_was_lost_is_foretold_and_received_again(site: ServingSit
     release = site.served(second).release
     on(second, f"sudo rm -r {ROOT}/store/releases")
     assert site.run("serve.yml", check=True).where == [
-        ("premises-2", "Say that the release would be received")
+        ("premises-2", "Report that the release would be received")
     ]
     ran = site.run("serve.yml")
     assert {host for host, _ in ran.where} == {"premises-2"}

@@ -66,13 +66,19 @@ def test_packages_come_out_of_the_bundle_and_from_no_registry(bundle: Path) -> N
     [
         (
             lambda b: (b / "control-node/pulumi/pulumi").write_text("#!/bin/sh\n"),
-            "pulumi/pulumi is not as it was",
+            "pulumi/pulumi does not match its signed digest",
         ),
-        (lambda b: (b / "control-node/wheels/some-1.whl").unlink(), "wheels/some-1.whl is not as it was"),
-        (lambda b: (b / "control-node/wheels/more-1.whl").touch(), "wheels/more-1.whl is not as it was"),
-        (lambda b: (b / "SHA256SUMS").write_text(""), "does not fit the key"),
-        (lambda b: (b / "SHA256SUMS.sig").unlink(), "does not fit the key"),
-        (lambda b: shutil.rmtree(b), "does not fit the key"),
+        (
+            lambda b: (b / "control-node/wheels/some-1.whl").unlink(),
+            "wheels/some-1.whl does not match its signed digest",
+        ),
+        (
+            lambda b: (b / "control-node/wheels/more-1.whl").touch(),
+            "wheels/more-1.whl does not match its signed digest",
+        ),
+        (lambda b: (b / "SHA256SUMS").write_text(""), "does not match the key"),
+        (lambda b: (b / "SHA256SUMS.sig").unlink(), "does not match the key"),
+        (lambda b: shutil.rmtree(b), "does not match the key"),
     ],
 )
 def test_a_bundle_that_was_changed_is_refused_by_the_name_of_the_file(
@@ -81,7 +87,7 @@ def test_a_bundle_that_was_changed_is_refused_by_the_name_of_the_file(
     harm(bundle)
     with pytest.raises(BootstrapError, match=said):
         find_engine()
-    with pytest.raises(BootstrapError, match="nothing of it is used"):
+    with pytest.raises(BootstrapError, match="rejected"):
         uv_environment()
     assert not (cache / "bundle").exists()
 
@@ -97,5 +103,5 @@ def test_a_bundle_for_hosts_alone_says_so(tmp_path: Path, bundle: Path) -> None:
     for name in ("SHA256SUMS", "SHA256SUMS.sig"):
         (bundle / name).unlink()
     sign(bundle, signing_key(tmp_path / "signing.pem", tmp_path / "verification.pem"))
-    with pytest.raises(BootstrapError, match="holds nothing for the control node; make bundle"):
+    with pytest.raises(BootstrapError, match="has no part for the control node; make bundle"):
         uv_environment()

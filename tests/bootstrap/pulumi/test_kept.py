@@ -18,7 +18,7 @@ def test_an_engine_in_the_cache_is_taken_without_making_another(
 ) -> None:
     kept = programs(cache / "build")
     assert find_engine() == kept
-    assert f"kept in {kept} (build)" in capsys.readouterr().err
+    assert f"from the cache, {kept} (build)" in capsys.readouterr().err
 
 
 def test_a_damaged_engine_in_the_cache_is_passed_over(
@@ -27,7 +27,7 @@ def test_a_damaged_engine_in_the_cache_is_passed_over(
     (programs(cache / "download") / "pulumi").write_text("torn")
     whole = programs(cache / "build")
     assert find_engine() == whole
-    assert "is damaged and is made again" in capsys.readouterr().err
+    assert "is damaged; rebuilding it" in capsys.readouterr().err
 
 
 def test_an_unfinished_engine_does_not_count(cache: Path, programs: Any) -> None:

@@ -68,8 +68,8 @@ def test_a_rescued_failure_is_none() -> None:
             "non-zero return code: file not found",
         ),
         ({"msg": "x", "results": [{"failed": False}, {"failed": True, "msg": "item 2"}]}, "item 2"),
-        ({"censored": "hidden", "msg": "hunter2"}, "its output is hidden, because it may hold a secret"),
-        ({"_ansible_no_log": True, "msg": "x"}, "its output is hidden, because it may hold a secret"),
+        ({"censored": "hidden", "msg": "hunter2"}, "its output is hidden because it may contain a secret"),
+        ({"_ansible_no_log": True, "msg": "x"}, "its output is hidden because it may contain a secret"),
         ({}, "no message"),
     ],
 )
@@ -88,7 +88,7 @@ def test_no_secret_is_in_a_reason_not_even_a_line_of_one() -> None:
 def test_a_playbook_that_cannot_start_says_why() -> None:
     broken = {"event": "verbose", "stdout": "[ERROR]: the role 'x' was not found\nOrigin: y"}
     assert failure(broken) == "play.yml: [ERROR]: the role 'x' was not found Origin: y"
-    assert "did not reach its end" in failure()
+    assert "did not finish" in failure()
 
 
 def test_a_playbook_without_hosts_is_a_failure_not_a_success() -> None:

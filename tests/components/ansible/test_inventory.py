@@ -55,8 +55,8 @@ def test_the_inventory_of_the_repository_has_one_local_host_in_both_groups() -> 
         ("premises: {children: {training: {hosts: {a: }}}}", r"no host in the group 'inference'"),
         ("training: {hosts: {a: }}\ninference: {hosts: {a: }}", r"no host .* 'training' below 'premises'"),
         ("premises: [a, b]", r"group 'premises' is not a mapping"),
-        ("premises: {children: ", r"cannot be read as YAML: .* line 1"),
-        ("[training]\nhost1 ansible_host=x\n", r"cannot be read as YAML|no host in the group"),
+        ("premises: {children: ", r"is not valid YAML: .* line 1"),
+        ("[training]\nhost1 ansible_host=x\n", r"is not valid YAML|no host in the group"),
     ],
 )  # fmt: skip
 def test_an_inventory_that_cannot_be_used_is_one_line(tmp_path: Path, text: str, expected: str) -> None:
@@ -66,7 +66,7 @@ def test_an_inventory_that_cannot_be_used_is_one_line(tmp_path: Path, text: str,
 
 
 def test_a_missing_inventory_names_the_setting(tmp_path: Path) -> None:
-    with pytest.raises(PremisesError, match=r"nowhere\.yml is not there; set premises:inventory"):
+    with pytest.raises(PremisesError, match=r"nowhere\.yml does not exist; set premises:inventory"):
         read_inventory(tmp_path / "nowhere.yml", groups=GROUPS)
 
 

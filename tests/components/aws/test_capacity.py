@@ -30,13 +30,21 @@ def test_each_kind_is_read_with_what_belongs_to_it() -> None:
 @pytest.mark.parametrize(
     ("kind", "given", "said"),
     [
-        ("cheap", {}, "capacity 'cheap' is none; use one of on-demand, spot, reservation, capacity-block"),
+        (
+            "cheap",
+            {},
+            "unknown capacity kind 'cheap'; use one of on-demand, spot, reservation, capacity-block",
+        ),
         ("spot", {"ends": "2027-01-01T00:00:00Z"}, "capacity 'spot' has no end, but '2027-01-01T00:00:00Z'"),
         ("on-demand", {"reservation": ID}, "capacity 'on-demand' has no reservation"),
-        ("reservation", {}, r"needs the ID of the reservation \(cr-…\); none is given"),
-        ("reservation", {"reservation": "mine"}, "'mine' is none"),
-        ("capacity-block", {"reservation": ID}, f"the Capacity Block {ID} needs its end: a time with a zone"),
-        ("capacity-block", {"reservation": ID, "ends": "soon"}, f"the end 'soon' of {ID} is no time"),
+        ("reservation", {}, r"needs the ID of the reservation \(cr-…\); it is missing"),
+        ("reservation", {"reservation": "mine"}, "'mine' is invalid"),
+        (
+            "capacity-block",
+            {"reservation": ID},
+            f"the Capacity Block {ID} needs its end: a time with a time zone",
+        ),
+        ("capacity-block", {"reservation": ID, "ends": "soon"}, f"cannot parse the end time 'soon' of {ID}"),
         (
             "capacity-block",
             {"reservation": ID, "ends": "2026-11-30T11:30:00"},
@@ -45,7 +53,7 @@ def test_each_kind_is_read_with_what_belongs_to_it() -> None:
         (
             "capacity-block",
             {"reservation": ID, "ends": "2026-11-25T12:30:00Z"},
-            "takes instances back 30 minutes before: that has passed",
+            "reclaims instances 30 minutes before: that has passed",
         ),
     ],
 )

@@ -153,9 +153,9 @@ def test_a_cloud_passes_review_scales_without_drift_and_leaves_nothing(cloud: Pu
         ({"instance_type": "p5.48xlage"}, "instance type 'p5.48xlage' is not in the table"),
         (
             {"capacity": {"kind": "capacity-block", "reservation": "cr-0123456789abcdef0"}},
-            "the Capacity Block cr-0123456789abcdef0 needs its end: a time with a zone",
+            "the Capacity Block cr-0123456789abcdef0 needs its end: a time with a time zone",
         ),
-        ({"demand": {"gpus": 9}}, "a pod asks for 9 GPUs, but one node of p5.48xlarge has 8 for it"),
+        ({"demand": {"gpus": 9}}, "a pod requests 9 GPUs, but a p5.48xlarge node has 8 for it"),
     ],
 )
 def test_a_mistake_is_one_clear_error_of_the_preview(

@@ -109,12 +109,12 @@ def test_the_kubeconfig_asks_the_aws_cli_and_holds_no_secret() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"admins": []}, "a cluster without admins would let nobody in"),
-        ({"admins": ["anna"]}, "admin 'anna' is no ARN"),
-        ({"admins": [f"arn:aws:sts::{ACCOUNT}:assumed-role/x/y"]}, r"is no ARN .*\(of the role, not"),
-        ({"version": "v1.34.1"}, "Kubernetes version 'v1.34.1' is none of EKS"),
-        ({"cluster_name": "s2 training"}, "cluster name 's2 training' is none for EKS"),
-        ({"public_from": ["0.0.0.0/0"]}, "public access from 0.0.0.0/0 lets 4294967296 addresses in"),
+        ({"admins": []}, "the cluster has no admins"),
+        ({"admins": ["anna"]}, "admin 'anna' is not the ARN"),
+        ({"admins": [f"arn:aws:sts::{ACCOUNT}:assumed-role/x/y"]}, r"is not the ARN .*\(of the role, not"),
+        ({"version": "v1.34.1"}, "EKS has no Kubernetes version 'v1.34.1'"),
+        ({"cluster_name": "s2 training"}, "invalid EKS cluster name 's2 training'"),
+        ({"public_from": ["0.0.0.0/0"]}, "public access from 0.0.0.0/0 admits 4294967296 addresses"),
         ({"public_from": ["203.0.113.7/24"]}, "public access from '203.0.113.7/24': .*host bits"),
     ],
 )

@@ -112,7 +112,7 @@ def test_what_is_half_uploaded_old_or_a_checkpoint_goes_by_itself_and_releases_s
 
 
 def test_a_bucket_that_not_even_the_deployer_could_read_is_refused() -> None:
-    with pytest.raises(CloudError, match="name the deployer's ARN in outside"):
+    with pytest.raises(CloudError, match="add the deployer's ARN to outside"):
         bucket(outside=[])
 
 
@@ -145,7 +145,7 @@ def test_repositories_are_encrypted_scanned_and_their_tags_never_move() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "said"), [((), "needs a repository"), (("S2",), "repository 'S2' is no name for ECR")]
+    ("names", "said"), [((), "needs a repository"), (("S2",), "invalid ECR repository name 'S2'")]
 )
 def test_a_registry_without_a_good_name_is_refused(names: tuple[str, ...], said: str) -> None:
     with pytest.raises(CloudError, match=said):
@@ -250,9 +250,9 @@ def test_a_budget_counts_the_stacks_costs_and_tells_before_they_are_spent() -> N
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"monthly_usd": 0}, "a budget of 0 USD a month is none"),
-        ({"emails": []}, "tells 1 to 10 addresses, not 0"),
-        ({"emails": ["team"]}, "'team' is no address"),
+        ({"monthly_usd": 0}, "monthly_usd is 0; it must be at least 1"),
+        ({"emails": []}, "needs 1 to 10 e-mail addresses, not 0"),
+        ({"emails": ["team"]}, "invalid e-mail address 'team'"),
     ],
 )
 def test_a_budget_that_would_tell_nobody_is_refused(wrong: dict[str, Any], said: str) -> None:

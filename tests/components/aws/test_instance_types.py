@@ -84,13 +84,17 @@ def test_a_type_that_is_not_in_the_table_is_one_line_with_the_nearest_one() -> N
 @pytest.mark.parametrize(
     ("name", "demand", "said"),
     [
-        ("g6.xlarge", Demand(gpus=2), "a pod asks for 2 GPUs, but one node of g6.xlarge has 1 for it"),
-        ("p5en.48xlarge", Demand(gpus=8, efa_interfaces=32), "32 EFA interfaces, .*p5en.48xlarge has 16"),
-        ("g6.xlarge", Demand(efa_interfaces=1), "1 EFA interfaces, but one node of g6.xlarge has 0"),
-        ("g6.xlarge", Demand(vcpus=4), "4 vCPUs, but one node of g6.xlarge has 3 for it"),
-        ("g6.xlarge", Demand(memory_gib=15.5), "15.5 GiB of memory, but one node of g6.xlarge has 14"),
-        ("m7i.xlarge", Demand(scratch_gb=10), "10 GB of local scratch, but one node of m7i.xlarge has 0"),
-        ("m7i.xlarge", Demand(vcpus=-1), "a pod cannot ask for -1 vCPUs"),
+        ("g6.xlarge", Demand(gpus=2), "a pod requests 2 GPUs, but a g6.xlarge node has 1 for it"),
+        (
+            "p5en.48xlarge",
+            Demand(gpus=8, efa_interfaces=32),
+            "32 EFA interfaces, .*p5en.48xlarge node has 16",
+        ),
+        ("g6.xlarge", Demand(efa_interfaces=1), "1 EFA interfaces, but a g6.xlarge node has 0"),
+        ("g6.xlarge", Demand(vcpus=4), "4 vCPUs, but a g6.xlarge node has 3 for it"),
+        ("g6.xlarge", Demand(memory_gib=15.5), "15.5 GiB of memory, but a g6.xlarge node has 14"),
+        ("m7i.xlarge", Demand(scratch_gb=10), "10 GB of local scratch, but a m7i.xlarge node has 0"),
+        ("m7i.xlarge", Demand(vcpus=-1), "a pod cannot request -1 vCPUs"),
     ],
 )
 def test_what_no_node_could_hold_is_refused_by_what_is_too_much(name: str, demand: Demand, said: str) -> None:

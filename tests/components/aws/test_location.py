@@ -22,7 +22,7 @@ def test_a_location_is_taken_as_it_is() -> None:
     [
         ({"region": "eu-centrl-1"}, r"no AWS region 'eu-centrl-1'; did you mean 'eu-central-1'\?"),
         ({"region": "mars"}, "no AWS region 'mars'; `aws ec2 describe-regions`"),
-        ({"region": "us-gov-west-1"}, "'us-gov-west-1' is in a partition with ARNs of its own"),
+        ({"region": "us-gov-west-1"}, "'us-gov-west-1' is in a partition with different ARNs"),
         ({"zones": ("us-east-1a", "eu-central-1b")}, "'us-east-1a' is not an availability zone of .* eu-c"),
         ({"zones": ("eu-central-1", "eu-central-1b")}, "'eu-central-1' is not an availability zone"),
         ({"zones": ZONES[:1]}, "EKS needs at least two of eu-central-1"),

@@ -104,10 +104,10 @@ def test_endpoints_are_for_the_accounts_own_principals_by_tls_and_name_each_oper
 @pytest.mark.parametrize(
     ("cidr", "said"),
     [
-        ("10.80.0.1/16", "network cidr '10.80.0.1/16' is none: .*host bits set"),
-        ("all", "network cidr 'all' is none"),
+        ("10.80.0.1/16", "invalid network cidr '10.80.0.1/16': .*host bits set"),
+        ("all", "invalid network cidr 'all'"),
         ("8.8.0.0/16", "network cidr 8.8.0.0/16 is not private"),
-        ("10.0.0.0/8", "a VPC's prefix is 16 at least"),
+        ("10.0.0.0/8", "a VPC's prefix is at least 16"),
         ("10.80.0.0/23", "for 3 subnets of 256 addresses or more 22 at most"),
     ],
 )

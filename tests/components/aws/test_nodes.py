@@ -173,9 +173,9 @@ def test_each_capacity_is_asked_for_in_the_way_that_eks_wants_it() -> None:
     [
         ({"named": "p5.48xlage"}, "did you mean 'p5.48xlarge'"),
         ({"named": "g6.xlarge", "capacity": BLOCK}, "Capacity Blocks are not sold for g6.xlarge"),
-        ({"maximum": 0}, "0 at least, 0 at first and 0 at most do not fit"),
-        ({"nodes": 5}, "0 at least, 5 at first and 4 at most do not fit"),
-        ({"minimum": 3, "nodes": 2}, "3 at least, 2 at first"),
+        ({"maximum": 0}, "nodes: minimum 0, initial 0, maximum 0; they must ascend"),
+        ({"nodes": 5}, "nodes: minimum 0, initial 5, maximum 4; they must ascend"),
+        ({"minimum": 3, "nodes": 2}, "minimum 3, initial 2"),
     ],
 )
 def test_nodes_that_cannot_be_are_one_line_before_anything_is_declared(
@@ -212,5 +212,5 @@ def test_system_nodes_are_a_fixed_number_of_small_ones_that_coredns_waits_for() 
 
 @pytest.mark.parametrize("wrong", [{"instance_type": "g6.xlarge"}, {"nodes": 0}])
 def test_system_nodes_are_refused_with_gpus_or_without_nodes(wrong: dict[str, Any]) -> None:
-    with pytest.raises(CloudError, match="will not do; take one or more of a type without GPU"):
+    with pytest.raises(CloudError, match="; use one or more of a type without GPU"):
         declared(lambda: SystemNodes("x", SystemNodesArgs(cluster=a_cluster(), subnet_ids=[], **wrong)))

@@ -96,7 +96,7 @@ def test_what_is_not_there_is_nothing_and_what_is_refused_names_the_remedy(api: 
         assert reader.job_set() is None
         assert reader.log("p", 10) == []
         api.status = 403
-        with pytest.raises(ClusterError, match=r"refuses to show the job \(403 Forbidden\); give"):
+        with pytest.raises(ClusterError, match=r"denies access to the job \(403 Forbidden\); allow"):
             reader.pods()
         api.status = 503
         with pytest.raises(NoAnswerError, match="503"):
@@ -113,7 +113,10 @@ def test_a_server_that_is_not_there_may_be_there_the_next_time() -> None:
 
 @pytest.mark.parametrize("text", ["", "just words", "a: [", "kind: Config"])
 def test_what_is_no_kubeconfig_is_said_in_one_line_that_quotes_nothing(text: str) -> None:
-    with pytest.raises(ClusterError, match="the kubeconfig ") as told, connected(text, "training", "sft-1"):
+    with (
+        pytest.raises(ClusterError, match="invalid kubeconfig: ") as told,
+        connected(text, "training", "sft-1"),
+    ):
         pass
     assert "\n" not in str(told.value)
     assert "just words" not in str(told.value)

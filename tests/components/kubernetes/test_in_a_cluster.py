@@ -78,7 +78,7 @@ def test_a_gang_beyond_the_quota_waits_whole_and_says_why(stack: Stack) -> None:
     said = stack.project.up(check=False, **stack.shape(job))
     assert "waits in the queue: couldn't assign flavors to pod set workers" in said
     assert "cpu in flavor" in said
-    assert "gave up after 4 s, and it waits on" in said
+    assert "gave up after 4 s; the job itself keeps waiting" in said
     assert stack.pods() == []
 
     # Where the quota is known, that can be known before.
@@ -111,9 +111,7 @@ def test_what_crashes_is_started_again_a_number_of_times_and_then_told_with_the_
 ) -> None:
     crash = one_pod("print('out of luck'); raise SystemExit(75)", restarts=1)
     said = stack.project.up(check=False, **stack.shape(crash))
-    assert (
-        "ended with 75 (to be started again): out of luck; once that is mended: pulumi up --replace" in said
-    )
+    assert "ended with 75 (retryable): out of luck; fix that, then run pulumi up --replace" in said
     (job_set,) = stack.get("jobsets")
     assert job_set["status"]["restarts"] == 1
     again = stack.project.pulumi(
@@ -129,7 +127,7 @@ def test_pods_that_the_cluster_refuses_are_told_of_in_its_words(stack: Stack, re
     stack.project.up(**stack.shape())
     stack.cluster.kubectl("create", "quota", "closed", "-n", stack.namespace, f"--hard={refused}=0")
     said = stack.project.up(check=False, **stack.shape(one_pod(RELEASED, queue_timeout_s=3)))
-    assert "its pods cannot be made: " in said
+    assert "its pods cannot be created: " in said
     assert "exceeded quota: closed" in said
 
 

@@ -26,7 +26,7 @@ def job(**changes: Any) -> TrainingJobArgs:
 
 @pytest.mark.parametrize("name", ["", "Training", "1st", "a-", "a" * 31, "a.b", "a_b"])
 def test_a_name_of_which_no_pod_could_be_named_is_refused(name: str) -> None:
-    with pytest.raises(ClusterError, match="a letter first, no - at the end"):
+    with pytest.raises(ClusterError, match="starting with a letter, without - at the end"):
         require_possible(name, job())
 
 
@@ -41,7 +41,7 @@ def test_a_gang_of_no_pods_is_refused() -> None:
 
 
 def test_a_quantity_that_is_none_is_refused_by_its_words() -> None:
-    with pytest.raises(ClusterError, match="training job sft: '64GB' is no quantity of Kubernetes"):
+    with pytest.raises(ClusterError, match="training job sft: '64GB' is not a Kubernetes quantity"):
         require_possible("sft", job(size=PodSize(cpu="8", memory="64GB")))
 
 
@@ -59,8 +59,8 @@ def flavor(name: str, **quota: str) -> Flavor:
 def test_a_gang_that_fits_in_no_flavor_is_refused_with_what_each_lacks() -> None:
     small, large = flavor("p4", gpu="8"), flavor("p5", gpu="15")
     expected = (
-        r"training job sft would never start: 2 pods x 8 of nvidia.com/gpu, and p4 has 8; "
-        r"2 pods x 8 of nvidia.com/gpu, and p5 has 15; ask for less"
+        r"training job sft would never start: 2 pods x 8 of nvidia.com/gpu, but p4 has 8; "
+        r"2 pods x 8 of nvidia.com/gpu, but p5 has 15; request less"
     )
     with pytest.raises(ClusterError, match=expected):
         require_possible("sft", job(flavors=[small, large]))
@@ -72,5 +72,5 @@ def test_a_gang_that_fits_in_one_of_the_flavors_is_taken() -> None:
 
 def test_a_resource_without_a_quota_is_refused_because_the_queue_would_not_admit_it() -> None:
     without = Flavor(name="cpu", quota={"cpu": "100", "memory": "1Ti"})
-    with pytest.raises(ClusterError, match=r"8 of nvidia.com/gpu, and cpu has none"):
+    with pytest.raises(ClusterError, match=r"8 of nvidia.com/gpu, but cpu has none"):
         require_possible("sft", job(flavors=[without]))

@@ -71,7 +71,7 @@ def test_a_flavor_is_known_by_its_nodes_labels_and_tolerates_their_taints() -> N
 
 def test_flavors_with_different_resources_are_refused_before_kueue_does() -> None:
     other = Flavor(name="p4", quota={"nvidia.com/gpu": "8"})
-    with pytest.raises(ClusterError, match=r"flavor p4 has a quota of nvidia.com/gpu, p5 of cpu, nvidia"):
+    with pytest.raises(ClusterError, match=r"flavor p4 has a quota for nvidia.com/gpu, p5 for cpu, nvidia"):
         platform(flavors=[P5, other])
     with pytest.raises(ClusterError, match="platform platform has no flavor"):
         platform(flavors=[])

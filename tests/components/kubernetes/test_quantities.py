@@ -30,5 +30,5 @@ def test_a_quantity_is_written_in_one_way(written: str, times: int, kept: str) -
 
 
 def test_what_is_no_quantity_is_refused_with_its_place() -> None:
-    with pytest.raises(ClusterError, match="flavor p5: cpu: 'many' is no quantity of Kubernetes, such as 8"):
+    with pytest.raises(ClusterError, match="flavor p5: cpu: 'many' is not a Kubernetes quantity, such as 8"):
         canonical("many", "flavor p5: cpu")

@@ -54,9 +54,9 @@ def test_a_pod_that_starts_or_runs_says_nothing() -> None:
     ("code", "expected"),
     [
         (0, ""),
-        (2, " (its configuration is wrong)"),
-        (75, " (to be started again)"),
-        (143, " (told to stop)"),
+        (2, " (invalid configuration)"),
+        (75, " (retryable)"),
+        (143, " (terminated)"),
         (9, ""),
     ],
 )

@@ -146,7 +146,7 @@ def test_one_pod_or_two_killed_or_evicted_the_same_training_comes_to_the_same_en
     begin = range(1, 31)  # later, differences of the last bit have grown
     assert [two[step] for step in begin] == pytest.approx([one[step] for step in begin], rel=1e-4)
     said = runs.train("disturbed", 2, [(15, runs.kill), (35, runs.evict)])
-    assert "started again, for the 2nd time" in said
+    assert "restarted for the 2nd time" in said
     after = runs.losses()
     assert min(after) > 10, "it went on from the bucket"
     assert max(after) == STEPS

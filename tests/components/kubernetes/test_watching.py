@@ -108,7 +108,7 @@ def test_a_job_that_its_gate_refused_fails_with_the_reasons() -> None:
 
 
 def test_a_job_that_failed_says_how_its_pod_ended_and_how_to_try_again() -> None:
-    expected = r"it failed: pod sft-0 ended with 2 \(its configuration is wrong\): peers lost; .*::sft'$"
+    expected = r"it failed: pod sft-0 ended with 2 \(invalid configuration\): peers lost; .*::sft'$"
     with pytest.raises(ClusterError, match=expected):
         watch(Moment(conditions={"Failed": "jobset failed"}, ended=2)).until_ended()
 
@@ -122,7 +122,7 @@ def test_a_restart_is_told_with_its_reason_and_the_log_begins_anew(
     done = Moment(restarts=1, conditions={"Completed": ""}, lines=[step(2), json.dumps(RELEASED)])
     assert watch(first, lost, again, done).until_ended() == RELEASED
     shown = capsys.readouterr().err
-    assert "started again, for the 1st time: pod sft-0 ended with 75 (to be started again)" in shown
+    assert "restarted for the 1st time: pod sft-0 ended with 75 (retryable)" in shown
     assert shown.count("step 2/9") == 2
 
 
@@ -131,7 +131,7 @@ def test_a_job_that_waits_too_long_for_its_quota_fails_with_the_queues_reason(
 ) -> None:
     seconds = iter(range(1000))
     monkeypatch.setattr(time, "monotonic", lambda: float(next(seconds)))
-    with pytest.raises(ClusterError, match=r"no quota; gave up after 5 s, and it waits on$"):
+    with pytest.raises(ClusterError, match=r"no quota; gave up after 5 s; the job itself keeps waiting$"):
         watch(Moment(admitted=False), queue_timeout_s=5).until_ended()
     assert capsys.readouterr().err == "sft-1a2b3c: waits in the queue: no quota\n", "once"
 
@@ -141,7 +141,7 @@ def test_a_job_whose_pods_cannot_be_made_fails_with_the_clusters_reason(
 ) -> None:
     seconds = iter(range(1000))
     monkeypatch.setattr(time, "monotonic", lambda: float(next(seconds)))
-    with pytest.raises(ClusterError, match="its pods cannot be made: exceeded quota; gave up after 5 s"):
+    with pytest.raises(ClusterError, match="its pods cannot be created: exceeded quota; gave up after 5 s"):
         watch(Moment(refused="exceeded quota"), queue_timeout_s=5).until_ended()
 
 
@@ -159,7 +159,7 @@ def test_a_cluster_that_does_not_answer_for_a_while_is_waited_for(
 ) -> None:
     done = Moment(conditions={"Completed": ""}, lines=[json.dumps(RELEASED)])
     assert watch(Moment(silent=True), Moment(silent=True), done).until_ended() == RELEASED
-    assert "the cluster does not answer, trying on: connection refused" in capsys.readouterr().err
+    assert "the cluster does not answer, retrying: connection refused" in capsys.readouterr().err
 
 
 def test_a_cluster_that_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,12 +170,12 @@ def test_a_cluster_that_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_job_that_is_not_there_is_said_with_the_way_back() -> None:
-    with pytest.raises(ClusterError, match="not in the cluster; pulumi refresh, then pulumi up"):
+    with pytest.raises(ClusterError, match="not in the cluster; run pulumi refresh, then pulumi up"):
         watch(Moment(gone=True)).until_ended()
 
 
 def test_a_job_that_ended_well_but_whose_log_is_gone_is_no_release() -> None:
-    with pytest.raises(ClusterError, match="the log that names its release is gone"):
+    with pytest.raises(ClusterError, match="the log with its release is gone"):
         watch(Moment(conditions={"Completed": ""})).until_ended()
 
 

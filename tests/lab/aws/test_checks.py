@@ -27,14 +27,14 @@ def driver() -> Driver:
 @pytest.mark.parametrize(
     ("mistake", "said"),
     [
-        ({"rolArn": ROLE_ARN}, "`rolArn`: there is no such property; did you mean `roleArn`?"),
+        ({"rolArn": ROLE_ARN}, "`rolArn`: no such property; did you mean `roleArn`?"),
         (
             {"vpcConfig": {"subnetIds": ["a"], "securityGroupId": ["b"]}},
-            "`vpcConfig.securityGroupId`: there is no such property; did you mean `securityGroupIds`?",
+            "`vpcConfig.securityGroupId`: no such property; did you mean `securityGroupIds`?",
         ),
         (
             {"vpcConfig": {"subnet_ids": ["a"], "subnetIds": ["a"]}},
-            "`vpcConfig.subnet_ids`: there is no such property; did you mean `subnet_ids`?",
+            "`vpcConfig.subnet_ids`: no such property; did you mean `subnet_ids`?",
         ),
         ({"roleArn": None}, "`roleArn`: is required and missing"),
         ({"vpcConfig": {}}, "`vpcConfig.subnetIds`: is required and missing"),
@@ -52,7 +52,7 @@ def driver() -> Driver:
         ),
         (
             {"defaultAddonsToRemoves": ["coredns"]},
-            "`defaultAddonsToRemoves`: the stand-in does not cover this property",
+            "`defaultAddonsToRemoves`: the stand-in does not support this property",
         ),
     ],
 )
@@ -76,12 +76,12 @@ def test_an_unknown_name_is_unknown_in_the_preview_and_a_known_one_is_not(driver
 
 def test_a_type_without_an_adapter_is_refused_by_name(driver: Driver) -> None:
     (said,) = driver.failures("aws:rds/instance:Instance", {})
-    assert said.endswith("does not cover the resource type aws:rds/instance:Instance")
+    assert said.endswith("does not support the resource type aws:rds/instance:Instance")
 
 
 def test_an_invalid_policy_is_named_for_each_way_in_which_a_type_has_one(driver: Driver) -> None:
     (said,) = driver.failures("aws:iam/role:Role", {"assumeRolePolicy": '{"Version": "2012-10-17",'})
-    assert said.startswith("`assumeRolePolicy`: the policy document is no JSON: ")
+    assert said.startswith("`assumeRolePolicy`: the policy document is not JSON: ")
     (said,) = driver.failures(
         "aws:iam/policy:Policy", {"policy": json.dumps({"Statement": {**STATEMENT, "Effect": "allow"}})}
     )
@@ -91,7 +91,7 @@ def test_an_invalid_policy_is_named_for_each_way_in_which_a_type_has_one(driver:
 def test_nothing_is_ever_called_without_the_endpoint_of_a_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     for settings in ({}, {"endpoints": [{"iam": "https://iam.amazonaws.com"}]}):
-        with pytest.raises(AbortedError, match="no endpoint of a lab for iam: the stand-in never calls AWS"):
+        with pytest.raises(AbortedError, match="no lab endpoint for iam: the stand-in never calls AWS"):
             Driver(settings).create("aws:iam/rolePolicyAttachment:RolePolicyAttachment", ATTACHMENT)
 
 
@@ -101,14 +101,14 @@ ATTACHMENT = {"role": "x", "policyArn": "arn:aws:iam::aws:policy/AmazonEKSWorker
 @pytest.mark.parametrize(
     ("kind", "statement", "said"),
     [
-        ("identity", {"Principal": "*"}, "Principal is not for a policy that is attached to somebody"),
-        ("identity", {"Resource": "x"}, "Resource 'x' is no ARN"),
+        ("identity", {"Principal": "*"}, "Principal is not allowed in an identity policy"),
+        ("identity", {"Resource": "x"}, "Resource 'x' is not an ARN"),
         ("identity", {"Action": "GetObject"}, "Action 'GetObject' is not of the form service:action"),
-        ("identity", {"Actions": []}, "there is no element Actions"),
-        ("identity", {"NotAction": "s3:*"}, "exactly one of Action and NotAction is needed"),
-        ("identity", {"Condition": "x"}, "Condition is no object"),
-        ("resource", {}, "exactly one of Principal and NotPrincipal is needed"),
-        ("trust", {"Principal": "*"}, "Resource is not for a policy that says who may assume a role"),
+        ("identity", {"Actions": []}, "element Actions is missing"),
+        ("identity", {"NotAction": "s3:*"}, "exactly one of Action and NotAction is required"),
+        ("identity", {"Condition": "x"}, "Condition is not an object"),
+        ("resource", {}, "exactly one of Principal and NotPrincipal is required"),
+        ("trust", {"Principal": "*"}, "Resource is not allowed in a trust policy"),
     ],
 )
 def test_a_statement_that_aws_would_refuse_is_refused(kind: Kind, statement: Any, said: str) -> None:

@@ -95,16 +95,16 @@ MISTAKES = {"policy": TRUST[:-1], "nam": "x", "name": 7}
             "aws:iam/rolePolicy:RolePolicy",
             MISTAKES,
             [
-                "`nam`: there is no such property; did you mean `name`?",
+                "`nam`: no such property; did you mean `name`?",
                 "`name`: expected a string, got the number 7",
                 "`role`: is required and missing",
-                "`policy`: the policy document is no JSON",
+                "`policy`: the policy document is not JSON",
             ],
         ),
         (
             "aws:rds/instance:Instance",
             {},
-            ["does not cover the resource type aws:rds/instance:Instance"],
+            ["does not support the resource type aws:rds/instance:Instance"],
         ),
     ],
 )

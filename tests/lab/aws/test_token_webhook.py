@@ -79,7 +79,7 @@ def test_a_role_gets_in_by_its_access_entry_with_those_groups_alone(
     token = get_token(role)
     before = review(aws_api, token)
     assert not before["authenticated"]
-    assert before["error"] == f"{who['principalArn']} has an access entry in no EKS cluster of the lab"
+    assert before["error"] == f"{who['principalArn']} has no access entry in any EKS cluster of the lab"
     eks = boto3.client("eks")
     eks.create_access_entry(**who, kubernetesGroups=["developers"])
     user = review(aws_api, token)["user"]
@@ -106,11 +106,14 @@ def test_a_token_does_not_choose_whom_the_webhook_asks(aws_api: Aws, role: boto3
 def test_rubbish_is_nobody(aws_api: Aws, token: str) -> None:
     status = review(aws_api, token)
     assert not status["authenticated"]
-    assert status["error"].startswith(("not a token of aws eks get-token", "the token is no question to STS"))
+    assert status["error"].startswith(
+        ("not a token of aws eks get-token", "the token is not a presigned GetCallerIdentity request")
+    )
 
 
 def test_another_presigned_question_is_nobody(aws_api: Aws, role: boto3.Session) -> None:
     for token in (get_token(boto3.Session(), action="AssumeRole"), get_token(boto3.Session(), headers={})):
         assert (
-            review(aws_api, token)["error"] == "the token is no question to STS about who asks, for a cluster"
+            review(aws_api, token)["error"]
+            == "the token is not a presigned GetCallerIdentity request for a cluster"
         )

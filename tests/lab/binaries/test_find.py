@@ -55,7 +55,7 @@ def test_a_changed_release_is_thrown_away_and_the_program_built_instead(
 ) -> None:
     site.files[ARCHIVE] = site.files[ARCHIVE][:-1] + b"!"
     assert said_by(programs("hello") / "hello") == "built-1.2.3"
-    assert "the file was thrown away" in capsys.readouterr().err
+    assert "file discarded" in capsys.readouterr().err
     assert not list(cache.rglob(f"{ARCHIVE}*"))
 
 
@@ -64,7 +64,7 @@ def test_a_changed_release_is_an_error_where_only_a_download_is_wanted(
 ) -> None:
     monkeypatch.setenv("LAB_SOURCE", "download")
     site.files[ARCHIVE] = site.files[ARCHIVE][:-1] + b"!"
-    with pytest.raises(LabError, match=r"hello 1\.2\.3 cannot be had: .* published is"):
+    with pytest.raises(LabError, match=r"hello 1\.2\.3 is unavailable: .* published is"):
         programs("hello")
     assert not (cache / "hello-1.2.3").exists()
 
@@ -139,8 +139,8 @@ def test_two_runs_at_once_make_a_program_once(cache: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "name", "message"),
     [
-        ("", "nothing", r"no programs are called nothing; there are kubernetes, etcd,"),
-        ("guess", "pause", r"LAB_SOURCE=guess: not known; use path, download, build"),
+        ("", "nothing", r"unknown programs nothing; use one of kubernetes, etcd,"),
+        ("guess", "pause", r"unknown LAB_SOURCE=guess; use path, download, build"),
     ],
 )
 def test_what_is_not_known_is_one_clear_line(

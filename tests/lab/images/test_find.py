@@ -79,5 +79,5 @@ def test_the_model_packages_image_is_named_after_its_version() -> None:
 
 
 def test_an_image_that_is_not_known_is_one_clear_line() -> None:
-    with pytest.raises(LabError, match="no image is called nothing; there are coredns, jobset"):
+    with pytest.raises(LabError, match="unknown image nothing; use one of coredns, jobset"):
         image("nothing")

@@ -7,12 +7,12 @@ import os
 import socket
 import subprocess
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lab.kubernetes import NODE
+from lab.kubernetes.control_plane import scheduler
 from lab.premises.access import ssh
 from lab.premises.wan import Wan
 from tests.lab.conftest import finish
@@ -21,6 +21,7 @@ from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from lab.compose import Lab
     from lab.kubernetes.cluster import Cluster
@@ -140,7 +141,8 @@ def test_a_program_that_was_killed_is_back_after_the_next_make_lab(
     lab: Lab, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cluster.own
-    (pid,) = [each.pid for each in cluster.own.space.inhabitants() if name_of(each.pid) == "kube-scheduler"]
+    pid = cluster.own.process(scheduler(cluster.own.layout))
+    assert pid
     os.kill(pid, 9)
     monkeypatch.setenv("LAB_STATE", str(lab.premises.space.folder))
     done = finish("up")
@@ -148,10 +150,6 @@ def test_a_program_that_was_killed_is_back_after_the_next_make_lab(
     assert "starting kube-scheduler, which had ended" in done.stderr
     assert f"export KUBECONFIG={cluster.kubeconfig}" in done.stderr
     assert said(cluster, "scheduled-again", "print('here')") == "here"
-
-
-def name_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
 
 
 def test_another_cluster_is_taken_as_it_is_and_left_so(
@@ -162,7 +160,7 @@ def test_another_cluster_is_taken_as_it_is_and_left_so(
     monkeypatch.setenv("LAB_KUBECONFIG", str(cluster.kubeconfig))
     done = finish("up", "--hosts", "1")
     assert done.returncode == 0, done.stderr
-    assert "taking the cluster of context lab as it is: nothing is installed in it" in done.stderr
+    assert "using the cluster of context lab unchanged: nothing is installed" in done.stderr
     assert "it lacks" not in done.stderr
     kept = lab_folder / "kubernetes" / "kubeconfig"
     assert kept.stat().st_mode & 0o777 == 0o600
@@ -193,7 +191,7 @@ def test_a_cluster_that_does_not_answer_or_is_not_there_is_said_in_one_line(
     monkeypatch.setenv("LAB_KUBECONFIG", str(tmp_path / "none"))
     done = finish("up", "--hosts", "1")
     assert done.returncode == 1
-    assert done.stderr.endswith(f"make lab: LAB_KUBECONFIG={tmp_path}/none: there is no such file\n")
+    assert done.stderr.endswith(f"make lab: LAB_KUBECONFIG={tmp_path}/none: no such file\n")
     silent = tmp_path / "config"
     silent.write_text(
         json.dumps(

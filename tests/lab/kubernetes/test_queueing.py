@@ -104,5 +104,5 @@ def test_a_gang_is_placed_on_fake_gpu_nodes_a_node_each(cluster: Cluster) -> Non
 
 
 def test_a_number_of_nodes_that_is_not_possible_is_refused(cluster: Cluster) -> None:
-    with pytest.raises(LabError, match="-1 nodes: 0 to 5000 are possible"):
+    with pytest.raises(LabError, match="invalid number of nodes -1: use 0 to 5000"):
         set_number(cluster, -1)

@@ -45,7 +45,7 @@ def test_a_range_that_the_machine_uses_is_left_alone(machine: dict[str, list[str
 
 def test_where_every_range_is_in_use_the_remedy_is_to_name_one(machine: dict[str, list[str]]) -> None:
     machine["routes"] += ["10.0.0.0/8", "172.16.0.0/12"]
-    with pytest.raises(LabError, match=r"every range .* in use .*; set LAB_NETWORK to a private /22"):
+    with pytest.raises(LabError, match=r"address ranges are in use .*; set LAB_NETWORK to a private /22"):
         free_network()
 
 

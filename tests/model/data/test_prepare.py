@@ -109,12 +109,12 @@ def test_two_documents_are_enough_and_each_side_gets_one(texts: Callable[..., Pr
 
 @pytest.mark.parametrize("contents", [{}, {"a": ""}, {"a": " \n"}])
 def test_empty_text_is_refused(texts: Callable[..., Prepared], contents: dict[str, str]) -> None:
-    with pytest.raises(InputError, match="holds no text"):
+    with pytest.raises(InputError, match="contains no text"):
         texts(**contents)
 
 
 def test_one_document_is_too_little(texts: Callable[..., Prepared]) -> None:
-    with pytest.raises(InputError, match="1 different document is too little"):
+    with pytest.raises(InputError, match="too few distinct documents"):
         texts(a="Just one document.", b="Just one document.")
 
 
@@ -125,7 +125,7 @@ def test_a_text_that_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none: no such folder of text"):
+    with pytest.raises(InputError, match="none: no such folder"):
         prepare(PlainText(path=tmp_path / "none"), no_tokenizer)
 
 
@@ -135,10 +135,10 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         ("{", "not valid JSON"),
         ("[]", "has no list of messages"),
         ({"messages": []}, "has no list of messages"),
-        ({"messages": [QUESTION]}, "has no answer of the assistant to learn"),
+        ({"messages": [QUESTION]}, "has no assistant message to learn from"),
         (
             {"messages": [{"role": "robot", "content": "x"}, ANSWER]},
-            "message 1 has no role of system, user, assistant",
+            "message 1 has an invalid role; use one of system, user, assistant",
         ),
         ({"messages": [QUESTION, {"role": "assistant"}]}, "message 2 has no content"),
         ({"messages": [QUESTION, {"role": "assistant", "content": " "}]}, "message 2 has no content"),
@@ -155,7 +155,7 @@ def test_a_bad_conversation_is_named_with_its_line_and_a_remedy(
 
 
 def test_a_file_without_conversations_is_refused(chat: Callable[..., Prepared]) -> None:
-    with pytest.raises(InputError, match="holds no conversation"):
+    with pytest.raises(InputError, match="contains no conversation"):
         chat("", "")
 
 

@@ -60,7 +60,7 @@ def test_forgetting_the_old_domain_fails_with_the_figures() -> None:
 
 def test_too_few_documents_to_judge_by_fails_however_good_the_figures() -> None:
     verdict = decide(scores(-0.5, documents=4), scores(0.0), GateSettings())
-    assert verdict["reasons"] == ["new domain: only 4 documents, too few to judge by; hold out at least 5"]
+    assert verdict["reasons"] == ["new domain: only 4 documents, too few for a verdict; hold out at least 5"]
 
 
 def test_a_figure_that_is_not_a_number_fails_both_ways() -> None:

@@ -175,7 +175,7 @@ def test_a_foundation_that_changed_since_is_refused(
     shutil.copytree(tiny_foundation, foundation)
     run = make_run(tmp_path / "run", foundation, learnt)
     (foundation / "generation_config.json").write_text("{}")
-    with pytest.raises(Refused, match="not the foundation model that the run began with"):
+    with pytest.raises(Refused, match="not the foundation model that the run started from"):
         evaluate_run(run, GateSettings(), silent)
 
 
@@ -183,11 +183,11 @@ def test_a_foundation_that_changed_since_is_refused(
     ("name", "content", "message"),
     [
         ("result.json", None, "the run has not finished"),
-        ("run.json", None, "this is no training run"),
+        ("run.json", None, "not a training run"),
         ("run.json", "{", "is not JSON"),
         ("run.json", "{}", "has no 'digest'"),
-        ("held_out.jsonl", "", "holds no document"),
-        ("held_out.jsonl", '{"id": "a", "text": "b"}\n{"id": 1}\n', "held_out.jsonl:2: is no document"),
+        ("held_out.jsonl", "", "contains no document"),
+        ("held_out.jsonl", '{"id": "a", "text": "b"}\n{"id": 1}\n', "held_out.jsonl:2: is not a document"),
     ],
 )
 def test_a_run_that_cannot_be_evaluated_is_bad_input(

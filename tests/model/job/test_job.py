@@ -148,7 +148,10 @@ def test_an_outcome_that_somebody_else_wrote_is_refused(
     forged = {**done[1], "signature": "AAAA"}
     s3.put_object(Bucket=bucket, Key=f"{prefix}/runs/{run}/outcome.json", Body=json.dumps(forged).encode())
     assert job.run() == 1
-    assert "outcome.json: was not written by this job, or with another key" in job.events[-1]["reasons"][0]
+    assert (
+        "outcome.json: was not written by this job, or signed with another key"
+        in job.events[-1]["reasons"][0]
+    )
 
 
 def test_a_foundation_model_out_of_a_bucket_is_signed_or_of_the_digest_that_is_named(
@@ -184,7 +187,7 @@ def test_a_foundation_model_out_of_a_bucket_is_signed_or_of_the_digest_that_is_n
         assert code == 0, said
         assert job.events[-1]["run"] == named, "the same model makes the same run, wherever it comes from"
     code, said = tried(2, uri=unsigned)
-    assert (code, "nothing vouches for the foundation model; add foundation." in said) == (2, True), said
+    assert (code, "the foundation model is not authenticated; add foundation." in said) == (2, True), said
     code, said = tried(3, uri=unsigned, verification_key=key)
     assert (code, "not signed: it has no release.sig" in said) == (1, True), said
     code, said = tried(4, uri=changed, verification_key=key)

@@ -122,7 +122,9 @@ def test_of_two_promoters_at_once_exactly_one_wins(shop: Shop) -> None:
     for thread in threads:
         thread.join()
     assert done == [shop.current]
-    assert told == [f"channel stable was moved meanwhile and is at {shop.current}; look again, then decide"]
+    assert told == [
+        f"channel stable was moved concurrently and is at {shop.current}; check the channel, then retry"
+    ]
 
 
 def test_a_release_whose_gate_failed_is_not_promoted_but_kept(shop: Shop) -> None:
@@ -143,7 +145,7 @@ def test_a_release_under_another_ones_name_is_not_promoted(shop: Shop) -> None:
     wanted = shop.store.fetch(shop.good[0])
     shutil.rmtree(wanted)
     shutil.copytree(shop.store.fetch(shop.good[1]), wanted)
-    with pytest.raises(Refused, match=f"holds {shop.good[1]}, but {shop.good[0]} was expected"):
+    with pytest.raises(Refused, match=f"contains {shop.good[1]}, but {shop.good[0]} was expected"):
         shop.promote(shop.good[0])
 
 
@@ -152,7 +154,7 @@ def test_rollback_undoes_promotions_one_by_one(shop: Shop) -> None:
         shop.promote(release)
     assert shop.rollback() == shop.good[1]
     assert shop.rollback() == shop.good[0]
-    with pytest.raises(Refused, match="no earlier release to go back to"):
+    with pytest.raises(Refused, match="no earlier release to roll back to"):
         shop.rollback()
     assert shop.promote(shop.good[2])
     assert shop.rollback() == shop.good[0] == shop.current
@@ -196,12 +198,12 @@ def add_a_foreign_file(entries: list[Path]) -> None:
 @pytest.mark.parametrize(
     ("tamper", "message"),
     [
-        (flip, r"00000002.json: the signature does not fit"),
+        (flip, r"00000002.json: invalid signature"),
         (respell, r"00000002.json: not a channel entry"),
-        (exchange, r"00000001.json: is an entry of another place"),
+        (exchange, r"00000001.json: is an entry of another history"),
         (cut_the_middle, r"00000003.json: history has a gap"),
-        (cut_the_start_and_renumber, r"00000001.json: is an entry of another place"),
-        (copy_the_first_to_the_end, r"00000004.json: is an entry of another place"),
+        (cut_the_start_and_renumber, r"00000001.json: is an entry of another history"),
+        (copy_the_first_to_the_end, r"00000004.json: is an entry of another history"),
         (add_a_foreign_file, r"latest.json: history has a gap or a foreign file"),
     ],
 )
@@ -234,11 +236,9 @@ def test_every_changed_bit_of_an_entry_is_refused(shop: Shop) -> None:
 
 def test_a_history_by_another_key_is_refused(shop: Shop, other_key_pair: KeyPair) -> None:
     shop.promote(shop.good[0])
-    with pytest.raises(
-        Refused, match=r"00000001.json: the signature does not fit: changed, or signed by another"
-    ):
+    with pytest.raises(Refused, match=r"00000001.json: invalid signature: changed, or signed by another"):
         channel.current(shop.store, "assistant", "stable", other_key_pair.public)
-    with pytest.raises(Refused, match="the signature does not fit"):
+    with pytest.raises(Refused, match="invalid signature"):
         shop.promote(shop.good[1], key=other_key_pair.private)
 
 
@@ -246,7 +246,7 @@ def test_an_entry_of_another_channel_is_refused(shop: Shop) -> None:
     shop.promote(shop.good[0])
     target = shop.store.root / "channels/assistant/canary"
     shutil.copytree(shop.store.root / "channels/assistant/stable", target)
-    with pytest.raises(Refused, match=r"canary/00000001.json: is an entry of another place"):
+    with pytest.raises(Refused, match=r"canary/00000001.json: is an entry of another history"):
         channel.current(shop.store, "assistant", "canary", shop.pair.public)
 
 

@@ -76,7 +76,7 @@ def test_a_bucket_in_another_region_is_named_and_not_followed(
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     error = error_of(bucket_uri)
     assert str(error).startswith(
-        f"{bucket_uri}: is in the region eu-central-1, not in eu-west-1; set AWS_REGION="
+        f"{bucket_uri}: is in region eu-central-1, not in eu-west-1; set AWS_REGION="
     )
     assert error.exit_code == 2
 
@@ -89,11 +89,11 @@ def test_without_region_credentials_or_a_bucket_s_name_it_says_so(
         monkeypatch.setenv(f"AWS_{name}_FILE", str(tmp_path / "none"))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    assert "no AWS credentials are here; give the pod an identity" in str(error_of(bucket_uri))
+    assert "no AWS credentials found; give the pod an identity" in str(error_of(bucket_uri))
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
-    assert "no region is set; set AWS_REGION" in str(error_of(bucket_uri))
-    assert "names no bucket" in str(error_of("s3://Not_A_Bucket"))
+    assert "no AWS region is set; set AWS_REGION" in str(error_of(bucket_uri))
+    assert "is not a bucket" in str(error_of("s3://Not_A_Bucket"))
 
 
 @pytest.mark.slow

@@ -40,11 +40,11 @@ def test_an_object_that_was_changed_is_refused_by_its_name_until_it_is_mended(
     store.upload(name, directory)
     weights = f"{key_of(name)}/model.safetensors"
     put(weights, (directory / "model.safetensors").read_bytes()[:-1] + b"!")
-    with pytest.raises(Refused, match=rf"{weights}: content differs from what the release's name says"):
+    with pytest.raises(Refused, match=rf"{weights}: content does not match the release's digest"):
         store.fetch(name)
     noted = {"sha256": f"sha256:{'0' * 64}"}
     s3.put_object(Bucket=NAME, Key=f"of/mine/{weights}", Body=b"other", Metadata=noted)
-    with pytest.raises(Refused, match=rf"{weights}: content differs from what was put there"):
+    with pytest.raises(Refused, match=rf"{weights}: content differs from what was uploaded"):
         store.fetch(name)
     put(weights, (directory / "model.safetensors").read_bytes())
     verify_release(store.fetch(name), key_pair.public, expect=name)
@@ -63,8 +63,8 @@ def test_a_release_of_another_key_is_refused_by_the_verifier(
 @pytest.mark.parametrize(
     ("foreign", "said"),
     [
-        ("config.json", "config.json: is there, with other content"),
-        ("more.json", "more.json: is no file of this release"),
+        ("config.json", "config.json: exists with different content"),
+        ("more.json", "more.json: is not a file of this release"),
     ],
 )
 def test_a_foreign_object_in_a_release_s_place_keeps_it_from_appearing(

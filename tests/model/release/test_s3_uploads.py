@@ -77,7 +77,7 @@ def test_a_writer_killed_before_any_of_its_requests_leaves_nothing_visible_and_t
         if code == 9:
             assert store.children("releases/assistant") == []
             assert store.read(f"{key_of(name)}/config.json") is None
-            with pytest.raises(InputError, match="holds no release"):
+            with pytest.raises(InputError, match="does not contain release"):
                 store.fetch(name)
         else:
             assert code == 0

@@ -130,7 +130,7 @@ def test_children_are_sorted_and_leave_out_what_writers_left_behind(opened: Open
 def test_a_key_that_leads_elsewhere_is_refused(key: str, opened: Open) -> None:
     store = opened()
     for act in (store.read, store.children, lambda key: store.create(key, b"")):
-        with pytest.raises(InputError, match="is no key of a store"):
+        with pytest.raises(InputError, match="is not a valid store key"):
             act(key)
 
 
@@ -164,7 +164,7 @@ def test_a_release_is_kept_whole_read_only_and_once(
 
 
 def test_a_release_that_is_not_there_is_bad_input(opened: Open) -> None:
-    with pytest.raises(InputError, match="holds no release"):
+    with pytest.raises(InputError, match="does not contain release"):
         opened().fetch(f"assistant@sha256:{'0' * 64}")
     with pytest.raises(InputError, match="is not a release"):
         opened().fetch("assistant@sha256:../../etc")

@@ -108,8 +108,8 @@ def test_a_bad_value_is_named(name: str, value: Any, says: str) -> None:
 @pytest.mark.parametrize(
     ("prompt", "says"),
     [
-        (["one", "two"], "holds 2 prompts"),
-        ([[1], [2]], "holds 2 prompts"),
+        (["one", "two"], "contains 2 prompts"),
+        ([[1], [2]], "contains 2 prompts"),
         ("", "empty"),
         ([], "empty"),
         ([[]], "empty"),

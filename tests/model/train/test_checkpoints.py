@@ -148,7 +148,7 @@ def test_a_full_disk_is_one_clear_message_and_the_rerun_goes_on(configure: Confi
     assert failed.returncode == 1
     last = failed.stderr.strip().splitlines()[-1]
     assert last.startswith("scenario-model: ")
-    assert "a file would be larger than allowed; make room or choose another place" in last
+    assert "a file would be larger than allowed; free some space or choose another place" in last
     assert "Traceback" not in failed.stderr
     assert warm.run("train", "--config", str(config)) == 0
     results = [json.loads(plan_of(path).folder.result.read_text())["model"] for path in (config, reference)]

@@ -20,6 +20,7 @@ from scenario_model.config import load_file as load_config
 from scenario_model.train.plan import make_plan
 from scenario_model.train.settings import TrainSettings
 from scenario_model.train.torchrun import exit_code, interface_to
+from tests.processes import kill_all
 
 Configure = Callable[..., Path]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -48,8 +49,7 @@ def start(configs: list[Path], *, peer_timeout: int = 60) -> list[subprocess.Pop
 def kill(host: subprocess.Popen[str]) -> None:
     """End all of a host's processes at once: torchrun gives each a session of its own."""
     processes = psutil.Process(host.pid).children(recursive=True)
-    for process in (psutil.Process(host.pid), *processes):
-        process.kill()
+    kill_all((psutil.Process(host.pid), *processes))
 
 
 def ends(hosts: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
@@ -84,12 +84,12 @@ def test_a_killed_host_comes_back_with_nothing_and_the_run_ends_as_if_it_had_not
     kill(hosts[1])
     (left, said), (gone, _) = ends(hosts)
     assert (left, gone) == (os.EX_TEMPFAIL, -signal.SIGKILL)
-    assert "another process of this run ended, or was silent for 60 s; start it again" in said
+    assert "another process of this run ended, or did not respond for 60 s; start it again" in said
     assert "Traceback" not in said
     assert not folder_of(killed[0]).joinpath("result.json").exists()
     resumed = ends(start(killed))
     assert [code for code, _ in resumed] == [0, 0]
-    assert "going on after step " in resumed[0][1]
+    assert "resuming after step " in resumed[0][1]
     results = [json.loads((folder_of(each[0]) / "result.json").read_text()) for each in (whole, killed)]
     assert results[0]["model"] == results[1]["model"]
     assert not folder_of(killed[1]).exists(), "the first host alone keeps the run"
@@ -101,7 +101,7 @@ def test_a_host_that_stays_away_ends_the_others_with_a_message_that_says_so(conf
     kill(hosts[1])
     (code, said), _ = ends(hosts)
     assert code == os.EX_TEMPFAIL
-    assert "not every host came" in said.strip().splitlines()[-1]
+    assert "not every host joined" in said.strip().splitlines()[-1]
 
 
 @pytest.mark.slow

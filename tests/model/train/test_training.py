@@ -169,7 +169,7 @@ def test_a_plan_validates_and_trains_nothing(configure: Configure, tmp_path: Pat
         ({"method": "qlora"}, '\'recipe.method\' is "qlora"; use one of "lora", "full"'),
         ({"lr": 1}, "unknown key 'recipe.lr'; known keys: method, rank"),
         ({"tokens_per_step": 32}, "it must be at least sequence_length, 64"),
-        ({"sequence_length": 4096, "tokens_per_step": 4096}, "this model takes at most 2048 tokens"),
+        ({"sequence_length": 4096, "tokens_per_step": 4096}, "this model supports at most 2048 tokens"),
     ],
 )
 def test_a_bad_recipe_is_one_error_that_names_key_and_range(
@@ -193,5 +193,5 @@ def test_a_foundation_model_that_was_changed_is_not_trained(configure: Configure
     copy = Path(shutil.copytree(content["foundation"], tmp_path / "copy"))
     (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
     config.write_text(json.dumps({**content, "foundation": str(copy)}))
-    with pytest.raises(ScenarioModelError, match="not those that were imported"):
+    with pytest.raises(ScenarioModelError, match="differ from those that were imported"):
         run(config)

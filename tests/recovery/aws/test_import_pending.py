@@ -145,12 +145,13 @@ def test_without_anything_begun_in_aws_the_export_stays_as_it_is_and_nobody_is_a
 @pytest.mark.parametrize("settings", [{"defaultTags": ""}, {"defaultTags": "{}"}, {"defaultTags": "[1]"}])
 def test_a_provider_without_the_stacks_tag_is_refused_with_the_remedy(settings: dict[str, str]) -> None:
     exported = export(begun("aws:ec2/vpc:Vpc", "net", tags={"Name": "net"}), **settings)
-    with pytest.raises(RecoveryError, match=r"with which tag.*python -m recovery\.aws\.untracked"):
+    with pytest.raises(RecoveryError, match=r"region and tag.*python -m recovery\.aws\.untracked"):
         import_pending.import_pending(exported)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [("", "is no JSON; pipe `pulumi stack export`"), ("[]", "is no `pulumi stack export`")]
+    ("given", "said"),
+    [("", "is not JSON; pipe `pulumi stack export`"), ("[]", "is not a `pulumi stack export`")],
 )
 def test_what_is_no_export_is_refused(given: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(given))

@@ -86,8 +86,8 @@ def test_the_command_names_what_is_left_and_fails(
     tagged.main()
     assert capsys.readouterr().out == f"nothing in {REGION} carries scenario:stack=mine\n"
     vpc = boto3.client("ec2").create_vpc(CidrBlock="10.80.0.0/16", **of_ec2("vpc"))["Vpc"]["VpcId"]
-    with pytest.raises(SystemExit, match=f"1 of scenario:stack=mine are still there:\n  vpc {vpc}"):
+    with pytest.raises(SystemExit, match=f"1 of scenario:stack=mine still exist:\n  vpc {vpc}"):
         tagged.main()
     monkeypatch.setattr("sys.argv", [*asked[:-3], "mine", "--wait", "0"])
-    with pytest.raises(SystemExit, match="--tag 'mine' is not of the form KEY=VALUE"):
+    with pytest.raises(SystemExit, match="invalid --tag 'mine'; write KEY=VALUE"):
         tagged.main()

@@ -57,7 +57,7 @@ def test_what_is_tagged_and_in_no_state_is_named_and_the_rest_is_not(
         {"id": "trainer", "outputs": {"arn": role}},
     ]
     monkeypatch.setattr("sys.stdin", exported(*known))
-    with pytest.raises(SystemExit, match=f"1 of scenario:stack=mine are in no state.*\n  vpc {lost}$"):
+    with pytest.raises(SystemExit, match=f"1 of scenario:stack=mine are not in the state.*\n  vpc {lost}$"):
         untracked.main()
     monkeypatch.setattr("sys.stdin", exported(*known, {"id": lost}))
     untracked.main()
@@ -68,8 +68,8 @@ def test_what_is_tagged_and_in_no_state_is_named_and_the_rest_is_not(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("", "standard input is no JSON; pipe `pulumi stack export` into it"),
-        ("[]", "standard input is no `pulumi stack export`"),
+        ("", "standard input is not JSON; pipe `pulumi stack export` into it"),
+        ("[]", "standard input is not a `pulumi stack export`"),
     ],
 )
 def test_what_is_no_export_is_refused(given: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,12 +71,12 @@ def test_vllms_lock_is_part_of_what_playbooks_are_told(tmp_path: Path) -> None:
         (
             "prod",
             {},
-            "Pulumi.prod.yaml: scenario is not set, and 'prod' is not the name of one; set it to one of s1-",
+            "Pulumi.prod.yaml: scenario is not set, and 'prod' is not the name of a scenario; set it to one of s1-",
         ),
         (
             "s4-cloud-serving",
             {},
-            "s4-cloud-serving is not built yet; built are s1-local-serving, s2-cloud-training, s3-local",
+            "s4-cloud-serving is not built yet; use one of s1-local-serving, s2-cloud-training, s3-local",
         ),
         ("s3-local", {"aws:region": "eu-west-1"}, "s3-local keeps its data on the premises"),
         ("s3-local", {f"{PROJECT}:recipe": '{"rank": 0}'}, "key 'recipe.rank' is 0; it must be at least 1"),

@@ -61,12 +61,12 @@ def test_hosts_are_left_alone_unless_they_are_given() -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (config(), "premises: manageHosts closes the hosts to all that is not listed, and egress is not set"),
-        (config({"admin_networks": ADMINS}, manage="false"), "egress is set and manageHosts is not"),
+        (config(), "premises: manageHosts closes the hosts to everything not listed, but egress is not set"),
+        (config({"admin_networks": ADMINS}, manage="false"), "egress is set but manageHosts is not"),
         (config(manage="maybe"), "key 'premises:manageHosts' is \"maybe\"; it must be true or false"),
         (
             config({"admin_networks": []}),
-            "premises:egress.admin_networks: name the addresses that this machine has for",
+            "premises:egress.admin_networks: name the addresses from which this machine reaches",
         ),
         (config({}), "key 'premises:egress.admin_networks' is missing; add it"),
         (
@@ -79,7 +79,7 @@ def test_hosts_are_left_alone_unless_they_are_given() -> None:
         ),
         (
             config({"admin_networks": ADMINS, "clients": ["0.0.0.0/0"]}),
-            "premises:egress.clients[0]: 0.0.0.0/0 is every address there is; name the networks",
+            "premises:egress.clients[0]: 0.0.0.0/0 covers every address; name specific networks",
         ),
     ],
 )
@@ -94,14 +94,14 @@ def test_a_mistake_is_one_line_with_a_remedy(given: dict[str, str], expected: st
             {"to": "mirror.example"},
             "allow[0].to: 'mirror.example' does not appear to be an IPv4 or IPv6 network",
         ),
-        ({"to": "::/0"}, "allow[0].to: ::/0 is every address there is"),
+        ({"to": "::/0"}, "allow[0].to: ::/0 covers every address"),
         ({"to": "10.2.0.1/16"}, "allow[0].to: 10.2.0.1/16 has host bits set"),
         ({"ports": [0]}, "allow[0].ports[0]' is 0; it must be at least 1"),
         ({"ports": [65536]}, "allow[0].ports[0]' is 65536; it must be at most 65535"),
-        ({"ports": []}, "allow[0]: tcp and udp need ports, icmp has none"),
-        ({"protocol": "icmp"}, "allow[0]: tcp and udp need ports, icmp has none"),
+        ({"ports": []}, "allow[0]: tcp and udp need ports; icmp must not have any"),
+        ({"protocol": "icmp"}, "allow[0]: tcp and udp need ports; icmp must not have any"),
         ({"why": 'a" } drop'}, "allow[0].why: give one line of 1 to 100 characters, without quotes"),
-        ({"why": ""}, 'allow[0].why\' is ""; it must be a text that is not empty'),
+        ({"why": ""}, 'allow[0].why\' is ""; it must be a non-empty text'),
     ],
 )
 def test_what_the_role_refuses_on_a_host_is_refused_before(
@@ -117,8 +117,8 @@ def test_what_the_role_refuses_on_a_host_is_refused_before(
     [
         ({"ports": [True]}, "allow[0].ports[0]' is true; it must be a whole number"),
         ({"protocol": "sctp"}, 'allow[0].protocol\' is "sctp"; use one of'),
-        ({"to": "169.254.169.254"}, "allow[0].to: 169.254.169.254 is where clouds hand out credentials"),
-        ({"to": "fd00:ec2::254"}, "is where clouds hand out credentials; no host may ask there"),
+        ({"to": "169.254.169.254"}, "allow[0].to: 169.254.169.254 serves a cloud's credentials"),
+        ({"to": "fd00:ec2::254"}, "serves a cloud's credentials; hosts must not reach it"),
         ({"port": 443}, "allow[0].port'; did you mean 'ports'?"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Run by torchrun on every host: add up numbers over all of them, and print what the network reached as JSON.
+"""Run by torchrun on every host: all-reduce numbers over all of them, and print the network's bandwidth as JSON.
 
 The bus bandwidth is what NCCL's own tests report: 2 (n - 1) / n times the size, over the time of one
 all-reduce, so that it can be compared with the slowest link whatever the number of processes.
@@ -42,7 +42,7 @@ def main() -> None:
     if rank == 0:
         print(json.dumps({"world": world, "bus_gb_s": bus, "right": right}), flush=True)
     distributed.barrier()
-    # gloo's threads abort the interpreter's shutdown now and then; all has been said.
+    # gloo's threads occasionally abort the interpreter's shutdown; all output is written already.
     os._exit(0 if right else 1)
 
 

@@ -1,8 +1,8 @@
 """Run by the model package's Python: load every GPU of this host, or its CPU, and print its figures.
 
-Matrix products, bf16 on GPUs and fp32 on the CPU, for the seconds given, all of the same two matrices: each
-result has to be the first one bit for bit, or the device computes wrongly. Then copies within memory, counted
-as read plus written bytes, as the memory's maker counts them.
+Matrix products, bf16 on GPUs and fp32 on the CPU, for the given seconds, always of the same two matrices: each
+result must equal the first bit for bit, or the device is faulty. Then copies within memory, counted as read
+plus written bytes, as memory vendors count them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _wait(device: torch.device) -> None:
 
 
 def products(device: torch.device, seconds: float) -> tuple[float, list[str]]:
-    """Multiply for a while; return TFLOP/s of the median batch, and what was wrong."""
+    """Multiply for a while; return TFLOP/s of the median batch, and any problems."""
     gpu = device.type == "cuda"
     size, kind = (_GPU_SIZE, torch.bfloat16) if gpu else (_CPU_SIZE, torch.float32)
     generator = torch.Generator().manual_seed(0)

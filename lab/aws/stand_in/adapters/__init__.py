@@ -1,4 +1,4 @@
-"""The adapters, by service. What has none here is refused by name."""
+"""The adapters, by service. Types without an adapter are refused by name."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ _MODULES = (
 
 
 def all_of_them() -> Iterator[Adapter]:
-    """Yield one adapter for each resource type that is covered."""
+    """Yield one adapter for each supported resource type."""
     for module in _MODULES:
         yield from (each() for each in module.ADAPTERS)

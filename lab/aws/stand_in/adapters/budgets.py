@@ -1,4 +1,4 @@
-"""Budgets: an alarm on what a scenario costs. moto keeps no tags of them and changes none."""
+"""Budgets: an alert on a scenario's costs. moto does not store their tags or change budgets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Budget(Adapter):
     tagged = False
 
     def request(self, inputs: Properties) -> tuple[Properties, list[sdk.Fault]]:
-        """The properties are those of the budget, a shape inside of the request."""
+        """The properties are those of the budget, a shape inside the request."""
         inner = dict(inputs)
         amount = {"amount": inner.pop("limitAmount", None), "unit": inner.pop("limitUnit", None)}
         period = {"start": inner.pop("timePeriodStart", None), "end": inner.pop("timePeriodEnd", None)}

@@ -1,4 +1,4 @@
-"""Launch templates and placement groups: what GPU nodes are started from, and how near to each other."""
+"""Launch templates and placement groups of GPU nodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lab.aws.stand_in.cloud import Cloud
 
 _OF_THE_TEMPLATE = ("name", "description", "tags", "region", "updateDefaultVersion", "defaultVersion")
-"""Properties that are no data of a version of the template."""
+"""Properties that are not data of a template version."""
 
 
 class LaunchTemplate(Ec2):
@@ -42,7 +42,7 @@ class LaunchTemplate(Ec2):
     autoname = "name"
 
     def request(self, inputs: Properties) -> tuple[Properties, list[sdk.Fault]]:
-        """The properties are those of the template's data, a shape inside of the request."""
+        """The properties are those of the template's data, a shape inside the request."""
         operation = get_session().get_service_model(self.service).operation_model(self.creates)
         making = conversion.Request(self.names)
         data = {name: value for name, value in inputs.items() if name not in _OF_THE_TEMPLATE}
@@ -54,7 +54,7 @@ class LaunchTemplate(Ec2):
         return {"VersionDescription": inputs["description"]} if inputs.get("description") else {}
 
     def update(self, aws: Cloud, identity: str, inputs: Properties, changed: set[str]) -> None:
-        """Make a new version, as AWS does: a version never changes."""
+        """Create a new version, as AWS does: versions are immutable."""
         members = self.members(inputs)
         del members["LaunchTemplateName"]
         made = self.call(aws, "CreateLaunchTemplateVersion", LaunchTemplateId=identity, **members)
@@ -70,7 +70,7 @@ class LaunchTemplate(Ec2):
         names = {name: member for name, member in self.names.items() if member}
         state = sdk.resource_type(self.token).state
         found = conversion.properties(state, latest["LaunchTemplateData"], names | {"tags": None})
-        # moto puts the template's own tags among those that it gives to what is started from it.
+        # moto adds the template's own tags to those of the instances.
         given = [
             each for each in found.get("tagSpecifications", []) if each["resourceType"] != "launch-template"
         ]

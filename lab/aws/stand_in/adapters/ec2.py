@@ -1,4 +1,4 @@
-"""What the resources of EC2 have in common: made with tags, described by ID, tagged and deleted by ID."""
+"""Base of EC2's resources: created with tags; described, tagged and deleted by ID."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Ec2(Adapter):
 
     service = "ec2"
     kind: ClassVar[str]
-    """What EC2 calls it in tags and ARNs, such as `vpc`."""
+    """EC2's type in tags and ARNs, such as `vpc`."""
     holds: ClassVar[str]
-    """The member of the creating answer that is the resource."""
+    """The member of the create response with the resource."""
     identity: ClassVar[str]
     """The member that is its ID, and by which it is deleted."""
     describes: ClassVar[tuple[str, str, str]]
-    """Operation, member of the request with IDs, member of the answer with resources."""
+    """Operation, request member with IDs, response member with resources."""
     deletes: ClassVar[str]
 
     def create(self, aws: Cloud, inputs: Properties, tags: dict[str, str]) -> str:
@@ -35,7 +35,7 @@ class Ec2(Adapter):
         return str((answer[self.holds] if self.holds else answer)[self.identity])
 
     def describe(self, aws: Cloud, identity: str) -> Properties:
-        """Return EC2's description. Raises GoneError, also where EC2 still tells of a deleted one."""
+        """Return EC2's description. Raises GoneError, also if EC2 still lists a deleted one."""
         operation, asked, told = self.describes
         found = self.call(aws, operation, **{asked: [identity]})[told]
         if not found or str(found[0].get("State")).lower() in {"deleted", "deleting"}:
@@ -59,13 +59,13 @@ class Ec2(Adapter):
         return f"arn:aws:ec2:{aws.region}:{aws.account}:{self.kind}/{identity}"
 
     def derived(self, aws: Cloud, identity: str, item: Properties) -> Properties:
-        """Return the properties that EC2's description does not hold as they are."""
+        """Return properties that differ from EC2's description."""
         return {}
 
     def retag(
         self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]
     ) -> None:
-        """Set tags and take away those that are gone."""
+        """Set tags and delete removed ones."""
         if gone:
             self.call(aws, "DeleteTags", Resources=[identity], Tags=[{"Key": key} for key in gone])
         if new:

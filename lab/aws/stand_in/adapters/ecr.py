@@ -1,4 +1,4 @@
-"""Image repositories and their policies. They hold no images: moto has no registry behind them."""
+"""Image repositories and their policies. They contain no images: moto has no registry behind them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Repository(Adapter):
 
 
 class _OfRepository(Adapter):
-    """A document that a repository has at most one of."""
+    """A document of which a repository has at most one."""
 
     service = "ecr"
     reading: ClassVar[str]

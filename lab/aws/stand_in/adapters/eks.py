@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Eks(Adapter):
-    """A resource of EKS: its tags are a mapping, given when it is made and changed by ARN."""
+    """A resource of EKS: its tags are a mapping, set at creation and changed by ARN."""
 
     service = "eks"
 
@@ -23,7 +23,7 @@ class Eks(Adapter):
     def retag(
         self, aws: Cloud, identity: str, live: Properties, new: dict[str, str], gone: list[str]
     ) -> None:
-        """Set tags and take away those that are gone."""
+        """Set tags and delete removed ones."""
         if gone:
             self.call(aws, "UntagResource", resourceArn=live["arn"], tagKeys=gone)
         if new:
@@ -60,7 +60,7 @@ class Cluster(Eks):
         return str(self.make(aws, inputs, tags)["cluster"]["name"])
 
     def update(self, aws: Cloud, identity: str, inputs: Properties, changed: set[str]) -> None:
-        """Change one thing a call, as EKS wants it."""
+        """Change one setting per call, as EKS requires."""
         if "version" in changed and inputs.get("version"):
             self.call(aws, "UpdateClusterVersion", name=identity, version=inputs["version"])
         members = self.members(inputs)
@@ -104,7 +104,7 @@ def _logging(wanted: list[str]) -> Properties:
 
 
 def _require_role(aws: Cloud, arn: str) -> None:
-    """Refuse a role that does not exist, which moto would take."""
+    """Refuse a role that does not exist, which moto would accept."""
     aws.client("iam").get_role(RoleName=arn.rpartition("/")[2])
 
 
@@ -144,7 +144,7 @@ class NodeGroup(Eks):
         return f"{inputs['clusterName']}:{inputs['nodeGroupName']}"
 
     def call_ec2(self, aws: Cloud, template: str) -> None:
-        """Refuse a launch template that does not exist, which moto would take."""
+        """Refuse a launch template that does not exist, which moto would accept."""
         aws.client("ec2").describe_launch_templates(LaunchTemplateIds=[template])
 
     def read(self, aws: Cloud, identity: str) -> Properties:

@@ -1,4 +1,4 @@
-"""Who may do what in an EKS cluster, and which role its pods have."""
+"""Access to an EKS cluster, and its pods' roles."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class PodIdentityAssociation(Eks):
         return f"{inputs['clusterName']}:{made['associationId']}"
 
     def imported(self, aws: Cloud, identity: str) -> str:
-        """Its two parts are divided by a comma there."""
+        """Its two parts are separated by a comma there."""
         return identity.replace(",", ":")
 
     def _who(self, identity: str) -> Properties:

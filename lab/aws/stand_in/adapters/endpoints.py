@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lab.aws.stand_in.cloud import Cloud
 
 _EVERYTHING = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
-"""What AWS lets through an endpoint that nobody gave a policy."""
+"""AWS's default policy of an endpoint."""
 
 
 class VpcEndpoint(Ec2):
@@ -28,8 +28,8 @@ class VpcEndpoint(Ec2):
     updates = frozenset({"policy", "privateDnsEnabled", "routeTableIds", "securityGroupIds", "subnetIds"})
 
     def create(self, aws: Cloud, inputs: Properties, tags: dict[str, str]) -> str:
-        inputs = {"vpcEndpointType": "Gateway", **inputs}  # AWS's default, which moto does not know
-        if subnets := inputs.get("subnetIds"):  # moto would take any
+        inputs = {"vpcEndpointType": "Gateway", **inputs}  # AWS's default, missing from moto
+        if subnets := inputs.get("subnetIds"):  # moto would accept any
             self.call(aws, "DescribeSubnets", SubnetIds=subnets)
         if groups := inputs.get("securityGroupIds"):
             self.call(aws, "DescribeSecurityGroups", GroupIds=groups)
@@ -62,7 +62,7 @@ class VpcEndpoint(Ec2):
 
 
 class VpcEndpointPolicy(Adapter):
-    """The policy of an endpoint that is another resource, which may be of another stack."""
+    """The policy of an endpoint that is a separate resource, possibly of another stack."""
 
     token, service = "aws:ec2/vpcEndpointPolicy:VpcEndpointPolicy", "ec2"
     creates = "ModifyVpcEndpoint"
@@ -87,7 +87,7 @@ class VpcEndpointPolicy(Adapter):
         return {"vpcEndpointId": identity, "policy": policy}
 
     def delete(self, aws: Cloud, identity: str, state: Properties) -> None:
-        """Let everything through again, as AWS does by default; moto knows no `ResetPolicy`."""
+        """Restore AWS's default policy; moto does not support `ResetPolicy`."""
         document = json.dumps({"Version": "2012-10-17", "Statement": [_EVERYTHING]})
         self.call(aws, self.creates, VpcEndpointId=identity, PolicyDocument=document)
 

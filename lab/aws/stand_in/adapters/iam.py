@@ -1,4 +1,4 @@
-"""Roles and their policies. Nothing here says whether a policy suffices: moto does not enforce any."""
+"""Roles and their policies. Policies are not enforced: moto does not evaluate them."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Policy(Adapter):
         return {"tags": {}, **self.outputs(policy), "policy": json.dumps(version["Document"])}
 
     def update(self, aws: Cloud, identity: str, inputs: Properties, changed: set[str]) -> None:
-        """Make a version the default and delete the one before: AWS keeps five at most."""
+        """Make a version the default and delete the previous one: AWS allows at most five."""
         before = self.call(aws, "GetPolicy", PolicyArn=identity)["Policy"]["DefaultVersionId"]
         document = inputs["policy"]
         self.call(aws, "CreatePolicyVersion", PolicyArn=identity, PolicyDocument=document, SetAsDefault=True)

@@ -72,7 +72,7 @@ class Subnet(Ec2):
         self.update(aws, identity, inputs, set(inputs))
 
     def update(self, aws: Cloud, identity: str, inputs: Properties, changed: set[str]) -> None:
-        for name in changed & self.updates:  # EC2 takes one a call
+        for name in changed & self.updates:  # EC2 accepts one per call
             member = {name[0].upper() + name[1:]: {"Value": bool(inputs.get(name))}}
             self.call(aws, "ModifySubnetAttribute", SubnetId=identity, **member)
 

@@ -1,4 +1,4 @@
-"""Route tables, what they are associated with, and single routes."""
+"""Route tables, their associations, and single routes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class RouteTableAssociation(Adapter):
         return str(self.call(aws, self.creates, **self.members(inputs))["AssociationId"])
 
     def imported(self, aws: Cloud, identity: str) -> str:
-        """It is called by what it associates, `subnet/table`."""
+        """Its import ID is `subnet/table`."""
         subnet, _, table = identity.partition("/")
         for found in self.call(aws, "DescribeRouteTables", Filters=filters(route_table_id=table))[
             "RouteTables"

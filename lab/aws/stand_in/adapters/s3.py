@@ -1,4 +1,4 @@
-"""Buckets. Their settings are resources of their own, as Pulumi recommends: see `s3_settings`."""
+"""Buckets. Their settings are separate resources, as Pulumi recommends: see `s3_settings`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of a bucket: each is put, got and deleted as a whole, and known by the bucket's name."""
+"""The settings of a bucket: each is put, read and deleted as a whole, and identified by the bucket's name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Setting(Adapter):
 
     service = "s3"
     inside: ClassVar[str] = ""
-    """The member that holds all properties but the bucket's name."""
+    """The member with all properties except the bucket's name."""
     gets: ClassVar[str]
     deletes: ClassVar[str]
     replaces = frozenset({"bucket", "expectedBucketOwner"})
@@ -26,7 +26,7 @@ class _Setting(Adapter):
     names = {"skipDestroy": None}
 
     def request(self, inputs: Properties) -> tuple[Properties, list[sdk.Fault]]:
-        """Put the properties inside of the member that S3 wants them in."""
+        """Put the properties into S3's member."""
         of_bucket = {name: inputs[name] for name in ("bucket", "expectedBucketOwner") if name in inputs}
         rest = {name: value for name, value in inputs.items() if name not in {*of_bucket, "region"}}
         members, faults = super().request(of_bucket | ({self.inside: rest} if self.inside else rest))
@@ -62,7 +62,7 @@ class BucketVersioning(_Setting):
         return {"bucket": identity, "versioningConfiguration": found}
 
     def delete(self, aws: Cloud, identity: str, state: Properties) -> None:
-        """Suspend it: S3 has no way back to none."""
+        """Suspend it: S3 cannot turn it off again."""
         self.call(aws, self.creates, Bucket=identity, VersioningConfiguration={"Status": "Suspended"})
 
 

@@ -1,4 +1,4 @@
-"""Security groups with their rules written in them, and the one that a VPC comes with."""
+"""Security groups with inline rules, and a VPC's default one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DIRECTIONS = {"ingress": "IpPermissions", "egress": "IpPermissionsEgress"}
 
 
 def _permission(rule: Properties, group: str) -> Properties:
-    """Return EC2's permission for a rule as Pulumi writes it."""
+    """Return EC2's permission for Pulumi's form of a rule."""
     words = {"Description": rule["description"]} if rule.get("description") else {}
     peers = [*(rule.get("securityGroups") or []), *([group] if rule.get("self") else [])]
     made: Properties = {
@@ -75,7 +75,7 @@ class SecurityGroup(Ec2):
         self.update(aws, identity, inputs, {"ingress", "egress"})
 
     def update(self, aws: Cloud, identity: str, inputs: Properties, changed: set[str]) -> None:
-        """Make the rules of a direction those that are written; Pulumi's groups begin with none."""
+        """Set the rules of a direction to those declared; Pulumi's groups start with none."""
         live = self.describe(aws, identity)
         for direction in changed & set(_DIRECTIONS):
             name = direction.title()
@@ -92,7 +92,7 @@ class SecurityGroup(Ec2):
 
 
 class DefaultSecurityGroup(SecurityGroup):
-    """The group that every VPC has: it is taken over, and stays when the resource is deleted."""
+    """A VPC's default group: it is adopted, and stays when the resource is deleted."""
 
     token = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
     names = {
@@ -114,7 +114,7 @@ class DefaultSecurityGroup(SecurityGroup):
         return identity
 
     def delete(self, aws: Cloud, identity: str, state: Properties) -> None:
-        """Leave it: it goes with its VPC."""
+        """Keep it: it is deleted with its VPC."""
 
 
 ADAPTERS = (SecurityGroup, DefaultSecurityGroup)

@@ -1,7 +1,7 @@
 """The bundled inference engine: continuous batching over a Hugging Face causal language model.
 
-`Engine(model_dir, settings, cache)` loads; `start()` begins to work in a thread of its own; `submit` hands a
-request in and gives an async iterator back. The caller has verified the release before.
+`Engine(model_dir, settings, cache)` loads the model; `start()` starts its thread; `submit` accepts a request
+and returns an async iterator. The caller must have verified the release.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # torch takes seconds to import: the gateway checks configuration, port and release before it needs it.
+    # torch takes seconds to import: the gateway checks configuration, port and release first.
     if name == "Engine":
         from scenario_model.serve.engine.engine import Engine
 

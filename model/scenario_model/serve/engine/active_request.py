@@ -1,4 +1,4 @@
-"""One request on its way through the engine: what its tokens become, and when it ends."""
+"""A request in the engine: turns its tokens into an answer and decides when it ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class ActiveRequest:
-    """A request, its sequence of tokens, and the answer it becomes. steps: how many have yielded tokens."""
+    """A request, its token sequence, and its answer. steps: number of steps that yielded tokens."""
 
     request: GenerationRequest
     sequence: Sequence
@@ -32,12 +32,12 @@ class ActiveRequest:
     steps: int = 0
 
     def take(self, chunk: Chunk, tokens: list[int], ends: AbstractSet[int]) -> Delta | EngineFailed:
-        """Add what a step yielded; the answer ends at one of `ends`, a stop string or its length.
+        """Add a step's tokens; the answer ends at one of `ends`, a stop string or its length.
 
-        Tokens after the end are dropped: a draft knows nothing of it.
+        Tokens after the end are dropped: a draft may run past it.
         """
         self.steps += 1
-        # Those before the last were guessed right, so their keys and values are in the cache.
+        # Those before the last were correct guesses, so their keys and values are in the cache.
         self.sequence.cached += len(tokens) - 1
         if self.sequence.lookup is not None and chunk.draft:
             self.sequence.lookup.judged(len(chunk.draft), len(tokens) - 1)
@@ -48,7 +48,7 @@ class ActiveRequest:
                 return Delta(text + self.text.finish(), count, "stop")
             try:
                 text += self.text.push(token)
-            except Exception:  # noqa: BLE001 - the tokenizer may not cost the others their answers
+            except Exception:  # noqa: BLE001 - a tokenizer error must not affect other answers
                 _log.exception("a token could not be decoded")
                 return EngineFailed("the tokenizer could not decode the answer")
             if self.text.stopped:

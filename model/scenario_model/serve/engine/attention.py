@@ -1,8 +1,8 @@
 """Attention over a fixed key/value cache, as an attention function that Hugging Face models call.
 
-A step's tokens are one row [1, tokens]: first one token of every sequence that generates, then those of the
-sequences that come with a draft, then the prompt chunks. The linear layers see them all at once; only here
-are they told apart.
+A step's tokens are one row [1, tokens]: first one token of every generating sequence, then those of sequences
+with a draft, then the prompt chunks. The linear layers process them all at once; only attention separates
+them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class KeyValueCache:
         device: torch.device,
     ) -> None:
         """Allocate and touch the memory. `shapes`: (key-value heads, head dimension) of every layer."""
-        # ones, not zeros: the pages of zeros are only promised by the system until they are written.
+        # ones, not zeros: zero pages are only reserved by the system until they are written.
         self.keys, self.values = (
             [torch.ones(slots, heads, context, size, dtype=dtype, device=device) for heads, size in shapes]
             for _ in range(2)
@@ -53,7 +53,7 @@ class KeyValueCache:
 
     @staticmethod
     def bytes_needed(shapes: list[tuple[int, int]], *, slots: int, context: int, dtype: torch.dtype) -> int:
-        """Bytes that a cache of this size takes."""
+        """Size in bytes of such a cache."""
         return sum(2 * slots * context * heads * size * dtype.itemsize for heads, size in shapes)
 
 
@@ -71,7 +71,7 @@ class Segment:
 class Draft:
     """The newest token of `slot` and guesses after it: rows [row, row + length) of the step.
 
-    They look at the slot's first `span` positions. mask: [length, 1, 1, span], what each of them may look at.
+    They attend to the slot's first `span` positions. mask: [length, 1, 1, span], what each may attend to.
     """
 
     slot: int
@@ -83,11 +83,11 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where a step's rows belong.
+    """Maps a step's rows to slots.
 
-    slots, positions: [tokens] of every row. decoding: how many rows, from the first, are single tokens.
-    reach: slots [0, reach) and their first `span` positions hold all that the decoding rows look at.
-    mask: [reach, 1, 1, span], what each slot may look at: 0, or -inf; in the cache's dtype.
+    slots, positions: [tokens] of every row. decoding: number of leading rows that are single tokens.
+    reach: slots [0, reach) and their first `span` positions contain all that the decoding rows attend to.
+    mask: [reach, 1, 1, span], what each slot may attend to: 0, or -inf; in the cache's dtype.
     in_order: the decoding rows are those of slots 0, 1, 2, and so on.
     """
 
@@ -102,7 +102,7 @@ class Step:
     segments: tuple[Segment, ...]
 
 
-# A compiled layer holds the attention as one opaque operation: the step reaches it this way.
+# In a compiled layer, attention is one opaque operation: the step is passed this way.
 _this_thread = threading.local()
 
 
@@ -117,7 +117,7 @@ def computing(step: Step) -> Iterator[None]:
 
 
 def current_step() -> Step:
-    """Return what this thread is computing."""
+    """Return this thread's current step."""
     step: Step = _this_thread.step
     return step
 
@@ -127,17 +127,17 @@ def attend(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attention_mask: torch.Tensor | None,  # noqa: ARG001 - the interface's; the step says who sees what
+    attention_mask: torch.Tensor | None,  # noqa: ARG001 - required by the interface; the step has the masks
     *,
     scaling: float,
-    dropout: float = 0.0,  # noqa: ARG001 - the interface's
+    dropout: float = 0.0,  # noqa: ARG001 - required by the interface
     **others: object,
 ) -> tuple[torch.Tensor, None]:
-    """Store this step's keys and values, then let each row look at its own sequence up to itself.
+    """Store this step's keys and values, then let each row attend to its own sequence up to itself.
 
     query [1, heads, tokens, size], key and value [1, key-value heads, tokens, size];
-    the result is [1, tokens, heads, size]. Raises TypeError for a kind of attention that this does
-    not do (sliding window, soft cap, sinks).
+    the result is [1, tokens, heads, size].
+    Raises TypeError for unsupported attention (sliding window, soft cap, sinks).
     """
     unknown = [name for name in _CHANGES_THE_RESULT if others.get(name) is not None]
     if unknown:
@@ -184,7 +184,7 @@ def _shape(
     return query.new_empty(1, query.shape[2], query.shape[1], query.shape[3])
 
 
-# Registered by hand: `torch.library.custom_op` takes longer for its checks than the attention itself.
+# Registered by hand: the checks of `torch.library.custom_op` take longer than the attention itself.
 _library = torch.library.Library("scenario_model", "FRAGMENT")  # type: ignore[no-untyped-call]
 _library.define(  # type: ignore[no-untyped-call]
     "attend(Tensor query, Tensor key, Tensor value, Tensor(a!) keys, Tensor(b!) values, float scaling)"
@@ -203,7 +203,7 @@ def _attend_decoding(
     slots = step.slots[:rows]
     grouped = _grouped(query, keys.shape[1])
     if not step.in_order:
-        # Slots without a row compute nonsense that nobody reads.
+        # Slots without a row compute garbage that is never read.
         by_row = grouped
         grouped = query.new_zeros(step.reach, *by_row.shape[1:])
         grouped[slots] = by_row
@@ -217,7 +217,7 @@ def _attend_draft(
 ) -> torch.Tensor:
     """A token and guesses after it: [heads, length, size] -> [length, heads, size].
 
-    Computed as if each had a slot of its own, all with the same keys: so a row rounds as it would without.
+    Computed as if each had its own slot, all with the same keys, so that rounding is as without drafts.
     """
     heads, length, size = query.shape
     keys = keys[draft.slot, None, :, : draft.span].expand(length, -1, -1, -1)
@@ -229,7 +229,7 @@ def _attend_draft(
 
 
 def _grouped(query: torch.Tensor, shared: int) -> torch.Tensor:
-    """Make heads that share keys one small matrix: [heads, rows, size] -> [rows, shared, -1, size]."""
+    """Combine heads that share keys into one small matrix: [heads, rows, size] -> [rows, shared, -1, size]."""
     heads, rows, size = query.shape
     return query.view(shared, heads // shared, rows, size).permute(2, 0, 1, 3)
 

@@ -1,7 +1,7 @@
-"""Decoder layers compiled by torch (inductor): one layer is compiled, and all use what came of it.
+"""Decoder layers compiled by torch (inductor): one layer is compiled, and all use the result.
 
-There are two variants: for a single row (one stream), and for any number of rows. The compiled code is kept
-in a folder, so that the next start finds it.
+There are two variants: for a single row (one stream), and for any number of rows. The compiled code is cached
+in a folder for the next start.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _log = logging.getLogger(__name__)
 # The nice value of the thread that compiles while requests are served.
 _GIVING_WAY = 10
 
-# How far the compiled layer may be from the plain one, relative to the largest output: it rounds elsewhere.
+# Tolerance between compiled and plain layer, relative to the largest output: they round differently.
 _TOLERANCE = 0.02
 
 
 class Call(NamedTuple):
-    """What a decoder layer was called with, and within which step."""
+    """A decoder layer's arguments, and their step."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -41,15 +41,15 @@ class Call(NamedTuple):
 
 
 def can_compile() -> bool:
-    """Say whether there is a C++ compiler: the one that CXX names, or a usual one on the PATH."""
+    """Whether there is a C++ compiler: the one in CXX, or a common one on PATH."""
     return any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++") if name)
 
 
 def compile_now(compile_model: Callable[[Path | None], None], folder: Path | None) -> None:
-    """Compile before anything is served. Raises InputError when that cannot be done here."""
+    """Compile before serving. Raises InputError if that is not possible here."""
     if not can_compile():
         raise InputError(
-            "no C++ compiler was found", where="engine.compile", remedy="install g++, or say auto"
+            "no C++ compiler was found", where="engine.compile", remedy="install g++, or set it to auto"
         )
     try:
         compile_model(folder)
@@ -59,7 +59,7 @@ def compile_now(compile_model: Callable[[Path | None], None], folder: Path | Non
 
 
 def compile_meanwhile(compile_model: Callable[[Path | None], None], folder: Path | None) -> None:
-    """Compile while requests are served already, giving way to them; if it fails, all stays as it is."""
+    """Compile while requests are already served, at low priority; if it fails, the plain layers stay."""
     if not can_compile():
         _log.info("the model's layers are not compiled: no C++ compiler was found")
         return
@@ -68,14 +68,14 @@ def compile_meanwhile(compile_model: Callable[[Path | None], None], folder: Path
     try:
         compile_model(folder)
     except Exception:  # noqa: BLE001 - torch's compiler fails in many ways, and none may end the service
-        _log.warning("the model's layers could not be compiled and run as they are", exc_info=True)
+        _log.warning("the model's layers could not be compiled; running them uncompiled", exc_info=True)
     else:
         _log.info("the model's layers were compiled in %.1f s", time.monotonic() - started)
 
 
 @contextlib.contextmanager
 def recording(network: torch.nn.Module) -> Iterator[list[Call]]:
-    """Within it, note what the first decoder layer is called with: examples for `compile_layers`."""
+    """Record the first decoder layer's arguments: examples for `compile_layers`."""
     calls: list[Call] = []
 
     def note(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -95,30 +95,30 @@ def recording(network: torch.nn.Module) -> Iterator[list[Call]]:
 def compile_layers(network: torch.nn.Module, calls: list[Call], folder: Path | None) -> None:
     """Compile the decoder layers for calls like these, then let the network use them.
 
-    Another thread may compute with the network meanwhile. folder: where compiled code is kept (for this user
-    only); None: torch's own place. Raises what torch raises when it cannot compile, ArithmeticError when the
-    compiled layer computes something else, ValueError when there are no such layers; all is then as before.
+    Another thread may use the network meanwhile. folder: cache of compiled code (private to this user); None:
+    torch's default. Raises torch's error if it cannot compile, ArithmeticError if the compiled layer's result
+    differs, ValueError if there are no such layers; the network is then unchanged.
     """
     if folder is not None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
     from torch._inductor import config
 
-    config.compile_threads = 1  # more would be processes of their own, that stay
+    config.compile_threads = 1  # more would start worker processes that stay
     layers = _decoder_layers(network)
     if not layers:
-        raise ValueError("this kind of model has no list of decoder layers")
+        raise ValueError("this model has no list of decoder layers")
     compiled = torch.compile(layers[0].forward, dynamic=True, fullgraph=True)
     for call in calls:
         with computing(call.step):
             expected, got = (_output(run(*call.args, **call.kwargs)) for run in (layers[0].forward, compiled))
         difference = float((expected - got).abs().max() / expected.abs().max())
         if not difference <= _TOLERANCE:
-            raise ArithmeticError(f"the compiled layer is {difference:.3g} from the plain one")
+            raise ArithmeticError(f"the compiled layer differs by {difference:.3g} from the plain one")
     for layer in layers:
         layer.forward = torch.compile(layer.forward, dynamic=True, fullgraph=True)
-    # A call unlike those above must not make everybody wait for the compiler. Of the guards only those are
-    # looked at that tell the variants apart: layers do not change, and all guards take a fifth of a step.
+    # A call unlike those above must not make everybody wait for the compiler. Only guards that distinguish
+    # the variants are checked: layers do not change, and checking all guards takes a fifth of a step.
     torch.compiler.set_stance("eager_on_recompile", skip_guard_eval_unsafe=True)
 
 
@@ -127,7 +127,7 @@ def _output(result: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
 
 
 def _decoder_layers(network: Any) -> list[torch.nn.Module]:
-    """Return the decoder layers: the list of as many modules as the configuration says; or nothing."""
+    """Return the decoder layers: the module list with the configuration's number of layers; or None."""
     count = network.config.get_text_config().num_hidden_layers
     lists = [module for module in network.modules() if isinstance(module, torch.nn.ModuleList)]
     return next((list(modules) for modules in lists if len(modules) == count), [])

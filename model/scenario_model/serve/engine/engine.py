@@ -1,4 +1,4 @@
-"""The engine: a thread that steps the model, and the door through which requests come in."""
+"""The engine: a thread that steps the model, and the interface for submitting requests."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Engine:
     def __init__(self, model_dir: Path, settings: TorchSettings, cache: Path | None = None) -> None:
         """Load the model (the caller has verified the release). `cache`: folder for compiled code.
 
-        Raises InputError when the model or the settings do not fit this machine.
+        Raises InputError if the model or the settings do not fit this machine.
         """
         self._settings = settings
         self._cache_folder = cache
@@ -57,7 +57,7 @@ class Engine:
         self._throughput = Throughput(settings.max_sequences)
         self._state: _State = "new"
         self._deadline: float | None = None
-        # Guards everything above; held for bookkeeping only, never during a step of the model.
+        # Guards everything above; held only for bookkeeping, never during a step of the model.
         self._lock = threading.Condition()
         loaded: Future[Model] = Future()
         self._thread = threading.Thread(
@@ -65,7 +65,7 @@ class Engine:
         )
         self._thread.start()
         self._model = loaded.result()
-        # Whether requests to come are answered with drafts; may be changed at any time.
+        # Whether new requests use drafts; may be changed at any time.
         self.lookup = settings.prompt_lookup == "on" or (
             settings.prompt_lookup == "auto" and self._model.weights == "int8"
         )
@@ -73,16 +73,16 @@ class Engine:
         self.max_context = self._model.context
 
     def start(self) -> None:
-        """Begin to take requests."""
+        """Start accepting requests."""
         self._state = "running"
         if self._settings.compile == "auto":
             compiling = (self._model.compile, self._cache_folder)
             threading.Thread(target=compile_meanwhile, args=compiling, name="compile", daemon=True).start()
 
     async def submit(self, request: GenerationRequest) -> QueuedGeneration:
-        """Take a request in.
+        """Accept a request.
 
-        Raises QueueFull, EngineStopped, EngineFailed; InputError when prompt and answer exceed the context.
+        Raises QueueFull, EngineStopped, EngineFailed; InputError if prompt and answer exceed the context.
         """
         request.check(self._model.vocabulary, self.max_context)
         lookup = PromptLookup() if self.lookup else None
@@ -99,7 +99,7 @@ class Engine:
             if self._state == "failed":
                 raise EngineFailed("the engine has failed")
             if self._state != "running":
-                raise EngineStopped(f"the engine takes no requests: it is {self._state}")
+                raise EngineStopped(f"the engine is not accepting requests: it is {self._state}")
             free = self._settings.max_sequences - len(self._scheduler.running)
             if len(self._scheduler.waiting) >= self._settings.max_waiting + free:
                 raise QueueFull(self._throughput.seconds_until_free(len(self._scheduler.waiting)))
@@ -131,7 +131,7 @@ class Engine:
             )
 
     async def drain(self, seconds: float) -> None:
-        """Take no new work, finish what was accepted; what is left after `seconds` ends there."""
+        """Accept no new requests and finish accepted ones; those left after `seconds` are aborted."""
         with self._lock:
             if self._state in {"new", "running"}:
                 self._state = "draining"
@@ -142,7 +142,7 @@ class Engine:
             await asyncio.to_thread(self._thread.join)
 
     def stop(self) -> None:
-        """End at once: what is unfinished raises EngineStopped. Returns when the thread has ended."""
+        """Stop at once: unfinished requests raise EngineStopped. Returns when the thread has ended."""
         with self._lock:
             started = self._thread.is_alive()
             if self._state != "failed":
@@ -152,10 +152,10 @@ class Engine:
             self._thread.join()
 
     def _live(self, model_dir: Path, loaded: Future[Model]) -> None:
-        """Load the model and work with it, all in one thread.
+        """Load and run the model, all in one thread.
 
-        Each thread that computes has a team of helpers. Were there two teams, OpenMP would see more threads
-        than cores and let them sleep between any two operations, which costs a third of the speed and more.
+        Each computing thread has a team of OpenMP threads. With two teams there would be more threads than
+        cores, and OpenMP would let them sleep between operations, which costs a third of the speed or more.
         """
         try:
             if self._settings.threads:
@@ -163,7 +163,7 @@ class Engine:
             model = Model(model_dir, self._settings)
             if self._settings.compile == "on":
                 compile_now(model.compile, self._cache_folder)
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+        except BaseException as error:  # noqa: BLE001 - re-raised in the waiting thread
             loaded.set_exception(error)
             return
         loaded.set_result(model)
@@ -178,7 +178,7 @@ class Engine:
             self._lock.notify_all()
 
     def _work(self, model: Model) -> None:
-        """Step until stopped or drained; whatever goes wrong ends every request with an error."""
+        """Step until stopped or drained; any error ends every request with an error."""
         try:
             while chunks := self._next_chunks():
                 started = time.monotonic()
@@ -186,7 +186,7 @@ class Engine:
                 samplers = [self._active[chunk.sequence].sampler for chunk in sampling]
                 tokens = sample(model.step(chunks), samplers, [chunk.draft for chunk in sampling])
                 self._finish_step(chunks, tokens, time.monotonic() - started)
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+        except Exception as error:  # noqa: BLE001 - waiting clients must be notified of any error
             _log.exception("a step of the model failed")
             failure = f"a step of the model failed ({type(error).__name__})"
             self._end("failed", lambda _: EngineFailed(failure))
@@ -194,7 +194,7 @@ class Engine:
             self._end("stopped", self._ending)
 
     def _next_chunks(self) -> list[Chunk]:
-        """Wait for something to do. An empty answer means: the end."""
+        """Wait for work. An empty result means: stop."""
         with self._lock:
             while True:
                 for sequence in self._cancelled:
@@ -209,7 +209,7 @@ class Engine:
                 self._lock.wait()
 
     def _finish_step(self, chunks: list[Chunk], answers: list[list[int]], seconds: float) -> None:
-        """Note what the step did, and tell those who asked."""
+        """Record the step's results, and notify the requests' readers."""
         news: list[tuple[QueuedGeneration, Delta | BaseException]] = []
         with self._lock:
             self._scheduler.computed(chunks)
@@ -238,12 +238,12 @@ class Engine:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
     def _ending(self, job: ActiveRequest) -> Delta | BaseException:
-        """How a request that is unfinished when the engine stops comes to its end."""
+        """The error that ends an unfinished request when the engine stops."""
         if not self._overdue():
             return EngineStopped("the engine was stopped")
         if job.sequence.generated:
             return Delta(job.text.finish(), 0, "length")
-        return Drained("the server was shut down before the answer began", remedy="ask again")
+        return Drained("the server was shut down before the answer started", remedy="ask again")
 
     def _end(self, state: _State, how: Callable[[ActiveRequest], Delta | BaseException]) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""The asking side of an answer: an async iterator that the engine's thread feeds."""
+"""The client side of an answer: an async iterator fed by the engine's thread."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class QueuedGeneration:
-    """One answer; what came since the last look is one `Delta`, so a slow reader gets larger ones."""
+    """One answer; everything since the last read is one `Delta`, so a slow reader gets larger ones."""
 
     def __init__(self, prompt_tokens: int, on_cancel: Callable[[], None]) -> None:
-        """Belong to the running event loop; `on_cancel` tells the engine."""
+        """Bound to the running event loop; `on_cancel` notifies the engine."""
         self.prompt_tokens = prompt_tokens
         self.loop = asyncio.get_running_loop()
         self._on_cancel = on_cancel
@@ -26,14 +26,14 @@ class QueuedGeneration:
         self._ended = False
 
     def deliver(self, news: Delta | BaseException) -> None:
-        """Take what the engine says; called in the event loop's thread."""
+        """Receive the engine's news; called in the event loop's thread."""
         if self._ended:
             return
         self._news.append(news)
         self._awake.set()
 
     def cancel(self) -> None:
-        """Give the slot back by the next step."""
+        """Release the slot by the next step."""
         if not self._ended:
             self._ended = True
             self._news.clear()
@@ -58,19 +58,19 @@ class QueuedGeneration:
                 self._news.clear()
                 raise news
             else:
-                break  # first what was said before it went wrong
+                break  # first what was generated before the error
             self._news.popleft()
         self._ended = self._ended or deltas[-1].finish_reason is not None
         return Delta("".join(d.text for d in deltas), sum(d.tokens for d in deltas), deltas[-1].finish_reason)
 
 
 def deliver(news: Iterable[tuple[QueuedGeneration, Delta | BaseException]]) -> None:
-    """Hand a step's news over from the engine's thread: each event loop is woken once."""
+    """Pass a step's news from the engine's thread: each event loop is woken once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[QueuedGeneration, Delta | BaseException]]] = {}
     for generation, piece in news:
         by_loop.setdefault(generation.loop, []).append((generation, piece))
     for loop, pieces in by_loop.items():
-        # A loop that was closed has nobody left who could read.
+        # A closed loop has no readers left.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_deliver_here, pieces)
 

@@ -2,7 +2,7 @@
 
 Weights: one scale per output, rounded to nearest (symmetric, 8 bits). Activations: one scale per row, 16
 bits, kept as two planes of 8 bits, x = scale * (256 * high + low), so that one int8 matrix product of twice
-the rows gives both. The error is therefore that of the weights alone. Sums are exact integers: a row's result
+the rows gives both. The only error is therefore that of the weights. Sums are exact integers: a row's result
 does not depend on the other rows nor on their number.
 """
 
@@ -18,7 +18,7 @@ _TINY = 1e-12
 
 
 class Int8Linear(nn.Module):
-    """Several linear layers of the same input as one: outputs are side by side.
+    """Several linear layers with the same input as one, with concatenated outputs.
 
     weight: int8 [inputs, outputs] (a view of the row-major [outputs, inputs]); scale: float32 [outputs].
     """
@@ -60,7 +60,7 @@ def _quantise(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class _Part(nn.Module):
-    """One of the layers that were joined: takes its part of what the first of them computed for all."""
+    """One of the joined layers: takes its part of the output that the first one computed for all."""
 
     def __init__(self, joint: Int8Linear, siblings: dict[str, torch.Tensor | None], index: int) -> None:
         super().__init__()
@@ -77,12 +77,12 @@ class _Part(nn.Module):
         return part
 
 
-# Layers of one module that take the same input, by the names that Hugging Face architectures use.
+# Layers of one module with the same input, by their names in Hugging Face architectures.
 _SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 
 
 def quantise_linears(network: nn.Module) -> None:
-    """Replace every linear layer of `network`, joining those that take the same input."""
+    """Replace every linear layer of `network`, joining those with the same input."""
     for module in list(network.modules()):
         linears = {name: child for name, child in module.named_children() if isinstance(child, nn.Linear)}
         for names in _SIBLINGS:

@@ -1,4 +1,4 @@
-"""What the HTTP part and the engine say to each other: requests, deltas, statistics, refusals."""
+"""The interface between gateway and engine: requests, deltas, statistics, refusals."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ FinishReason = Literal["stop", "length"]
 
 
 class QueueFull(ScenarioModelError):  # noqa: N818
-    """The request queue is full; `retry_after_s` (seconds) is when one is likely to be free."""
+    """The request queue is full; `retry_after_s`: seconds until a place is likely to be free."""
 
     def __init__(self, retry_after_s: float) -> None:
         self.retry_after_s = retry_after_s
-        super().__init__("the request queue is full", remedy=f"ask again in {retry_after_s:.0f} s")
+        super().__init__("the request queue is full", remedy=f"retry in {retry_after_s:.0f} s")
 
 
 class EngineStopped(ScenarioModelError):  # noqa: N818
-    """The engine takes no new work: it is draining, or has been stopped."""
+    """The engine accepts no new requests: it is draining, or has been stopped."""
 
 
 class EngineFailed(ScenarioModelError):  # noqa: N818
-    """A step of the model, or the process that runs it, failed: all its requests end with this."""
+    """A step of the model, or its process, failed: ends all its requests."""
 
 
 class Drained(ScenarioModelError):  # noqa: N818
-    """The drain's deadline came before this request had its first token."""
+    """The drain's deadline passed before this request had its first token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
-    """One prompt (token ids) and how to go on from it.
+    """One prompt (token ids) and its generation parameters.
 
     max_tokens: at most this many new tokens. temperature 0 is greedy. top_p in (0, 1].
     seed: same seed, same answer, whatever else is in the batch (up to the rounding of batched arithmetic).
-    stop: the answer ends before the first of these. ignore_eos: go on past the model's end-of-text token.
+    stop: the answer ends
+    before the first of these. ignore_eos: continue past the model's end-of-text token.
     """
 
     prompt: tuple[int, ...]
@@ -51,14 +52,14 @@ class GenerationRequest:
     ignore_eos: bool = False
 
     def check(self, vocabulary: int, context: int) -> None:
-        """Raise InputError unless its tokens are the model's and prompt and answer fit into the context."""
+        """Raise InputError unless its tokens are valid and prompt and answer fit into the context."""
         if not self.prompt or self.max_tokens < 1:
             raise InputError("a prompt of at least one token and max_tokens of at least 1 are needed")
         if not 0 <= min(self.prompt) <= max(self.prompt) < vocabulary:
-            raise InputError(f"the prompt has a token that is not one of the model's {vocabulary}")
+            raise InputError(f"the prompt has a token outside the model's vocabulary of {vocabulary}")
         if len(self.prompt) + self.max_tokens > context:
             raise InputError(
-                f"{len(self.prompt)} prompt tokens and {self.max_tokens} new ones are more than "
+                f"{len(self.prompt)} prompt tokens and {self.max_tokens} new ones exceed "
                 f"the context of {context} tokens",
                 remedy="shorten the prompt or lower max_tokens",
             )
@@ -66,9 +67,9 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What came since the last one.
+    """News since the last one.
 
-    text never holds half a character nor what may be the start of a stop string (so it may be empty);
+    text never contains half a character or a possible start of a stop string (so it may be empty);
     tokens counts the tokens generated for it; finish_reason is set on the last one.
     """
 
@@ -78,9 +79,10 @@ class Delta:
 
 
 class Generation(Protocol):
-    """An answer in the making: an async iterator of `Delta`.
+    """An answer in progress: an async iterator of `Delta`.
 
-    Iteration raises EngineFailed or Drained when the answer cannot be completed. After `cancel` it just ends.
+    Iteration raises EngineFailed or Drained if the answer cannot be completed. After `cancel` it ends without
+    error.
     """
 
     prompt_tokens: int
@@ -88,15 +90,15 @@ class Generation(Protocol):
     def __aiter__(self) -> AsyncIterator[Delta]: ...
     async def __anext__(self) -> Delta: ...
     def cancel(self) -> None:
-        """Give the slot back by the next step; may be called at any time, more than once."""
+        """Release the slot by the next step; may be called at any time, repeatedly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatistics:
-    """A snapshot. Times are in seconds; `*_total` only ever grow.
+    """A snapshot. Times are in seconds; `*_total` only grow.
 
-    drafts: how often tokens were guessed; tokens_drafted: how many; tokens_accepted: how many were right.
-    cache_usage: part of the key/value cache in use, 0 to 1. last_step_seconds: None if it is not known.
+    drafts: number of drafts; tokens_drafted: their tokens; tokens_accepted: correct ones. cache_usage: part
+    of the key/value cache in use, 0 to 1. last_step_seconds: None if unknown.
     """
 
     state: Literal["new", "running", "draining", "stopped", "failed"]

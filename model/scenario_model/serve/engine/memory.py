@@ -1,4 +1,4 @@
-"""Whether the cache fits: asked before it is allocated, so that the answer is no killed process."""
+"""Checks that the cache fits before it is allocated, instead of being killed by the kernel."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _LIMITS = (
 
 
 def refuse_if_too_big(needed: int, device: torch.device, purpose: str) -> None:
-    """Raise InputError, with both numbers, when `needed` bytes are more than what is free on the device."""
+    """Raise InputError, with both numbers, if `needed` bytes exceed the free memory of the device."""
     available = _available(device)
     if needed > available:
         raise InputError(
-            f"the key/value cache of {purpose} needs {needed:,} bytes and {available:,} are free",
+            f"the key/value cache of {purpose} needs {needed:,} bytes, but {available:,} are free",
             where=f"engine on {device}",
             remedy="lower max_sequences or max_context",
         )
@@ -34,6 +34,6 @@ def _available(device: torch.device) -> int:
     for limit, use in _LIMITS:
         try:
             free = min(free, int(Path(limit).read_text()) - int(Path(use).read_text()))
-        except (OSError, ValueError):  # not this version of control groups, or no limit ("max")
+        except (OSError, ValueError):  # another version of control groups, or no limit ("max")
             continue
     return free

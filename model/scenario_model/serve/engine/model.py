@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     from scenario_model.serve.engine.scheduler import Chunk
     from scenario_model.serve.engine.settings import TorchSettings
 
-# Of the weights as they are loaded, and of the cache. With int8 the rest is computed in float32.
+# Dtype of weights as loaded, and of the cache. With int8 the rest is computed in float32.
 _DTYPES = {"int8": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32}
-# Nats that an answer may be from the model's own: rounding in bf16 gives about 0.001, in int8 0.01; a kind of
-# model that this engine would get wrong, whole units.
+# Tolerance in nats against the plain model: rounding in bf16 gives about 0.001, in int8 0.01; an unsupported
+# architecture, whole units.
 _TOLERANCE = {"int8": 0.5, "bf16": 0.05, "fp32": 0.001}
-# The span that decoding rows look at grows in steps, so that shapes repeat.
+# The span that decoding rows attend to grows in steps, so that shapes repeat.
 _SPAN_STEP = 64
 
 
 class Model:
     """A causal language model over a fixed cache. Used by one thread at a time.
 
-    Raises InputError when the directory is not a model that can be run here, or its cache does not fit.
+    Raises InputError if the directory's model cannot be run here, or its cache does not fit.
     """
 
     def __init__(self, directory: Path, settings: TorchSettings) -> None:
@@ -55,7 +55,7 @@ class Model:
         if weights == "auto":
             weights = "int8" if self.device.type == "cpu" else "bf16"
         if weights == "int8" and self.device.type != "cpu":
-            raise InputError("int8 is for CPUs", where="engine.weights", remedy="say bf16, or auto")
+            raise InputError("int8 is for CPUs", where="engine.weights", remedy="set it to bf16 or auto")
         self.weights = weights
         self._network = _load(directory, _DTYPES[weights]).to(self.device)
         self.tokenizer = load_tokenizer(directory)
@@ -67,7 +67,7 @@ class Model:
         if weights == "int8":
             quantise_linears(self._network)
             self._network.float()
-        # One slot more than is given out: for the check at the start, and for what is compiled meanwhile.
+        # One extra slot, for the self-check at the start and for compiling in the background.
         self.spare_slot = settings.max_sequences
         self.cache_bytes = self._allocate_cache(self.spare_slot + 1, _DTYPES[weights])
         with recording(self._network) as self._examples:
@@ -76,7 +76,7 @@ class Model:
     def compile(self, folder: Path | None) -> None:
         """Compile the layers, then use them; `step` may be called from another thread meanwhile.
 
-        folder: where compiled code is kept. Raises what torch raises; the model then goes on as it is.
+        folder: cache of compiled code. Raises torch's errors; the model then stays uncompiled.
         """
         compile_layers(self._network, self._examples, folder)
 
@@ -84,7 +84,8 @@ class Model:
     def step(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         """Compute the chunks; return logits [rows, vocabulary] of those that sample.
 
-        A chunk with a draft has a row for the token before it and one for each token of it, others have one.
+        A chunk with a draft has a row for the token before the draft and one for each of its tokens; others
+        have one.
         """
         tokens = list(chain.from_iterable(c.tokens for c in chunks))
         positions = list(chain.from_iterable(range(c.start, c.start + c.length) for c in chunks))
@@ -132,7 +133,7 @@ class Model:
             row += length
         if decoding:
             reach = 1 + max(chunk.sequence.slot for chunk in chunks[:decoding])
-            # A slot without a row sees its first place, so that nothing divides by zero.
+            # A slot without a row attends to its first position, to avoid division by zero.
             last_seen = torch.zeros(reach, dtype=torch.long, device=self.device)
             last_seen[slots[:decoding]] = positions[:decoding]
             span, mask = self._sight(last_seen, 1 + max(chunk.start for chunk in chunks[:decoding]))
@@ -140,7 +141,7 @@ class Model:
         return Step(slots, positions, decoding, reach, span, mask, in_order, tuple(drafts), tuple(segments))
 
     def _sight(self, last_seen: torch.Tensor, longest: int) -> tuple[int, torch.Tensor]:
-        """Span of positions, and mask [rows, 1, 1, span], for rows that see up to `last_seen` [rows]."""
+        """Span of positions, and mask [rows, 1, 1, span], for rows that attend up to `last_seen` [rows]."""
         span = min(-(-longest // _SPAN_STEP) * _SPAN_STEP, self.context)
         hidden = torch.arange(span, device=self.device) > last_seen[:, None]
         mask = torch.zeros(len(last_seen), 1, 1, span, dtype=self._cache_dtype, device=self.device)
@@ -164,15 +165,15 @@ def _load(directory: Path, dtype: torch.dtype) -> Any:
         )
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
-            f"not a causal language model that can be loaded ({str(error).splitlines()[0]})",
+            f"cannot be loaded as a causal language model ({str(error).splitlines()[0]})",
             where=str(directory),
-            remedy="a Hugging Face directory with config.json and safetensors is needed",
+            remedy="use a Hugging Face directory with config.json and safetensors",
         ) from error
     return network.eval().requires_grad_(requires_grad=False)
 
 
 def _end_tokens(network: Any, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
-    """Tokens that end an answer, as the model's generation settings and its tokenizer name them."""
+    """Tokens that end an answer, from the model's generation settings and its tokenizer."""
     ends = network.generation_config.eos_token_id
     ends = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
     if tokenizer.eos_token_id is not None:

@@ -1,4 +1,4 @@
-"""The next tokens of every answer: greedy, or drawn with temperature and top-p from its own source."""
+"""Samples the next tokens of every answer: greedy, or with temperature and top-p from its own generator."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import torch
 
-# Rows with top_p < 1 look for their nucleus among this many likeliest tokens first: sorting all is slow.
+# Rows with top_p < 1 search their nucleus among this many most likely tokens first: sorting all is slow.
 _LIKELIEST = 1024
 
 
 @dataclass(slots=True)
 class Sampler:
-    """How one request draws. temperature 0 is greedy; `seed` None takes one from the system."""
+    """A request's sampler. temperature 0 is greedy; `seed` None takes one from the system."""
 
     temperature: float
     top_p: float
@@ -31,14 +31,14 @@ class Sampler:
 
 
 def sample(logits: torch.Tensor, samplers: list[Sampler], drafts: list[tuple[int, ...]]) -> list[list[int]]:
-    """Pick the next tokens of every answer from `logits` [rows, vocabulary]; answers leave each other alone.
+    """Pick the next tokens of every answer from `logits` [rows, vocabulary]; answers are independent.
 
-    An answer has one row more than its draft has tokens. Tokens are picked in order, each as it would be
-    without the draft, until one is not what the draft says: the rows after it have seen a wrong token.
-    Raises FloatingPointError when a row is not finite: a broken model must not speak.
+    An answer has one row more than its draft has tokens. Tokens are picked in order, each as without the
+    draft, until one differs from the draft: later rows have seen a wrong token. Raises FloatingPointError if
+    a row is not finite: a broken model must not answer.
     """
     best, greedy = logits.max(dim=-1)
-    # argmax of a row with NaN is the NaN's place: one look at the maxima finds every bad row.
+    # argmax of a row with NaN is the NaN's position: checking the maxima finds every bad row.
     if not bool(torch.isfinite(best).all()):
         raise FloatingPointError("the model's output is not finite")
     picked: list[int] = greedy.tolist()
@@ -47,7 +47,7 @@ def sample(logits: torch.Tensor, samplers: list[Sampler], drafts: list[tuple[int
         end = first
         for row, guess in enumerate((*draft, None), first):
             if sampler.temperature > 0:
-                # Less than the best, so that a small temperature cannot overflow.
+                # Relative to the maximum, so that a small temperature cannot overflow.
                 picked[row] = _draw((logits[row] - best[row]).double() / sampler.temperature, sampler)
             end = row + 1
             if picked[row] != guess:
@@ -58,7 +58,7 @@ def sample(logits: torch.Tensor, samplers: list[Sampler], drafts: list[tuple[int
 
 
 def _draw(scaled: torch.Tensor, sampler: Sampler) -> int:
-    """Draw from softmax(scaled) [vocabulary], cut to the smallest set of likeliest tokens holding top_p."""
+    """Draw from softmax(scaled) [vocabulary], cut to the smallest set of most likely tokens with probability top_p."""
     probabilities = torch.softmax(scaled, dim=-1)
     if sampler.top_p >= 1:
         return _inverse(probabilities, sampler.draw())
@@ -66,7 +66,7 @@ def _draw(scaled: torch.Tensor, sampler: Sampler) -> int:
     if float(values.sum()) < sampler.top_p:
         values, tokens = probabilities.sort(descending=True)
     before = values.cumsum(0) - values
-    # In the vocabulary's order: of two that are about as likely, rounding decides which one comes first.
+    # In the vocabulary's order: between about equally likely tokens, rounding decides the order.
     nucleus = tokens[before < sampler.top_p].sort().values
     return int(nucleus[_inverse(probabilities[nucleus], sampler.draw())])
 
@@ -75,5 +75,5 @@ def _inverse(weights: torch.Tensor, uniform: float) -> int:
     """Return the index at which the running sum of `weights` first exceeds `uniform` times their sum."""
     running = weights.cumsum(0)
     at = int(torch.searchsorted(running, running[-1:] * uniform, right=True))
-    # Rounding may put the mark on the very end: the last index that has weight is meant.
+    # Rounding may put the threshold past the end: then use the last index with weight.
     return at if at < len(weights) else int(weights.nonzero()[-1])

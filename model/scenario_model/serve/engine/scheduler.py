@@ -1,4 +1,4 @@
-"""Who gets a slot, and what the next step computes. No torch, no threads, no clock."""
+"""Assigns slots, and plans the next step. No torch, no threads, no clock."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Sequence:
-    """A prompt and what was generated from it.
+    """A prompt and the tokens generated from it.
 
-    cached: how many of `tokens` have their keys and values in the cache.
-    A sequence that generates has exactly one token that is not cached yet: the newest.
-    lookup: where drafts come from; None: no drafts.
+    cached: number of `tokens` with keys and values in the cache.
+    A generating sequence has exactly one token that is not cached yet: the newest.
+    lookup: source of drafts; None: no drafts.
     """
 
     prompt_length: int
@@ -39,8 +39,8 @@ class Sequence:
 class Chunk:
     """Tokens [start, start + length) of a sequence. `samples`: the last of them yields the next token.
 
-    draft: guesses at what follows the sequence's tokens, counted in `length`; the token before them and each
-    of them yields a next token.
+    draft: guesses of the following tokens, included in `length`; the token before them and each of them
+    yields a next token.
     """
 
     sequence: Sequence
@@ -60,10 +60,9 @@ class Chunk:
 class Scheduler:
     """Continuous batching over a fixed number of slots, given out first come, first served.
 
-    Each step takes one token of every sequence that generates, for some with a draft of what may follow, and
-    up to `prefill_tokens` prompt tokens of those that do not generate yet, in fair shares. Chunks come in
-    this order: single tokens, drafts, prompts. The lowest free slot is given out first: used slots stay
-    together.
+    Each step takes one token of every generating sequence, for some with a draft, and up to `prefill_tokens`
+    prompt tokens of the others, in fair shares. Chunks are ordered: single tokens, drafts, prompts. The
+    lowest free slot is assigned first, to keep used slots contiguous.
     """
 
     slots: int
@@ -76,11 +75,11 @@ class Scheduler:
         self._free = list(range(self.slots))
 
     def add(self, sequence: Sequence) -> None:
-        """Let a sequence wait for a slot."""
+        """Queue a sequence for a slot."""
         self.waiting.append(sequence)
 
     def plan(self) -> list[Chunk]:
-        """Give out free slots, then say what the next step computes: empty if there is nothing to do."""
+        """Assign free slots, then plan the next step: empty if there is nothing to do."""
         while self.waiting and self._free:
             sequence = self.waiting.popleft()
             sequence.slot = heapq.heappop(self._free)
@@ -91,7 +90,7 @@ class Scheduler:
         return decoding + self._fill([s for s in self.running if not s.generated])
 
     def _fill(self, sequences: list[Sequence]) -> list[Chunk]:
-        """Share the prompt tokens of a step: what a short prompt does not need of its share, others get."""
+        """Share the prompt tokens of a step: others get what a short prompt does not need of its share."""
         chunks, budget = [], self.prefill_tokens
         sequences.sort(key=lambda sequence: sequence.prompt_length - sequence.cached)
         for others, sequence in zip(reversed(range(len(sequences))), sequences, strict=True):
@@ -103,7 +102,7 @@ class Scheduler:
         return chunks
 
     def computed(self, chunks: Iterable[Chunk]) -> None:
-        """Note that the keys and values of these chunks are in the cache; drafts are still to be judged."""
+        """Record that the keys and values of these chunks are cached; drafts are not yet verified."""
         for chunk in chunks:
             sequence = chunk.sequence
             sequence.cached = chunk.start + chunk.length - len(chunk.draft)
@@ -111,7 +110,7 @@ class Scheduler:
                 sequence.lookup.read(sequence.tokens, sequence.cached)
 
     def remove(self, sequence: Sequence) -> None:
-        """Take a sequence out, wherever it is; its slot is free at once. Doing it twice does nothing."""
+        """Remove a sequence, wherever it is; its slot is free at once. Idempotent."""
         if sequence.slot >= 0:
             self.running.remove(sequence)
             heapq.heappush(self._free, sequence.slot)
@@ -121,7 +120,7 @@ class Scheduler:
 
 
 def _decode(sequence: Sequence, generating: int) -> Chunk:
-    """The newest token of a sequence, with a draft if one is likely to pay."""
+    """The newest token of a sequence, with a draft if one is likely to pay off."""
     draft: tuple[int, ...] = ()
     if sequence.lookup is not None:
         at_most = sequence.max_tokens - sequence.generated - 1

@@ -1,4 +1,4 @@
-"""Does the engine's way of driving the model give what the model itself gives? Asked at every start."""
+"""Self-check at every start: the engine's outputs must match the plain model's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _prompt(vocabulary: int) -> list[int]:
 
 @torch.inference_mode()
 def plain_logits(network: Any) -> torch.Tensor:
-    """Return what the network itself says [3, vocabulary] after a short prompt and two more tokens."""
+    """Return the plain network's outputs [3, vocabulary] after a short prompt and two more tokens."""
     ids = torch.tensor([_prompt(network.config.get_text_config().vocab_size)], device=network.device)
     network.set_attn_implementation("sdpa")
     logits: torch.Tensor = network(input_ids=ids, use_cache=False).logits[0, -3:]
@@ -53,7 +53,7 @@ def check_step(
         generated = step([Chunk(sequence, end, 1, samples=True)])
         drafted = step([Chunk(sequence, end, 2, samples=True, draft=(tokens[end + 1],))])
     except TypeError as error:
-        raise InputError(f"this kind of model cannot be served here: {error}", where=where) from error
+        raise InputError(f"this model architecture is not supported: {error}", where=where) from error
     got = torch.cat([prompt, generated, drafted]).double().log_softmax(-1)
     expected = plain[[0, 1, 1, 2]].double().log_softmax(-1)
     if not bool(torch.isfinite(expected).all() and torch.isfinite(got).all()):
@@ -61,6 +61,6 @@ def check_step(
     divergence = float((expected.exp() * (expected - got)).sum(-1).max())
     if divergence > tolerance:
         raise InputError(
-            f"this kind of model cannot be served here: answers are {divergence:.3g} nats from its own",
+            f"this model architecture is not supported: answers are {divergence:.3g} nats from the plain model's",
             where=where,
         )

@@ -10,7 +10,7 @@ from scenario_model.config import NotNegative, Positive, Section
 
 
 class TorchSettings(Section):
-    """The bundled engine: CPUs, small premises, one GPU without much load."""
+    """The bundled engine, for CPUs, small premises, or one lightly loaded GPU."""
 
     kind: Literal["torch"] = "torch"
     weights: Literal["auto", "int8", "bf16", "fp32"] = "auto"
@@ -24,7 +24,7 @@ class TorchSettings(Section):
     max_context: Annotated[int, Field(ge=2)] = 2048
     """Tokens of prompt plus answer that a slot holds."""
     max_waiting: NotNegative = 64
-    """Requests that may wait for a slot; more are answered 429."""
+    """Length of the queue for a slot; further requests get 429."""
     prefill_tokens: Positive = 256
     """Prompt tokens processed per step; bounds how long a long prompt delays the others."""
     prompt_lookup: Literal["auto", "on", "off"] = "auto"

@@ -1,4 +1,4 @@
-"""From token ids to text as it may be sent: whole characters, nothing of a stop string."""
+"""Converts token ids to text that can be sent: whole characters, no part of a stop string."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 class TextStream:
     """The text of one answer, growing token by token.
 
-    A character whose bytes are spread over several tokens comes when it is whole; one that is never finished
-    does not come at all. The answer ends before the first of the stop strings, and what may be the start of
-    one is held back until it is clear that it is not.
+    A character whose bytes span several tokens is sent when complete; an incomplete one is never sent. The
+    answer ends before the first stop string, and a possible start of one is held back until it is ruled out.
     """
 
     def __init__(self, tokenizer: Tokenizer, stop: tuple[str, ...] = ()) -> None:
@@ -26,7 +25,7 @@ class TextStream:
         self.stopped = False
 
     def push(self, token: int) -> str:
-        """Add a token and return what may be sent now. Sets `stopped` when a stop string is complete."""
+        """Add a token and return the text to send now. Sets `stopped` when a stop string is complete."""
         self._held += self._decoder.step(self._tokenizer, token) or ""
         found = [at for at in (self._held.find(text) for text in self._stop) if at >= 0]
         if found:
@@ -38,12 +37,12 @@ class TextStream:
         return text
 
     def finish(self) -> str:
-        """Return what was held back: the answer ended without that stop string."""
+        """Return the text held back: the answer ended without that stop string."""
         text, self._held = self._held, ""
         return text
 
     def _possible_start(self) -> int:
-        """Length of the longest end of the held text that a stop string begins with."""
+        """Length of the longest suffix of the held text that is a prefix of a stop string."""
         longest = max((len(text) for text in self._stop), default=1) - 1
         for length in range(min(longest, len(self._held)), 0, -1):
             if any(text.startswith(self._held[-length:]) for text in self._stop):

@@ -1,4 +1,4 @@
-"""What the engine has done so far and how fast: the source of its statistics and of Retry-After."""
+"""The engine's counters and rates: the source of its statistics and of Retry-After."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Throughput:
         self._usual_step += _NEW * (seconds - self._usual_step)
 
     def note_tokens(self, generated: int, drafted: int, accepted: int) -> None:
-        """Count what a step gave one answer, and how much of its draft was right."""
+        """Count a step's tokens of one answer, and the correct ones of its draft."""
         self.generated_tokens += generated
         self.drafts += drafted > 0
         self.drafted_tokens += drafted
@@ -47,6 +47,6 @@ class Throughput:
         self._usual_steps += _NEW * (steps - self._usual_steps)
 
     def seconds_until_free(self, waiting: int) -> float:
-        """Guess when one of `waiting` requests will have left the queue; at least 1."""
+        """Estimate the seconds until one of `waiting` requests leaves the queue; at least 1."""
         rounds = max(waiting, 1) / self.slots
         return max(1.0, rounds * self._usual_steps * self._usual_step)

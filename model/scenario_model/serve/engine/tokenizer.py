@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
-    """Load the tokenizer of a model directory. Raises InputError when it has none of the fast kind."""
+    """Load the tokenizer of a model directory. Raises InputError if it has no fast tokenizer."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:

@@ -1,5 +1,5 @@
-"""vLLM behind the gateway: a process of its own, of an environment of its own, behind a private socket.
+"""vLLM behind the gateway: its own process and environment, behind a private socket.
 
-`VllmEngine(model_dir, settings, cache)` starts it and waits until the model is loaded; what follows is the
-same as with the bundled engine. The caller has verified the release before. https://docs.vllm.ai
+`VllmEngine(model_dir, settings, cache)` starts it and waits until the model is loaded; the interface is the
+same as the bundled engine's. The caller must have verified the release. https://docs.vllm.ai
 """

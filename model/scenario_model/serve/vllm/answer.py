@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class Answer:
-    """A stream of vLLM's, read by a task of its own until it ends or is cancelled, which vLLM notices."""
+    """A vLLM stream, read by its own task until it ends or is cancelled, which vLLM notices."""
 
     def __init__(
         self, client: httpx2.AsyncClient, request: GenerationRequest, note: Callable[[Delta], None]
     ) -> None:
-        """Ask. `note` is told of every delta."""
+        """Send the request. `note` is called with every delta."""
         self.generation = QueuedGeneration(len(request.prompt), self._cancel)
         self.tokens, self.finished = 0, False
         self.began = time.monotonic()
@@ -33,11 +33,11 @@ class Answer:
         self.task = asyncio.create_task(self._read(client, request))
 
     def cut(self) -> None:
-        """End it where it is: the drain's deadline has come."""
+        """End it at its current state: the drain's deadline has passed."""
         if self.tokens:
             self.generation.deliver(Delta("", 0, "length"))
         else:
-            ended = Drained("the server was shut down before the answer began", remedy="ask again")
+            ended = Drained("the server was shut down before the answer started", remedy="ask again")
             self.generation.deliver(ended)
         self._cancel()
 
@@ -51,7 +51,7 @@ class Answer:
             failed = error if isinstance(error, EngineFailed) else EngineFailed(_say(error))
             logs.info("vLLM failed a request", reason=failed.what)
             self.generation.deliver(failed)
-        except Exception:  # noqa: BLE001  (whatever it is, who waits must hear of it)
+        except Exception:  # noqa: BLE001  (the waiting client must be notified of any error)
             logs.exception("an answer of vLLM could not be read")
             self.generation.deliver(EngineFailed("vLLM's answer could not be read"))
 
@@ -59,7 +59,7 @@ class Answer:
         async with client.sse(completions.PATH, method="POST", json=completions.body(request)) as events:
             events.response.raise_for_status()
             async for event in events:
-                # Read to its very end, the connection serves the next request too.
+                # Read to the end, so that the connection can be reused.
                 if self.finished or event.data == completions.DONE:
                     continue
                 piece = completions.delta(event.data)
@@ -72,7 +72,7 @@ class Answer:
 
 
 def _say(error: httpx2.HTTPError) -> str:
-    """Name what happened without the message, which may quote what was asked."""
+    """Describe the error without its message, which may quote the request."""
     if isinstance(error, httpx2.HTTPStatusError):
         return f"vLLM refused a request with HTTP {error.response.status_code}"
-    return f"vLLM broke off ({type(error).__name__})"
+    return f"vLLM closed the connection ({type(error).__name__})"

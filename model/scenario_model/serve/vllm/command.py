@@ -1,4 +1,4 @@
-"""How vLLM is started: the arguments and the environment that keep it private, offline and quiet.
+"""vLLM's command line and environment, which keep it private, offline and quiet.
 
 Names follow https://docs.vllm.ai/en/stable/cli/serve/ and https://docs.vllm.ai/en/stable/configuration/env_vars/.
 """
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from scenario_model.serve.vllm.settings import InstalledVllm
 
 _DTYPES = {"auto": "auto", "bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
-# These would lead it to other code than its environment's.
+# These would make it load code from outside its environment.
 _NOT_HANDED_ON = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "VLLM_API_KEY")
 
 
 def require(settings: InstalledVllm) -> None:
-    """Raise InputError where the environment has no vLLM."""
+    """Raise InputError if the environment has no vLLM."""
     if not (settings.environment / "bin" / "vllm").exists():
         raise InputError(
-            f"there is no vLLM in {settings.environment}",
+            f"no vLLM in {settings.environment}",
             where="engine.environment",
-            remedy="name a Python environment that has it (requirements/vllm.lock)",
+            remedy="set it to a Python environment with vLLM (requirements/vllm.lock)",
         )
 
 
 def arguments(model_dir: Path, settings: InstalledVllm, socket: Path) -> list[str]:
     """Return program and arguments.
 
-    No `--trust-remote-code`: it is off by default. Of the model's `generation_config.json` the end tokens
-    count, but not its sampling (temperature, penalties, …), as in the bundled engine.
+    No `--trust-remote-code`: it is off by default. The end tokens of the model's `generation_config.json`
+    apply, but not its sampling (temperature, penalties, …), as in the bundled engine.
     """
     return [
         str(settings.environment / "bin" / "python"),
@@ -56,9 +56,9 @@ def arguments(model_dir: Path, settings: InstalledVllm, socket: Path) -> list[st
 
 
 def environment(settings: InstalledVllm, private: Path, cache: Path) -> dict[str, str]:
-    """Return vLLM's environment: the server's own, but nothing calls home and all is written to two folders.
+    """Return vLLM's environment: the server's own, without telemetry, writing only to two folders.
 
-    private: for sockets and the like, this process's alone. cache: for compiled code, kept between starts.
+    private: for sockets and the like, private to this process. cache: for compiled code, kept between starts.
     """
     own = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_ON}
     return own | {

@@ -1,7 +1,7 @@
-"""What is asked of vLLM for one answer, and what its events mean.
+"""vLLM's request for one answer, and the interpretation of its events.
 
 The protocol is that of https://docs.vllm.ai/en/stable/serving/openai_compatible_server/#completions-api, with
-token ids in both directions: prompts are tokenized by the gateway, and what is counted is what was generated.
+token ids in both directions: prompts are tokenized by the gateway, and generated tokens are counted exactly.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def body(request: GenerationRequest) -> dict[str, Any]:
 
 
 def delta(data: str) -> Delta:
-    """Read one event. Raises EngineFailed if it tells of an error or is not what was asked for."""
+    """Read one event. Raises EngineFailed if it reports an error or is unexpected."""
     try:
         event = json.loads(data)
         if "error" in event:
@@ -46,4 +46,4 @@ def delta(data: str) -> Delta:
         (choice,) = event["choices"]
         return Delta(choice["text"], len(choice["token_ids"]), _REASONS[choice["finish_reason"]])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EngineFailed(f"vLLM answered in an unknown way ({type(error).__name__})") from None
+        raise EngineFailed(f"unexpected answer from vLLM ({type(error).__name__})") from None

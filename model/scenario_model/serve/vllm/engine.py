@@ -1,4 +1,4 @@
-"""The engine that is vLLM: what the gateway asks of an engine, asked of vLLM in turn."""
+"""The vLLM engine: implements the gateway's engine interface with vLLM."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 1.0
 _CACHE_USAGE = re.compile(r"^vllm:kv_cache_usage_perc\{[^}]*\} (\S+)$", re.MULTILINE)
-# Weight of the newest answer in the usual duration, and what that is before there was any, in seconds.
+# Weight of the newest answer in the average duration, and its initial value in seconds.
 _NEW = 0.1
 _FIRST_GUESS = 5.0
 
@@ -39,12 +39,12 @@ _State = Literal["new", "running", "draining", "stopped", "failed"]
 
 
 class VllmEngine:
-    """Serves requests with a vLLM of its own. Public methods are called from the event loop's thread."""
+    """Serves requests with its own vLLM process. Public methods are called from the event loop's thread."""
 
     def __init__(self, model_dir: Path, settings: InstalledVllm, cache: Path | None = None) -> None:
         """Start vLLM and wait until it has loaded the model (which the caller has verified).
 
-        Raises InputError when model or settings cannot be used, ScenarioModelError when vLLM ends.
+        Raises InputError if model or settings cannot be used, ScenarioModelError if vLLM exits.
         """
         self._settings = settings
         self._state: _State = "new"
@@ -62,13 +62,13 @@ class VllmEngine:
             raise
 
     def start(self) -> None:
-        """Begin to take requests."""
+        """Start accepting requests."""
         transport = httpx2.AsyncHTTPTransport(
             uds=str(self._process.socket),
             trust_env=False,
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
         )
-        # The first token may take as long as the queue is; what has died closes its connections.
+        # The first token may take as long as the queue; a dead process closes its connections.
         timeout = httpx2.Timeout(5, read=None)
         self._client = httpx2.AsyncClient(
             transport=transport, base_url=BASE_URL, timeout=timeout, trust_env=False
@@ -77,15 +77,15 @@ class VllmEngine:
         self._looking = asyncio.create_task(self._look())
 
     async def submit(self, request: GenerationRequest) -> QueuedGeneration:
-        """Take a request in.
+        """Accept a request.
 
-        Raises QueueFull, EngineStopped, EngineFailed; InputError when prompt and answer exceed the context.
+        Raises QueueFull, EngineStopped, EngineFailed; InputError if prompt and answer exceed the context.
         """
         request.check(len(self.tokenizer), self.max_context)
         if (state := self._now()) == "failed":
             raise EngineFailed("vLLM has failed")
         if state != "running":
-            raise EngineStopped(f"the engine takes no requests: it is {state}")
+            raise EngineStopped(f"the engine is not accepting requests: it is {state}")
         waiting = self._unfinished() - self._settings.max_sequences
         if waiting >= self._settings.max_waiting:
             raise QueueFull(max(1.0, self._usual_seconds * max(waiting, 1) / self._settings.max_sequences))
@@ -96,7 +96,7 @@ class VllmEngine:
         return answer.generation
 
     def statistics(self) -> EngineStatistics:
-        """Return a snapshot. What waits is beyond `max_sequences`; the cache's usage is a second old."""
+        """Return a snapshot. Requests beyond `max_sequences` are waiting; the cache usage may be a second old."""
         slots, unfinished = self._settings.max_sequences, self._unfinished()
         return EngineStatistics(
             state=self._now(),
@@ -117,7 +117,7 @@ class VllmEngine:
         )
 
     async def drain(self, seconds: float) -> None:
-        """Take no new work, finish what was accepted; what is left after `seconds` ends there."""
+        """Accept no new requests and finish accepted ones; those left after `seconds` are aborted."""
         if self._state == "running":
             self._state = "draining"
         if tasks := [answer.task for answer in self._answers]:
@@ -132,13 +132,13 @@ class VllmEngine:
         await self._client.aclose()
 
     def stop(self) -> None:
-        """End vLLM at once; answers that are unfinished end with an error."""
+        """Stop vLLM at once; unfinished answers end with an error."""
         if self._now() != "failed":
             self._state = "stopped"
         self._process.stop()
 
     def _now(self) -> _State:
-        """Tell the state; a process that has ended while it was wanted has failed."""
+        """Return the state; a process that exited unexpectedly has failed."""
         if self._process.ended and self._state in {"new", "running", "draining"}:
             self._state = "failed"
         return self._state
@@ -156,13 +156,13 @@ class VllmEngine:
             self._usual_seconds += _NEW * (time.monotonic() - answer.began - self._usual_seconds)
 
     async def _look(self) -> None:
-        """Ask every second how vLLM is: its HTTP server may live on when its engine has died."""
+        """Check vLLM's health every second: its HTTP server may survive its engine."""
         while self._now() in {"running", "draining"}:
             with contextlib.suppress(httpx2.TransportError):
                 health = await self._client.get("/health", timeout=30)
                 if health.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
                     self._state = "failed"
-                    logs.info("vLLM says that its engine has died")
+                    logs.info("vLLM reports that its engine has died")
                     return
                 metrics = await self._client.get("/metrics", timeout=30)
                 self._cache_usage = max(map(float, _CACHE_USAGE.findall(metrics.text)), default=0.0)

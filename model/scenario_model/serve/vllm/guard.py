@@ -1,11 +1,11 @@
-"""The process between the server and vLLM: it sees to it that vLLM never outlives the server.
+"""The process between the server and vLLM, which ensures that vLLM never outlives the server.
 
-    python guard.py FOLDER PROGRAM ARGUMENTS…        in a process group of its own
+    python guard.py FOLDER PROGRAM ARGUMENTS…        in its own process group
 
-Standard input is a pipe whose other end the server holds. When the server is gone, however it went, the pipe
-closes; the program is then asked to end, and after a moment it and all processes that it started are killed.
-The same happens when the program ends by itself. A signal sent to a parent's death (PR_SET_PDEATHSIG) would
-reach the program alone, not its workers, and at the end of the thread that started it. FOLDER is removed.
+Standard input is a pipe whose other end the server holds. When the server is gone for any reason, the pipe
+closes; the program then gets SIGTERM, and after a moment it and all processes it started are killed. The same
+happens when the program exits by itself. PR_SET_PDEATHSIG would reach only the program, not its workers, and
+fire at the end of the thread that started it. FOLDER is removed.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import signal
 import subprocess
 import sys
 
-# vLLM takes its shared memory away in this time; all answers have ended before.
+# Time for vLLM to remove its shared memory; all answers have ended before.
 GRACE_SECONDS = 3.0
 
 
 def _guard(folder: str, command: list[str]) -> None:
-    # The server decides when to end. A handler, unlike SIG_IGN, is not handed on to the program.
+    # The server decides when to stop. A handler, unlike SIG_IGN, is not inherited by the program.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603
@@ -33,14 +33,14 @@ def _guard(folder: str, command: list[str]) -> None:
         os.kill(child.pid, signal.SIGTERM)
     select.select([ended], [], [], GRACE_SECONDS)
     status = child.poll()
-    with contextlib.suppress(OSError):  # with the server, who would read it is gone
+    with contextlib.suppress(OSError):  # the reader is gone with the server
         print("vLLM is killed" if status is None else f"vLLM ended with exit status {status}", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
     if os.getpgrp() != os.getpid():
-        sys.exit("guard.py kills its process group when it is done, so it needs one of its own")
+        sys.exit("guard.py kills its process group at the end, so it needs its own")
     try:
         _guard(sys.argv[1], sys.argv[2:])
     finally:

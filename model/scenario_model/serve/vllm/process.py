@@ -1,4 +1,4 @@
-"""vLLM's process: started, waited for until it is up, watched, ended."""
+"""vLLM's process: starts it, waits until it is up, monitors and stops it."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.2
 _LINE_LENGTH = 1000
-# A socket in a folder that is this user's alone needs neither a port nor a key.
+# A socket in a folder private to this user needs neither a port nor a key.
 BASE_URL = "http://vllm"
 
 
 class VllmProcess:
-    """One vLLM with its guard. Whoever makes it calls `stop`; at the latest it ends with this process."""
+    """One vLLM with its guard. The creator must call `stop`; at the latest it ends with this process."""
 
     def __init__(self, model_dir: Path, settings: InstalledVllm, cache: Path | None) -> None:
-        """Start it. Raises InputError where the environment has no vLLM."""
+        """Start it. Raises InputError if the environment has no vLLM."""
         require(settings)
         self._folder = Path(tempfile.mkdtemp(prefix="vllm-"))
         self.socket = self._folder / "http.sock"
@@ -64,9 +64,9 @@ class VllmProcess:
         self._reaping.start()
 
     def wait_until_up(self) -> int:
-        """Wait until the model is loaded, and return the tokens of its context.
+        """Wait until the model is loaded, and return its context length in tokens.
 
-        Raises ScenarioModelError, with vLLM's last words, if it ends before.
+        Raises ScenarioModelError, with vLLM's last output, if it exits before.
         """
         transport = httpx2.HTTPTransport(uds=str(self.socket), trust_env=False)
         with httpx2.Client(transport=transport, base_url=BASE_URL, timeout=5, trust_env=False) as client:
@@ -77,11 +77,11 @@ class VllmProcess:
                         return int(model["max_model_len"])
                 time.sleep(_POLL_SECONDS)
         raise ScenarioModelError(
-            f"vLLM ended before the model was loaded: {self._last_words()}", remedy="the log has all of it"
+            f"vLLM ended before the model was loaded: {self._last_words()}", remedy="see the log"
         )
 
     def stop(self) -> None:
-        """End it and everything that it started; takes a few seconds at most."""
+        """Stop it and all its child processes; takes a few seconds at most."""
         leash, self._leash = self._leash, -1
         if leash >= 0:
             os.close(leash)
@@ -92,12 +92,12 @@ class VllmProcess:
         self._logging.join(1)
 
     def _listens(self) -> bool:
-        # It binds the socket long before it listens, and the HTTP client keeps what could not be connected.
+        # It binds the socket long before it listens, and the HTTP client keeps failed connections.
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(self.socket)) == 0
 
     def _reap(self) -> None:
-        """Wait for the guard's end. It has killed the others then, unless it was killed itself."""
+        """Wait for the guard to exit. It has then killed the others, unless it was killed itself."""
         os.waitid(os.P_PID, self._guard.pid, os.WEXITED | os.WNOWAIT)
         self._kill()
         self.ended = True
@@ -109,7 +109,7 @@ class VllmProcess:
             os.killpg(self._guard.pid, signal.SIGKILL)
 
     def _log(self, said: int) -> None:
-        """Hand its lines on. It logs no requests, and dumps lengths instead of prompts when it fails."""
+        """Forward its log. It does not log requests, and on failure dumps lengths instead of prompts."""
         with open(said, "rb") as lines:
             for line in lines:
                 if text := line.decode(errors="replace").strip()[:_LINE_LENGTH]:
@@ -120,4 +120,4 @@ class VllmProcess:
         self._logging.join(1)
         lines = list(self._last)
         errors = [line for line in lines if "Error" in line and "Traceback" not in line]
-        return (errors or lines or ["it said nothing"])[-1]
+        return (errors or lines or ["no output"])[-1]

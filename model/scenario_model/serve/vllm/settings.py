@@ -14,19 +14,19 @@ class VllmSettings(Section):
 
     kind: Literal["vllm"] = "vllm"
     device: Literal["gpu", "cpu"] = "gpu"
-    """What it computes on; cpu needs `requirements`, the lock of a CPU build."""
+    """Device; cpu needs `requirements`, the lock of a CPU build."""
     requirements: FilePath | None = None
-    """Lock file of its environment, where the roles run; null: requirements/vllm.lock, which is for GPUs."""
+    """Lock file of its environment, on the machine that runs Ansible; null: requirements/vllm.lock, for GPUs."""
     dtype: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """Number format of weights and activations; auto: the model's own."""
     max_sequences: Annotated[int, Field(ge=1, le=4096)] = 64
     """Sequences that generate at once."""
     max_context: Annotated[int, Field(ge=2)] | None = None
-    """Tokens of prompt plus answer; null: what the model was made for, or less if memory is short."""
+    """Tokens of prompt plus answer; null: the model's own maximum, or less if memory is short."""
     max_waiting: NotNegative = 256
-    """Requests beyond max_sequences that may wait; more are answered 429."""
+    """Length of the queue beyond max_sequences; further requests get 429."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """Share of each GPU's memory that is used (of the host's memory with device cpu)."""
+    """Share of each GPU's memory to use (of the host's memory with device cpu)."""
     tensor_parallel: Annotated[int, Field(ge=1, le=64)] = 1
     """GPUs of one host that share the model."""
 
@@ -40,7 +40,7 @@ class VllmSettings(Section):
 
 
 class InstalledVllm(VllmSettings):
-    """vLLM and where it is installed: what the server reads."""
+    """vLLM and its installed environment, as read by the server."""
 
     environment: FilePath
-    """Folder of the Python environment that has vLLM."""
+    """Folder of the Python environment with vLLM."""

@@ -9,14 +9,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
 from scenario_model.serve.vllm.engine import VllmEngine
 from scenario_model.serve.vllm.settings import InstalledVllm
+from tests.processes import processes_naming
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    import psutil
 
 
 class Environment:
@@ -45,15 +47,7 @@ class Environment:
 
     def processes(self) -> list[psutil.Process]:
         """Every living process that names this environment: guard, stand-in, worker."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                named = any(str(self.folder) in word for word in process.cmdline())
-                if named and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-        return found
+        return processes_naming(self.folder)
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:

@@ -75,8 +75,8 @@ async def test_what_does_not_fit_is_refused_before_vllm_is_asked(
 ) -> None:
     for wrong, says in (
         (GenerationRequest(prompt=(), max_tokens=1), "at least one token"),
-        (GenerationRequest(prompt=(10**6,), max_tokens=1), "not one of the model's"),
-        (GenerationRequest(prompt=(1,) * 500, max_tokens=13), "more than the context of 512"),
+        (GenerationRequest(prompt=(10**6,), max_tokens=1), "outside the model's vocabulary"),
+        (GenerationRequest(prompt=(1,) * 500, max_tokens=13), "exceed the context of 512"),
     ):
         with pytest.raises(InputError, match=says):
             await engine.submit(wrong)
@@ -90,13 +90,13 @@ async def test_what_does_not_fit_is_refused_before_vllm_is_asked(
         ({"status": 500}, "HTTP 500"),
         ({"first_event": "[DONE]"}, "before it was complete"),
         ({"first_event": '{"error": {"message": "of [1, 2, 3]", "type": "BadThing"}}'}, r"\(BadThing\)"),
-        ({"first_event": '{"choices": []}'}, "unknown way"),
-        ({"first_event": '{"choices": [{"text": "", "finish_reason": null}]}'}, "unknown way"),
-        ({"first_event": "no JSON"}, "unknown way"),
-        ({"first_event": "7"}, "unknown way"),
+        ({"first_event": '{"choices": []}'}, "unexpected answer"),
+        ({"first_event": '{"choices": [{"text": "", "finish_reason": null}]}'}, "unexpected answer"),
+        ({"first_event": "no JSON"}, "unexpected answer"),
+        ({"first_event": "7"}, "unexpected answer"),
         (
             {"first_event": '{"choices": [{"text": "", "token_ids": [], "finish_reason": "abort"}]}'},
-            "unknown way",
+            "unexpected answer",
         ),
     ],
 )
@@ -151,7 +151,7 @@ async def test_a_killed_vllm_fails_what_it_was_asked_and_takes_all_its_processes
     assert [vllm.pid, worker.pid] == [environment.seen("process")[0], environment.seen("worker")[0]]
     for process in ([guard], [vllm], [worker, vllm])[which]:
         process.kill()
-    with pytest.raises(EngineFailed, match="broke off"):
+    with pytest.raises(EngineFailed, match="closed the connection"):
         await read(generation)
     await until(lambda: engine.statistics().state == "failed")
     await until(lambda: environment.processes() == [])
@@ -208,7 +208,7 @@ def test_a_vllm_that_cannot_load_ends_with_its_last_words_and_leaves_nothing(
 
 def test_an_environment_without_vllm_is_named(tiny_foundation: Path, tmp_path: Path) -> None:
     settings = InstalledVllm(kind="vllm", environment=tmp_path)
-    with pytest.raises(InputError, match=f"there is no vLLM in {tmp_path}"):
+    with pytest.raises(InputError, match=f"no vLLM in {tmp_path}"):
         VllmEngine(tiny_foundation, settings)
 
 
