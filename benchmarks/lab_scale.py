@@ -1,6 +1,6 @@
-"""`python -m benchmarks.lab_scale 100 1000`: gangs on fake GPU nodes in a lab that is up (`sudo make lab`).
+"""`python -m benchmarks.lab_scale 100 1000`: jobs on fake GPU nodes in a lab that is up (`sudo make lab`).
 
-For each number of nodes: how long until all are ready; how long until a gang is admitted by Kueue and until
+For each number of nodes: how long until all are ready; how long until a job is admitted by Kueue and until
 all of its pods are bound; how much memory the control plane then holds.
 """
 
@@ -32,10 +32,10 @@ _TIMEOUT_S = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What one gang on one number of nodes showed; seconds and bytes."""
+    """What one job on one number of nodes showed; seconds and bytes."""
 
     nodes: int
-    gang: int
+    workers: int
     ready_s: float
     admitted_s: float
     bound_s: float
@@ -44,8 +44,8 @@ class Measured:
     """The node of each pod."""
 
 
-def measure(cluster: Cluster, *, nodes: int, gang: int) -> Measured:
-    """Have this many nodes, queue a gang of pods that each fill one, and take it away again."""
+def measure(cluster: Cluster, *, nodes: int, workers: int) -> Measured:
+    """Have this many nodes, queue a job of pods that each fill one, and take it away again."""
     if cluster.own is None:
         raise LabError("this cluster was given to the lab: measure the lab's own")
     kubectl, begun = cluster.kubectl, time.monotonic()
@@ -53,15 +53,15 @@ def measure(cluster: Cluster, *, nodes: int, gang: int) -> Measured:
     ready_s = time.monotonic() - begun
     kubectl.apply(queue(_NAME, {_GPU: str(nodes * GPUS)}, node_labels={LABEL: "true"}))
     begun = time.monotonic()
-    kubectl.apply([_gang(gang)])
+    kubectl.apply([_job(workers)])
     try:
         _until(lambda: _admitted(cluster))
         admitted_s = time.monotonic() - begun
-        _until(lambda: len(_placed(cluster)) == gang)
+        _until(lambda: len(_placed(cluster)) == workers)
         bound_s = time.monotonic() - begun
         return Measured(
             nodes=nodes,
-            gang=gang,
+            workers=workers,
             ready_s=ready_s,
             admitted_s=admitted_s,
             bound_s=bound_s,
@@ -110,7 +110,7 @@ def job_set(name: str, pods: int, spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _gang(pods: int) -> dict[str, Any]:
+def _job(pods: int) -> dict[str, Any]:
     container = {
         "name": "worker",
         "image": reference("pause"),
@@ -160,21 +160,21 @@ def _until(true: Callable[[], bool]) -> None:
 
 
 def main() -> None:
-    """`python -m benchmarks.lab_scale NODES... [--gang PODS]`."""
+    """`python -m benchmarks.lab_scale NODES... [--workers PODS]`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lab_scale", description=__doc__)
     parser.add_argument("nodes", type=int, nargs="+", help="numbers of nodes, one measurement each")
-    parser.add_argument("--gang", type=int, default=64, help="pods of the gang, a node each (default: 64)")
+    parser.add_argument("--workers", type=int, default=64, help="pods of the job, a node each (default: 64)")
     wanted = parser.parse_args()
     try:
         require()
         cluster = running(state_folder())
         for nodes in wanted.nodes:
-            told = measure(cluster, nodes=nodes, gang=wanted.gang)
+            told = measure(cluster, nodes=nodes, workers=wanted.workers)
             times = (
                 f"ready {told.ready_s:.1f} s, admitted {told.admitted_s:.1f} s, bound {told.bound_s:.1f} s"
             )
             memory = ", ".join(f"{name} {size / 2**20:.0f}" for name, size in sorted(told.memory.items()))
-            print(f"{nodes} nodes, gang of {told.gang}: {times}; MiB: {memory}", flush=True)
+            print(f"{nodes} nodes, {told.workers} workers: {times}; MiB: {memory}", flush=True)
         set_number(cluster, 0)
     except LabError as error:
         sys.exit(f"lab_scale: {error}")

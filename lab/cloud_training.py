@@ -48,7 +48,7 @@ def prepare(cluster: Cluster, aws: Aws, foundation: Path) -> dict[str, Any]:
     told = {**aws.environment, "SCENARIO_MODEL_PLAIN_HTTP": host}
     # Two pods share this machine's processors.
     told |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-    gang = {"image": reference("model"), "pods": 2, "spread": False, "environment": told}
+    workers = {"image": reference("model"), "pods": 2, "spread": False, "environment": told}
     size = {"cpu": "500m", "memory": "4Gi", "shared_memory": "64Mi", "scratch": "10Gi"}
     return {f"aws:{name}": value for name, value in plugin.provider_arguments(aws.endpoint).items()} | {
         "aws:defaultTags": {"tags": {"scenario:stack": STACK}},
@@ -59,7 +59,7 @@ def prepare(cluster: Cluster, aws: Aws, foundation: Path) -> dict[str, Any]:
         "cloud:nodes": {"instance_type": "c7i.xlarge", "maximum": 2},
         "cloud:queueing": "existing",
         "cloud:protect": False,
-        f"{_PROJECT}:training": gang | size,
+        f"{_PROJECT}:training": workers | size,
         f"{_PROJECT}:foundation": {"kind": "bucket", "uri": uri, "digest": digest},
         f"{_PROJECT}:recipe": {"method": "lora", "max_steps": 8, "checkpoint_every_steps": 4},
         f"{_PROJECT}:release": {"export": ".state/releases"},

@@ -27,7 +27,7 @@ _NAME = re.compile(rf"[a-z]([-a-z0-9]{{0,{_NAME_CHARACTERS - 2}}}[a-z0-9])?")
 
 @dataclass(frozen=True, kw_only=True)
 class PodSize:
-    """Requests of one pod of a gang, in Kubernetes' quantities.
+    """Requests of one worker pod, in Kubernetes' quantities.
 
     Attributes:
         cpu: processors; it may use more if available.
@@ -82,11 +82,11 @@ class TrainingJobArgs:
         launcher: python3 arguments of a launcher that takes torchrun's arguments and exits with the code of
             its workers, or 143 on SIGTERM; torchrun itself exits with 1 in every case.
         program: the program of every process; the configuration is at `/config/job.json`.
-        restarts: maximum restarts of the gang after failures; after a preemption it always restarts.
+        restarts: maximum restarts of the job after failures; after a preemption it always restarts.
         grace_s: time to save for a pod that is terminated, in seconds.
         spread: whether each pod needs its own node.
         nearby: a node label of the platform's topology; pods are placed within one value of it if possible.
-        flavors: the queue's, if known: a gang that fits in none of them is refused.
+        flavors: the queue's, if known: a job that fits in none of them is refused.
         wait: whether `pulumi up` waits for the job to end.
         queue_timeout_s: maximum wait for quota, nodes or its image, in seconds.
 
@@ -147,7 +147,7 @@ def require_possible(name: str, args: TrainingJobArgs) -> None:
 
 
 def _lacking(name: str, args: TrainingJobArgs, asked: Mapping[str, Decimal], flavor: Flavor) -> str:
-    """Return the resources of which a flavor has too little for the whole gang; empty if it fits."""
+    """Return the resources of which a flavor has too little for all workers; empty if it fits."""
     for resource, wanted in asked.items():
         quota = flavor.quota.get(resource)
         if quota is None or wanted * args.pods > _quantity(name, quota):

@@ -1,4 +1,4 @@
-"""A gang of pods as a JobSet: all or none, with stable DNS names, hardened, and restarted together.
+"""A job's worker pods as a JobSet: all or none, with stable DNS names, hardened, and restarted together.
 
 JobSet gives each pod a name that its peers resolve; torchrun's rendezvous is at the first one. Exit codes
 decide on restarts: 0 is success, 1 and 2 are final (a repetition would end the same), anything else is
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from components.kubernetes.job_args import SecretKey, TrainingJobArgs
 
 INSTANCE = "app.kubernetes.io/instance"
-"""The label that a gang's pods have in common, whatever configuration they train."""
+"""The label that a job's pods have in common, whatever configuration they train."""
 
 _WORKERS = "workers"
 _CONTAINER = "trainer"
@@ -30,7 +30,7 @@ _DECIDED = [1, 2]
 # Messages of Kubernetes' job controller about why a job failed.
 _DECIDED_WORDS = "failed with exit code [12] "
 _DISRUPTED_WORDS = "has condition DisruptionTarget "
-# An autoscaler would evict a pod from an underused node, and with it the whole gang.
+# An autoscaler would evict a pod from an underused node, and with it the whole job.
 _STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
 _ADDRESS = f"$(JOBSET)-{_WORKERS}-0-0.$(JOBSET)"
 
@@ -38,7 +38,7 @@ _ADDRESS = f"$(JOBSET)-{_WORKERS}-0-0.$(JOBSET)"
 def job_set(name: str, args: TrainingJobArgs, config_map: pulumi.Input[str]) -> dict[str, Any]:
     """Return the specification of the JobSet that trains with the `job.json` of a ConfigMap.
 
-    It does not set `suspend`: Kueue does, and clears it when it admits the gang.
+    It does not set `suspend`: Kueue does, and clears it when it admits the job.
     """
     workers = {
         "parallelism": args.pods,
@@ -80,7 +80,7 @@ def job_set(name: str, args: TrainingJobArgs, config_map: pulumi.Input[str]) -> 
 
 
 def labels(name: str) -> dict[str, str]:
-    """Return the labels of a gang's objects."""
+    """Return the labels of a job's objects."""
     return {
         "app.kubernetes.io/name": "scenario-model",
         "app.kubernetes.io/component": "training",

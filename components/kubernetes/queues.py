@@ -1,4 +1,4 @@
-"""Kueue's objects: node flavors with their quota, and the queue that admits gangs to them."""
+"""Kueue's objects: node flavors with their quota, and the queue that admits jobs to them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Flavor:
 
     Attributes:
         name: its name, such as `p5-48xlarge`.
-        quota: limit of all gangs together by resource, `{"cpu": "384", "nvidia.com/gpu": "16"}`;
+        quota: limit of all jobs together by resource, `{"cpu": "384", "nvidia.com/gpu": "16"}`;
             other resources are refused.
         node_labels: labels that select its nodes; empty selects any node.
         taints: `{key, value, effect}` of its nodes, which admitted pods tolerate.
-        topology: node labels from coarse to fine, by which gangs may be placed together.
+        topology: node labels from coarse to fine, by which a job's pods may be placed together.
 
     """
 

@@ -65,14 +65,14 @@ def why_no_pods(events: Iterable[Object]) -> str:
 
 
 def leader(pods: Iterable[Object]) -> Object | None:
-    """Return the newest of the gang's leader pods: there is one per start."""
+    """Return the newest of the job's leader pods: there is one per start."""
     index = "batch.kubernetes.io/job-completion-index"
     first = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(index) == "0"]
     return max(first, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), default=None)
 
 
 def attempt(pod: Object) -> int:
-    """Return the number of restarts of the gang when the pod was created."""
+    """Return the number of restarts of the job when the pod was created."""
     return int((pod["metadata"].get("labels") or {}).get("jobset.sigs.k8s.io/restart-attempt") or 0)
 
 

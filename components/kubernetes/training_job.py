@@ -1,4 +1,4 @@
-"""Training in a cluster as a resource: a gang of pods named after its inputs."""
+"""Training in a cluster as a resource: worker pods named after their inputs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class TrainingJob(pulumi.ComponentResource):
             ),
             _peers(name, args, own),
         ]
-        gang = k8s.apiextensions.CustomResource(
+        workers = k8s.apiextensions.CustomResource(
             name,
             api_version=_JOB_SET,
             kind="JobSet",
@@ -84,7 +84,7 @@ class TrainingJob(pulumi.ComponentResource):
             job=self.job,
             wait=args.wait,
             queue_timeout_s=args.queue_timeout_s,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[gang]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[workers]),
         )
         self.release, self.passed, self.evaluation = outcome.release, outcome.passed, outcome.evaluation
         self.tokens, self.seconds = outcome.tokens, outcome.seconds
@@ -97,7 +97,7 @@ def _named(name: str, content: pulumi.Output[str]) -> pulumi.Output[str]:
 
 
 def _peers(name: str, args: TrainingJobArgs, opts: pulumi.ResourceOptions) -> pulumi.Resource:
-    """Let the pods of one gang talk to each other; the namespace's default denies all traffic."""
+    """Let the pods of one job talk to each other; the namespace's default denies all traffic."""
     peers = [{"podSelector": {"matchLabels": {INSTANCE: name}}}]
     return k8s.networking.v1.NetworkPolicy(
         name,

@@ -171,7 +171,7 @@ containerStatuses:
 phase: Running
 startTime: {{ $now }}
 """
-# Pods run until they are deleted: a gang that ended at once would not show what it waits for.
+# Pods run until they are deleted: a job that ended at once would not show what it waits for.
 _STAGES = [
     _stage(
         "node-ready",

@@ -52,9 +52,9 @@ def cloud(
     with clone_for(lab, cluster, foundation, tmp_path_factory.mktemp("s2")) as made:
         if kills == 1:
             made.settings |= tiny_training()
-        gang, moments = made.settings[f"{PROJECT}:training"], random.Random("cloud")
+        workers, moments = made.settings[f"{PROJECT}:training"], random.Random("cloud")
         for left in reversed(range(kills)):
-            made.write(own__training={**gang, "wait": not left})
+            made.write(own__training={**workers, "wait": not left})
             place = killed(made, moments.randrange(1, EVENTS))
             print(f"{left} kills left, after {place!r}: {made.untracked().strip() or 'nothing was lost'}")
             made.clone.said = made.up()

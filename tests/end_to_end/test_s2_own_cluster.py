@@ -64,12 +64,12 @@ def own_cluster(cloud: Cloud) -> dict[str, object]:
     assert cloud.lab.aws
     assert cloud.cluster.own
     kept = {name: value for name, value in cloud.settings.items() if name.startswith(f"{PROJECT}:")}
-    gang = kept[f"{PROJECT}:training"]
-    told = {name: value for name, value in gang["environment"].items() if name not in CREDENTIALS}
+    workers = kept[f"{PROJECT}:training"]
+    told = {name: value for name, value in workers["environment"].items() if name not in CREDENTIALS}
     bucket = urlsplit(cloud.lab.aws.endpoint)
     return {
         **kept,
-        f"{PROJECT}:training": {**gang, "environment": told},
+        f"{PROJECT}:training": {**workers, "environment": told},
         "cloud:kind": "kubernetes",
         "cloud:kubeconfig": str(cloud.cluster.kubeconfig),
         "cloud:store": f"s3://{BUCKET}/kept",

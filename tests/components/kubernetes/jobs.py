@@ -45,7 +45,7 @@ SMALL = {"cpu": "100m", "memory": "1Gi", "shared_memory": "64Mi", "scratch": "1G
 
 
 def torchrun(*, steps: int, pods: int = 2) -> dict[str, Any]:
-    """A gang that all-reduces in each of its steps."""
+    """Workers that all-reduces in each of its steps."""
     return {
         "image": reference("model"),
         "pods": pods,

@@ -40,7 +40,7 @@ assert os.environ["TOKEN"] == "planted-token"
 """
 
 
-def test_a_gang_trains_and_hands_its_release_on(stack: Stack) -> None:
+def test_a_job_trains_and_hands_its_release_on(stack: Stack) -> None:
     shape = stack.shape(torchrun(steps=12))
     said = stack.project.up(**shape)
     assert "step 12/12  loss 0.250  1,000 tokens/s  0:00 left" in said
@@ -73,7 +73,7 @@ def test_a_gang_trains_and_hands_its_release_on(stack: Stack) -> None:
     assert [each["metadata"]["name"] for each in stack.get("jobsets")] == [stack.project.output("job")]
 
 
-def test_a_gang_beyond_the_quota_waits_whole_and_says_why(stack: Stack) -> None:
+def test_a_job_beyond_the_quota_waits_whole_and_says_why(stack: Stack) -> None:
     job = {**torchrun(steps=1, pods=11), "queue_timeout_s": 4}
     said = stack.project.up(check=False, **stack.shape(job))
     assert "waits in the queue: couldn't assign flavors to pod set workers" in said
@@ -183,7 +183,7 @@ def test_a_preview_is_complete_without_a_cluster(stack: Stack, tmp_path: Path, u
 
 
 @campaign("pods", 8, soak=64)
-def test_a_gang_on_nodes_with_efa_is_admitted_whole_or_not_at_all(stack: Stack, pods: int) -> None:
+def test_a_job_on_nodes_with_efa_is_admitted_whole_or_not_at_all(stack: Stack, pods: int) -> None:
     gpu, efa = "nvidia.com/gpu", "vpc.amazonaws.com/efa"
 
     def flavor(nodes: int) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def test_any_other_name_is_taken(name: str) -> None:
     require_possible(name, job())
 
 
-def test_a_gang_of_no_pods_is_refused() -> None:
+def test_a_job_of_no_pods_is_refused() -> None:
     with pytest.raises(ClusterError, match="training job sft has 0 pods"):
         require_possible("sft", job(pods=0))
 
@@ -56,7 +56,7 @@ def flavor(name: str, **quota: str) -> Flavor:
     return Flavor(name=name, quota={**named, **{f"nvidia.com/{key}": each for key, each in quota.items()}})
 
 
-def test_a_gang_that_fits_in_no_flavor_is_refused_with_what_each_lacks() -> None:
+def test_a_job_that_fits_in_no_flavor_is_refused_with_what_each_lacks() -> None:
     small, large = flavor("p4", gpu="8"), flavor("p5", gpu="15")
     expected = (
         r"training job sft would never start: 2 pods x 8 of nvidia.com/gpu, but p4 has 8; "
@@ -66,7 +66,7 @@ def test_a_gang_that_fits_in_no_flavor_is_refused_with_what_each_lacks() -> None
         require_possible("sft", job(flavors=[small, large]))
 
 
-def test_a_gang_that_fits_in_one_of_the_flavors_is_taken() -> None:
+def test_a_job_that_fits_in_one_of_the_flavors_is_taken() -> None:
     require_possible("sft", job(flavors=[flavor("p4", gpu="8"), flavor("p5", gpu="16")]))
 
 

@@ -60,7 +60,7 @@ def test_a_pod_of_a_gpu_instance_asks_for_all_of_it_and_has_a_process_a_gpu() ->
     assert {"name": "FI_PROVIDER", "value": "efa"} in container["env"]
 
 
-def test_torchrun_meets_at_the_gangs_first_pod() -> None:
+def test_torchrun_meets_at_the_first_pod_of_a_job() -> None:
     (container,) = pod_of(spec())["containers"]
     assert container["command"] == ["python3", "-m", "scenario_model.train.torchrun"]
     assert container["args"] == [
@@ -130,7 +130,7 @@ def test_the_configuration_is_what_the_pods_read() -> None:
     assert volumes["config"]["configMap"] == {"name": config["metadata"]["name"]}
 
 
-def test_only_pods_of_the_same_gang_may_speak_to_each_other() -> None:
+def test_only_pods_of_the_same_job_may_speak_to_each_other() -> None:
     (policy,) = train().of("NetworkPolicy").values()
     peers = [{"podSelector": {"matchLabels": {"app.kubernetes.io/instance": "sft"}}}]
     assert policy["spec"]["ingress"] == [{"from": peers}]

@@ -1,4 +1,4 @@
-"""Sets of jobs, admitted whole or not at all: real pods that compute together, and gangs on fake nodes."""
+"""Sets of jobs, admitted whole or not at all: real pods that compute together, and workers on fake nodes."""
 
 from __future__ import annotations
 
@@ -71,26 +71,26 @@ def test_two_pods_of_a_job_set_find_each_other_by_name_and_all_reduce(cluster: C
         assert admitted == "True", "Kueue let them start"
 
 
-def test_a_gang_beyond_the_quota_waits_whole_and_starts_whole_once_quota_frees(cluster: Cluster) -> None:
+def test_a_job_beyond_the_quota_waits_whole_and_starts_whole_once_quota_frees(cluster: Cluster) -> None:
     wait = pod_spec("import time; time.sleep(600)", cpu="100m")
     # Both ask the queue of their quota: the second one under a name of its own.
-    first, second = job_set("gang", 2, wait), job_set("gang", 3, wait)
-    second["metadata"]["name"] = "gang-later"
-    with queued(cluster, "gang", cpu="400m"):
+    first, second = job_set("workers", 2, wait), job_set("workers", 3, wait)
+    second["metadata"]["name"] = "workers-later"
+    with queued(cluster, "workers", cpu="400m"):
         cluster.kubectl.apply([first])
-        until(lambda: phases(cluster, "gang") == ["Running"] * 2)
+        until(lambda: phases(cluster, "workers") == ["Running"] * 2)
         cluster.kubectl.apply([second])
         for _ in range(10):  # two of its three pods would fit: none is made
-            assert pods_of(cluster, "gang-later") == []
+            assert pods_of(cluster, "workers-later") == []
             time.sleep(0.3)
-        cluster.kubectl("delete", "jobset", "gang")
-        until(lambda: phases(cluster, "gang-later") == ["Running"] * 3)
+        cluster.kubectl("delete", "jobset", "workers")
+        until(lambda: phases(cluster, "workers-later") == ["Running"] * 3)
 
 
-def test_a_gang_is_placed_on_fake_gpu_nodes_a_node_each(cluster: Cluster) -> None:
+def test_a_job_is_placed_on_fake_gpu_nodes_a_node_each(cluster: Cluster) -> None:
     assert cluster.own
     try:
-        told = measure(cluster, nodes=40, gang=16)
+        told = measure(cluster, nodes=40, workers=16)
         assert len(set(told.placed)) == 16
         assert all(each.startswith("fake-") for each in told.placed)
         assert told.admitted_s <= told.bound_s
