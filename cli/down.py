@@ -30,9 +30,10 @@ def down(name: str) -> None:
         stack.forget_salt()
     _reset_unrecorded(stack)
     shutil.rmtree(STATE / name, ignore_errors=True)
+    history = f"{BACKEND.relative_to(ROOT)} (its history), " if is_ours(os.environ) else ""
     say(
-        f"{name} is down. Kept: {BACKEND.relative_to(ROOT)} (its history), {VENV.name}, {cache_folder()} "
-        "(the engine); make clean removes those too."
+        f"{name} is down. Kept: {history}{VENV.name}, {cache_folder()} (the engine); "
+        "make clean removes those too."
     )
 
 
