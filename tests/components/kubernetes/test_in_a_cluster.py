@@ -83,7 +83,7 @@ def test_a_job_beyond_the_quota_waits_whole_and_says_why(stack: Stack) -> None:
 
     # Where the quota is known, that can be known before.
     refused = stack.project.preview(check=False, **stack.shape({**job, "check": True}))
-    assert "ClusterError: training job sft would never start: 11 pods x 100m of cpu, and any has 1" in refused
+    assert "ClusterError: training job sft would never start: 11 pods x 100m of cpu, but any has 1" in refused
 
     # The same job fits a larger quota: it was waiting all the time.
     larger = {"name": "any", "quota": {"cpu": "2", "memory": "16Gi"}}
