@@ -23,9 +23,9 @@ class ReleaseCopyProvider(Provider):
     """Copies a release's objects into a folder that is renamed at the end. Servers verify it."""
 
     def create(self, props: Properties) -> CreateResult:
-        """Copy it; nothing while there is none, because the job was not waited for: Pulumi then leaves it out."""
+        """Copy it; nothing while there is none, because the job was not waited for."""
         settle_in()
-        release = props.get("release")
+        release = props["release"]
         path = str(_copy(props["store"], release, Path(props["folder"]))) if release else ""
         return CreateResult(release or "none", {**props, "path": path})
 

@@ -15,8 +15,7 @@ RELEASE = "assistant@sha256:" + "0" * 64
 
 @pytest.fixture
 def wanted(tmp_path: Path) -> dict[str, Any]:
-    """As Pulumi hands it to the provider: what is None, it leaves out."""
-    return {"store": "s3://bucket/releases", "folder": str(tmp_path / "releases")}
+    return {"store": "s3://bucket/releases", "release": "", "folder": str(tmp_path / "releases")}
 
 
 def created(properties: dict[str, Any]) -> tuple[str, dict[str, Any]]:
