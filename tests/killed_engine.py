@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     import subprocess
 
 
+_EVENTS = (" creating (", " created (", " updating (", " updated (", ": step ")
+
+
 def killed_after(events: int, command: subprocess.Popen[str]) -> str:
     """Kill the `pulumi up` that a command is, or has started, after so many lines on resources; read the
     output to its end. Return the last such line, "" if there were not that many or it had ended by then."""
     assert command.stdout
     for line in command.stdout:
-        if " creating (" in line or " created (" in line or " updating (" in line or ": step " in line:
+        if any(told in line for told in _EVENTS):
             events -= 1
         if events == 0:
             engines = _engines(command.pid)
