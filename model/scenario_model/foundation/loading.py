@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from scenario_model.errors import InputError, Refused
+from scenario_model.tokens.loading import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,16 +79,9 @@ def _from_pretrained(path: Path, **options: Any) -> Any:
 
 
 def _tokenizer(path: Path, **options: Any) -> Any:
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            path, local_files_only=True, trust_remote_code=False, **options
-        )
-    except Exception as error:
-        raise InputError("its tokenizer cannot be loaded", where=str(path), remedy=str(error)) from error
-    if not tokenizer.is_fast or tokenizer.eos_token_id is None:
-        raise InputError("needs a fast tokenizer with an end-of-text token", where=str(path))
+    tokenizer = load_tokenizer(path, **options)
+    if tokenizer.eos_token_id is None:
+        raise InputError("its tokenizer has no end-of-text token", where=str(path))
     return tokenizer
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import secrets
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-import jinja2
-
 from scenario_model.serve.errors import ApiError, bad_request
+from scenario_model.tokens.encoding import beginning, encode
+from scenario_model.tokens.template import ChatTemplate, TemplateRefusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +21,8 @@ class PromptEncoder:
     def __init__(self, tokenizer: Any, max_context: int) -> None:
         self._tokenizer, self._max_context = tokenizer, max_context
         self._vocabulary = len(tokenizer)
-        special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-        self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")
+        self._template = ChatTemplate(tokenizer, _today) if tokenizer.chat_template else None
+        self._begins = beginning(tokenizer)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
 
     async def chat(self, messages: Sequence[dict[str, str]]) -> tuple[int, ...]:
@@ -63,39 +62,22 @@ class PromptEncoder:
 
     def _render(self, messages: list[dict[str, str]]) -> tuple[int, ...]:
         """Tokenize a conversation. A special token written in a message is plain text: it does not end a turn."""
-        hidden: list[str] = []
-        mark = secrets.token_hex(16)
-
-        def hide(found: re.Match[str]) -> str:
-            hidden.append(found[0])
-            return f"{mark}{len(hidden) - 1};"
-
-        safe = [{name: self._special.sub(hide, text) for name, text in each.items()} for each in messages]
-        text = self._apply_template(safe)
-        pieces = re.split(rf"{mark}(\d+);", text) if hidden else [text]
-        ids: list[int] = []
-        for position, piece in enumerate(pieces):
-            was_hidden = position % 2 == 1
-            # The template writes the special tokens itself, so none is added.
-            ids += self._tokenizer(
-                hidden[int(piece)] if was_hidden else piece,
-                add_special_tokens=False,
-                split_special_tokens=was_hidden,
-            )["input_ids"]
-        return tuple(ids)
-
-    def _apply_template(self, messages: list[dict[str, str]]) -> str:
-        try:
-            return str(
-                self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-            )
-        except jinja2.TemplateError as error:
-            # The template's own refusal, such as "roles must alternate".
-            raise bad_request(f"The model's chat template rejects 'messages': {error}", "messages") from None
-        except ValueError:
+        if self._template is None:
             raise bad_request(
                 "This model has no chat template; use /v1/completions.", "messages", "no_chat_template"
-            ) from None
+            )
+        try:
+            rendered = self._template.render(messages, generation_prompt=True)
+        except TemplateRefusal as error:
+            # The template's own refusal, such as "roles must alternate".
+            raise bad_request(f"'messages' cannot be used: {error.what}.", "messages") from None
+        (encoded,) = encode([rendered], self._tokenizer)
+        return tuple(encoded.ids)
 
-    def _tokenize(self, prompt: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer(prompt)["input_ids"])
+    def _tokenize(self, text: str) -> tuple[int, ...]:
+        bare = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return (*self._begins, *bare)
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

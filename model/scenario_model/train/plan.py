@@ -7,10 +7,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 from scenario_model.config import dump
-from scenario_model.data.prepare import Prepared, prepare
+from scenario_model.data.prepare import Prepared, insist_on_a_verdict, prepare
 from scenario_model.digests import json_digest, package_digest
 from scenario_model.errors import InputError
 from scenario_model.foundation.importer import read_record
+from scenario_model.tokens.loading import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,9 +112,10 @@ def make_plan(settings: TrainSettings, processes: int = 1) -> Plan:
     foundation = read_record(settings.foundation)
     _check_length(settings)
     data = prepare(settings.data, lambda: load_tokenizer(settings.foundation))
+    insist_on_a_verdict(data, settings.data)
     package = json_digest(
         {
-            "source": package_digest("foundation", "data", "train"),
+            "source": package_digest("foundation", "data", "tokens", "train"),
             "libraries": {name: version(name) for name in _LIBRARIES},
         }
     )
@@ -139,13 +141,6 @@ def make_plan(settings: TrainSettings, processes: int = 1) -> Plan:
     }
     root = settings.runs.resolve() / digest.removeprefix("sha256:")
     return Plan(settings, data, record, parts, digest, RunFolder(root))
-
-
-def load_tokenizer(foundation: Path) -> Any:
-    """The tokenizer of an imported foundation model."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(foundation, local_files_only=True, trust_remote_code=False)
 
 
 def _check_length(settings: TrainSettings) -> None:

@@ -18,19 +18,20 @@ from scenario_model.data.packing import pack
 from scenario_model.digests import tree_digest
 from scenario_model.errors import InputError, ScenarioModelError
 from scenario_model.foundation.importer import verify_foundation
+from scenario_model.tokens.loading import load_tokenizer
 from scenario_model.train import hardware, parallel
 from scenario_model.train.batches import Batches
 from scenario_model.train.checkpoint import Checkpoints
 from scenario_model.train.hooks import NO_HOOKS, TrainingHooks
 from scenario_model.train.loop import Training, make_optimizer
 from scenario_model.train.model import LossModel, load_model, save_trained, trainable
-from scenario_model.train.plan import Plan, RunFolder, load_tokenizer
 from scenario_model.train.reporter import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from scenario_model.train.parallel import World
+    from scenario_model.train.plan import Plan, RunFolder
 
 PEER_TIMEOUT_S = 600.0
 """Timeout waiting for another process: longer than any solo work, such as saving a checkpoint."""

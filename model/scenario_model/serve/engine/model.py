@@ -22,7 +22,7 @@ from scenario_model.serve.engine.compiling import compile_layers, recording
 from scenario_model.serve.engine.int8 import quantise_linears
 from scenario_model.serve.engine.memory import refuse_if_too_big
 from scenario_model.serve.engine.selfcheck import check_step, plain_logits
-from scenario_model.serve.engine.tokenizer import load_tokenizer
+from scenario_model.tokens.loading import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,9 +19,9 @@ from scenario_model.serve.engine.interface import (
     GenerationRequest,
     QueueFull,
 )
-from scenario_model.serve.engine.tokenizer import load_tokenizer
 from scenario_model.serve.vllm.answer import Answer
 from scenario_model.serve.vllm.process import BASE_URL, VllmProcess
+from scenario_model.tokens.loading import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
