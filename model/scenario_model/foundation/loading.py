@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import struct
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import safe_open
 
 from scenario_model.errors import InputError, Refused
 from scenario_model.tokens.loading import load_tokenizer
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from scenario_model.foundation.source import Source
 
@@ -26,37 +30,92 @@ class Loaded:
     license: str | None
 
 
-def load(source: Source) -> Loaded:
-    """Load all weights of `source`.
+@contextmanager
+def alone(source: Source) -> Iterator[Path]:
+    """A folder with links to the files of a source and nothing else, so that nothing else is read."""
+    with tempfile.TemporaryDirectory(prefix="scenario-model-import-") as folder:
+        for name, path in source.files.items():
+            link = Path(folder, name)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path.resolve())
+        yield Path(folder)
 
-    Raises InputError if transformers does not know the architecture or cannot read the file; Refused if
-    weights are missing, do not match the config's shapes, or are not finite.
+
+def load(source: Source) -> Loaded:
+    """Load all weights of a source.
+
+    Raises InputError if transformers does not know the architecture or cannot read a file; Refused if weights
+    are missing or left over, do not match the config's shapes, or are not finite.
     """
-    loaded = _load_gguf(source.path) if source.kind == "gguf" else _load_directory(source.path)
+    with alone(source) as folder, _named(folder, source.path):
+        if source.kind == "directory":
+            return load_directory(folder)
+        return _finite(_load_gguf(folder / source.path.name), source.path)
+
+
+def load_directory(path: Path) -> Loaded:
+    """Load a checkpoint directory, all of whose files may be read. Raises as `load` does."""
+    model = _from_pretrained(path, dtype="auto", use_safetensors=True)
+    _check_head(path, model)
+    _check_generation(path)
+    tokenizer = _tokenizer(path)
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        what = f"its tokenizer has {len(tokenizer)} tokens, but its embedding only {rows}"
+        raise Refused(what, where=str(path), remedy="use the tokenizer that belongs to the model")
+    return _finite(Loaded(model, tokenizer, _readme_license(path)), path)
+
+
+@contextmanager
+def _named(folder: Path, source: Path) -> Iterator[None]:
+    """Errors name the source, not the folder of links."""
+    try:
+        yield
+    except (InputError, Refused) as error:
+        where, what = (text.replace(str(folder), str(source)) for text in (error.where, error.what))
+        raise type(error)(what, where=where, remedy=error.remedy) from error.__cause__
+
+
+def _finite(loaded: Loaded, path: Path) -> Loaded:
     for name, tensor in loaded.model.state_dict().items():
         if not bool(torch.isfinite(tensor).all()):
             raise Refused(
-                f"weight {name!r} is not finite", where=str(source.path), remedy="download the model again"
+                f"weight {name!r} is not finite", where=str(path), remedy="download the model again"
             )
     loaded.model.eval()
     return loaded
 
 
-def _load_directory(path: Path) -> Loaded:
-    model = _from_pretrained(path, dtype="auto", use_safetensors=True)
-    return Loaded(model, _tokenizer(path), _readme_license(path))
-
-
 def _load_gguf(path: Path) -> Loaded:
-    quantised = _from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
-    # The dequantised model is still marked as quantised and would refuse to be saved: copy its weights into a
-    # plain one.
-    config = quantised.config
-    del config.quantization_config
-    model = type(quantised)(config).to(torch.bfloat16)
-    model.load_state_dict(quantised.state_dict())
+    quantised = _from_pretrained(path.parent, gguf_file=path.name, dtype=torch.bfloat16)
+    _check_gguf(path, quantised)
+    # The dequantised model is still marked as quantised and would refuse to be saved.
+    del quantised.config.quantization_config
+    model = type(quantised)(quantised.config).to(torch.bfloat16)
+    model.load_state_dict(quantised.state_dict(), assign=True)
+    model.tie_weights()
     model.generation_config = quantised.generation_config
     return Loaded(model, _tokenizer(path.parent, gguf_file=path.name), _gguf_license(path))
+
+
+def _check_gguf(path: Path, model: Any) -> None:
+    """transformers ignores tensors that it has no place for, such as the factors of Llama 3.1's positions."""
+    from gguf import GGUFReader
+    from transformers.modeling_gguf_pytorch_utils import (
+        TENSOR_PROCESSORS,
+        TensorProcessor,
+        get_gguf_hf_weights_map,
+    )
+
+    reader = GGUFReader(path)
+    field = reader.get_field("general.architecture")
+    architecture = str(field.contents()) if field else ""
+    processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=model.config.to_dict())
+    known = get_gguf_hf_weights_map(model, processor)
+    left = sorted(tensor.name for tensor in reader.tensors if tensor.name not in known)
+    # A head of its own is written by converters even where it is the embedding.
+    left = [name for name in left if name != "output.weight" or not model.config.tie_word_embeddings]
+    _refuse_unexpected(left, path, "import the model's safetensors instead")
 
 
 def _from_pretrained(path: Path, **options: Any) -> Any:
@@ -75,7 +134,47 @@ def _from_pretrained(path: Path, **options: Any) -> Any:
             names = ", ".join(sorted(map(str, report[problem]))[:3])
             what = f"{len(report[problem])} weights do not match the config ({problem.replace('_', ' ')}): {names}"
             raise Refused(what, where=str(path), remedy="download the complete model")
+    _refuse_unexpected(
+        sorted(report["unexpected_keys"]), path, "use the config.json that belongs to the weights"
+    )
     return model
+
+
+def _refuse_unexpected(names: list[str], path: Path, remedy: str) -> None:
+    if names:
+        what = f"{len(names)} weights have no place in the model, and would be lost: {', '.join(names[:3])}"
+        raise Refused(what, where=str(path), remedy=remedy)
+
+
+def _check_head(path: Path, model: Any) -> None:
+    """With tied embeddings transformers ignores a head in the file: it must be the embedding then."""
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if head is None or head.weight is not embedding.weight:
+        return
+    for file in sorted(path.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 - not a mapping
+                if name.endswith("lm_head.weight") and not torch.equal(
+                    weights.get_tensor(name), embedding.weight.to(weights.get_tensor(name).dtype)
+                ):
+                    what = f"{name} differs from the embedding, but the config ties them"
+                    raise Refused(
+                        what, where=str(path), remedy="use the config.json that belongs to the weights"
+                    )
+
+
+def _check_generation(path: Path) -> None:
+    """transformers ignores a generation_config.json that it cannot read, and with it where answers end."""
+    if not (path / "generation_config.json").exists():
+        return
+    from transformers import GenerationConfig
+
+    try:
+        GenerationConfig.from_pretrained(path, local_files_only=True).validate(strict=True)
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        where = str(path / "generation_config.json")
+        raise InputError(f"is invalid: {reason}", where=where, remedy="correct it, or remove it") from error
 
 
 def _tokenizer(path: Path, **options: Any) -> Any:

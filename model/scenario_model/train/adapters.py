@@ -32,7 +32,8 @@ def add_adapters(model: Any, recipe: Recipe) -> Any:
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         model = get_peft_model(model, config, adapter_name=_ADAPTER)
     for module in model.modules():
-        if isinstance(module, Linear):
+        # peft's layer also adapts others, such as GPT-2's transposed ones: those keep its own forward pass.
+        if isinstance(module, Linear) and type(module.base_layer) is nn.Linear:
             module.forward = _Fused(module)
     return model
 

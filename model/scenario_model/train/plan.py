@@ -16,7 +16,7 @@ from scenario_model.tokens.loading import load_tokenizer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scenario_model.train.settings import TrainSettings
+    from scenario_model.train.settings import Recipe, TrainSettings
 
 # Other versions of these may round differently, so they make a different run.
 _LIBRARIES = ("torch", "transformers", "peft")
@@ -70,7 +70,7 @@ class RunFolder:
 class Plan:
     """A validated run: settings, prepared data, `inputs` as in run.json, digest, folder.
 
-    `parts` is what the digest covers.
+    `parts` is what the digest covers; `notes` are for a person.
     """
 
     settings: TrainSettings
@@ -79,6 +79,7 @@ class Plan:
     parts: dict[str, Any]
     digest: str
     folder: RunFolder
+    notes: tuple[str, ...] = ()
 
     @property
     def processes(self) -> int:
@@ -94,6 +95,7 @@ class Plan:
             "state": self.folder.state,
             "data": self.data.summary(),
             "parts": self.parts,
+            "notes": list(self.notes),
         }
 
 
@@ -104,12 +106,18 @@ def make_plan(settings: TrainSettings, processes: int = 1) -> Plan:
 
     Raises InputError for a missing foundation model, bad data, or an inconsistent recipe.
     """
-    recipe = settings.recipe
-    if recipe.tokens_per_step < recipe.sequence_length:
-        what = f"key 'recipe.tokens_per_step' is {recipe.tokens_per_step}"
-        remedy = f"it must be at least sequence_length, {recipe.sequence_length}"
+    given = settings.recipe.tokens_per_step
+    if given is not None and given < settings.recipe.sequence_length:
+        what = f"key 'recipe.tokens_per_step' is {given}"
+        remedy = f"it must be at least sequence_length, {settings.recipe.sequence_length}"
         raise InputError(what, where="recipe", remedy=remedy)
+    recipe = settings.recipe.for_processes(processes)
+    settings = settings.model_copy(update={"recipe": recipe})
     foundation = read_record(settings.foundation)
+    obstacles = foundation.get("obstacles", {})
+    if "training" in obstacles:
+        remedy = "use another foundation model (docs/models.md)"
+        raise InputError(obstacles["training"], where=str(settings.foundation), remedy=remedy)
     _check_length(settings)
     data = prepare(settings.data, lambda: load_tokenizer(settings.foundation))
     insist_on_a_verdict(data, settings.data)
@@ -140,7 +148,20 @@ def make_plan(settings: TrainSettings, processes: int = 1) -> Plan:
         "processes": processes,
     }
     root = settings.runs.resolve() / digest.removeprefix("sha256:")
-    return Plan(settings, data, record, parts, digest, RunFolder(root))
+    notes = (*data.notes, *_notes(recipe, processes, obstacles))
+    return Plan(settings, data, record, parts, digest, RunFolder(root), notes)
+
+
+def _notes(recipe: Recipe, processes: int, obstacles: dict[str, str]) -> list[str]:
+    notes = []
+    if "serving" in obstacles:
+        notes.append(f"the bundled engine cannot serve this model ({obstacles['serving']}); vLLM may")
+    if (idle := processes - recipe.sequences_per_step) > 0:
+        enough = processes * recipe.sequence_length
+        notes.append(
+            f"{idle} of {processes} processes have no work: raise recipe.tokens_per_step to {enough} or more"
+        )
+    return notes
 
 
 def _check_length(settings: TrainSettings) -> None:

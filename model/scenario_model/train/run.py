@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from scenario_model.train.parallel import World
     from scenario_model.train.plan import Plan, RunFolder
 
+_APART = 1_000_003  # between the seeds of two processes
+
 PEER_TIMEOUT_S = 600.0
 """Timeout waiting for another process: longer than any solo work, such as saving a checkpoint."""
 
@@ -69,6 +71,9 @@ def _train(plan: Plan, world: World, hooks: TrainingHooks) -> dict[str, Any]:
     _repeatable(recipe.seed, environment["threads"], world)
     bf16 = environment["dtype"] == "bf16"
     packed = pack(plan.data.training, load_tokenizer(plan.settings.foundation), recipe.sequence_length)
+    if world.leads:
+        for note in (*plan.notes, *packed.notes):
+            logs.say(note)
     batches = Batches.of(packed, recipe)
     model = load_model(plan.settings.foundation, recipe, bf16=bf16)
     flops = flops_per_token(model)
@@ -77,6 +82,8 @@ def _train(plan: Plan, world: World, hooks: TrainingHooks) -> dict[str, Any]:
     spread = parallel.spread(model, strategy, world)
     parameters = trainable(model)
     optimizer = make_optimizer(parameters, recipe)
+    # From here on each process draws its own: adapters begin alike in all, dropout's masks do not.
+    torch.manual_seed((recipe.seed + world.rank * _APART) % 2**63)
     checkpoints = Checkpoints(plan.folder.checkpoints, world, strategy, hooks.copies)
     progress = checkpoints.resume(parameters, optimizer)
     if world.leads and progress.step:

@@ -22,8 +22,7 @@ from scenario_model.evaluate.gate import evaluate_run
 from scenario_model.evaluate.score import bits, windows
 from scenario_model.evaluate.settings import GateSettings
 from scenario_model.foundation.importer import read_record
-from scenario_model.foundation.loading import load
-from scenario_model.foundation.source import Source
+from scenario_model.foundation.loading import load_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +42,7 @@ class Tiny:
 
 @pytest.fixture(scope="module")
 def tiny(tiny_foundation: Path) -> Tiny:
-    loaded = load(Source("directory", tiny_foundation, ""))
+    loaded = load_directory(tiny_foundation)
     return Tiny(loaded.model.float(), loaded.tokenizer)
 
 
@@ -69,7 +68,7 @@ def make_run(directory: Path, foundation: Path, model: Path) -> Path:
 @pytest.fixture(scope="module")
 def learnt(tiny: Tiny, tiny_foundation: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model after it has learnt the new domain by heart, and a little English with it."""
-    loaded = load(Source("directory", tiny_foundation, ""))
+    loaded = load_directory(tiny_foundation)
     model = loaded.model.float().train()
     general = [document.text[:300] for document in read_documents(GENERAL)]
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from scenario_model.digests import tree_digest
 from scenario_model.errors import InputError, Refused
-from scenario_model.foundation.command import command
 from scenario_model.foundation.importer import import_foundation, read_record, verify_foundation
+from scenario_model.model_import.command import command
 
 
 @pytest.fixture
