@@ -141,6 +141,8 @@ def make_plan(settings: TrainSettings, processes: int = 1) -> Plan:
             "directory": str(settings.foundation.resolve()),
             "name": foundation["name"],
             "digest": foundation["digest"],
+            "license": foundation.get("license"),
+            "lineage": foundation.get("lineage", []),
         },
         "data": {"settings": dump(settings.data), **data.summary()},
         "recipe": dump(recipe),
