@@ -24,17 +24,17 @@ RECORD = "foundation.json"
 NOT_COUNTED = frozenset({RECORD, SIGNATURE})
 
 
-TryOut = Callable[[Path], dict[str, str]]
-"""Tries the uses of a model in a directory; returns the obstacle of each that fails: training, serving."""
+TryOut = Callable[[Path], str]
+"""Tries out a model in a directory; returns why it cannot be served here, or nothing. May raise InputError."""
 
 
 def import_foundation(
-    source_path: Path, out: Path, *, max_perplexity: float, try_out: TryOut = lambda _: {}
+    source_path: Path, out: Path, *, max_perplexity: float, try_out: TryOut = lambda _: ""
 ) -> tuple[dict[str, Any], bool]:
     """Import `source_path` into the directory `out`; returns (record, changed).
 
     The record, also written to `out`/foundation.json, has name, digest (of all other files), source, license,
-    lineage, obstacles and proof. An intact import of this source in `out` is left unchanged. Raises InputError
+    lineage, serving_obstacle and proof. An intact import of this source in `out` is left unchanged. Raises InputError
     or Refused.
     """
     source = inspect(source_path)
@@ -116,11 +116,18 @@ def _convert(
         "source": {"kind": source.kind, "file": source.path.name, "digest": source.digest},
         "license": license_name,
         "lineage": _lineage(source),
-        "obstacles": try_out(aside),
+        "serving_obstacle": _tried(aside, source, try_out),
         "proof": {**proof},
     }
     atomic_io.write_json(aside / RECORD, record)
     return record
+
+
+def _tried(written: Path, source: Source, try_out: TryOut) -> str:
+    try:
+        return try_out(written)
+    except InputError as error:
+        raise InputError(error.what, where=str(source.path), remedy=error.remedy) from error
 
 
 def carry_along(files: Mapping[str, Path], target: Path) -> None:

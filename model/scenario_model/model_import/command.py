@@ -59,8 +59,8 @@ def command(source: Path, out: Path, max_perplexity: float, key: str | None, as_
         f"licence {record['license'] or 'not stated'}; perplexity on plain English {proof['perplexity']:.1f}"
     )
     click.echo(f"{proof['question']} {proof['answer']}")
-    for use, obstacle in record.get("obstacles", {}).items():
-        click.echo(f"not for {_USES[use]}: {obstacle}")
+    if record.get("serving_obstacle"):
+        click.echo(f"the bundled engine cannot serve it ({record['serving_obstacle']}); vLLM may")
 
 
 def _sign(directory: Path, key: SigningKey) -> None:
@@ -69,9 +69,6 @@ def _sign(directory: Path, key: SigningKey) -> None:
         signed_files((directory / SIGNATURE).read_bytes(), key.public_key())
     except (OSError, Refused):
         sign_directory(directory, key)
-
-
-_USES = {"training": "training", "serving": "the bundled engine (vLLM may serve it)"}
 
 
 def _quiet() -> None:

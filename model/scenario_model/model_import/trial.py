@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from scenario_model.errors import ScenarioModelError
+from scenario_model.errors import InputError, ScenarioModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 _TOKENS = 24
 
 
-def try_out(directory: Path) -> dict[str, str]:
-    """Train a step and serve a few tokens; return what failed: `training`, `serving`, with the obstacle."""
-    obstacles = {"training": _obstacle(_train, directory), "serving": _obstacle(_serve, directory)}
-    return {use: obstacle for use, obstacle in obstacles.items() if obstacle}
+def try_out(directory: Path) -> str:
+    """Train a step and serve a few tokens; return why the bundled engine cannot serve the model, or nothing.
+
+    Raises InputError for a model that cannot be trained: only what was trained here is ever served.
+    """
+    if obstacle := _obstacle(_train, directory):
+        remedy = "use a model of another architecture (docs/models.md)"
+        raise InputError(obstacle, where=str(directory), remedy=remedy)
+    return _obstacle(_serve, directory)
 
 
 def _obstacle(use: Callable[[Path], None], directory: Path) -> str:
@@ -25,7 +30,8 @@ def _obstacle(use: Callable[[Path], None], directory: Path) -> str:
     except ScenarioModelError as error:
         return error.what
     except Exception as error:  # noqa: BLE001 - an architecture may fail in any way
-        return (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return f"this model architecture is not supported: {reason}"
     return ""
 
 
@@ -33,10 +39,12 @@ def _train(directory: Path) -> None:
     """A forward and a backward pass of adapters, as training does them."""
     import torch
 
+    from scenario_model.foundation.loading import load_directory
     from scenario_model.train.batches import MicroBatch
     from scenario_model.train.model import load_model
     from scenario_model.train.settings import Recipe
 
+    _insist_on_causal(load_directory(directory).model)
     model = load_model(directory, Recipe(rank=1), bf16=True)
     rows = model.model.get_input_embeddings().weight.shape[0]
     tokens = torch.tensor([[(7 + 101 * at) % rows for at in range(_TOKENS)]])
@@ -45,8 +53,21 @@ def _train(directory: Path) -> None:
 
 
 def _serve(directory: Path) -> None:
-    """The engine's own check at its start, on a small cache."""
+    """The engine's own check at its start, with as much of a context as it serves by default."""
     from scenario_model.serve.engine.model import Model
     from scenario_model.serve.engine.settings import TorchSettings
 
-    Model(directory, TorchSettings(weights="bf16", max_sequences=1, max_context=64))
+    Model(directory, TorchSettings(weights="bf16", max_sequences=1))
+
+
+def _insist_on_causal(model: Any) -> None:
+    """A token must not change what the model says of those before it: BERT's does."""
+    import torch
+
+    tokens = torch.arange(_TOKENS).unsqueeze(0)
+    with torch.inference_mode():
+        whole, part = (
+            model(input_ids=tokens[:, :end], use_cache=False).logits[0, :8] for end in (_TOKENS, 8)
+        )
+    if not torch.allclose(whole, part, rtol=0.05, atol=0.05 * float(part.abs().max())):
+        raise InputError("the model is not causal: later tokens change what it says of earlier ones")

@@ -114,10 +114,6 @@ def make_plan(settings: TrainSettings, processes: int = 1) -> Plan:
     recipe = settings.recipe.for_processes(processes)
     settings = settings.model_copy(update={"recipe": recipe})
     foundation = read_record(settings.foundation)
-    obstacles = foundation.get("obstacles", {})
-    if "training" in obstacles:
-        remedy = "use another foundation model (docs/models.md)"
-        raise InputError(obstacles["training"], where=str(settings.foundation), remedy=remedy)
     _check_length(settings)
     data = prepare(settings.data, lambda: load_tokenizer(settings.foundation))
     insist_on_a_verdict(data, settings.data)
@@ -150,14 +146,12 @@ def make_plan(settings: TrainSettings, processes: int = 1) -> Plan:
         "processes": processes,
     }
     root = settings.runs.resolve() / digest.removeprefix("sha256:")
-    notes = (*data.notes, *_notes(recipe, processes, obstacles))
+    notes = (*data.notes, *_notes(recipe, processes, str(foundation.get("serving_obstacle", ""))))
     return Plan(settings, data, record, parts, digest, RunFolder(root), notes)
 
 
-def _notes(recipe: Recipe, processes: int, obstacles: dict[str, str]) -> list[str]:
-    notes = []
-    if "serving" in obstacles:
-        notes.append(f"the bundled engine cannot serve this model ({obstacles['serving']}); vLLM may")
+def _notes(recipe: Recipe, processes: int, obstacle: str) -> list[str]:
+    notes = [f"the bundled engine cannot serve this model ({obstacle}); vLLM may"] if obstacle else []
     if (idle := processes - recipe.sequences_per_step) > 0:
         enough = processes * recipe.sequence_length
         notes.append(
