@@ -171,6 +171,12 @@ class _Connection(HttpToolsProtocol):
         self._head_size = 0
         self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # After the head, the parser reports the trailers of a chunked body here: no framing, routing or
+        # authentication may come from them (RFC 9110, section 6.5.1), and we use none.
+        if self._head_size is not None:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._head_size = None
         self._stop_timer()

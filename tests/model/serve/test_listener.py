@@ -96,6 +96,38 @@ async def test_one_connection_carries_many_requests(connect: Connect) -> None:
         await reader.readexactly(length)
 
 
+@pytest.mark.parametrize(
+    "trailer",
+    [
+        b"authorization: Bearer smk_a-key-for-tests",
+        b"Authorization: Bearer smk_a-key-for-tests",
+        b"x-request-id: from-a-trailer\r\nauthorization: Bearer smk_a-key-for-tests",
+    ],
+)
+async def test_a_key_in_a_trailer_is_no_key(connect: Connect, trailer: bytes) -> None:
+    reader, writer = await connect()
+    chunked = b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    writer.write(b"POST /v1/completions HTTP/1.1\r\nhost: x\r\n" + chunked + trailer + b"\r\n\r\n")
+    assert (await head(reader)).startswith("HTTP/1.1 401")
+
+
+@pytest.mark.parametrize(
+    "trailer", [b"content-type: text/plain", b"x-request-id: trailer", b"host: y", b"content-encoding: gzip"]
+)
+async def test_a_trailer_changes_nothing(connect: Connect, trailer: bytes) -> None:
+    reader, writer = await connect()
+    content = request(max_tokens=1).partition(b"\r\n\r\n")[2]
+    chunks = b"%x\r\n%s\r\n0\r\n" % (len(content), content)
+    for _ in range(2):
+        writer.write(AUTHORIZED % b"/v1/completions" + b"x-request-id: head\r\n")
+        writer.write(b"transfer-encoding: chunked\r\n\r\n" + chunks + trailer + b"\r\n\r\n")
+        answer = await head(reader)
+        assert answer.startswith("HTTP/1.1 200")
+        assert "x-request-id: head\r\n" in answer
+        length = int(answer.lower().split("content-length: ")[1].split("\r\n")[0])
+        await reader.readexactly(length)
+
+
 class TestSlowReader:
     @pytest.fixture
     def limits(self) -> Limits:
