@@ -140,7 +140,7 @@ class Completions:
     def _broken(self, call: Call, error: Drained | EngineFailed | EngineStopped) -> ApiError:
         if not isinstance(error, EngineFailed):
             call.ended("abort", self._metrics)
-            return unavailable("The server is shutting down and could not start this answer.")
+            return unavailable("The server is shutting down and could not complete this answer; ask again.")
         call.ended("error", self._metrics)
         return unavailable("The inference engine failed.")
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from scenario_model.release.verify import VerifiedRelease
     from scenario_model.serve.settings import ApiKeys, ServeSettings
 
-# After the drain's deadline: time for final data to reach clients, then for new requests to get 503.
+# After the drain's deadline: time for final data to reach clients, then for new requests to get 503. Data that
+# is ready earlier has until the deadline.
 _FLUSH_SECONDS = 1.0
 _LINGER_SECONDS = 0.2
 _WATCH_SECONDS = 1.0
@@ -121,8 +122,9 @@ class _Server:
         began = time.monotonic()
         logs.info("draining", seconds=self._settings.drain_seconds)
         await engine.drain(self._settings.drain_seconds)
+        left = began + self._settings.drain_seconds - time.monotonic()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FLUSH_SECONDS):
+            async with asyncio.timeout(max(left, _FLUSH_SECONDS)):
                 await self._gateway.idle()
         await asyncio.sleep(_LINGER_SECONDS)
         logs.info("drained", seconds=round(time.monotonic() - began, 1))

@@ -55,7 +55,7 @@ class Serving(Section):
     limits: Limits = Limits()
     engine: Annotated[TorchSettings | VllmSettings, Kinds(default="torch")] = TorchSettings()
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 8.0
-    """Time for accepted requests to finish after SIGTERM."""
+    """Time for accepted requests to finish after SIGTERM; those left get 503, or an error event in a stream."""
 
 
 class Tls(Section):

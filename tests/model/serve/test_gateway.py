@@ -221,6 +221,27 @@ async def test_what_is_drained_before_it_began_is_503(
         assert "retry-after" in answer.headers
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_cut_by_the_drain_says_so_and_never_that_it_is_whole(
+    client: httpx.AsyncClient, stand_in_engine: StandInEngine, stream: bool
+) -> None:
+    stand_in_engine.step_seconds = 0.02
+    body = {**TEXT, "stream": stream, "max_tokens": 500, "ignore_eos": True}
+    asking = asyncio.create_task(client.post("/v1/completions", json=body))
+    await asyncio.sleep(0.3)
+    await stand_in_engine.drain(0)
+    answer = await asking
+    assert "length" not in answer.text
+    if stream:
+        *pieces, last = [line for line in answer.text.split("\n\n") if line.startswith("data: ")]
+        assert (answer.status_code, len(pieces) > 2) == (200, True)
+        error = json.loads(last.removeprefix("data: "))["error"]
+    else:
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        error = answer.json()["error"]
+    assert (error["code"], "shutting down" in error["message"]) == ("unavailable", True)
+
+
 async def test_a_draining_server_is_not_ready_and_takes_no_work(
     client: httpx.AsyncClient, service: Service
 ) -> None:

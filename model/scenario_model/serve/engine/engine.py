@@ -189,7 +189,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - waiting clients must be notified of any error
             _log.exception("a step of the model failed")
             failure = f"a step of the model failed ({type(error).__name__})"
-            self._end("failed", lambda _: EngineFailed(failure))
+            self._end("failed", lambda: EngineFailed(failure))
         else:
             self._end("stopped", self._ending)
 
@@ -237,18 +237,16 @@ class Engine:
     def _overdue(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
-    def _ending(self, job: ActiveRequest) -> Delta | BaseException:
+    def _ending(self) -> BaseException:
         """The error that ends an unfinished request when the engine stops."""
         if not self._overdue():
             return EngineStopped("the engine was stopped")
-        if job.sequence.generated:
-            return Delta(job.text.finish(), 0, "length")
-        return Drained("the server was shut down before the answer started", remedy="ask again")
+        return Drained("the server was shut down before the answer was complete", remedy="ask again")
 
-    def _end(self, state: _State, how: Callable[[ActiveRequest], Delta | BaseException]) -> None:
+    def _end(self, state: _State, how: Callable[[], BaseException]) -> None:
         with self._lock:
             self._state = state
-            news = [(job.generation, how(job)) for job in self._active.values()]
+            news = [(job.generation, how()) for job in self._active.values()]
             for sequence in list(self._active):
                 self._forget(sequence)
         deliver(news)
