@@ -141,7 +141,7 @@ def test_at_the_deadline_no_unfinished_answer_passes_for_a_whole_one(start: Star
 
     async def drain() -> list[str | None]:
         begun, waiting = await engine.submit(endless), await engine.submit(endless)
-        reasons = [(await anext(begun)).finish_reason]
+        reasons: list[str | None] = [(await anext(begun)).finish_reason]
         await engine.drain(0.1)
         for generation in (begun, waiting):
             with pytest.raises(Drained, match="ask again"):
