@@ -24,6 +24,7 @@ from scenario_model.serve.errors import ApiError
 from scenario_model.serve.metrics import Metrics
 from scenario_model.serve.request_body import Disconnected
 from scenario_model.serve.request_log import Call
+from scenario_model.serve.turns import Turns
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -49,8 +50,9 @@ class Gateway:
         self._in_flight = 0
         self._idle = asyncio.Event()
         limiter = RateLimiter(limits, self._keyring.names)
-        chat = Completions(service, self.metrics, limiter, limits, chat=True)
-        completion = Completions(service, self.metrics, limiter, limits, chat=False)
+        turns = Turns(self._keyring.names, limits.waiting_prompts)
+        chat = Completions(service, self.metrics, limiter, turns, limits, chat=True)
+        completion = Completions(service, self.metrics, limiter, turns, limits, chat=False)
         self._router = Router(
             [
                 Route("/healthz", self._healthz),

@@ -71,7 +71,7 @@ def run(
 class _Server:
     def __init__(self, settings: ServeSettings, api_keys: ApiKeys, release: VerifiedRelease) -> None:
         self._settings, self._release = settings, release
-        self._service = Service(release.name, release.id)
+        self._service = Service(release.name, release.id, settings.limits.waiting_prompts)
         self._gateway = Gateway(self._service, api_keys, settings.limits)
         self._listener = Listener(self._gateway, settings.limits, self._service.release)
         self._stop = asyncio.Event()

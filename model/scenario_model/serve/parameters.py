@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from scenario_model.serve.errors import bad_request
 
 _MISSING = object()
+_SURROGATES = re.compile(rb"\\u[dD][89a-fA-F]")
 _MAX_STOPS = 4
 _MAX_STOP_LENGTH = 256
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -84,8 +86,9 @@ def parse_json(body: bytes) -> dict[str, Any]:
         value = json.loads(
             body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
         )
-        # Lone surrogates such as \ud800 are valid JSON, but no tokenizer accepts them.
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        if _SURROGATES.search(body):
+            # A lone one is valid JSON, but no tokenizer accepts it.
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError:
         raise bad_request("The request body is nested too deeply.") from None
     except UnicodeError:
@@ -217,8 +220,9 @@ def _prompt(value: str | list[Any]) -> str | tuple[int, ...]:
         raise bad_request("'prompt' is empty.", "prompt")
     if isinstance(value, str):
         return value
-    for token in value:
-        _expect(token, int, "prompt")
+    if set(map(type, value)) != {int}:
+        for token in value:
+            _expect(token, int, "prompt")
     return tuple(value)
 
 

@@ -2,38 +2,67 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 
 from scenario_model.serve.errors import ApiError, bad_request
+from scenario_model.serve.prompt_bounds import TooLong, bound
+from scenario_model.serve.prompt_queue import PromptQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+_QUEUE = 64
+
+
+def _nobody(seconds: float) -> None:
+    pass
 
 
 class PromptEncoder:
-    """Tokenizes in its own thread: a long prompt does not delay streams, and the tokenizer has one user."""
+    """Tokenizes in its own thread what may fit the context.
 
-    def __init__(self, tokenizer: Any, max_context: int) -> None:
+    `spent` receives the processor seconds that a prompt took, also if it was refused. The queue before the
+    thread is bounded: QueueFull.
+    """
+
+    def __init__(self, tokenizer: Any, max_context: int, queue: int = _QUEUE) -> None:
         self._tokenizer, self._max_context = tokenizer, max_context
         self._vocabulary = len(tokenizer)
         special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
         self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
+        self._bound = bound(tokenizer, max_context)
+        self._queue = PromptQueue(queue)
 
-    async def chat(self, messages: Sequence[dict[str, str]]) -> tuple[int, ...]:
-        """Render a conversation with the model's own template, ready for the assistant's turn."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._render, list(messages))
+    async def chat(
+        self, messages: Sequence[dict[str, str]], spent: Callable[[float], None] = _nobody
+    ) -> tuple[int, ...]:
+        """Render a conversation with the model's own template, ready for the assistant's turn.
 
-    async def completion(self, prompt: str | tuple[int, ...]) -> tuple[int, ...]:
-        """Tokenize a text; check token ids. Raises ApiError 400 for an unknown id."""
-        if isinstance(prompt, str):
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._tokenize, prompt)
+        Raises QueueFull; ApiError 400 if it cannot fit the context.
+        """
+        try:
+            # A message has at least one token.
+            self._bound.check(b"", len(messages))
+            return await self._queue.run(partial(self._render, list(messages)), spent)
+        except TooLong as error:
+            raise self._too_long(error, "messages") from None
+
+    async def completion(
+        self, prompt: str | tuple[int, ...], spent: Callable[[float], None] = _nobody
+    ) -> tuple[int, ...]:
+        """Tokenize a text; check token ids. Raises QueueFull; ApiError 400 for an unknown id, or too many."""
+        try:
+            if isinstance(prompt, str):
+                self._bound.check(prompt.encode())
+                return await self._queue.run(partial(self._tokenize, prompt), spent)
+            self._bound.check(b"", len(prompt))
+        except TooLong as error:
+            raise self._too_long(error, "prompt") from None
         for token in prompt:
             if not 0 <= token < self._vocabulary:
                 raise bad_request(
@@ -59,30 +88,52 @@ class PromptEncoder:
 
     def close(self) -> None:
         """End the thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._queue.close()
+
+    def _too_long(self, error: TooLong, parameter: str) -> ApiError:
+        return ApiError(
+            400,
+            f"This model's maximum context length is {self._bound.context} tokens. However, '{parameter}' has at "
+            f"least {error.at_least} tokens.",
+            code="context_length_exceeded",
+            param=parameter,
+        )
 
     def _render(self, messages: list[dict[str, str]]) -> tuple[int, ...]:
-        """Tokenize a conversation. A special token written in a message is plain text: it does not end a turn."""
-        hidden: list[str] = []
+        """Tokenize a conversation. A special token written in a message is plain text: it does not end a turn.
+
+        Raises TooLong. A text that spells special tokens a hundred thousand times costs no more than others.
+        """
+        texts = [text for each in messages for text in each.values()]
+        hidden = sorted(
+            {found for text in texts for found in self._special.findall(text)}, key=len, reverse=True
+        )
         mark = secrets.token_hex(16)
 
-        def hide(found: re.Match[str]) -> str:
-            hidden.append(found[0])
-            return f"{mark}{len(hidden) - 1};"
+        def hide(text: str) -> str:
+            for number, special in enumerate(hidden):
+                text = text.replace(special, f"{mark}{number};")
+            return text
 
-        safe = [{name: self._special.sub(hide, text) for name, text in each.items()} for each in messages]
-        text = self._apply_template(safe)
+        text = self._apply_template([{name: hide(text) for name, text in each.items()} for each in messages])
+        self._bound.check(b"", text.count(mark))
         pieces = re.split(rf"{mark}(\d+);", text) if hidden else [text]
-        ids: list[int] = []
-        for position, piece in enumerate(pieces):
-            was_hidden = position % 2 == 1
-            # The template writes the special tokens itself, so none is added.
-            ids += self._tokenizer(
-                hidden[int(piece)] if was_hidden else piece,
-                add_special_tokens=False,
-                split_special_tokens=was_hidden,
-            )["input_ids"]
+        self._bound.check("".join(pieces[::2]).encode(), len(pieces) // 2)
+        # The template writes the special tokens itself, so none is added.
+        plain, spelled = self._ids(pieces[::2], spelled=False), self._ids(hidden, spelled=True)
+        ids = list(plain[0])
+        for number, following in zip(pieces[1::2], plain[1:], strict=True):
+            ids += spelled[int(number)] + following
         return tuple(ids)
+
+    def _ids(self, texts: list[str], *, spelled: bool) -> list[list[int]]:
+        """Tokenize texts in one batch; `spelled`: special tokens as text."""
+        if not texts:
+            return []
+        ids: list[list[int]] = self._tokenizer(texts, add_special_tokens=False, split_special_tokens=spelled)[
+            "input_ids"
+        ]
+        return ids
 
     def _apply_template(self, messages: list[dict[str, str]]) -> str:
         try:

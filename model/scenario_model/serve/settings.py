@@ -31,6 +31,8 @@ class Limits(Section):
     """Requests per API key; more get 429; null: unlimited."""
     tokens_per_minute: Positive | None = None
     """Tokens per API key, charged when known: one request may overdraw, and later ones wait; null: unlimited."""
+    waiting_prompts: Positive = 64
+    """Prompts that wait to be tokenized, and large requests of one key that wait to be read; more get 503."""
     header_seconds: Seconds = 10.0
     """Timeout of a request's head, against slow senders."""
     body_seconds: Seconds = 20.0

@@ -26,9 +26,10 @@ class StandInTokenizer:
         return 256
 
     def __call__(
-        self, text: str, add_special_tokens: bool = True, split_special_tokens: bool = False
-    ) -> dict[str, list[int]]:
-        return {"input_ids": list(text.encode())}
+        self, text: str | list[str], add_special_tokens: bool = True, split_special_tokens: bool = False
+    ) -> dict[str, list[Any]]:
+        ids = [list(each.encode()) for each in (text if isinstance(text, list) else [text])]
+        return {"input_ids": ids if isinstance(text, list) else ids[0]}
 
     def apply_chat_template(
         self, messages: list[dict[str, str]], tokenize: bool, add_generation_prompt: bool
