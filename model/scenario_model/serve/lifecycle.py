@@ -17,6 +17,7 @@ from scenario_model.errors import ScenarioModelError
 from scenario_model.serve import logs
 from scenario_model.serve.gateway import Gateway
 from scenario_model.serve.listener import Listener
+from scenario_model.serve.room import raise_descriptor_limit
 from scenario_model.serve.service import Service, TokenEngine
 from scenario_model.serve.vllm.settings import InstalledVllm
 
@@ -73,7 +74,9 @@ class _Server:
         self._settings, self._release = settings, release
         self._service = Service(release.name, release.id, settings.limits.waiting_prompts)
         self._gateway = Gateway(self._service, api_keys, settings.limits)
-        self._listener = Listener(self._gateway, settings.limits, self._service.release)
+        self._listener = Listener(
+            self._gateway, settings.limits, self._service.release, raise_descriptor_limit()
+        )
         self._stop = asyncio.Event()
         self._loading = True
 

@@ -1,7 +1,7 @@
 """Large requests of one API key are read one after the other, with pauses after those that were refused.
 
 Reading a megabyte takes tens of milliseconds of the processor, which answers then lack. A key whose large
-requests are refused spends at most a tenth of the time on them; requests of other keys, and small ones, do not
+requests are refused spends at most a twentieth of the time on them; requests of other keys, and small ones, do not
 wait.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Bodies up to this many bytes are read at once.
 _SMALL = 4096
 # After a refused request, its key's next large one waits this many times as long as it took.
-_PAUSE = 9
+_PAUSE = 19
 # Receiving and decrypting, in seconds per byte: 2 ms for a megabyte.
 _RECEIVED = 2e-9
 _LONGEST_PAUSE = 5.0

@@ -194,13 +194,23 @@ class TestConnections:
     def limits(self) -> Limits:
         return Limits(requests_per_minute=None, connections=2)
 
-    async def test_one_too_many_is_503_with_retry_after(self, connect: Connect) -> None:
-        await connect()
-        await connect()
-        reader, _ = await connect()
+    async def test_one_too_many_is_503_with_retry_after_and_health_is_still_told(
+        self, connect: Connect, stand_in_engine: StandInEngine
+    ) -> None:
+        stand_in_engine.step_seconds = 0.05
+        for _ in range(2):
+            _, writer = await connect()
+            writer.write(request(max_tokens=3000, ignore_eos=True, stream=True))
+        await until(lambda: len(stand_in_engine.live) == 2)
+        reader, writer = await connect()
+        writer.write(request(max_tokens=1))
         answer = await head(reader)
         assert answer.startswith("HTTP/1.1 503")
         assert "retry-after: 1" in answer
+        for path in (b"/healthz", b"/readyz"):
+            reader, writer = await connect()
+            writer.write(b"GET %s HTTP/1.1\r\nhost: x\r\n\r\n" % path)
+            assert (await head(reader)).startswith("HTTP/1.1 200")
 
 
 class TestSilence:

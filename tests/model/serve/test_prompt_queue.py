@@ -63,11 +63,11 @@ async def refused(turns: Turns, name: str, size: int, seconds: float) -> None:
 async def test_after_a_refused_large_request_only_the_next_large_one_of_the_key_waits() -> None:
     turns, loop = Turns(["mine", "other"], 8), asyncio.get_running_loop()
     began = loop.time()
-    await refused(turns, "mine", LARGE, 0.05)
+    await refused(turns, "mine", LARGE, 0.03)
     async with turns.turn("other", LARGE), turns.turn("mine", 1000):
         assert loop.time() - began < 0.4
     async with turns.turn("mine", LARGE):
-        assert loop.time() - began >= 9 * 0.05
+        assert loop.time() - began >= 19 * 0.03
     again = loop.time()
     async with turns.turn("mine", LARGE):
         assert loop.time() - again < 0.4

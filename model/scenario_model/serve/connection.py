@@ -1,0 +1,143 @@
+"""One client's connection: uvicorn's HTTP/1.1 protocol, with the limits that it leaves to a reverse proxy.
+
+Added here: limits on a head's size and time (slow senders) and on busy connections, small write buffers (slow
+readers hold no memory), and a way to abort a connection at once.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from scenario_model.serve.errors import ApiError
+from scenario_model.serve.gateway import ABORT, OPEN_PATHS
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from scenario_model.serve.listener import Listener
+    from scenario_model.serve.room import Place
+
+_HEAD_BYTES = 64 * 1024
+WRITE_BUFFER_BYTES = 64 * 1024
+_OPEN_URLS = tuple(path.encode() for path in OPEN_PATHS)
+
+
+class _Connection(HttpToolsProtocol):
+    """One client. `_head` is the timeout of a request's head."""
+
+    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop, place: Place) -> None:
+        super().__init__(listener.config, listener.state, {}, loop)
+        self._listener, self._place = listener, place
+        self._head: asyncio.TimerHandle | None = None
+        self._head_size: int | None = None
+        self._refusal: ApiError | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        self._place.end = transport.abort
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        self._listener.room.leaves(self._place)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if self._head_size is not None:
+            self._head_size += len(data)
+            if self._head_size > _HEAD_BYTES:
+                self._turn_away(ApiError(431, "The request's head is too large.", code="head_too_large"))
+                return
+        super().data_received(data)
+        if self._head is None and (self.cycle is None or self.cycle.response_complete):
+            self._await_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_size = 0
+        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # After the head, the parser reports the trailers of a chunked body here: no framing, routing or
+        # authentication may come from them (RFC 9110, section 6.5.1), and we use none.
+        if self._head_size is not None:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._head_size = None
+        self._refuse_if(self._refused())
+        self._stop_timer()
+        self._listener.room.becomes_busy(self._place)
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        if not self.pipeline:
+            self._listener.room.waits(self._place)
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._turn_away(self._refusal or ApiError(400, msg, code="malformed_request"))
+
+    def _refused(self) -> ApiError | None:
+        """Why a request with this head is not handled; None if it is."""
+        if self._listener.room.full and self.url.partition(b"?")[0] not in _OPEN_URLS:
+            return ApiError(503, "Too many connections.", code="too_many_connections", retry_after=1)
+        return None
+
+    def _refuse_if(self, refusal: ApiError | None) -> None:
+        """Raise, which ends the parser: it then calls `send_400_response`."""
+        if refusal is not None:
+            self._refusal = refusal
+            raise refusal
+
+    def _await_head(self) -> None:
+        seconds = self._listener.limits.header_seconds
+        self._head = self.loop.call_later(
+            seconds,
+            lambda: self._turn_away(
+                ApiError(
+                    408, f"The request's head did not arrive within {seconds:g} s.", code="request_timeout"
+                )
+            ),
+        )
+
+    def _stop_timer(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
+
+    def _turn_away(self, error: ApiError) -> None:
+        """Answer without a handler and close; an answer in progress is aborted instead."""
+        self._stop_timer()
+        self._listener.gateway.metrics.refused(error.code or "error")
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+            return
+        self.transport.write(_raw(error, self._listener.release))
+        self.transport.close()
+
+
+def connection(listener: Listener, loop: asyncio.AbstractEventLoop, place: Place) -> asyncio.Protocol:
+    """Return the protocol of a new connection that has this place."""
+    return _Connection(listener, loop, place)
+
+
+def _raw(error: ApiError, release: str) -> bytes:
+    body = json.dumps(error.body).encode()
+    headers: dict[str, Any] = {
+        **error.headers,
+        "content-type": "application/json",
+        "content-length": len(body),
+        "connection": "close",
+        "x-request-id": f"req_{secrets.token_hex(12)}",
+        "x-release": release,
+    }
+    lines = [f"HTTP/1.1 {error.status} Refused", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
