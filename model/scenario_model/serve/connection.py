@@ -10,9 +10,10 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from scenario_model.serve.errors import ApiError
+from scenario_model.serve.framing import fault
 from scenario_model.serve.gateway import ABORT, OPEN_PATHS
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from scenario_model.serve.room import Place
 
 _HEAD_BYTES = 64 * 1024
+_SLICE_BYTES = 4096
+# Bytes of framing for a byte of the body: a chunk of one byte has five.
+_FRAMING = 8
 WRITE_BUFFER_BYTES = 64 * 1024
 _OPEN_URLS = tuple(path.encode() for path in OPEN_PATHS)
 
@@ -33,7 +37,10 @@ class _Connection(HttpToolsProtocol):
         super().__init__(listener.config, listener.state, {}, loop)
         self._listener, self._place = listener, place
         self._head: asyncio.TimerHandle | None = None
-        self._head_size: int | None = None
+        # While a head arrives: its bytes, counted in slices, and in the fields that are complete.
+        self._in_head, self._head_raw, self._head_size = False, 0, 0
+        # After the head: bytes, and those of the body among them.
+        self._rest = self._body = 0
         self._refusal: ApiError | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -48,34 +55,67 @@ class _Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        # In slices, so that a limit holds however much arrives at once.
+        for start in range(0, len(data), _SLICE_BYTES):
+            if not self.transport.is_closing():
+                self._slice_received(data[start : start + _SLICE_BYTES])
+
+    def _slice_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_raw += len(data)
+        else:
+            self._rest += len(data)
+        if max(self._head_raw, self._head_size) > _HEAD_BYTES:
+            self._turn_away(_head_too_large())
             return
-        if self._head_size is not None:
-            self._head_size += len(data)
-            if self._head_size > _HEAD_BYTES:
-                self._turn_away(ApiError(431, "The request's head is too large.", code="head_too_large"))
-                return
         super().data_received(data)
+        # Sizes of chunks and trailers, which no handler sees: small ones double or triple a body.
+        if self._rest - self._body > _HEAD_BYTES + _FRAMING * self._body and not self.transport.is_closing():
+            self._turn_away(
+                ApiError(
+                    431, "The request's chunk sizes and trailers are too large.", code="trailer_too_large"
+                )
+            )
+            return
         if self._head is None and (self.cycle is None or self.cycle.response_complete):
             self._await_head()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_size = 0
+        self._in_head, self._head_raw, self._head_size = True, 0, 0
+        self._rest = self._body = 0
         self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # After the head, the parser reports the trailers of a chunked body here: no framing, routing or
         # authentication may come from them (RFC 9110, section 6.5.1), and we use none.
-        if self._head_size is not None:
-            super().on_header(name, value)
+        if self._in_head:
+            self._head_size += len(name) + len(value) + len(b": \r\n")
+            super().on_header(name, value.rstrip(b" \t"))
+
+    def on_url(self, url: bytes) -> None:
+        self._head_size += len(url)
+        super().on_url(url)
+
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
-        self._head_size = None
-        self._refuse_if(self._refused())
+        self._in_head = False
+        version = self.parser.get_http_version()
+        self._refuse_if(self._refused(version))
+        self._head_raw = self._head_size = 0
         self._stop_timer()
         self._listener.room.becomes_busy(self._place)
+        if version == "1.0":
+            self.expect_100_continue = False
         super().on_headers_complete()
+        if version == "1.0":
+            _without_chunks(self.cycle)
+        if self.parser.should_upgrade():
+            # Refused by being ignored; the parser does not read on.
+            self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         if not self.pipeline:
@@ -85,8 +125,12 @@ class _Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         self._turn_away(self._refusal or ApiError(400, msg, code="malformed_request"))
 
-    def _refused(self) -> ApiError | None:
+    def _refused(self, version: str) -> ApiError | None:
         """Why a request with this head is not handled; None if it is."""
+        if self._head_size > _HEAD_BYTES:
+            return _head_too_large()
+        if malformed := fault(version, self.headers):
+            return malformed
         if self._listener.room.full and self.url.partition(b"?")[0] not in _OPEN_URLS:
             return ApiError(503, "Too many connections.", code="too_many_connections", retry_after=1)
         return None
@@ -122,6 +166,26 @@ class _Connection(HttpToolsProtocol):
             return
         self.transport.write(_raw(error, self._listener.release))
         self.transport.close()
+
+
+def _head_too_large() -> ApiError:
+    return ApiError(431, f"The request's head is larger than {_HEAD_BYTES} bytes.", code="head_too_large")
+
+
+def _without_chunks(cycle: RequestResponseCycle) -> None:
+    """Let an answer without a length end with the connection: HTTP/1.0 has no chunks."""
+    send, ends_with_connection = cycle.send, False
+
+    async def send_plainly(message: Any) -> None:
+        nonlocal ends_with_connection
+        if message["type"] == "http.response.start":
+            ends_with_connection = all(name.lower() != b"content-length" for name, _ in message["headers"])
+            cycle.chunked_encoding = False if ends_with_connection else None
+        elif ends_with_connection:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    cycle.send = send_plainly  # type: ignore[method-assign]
 
 
 def connection(listener: Listener, loop: asyncio.AbstractEventLoop, place: Place) -> asyncio.Protocol:
