@@ -60,7 +60,7 @@ class Arrivals:
         self._lost.close()
 
     def lost(self, reason: str) -> None:
-        """Count a connection that ended before a request."""
+        """Count a connection that ended before a handler, and log it with others."""
         self._metrics.refused(reason)
         self._lost.add(reason)
 

@@ -160,11 +160,12 @@ class _Connection(HttpToolsProtocol):
     def _turn_away(self, error: ApiError) -> None:
         """Answer without a handler and close; an answer in progress is aborted instead."""
         self._stop_timer()
-        self._listener.gateway.metrics.refused(error.code or "error")
+        self._listener.lost(error.reason)
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.abort()
             return
-        self.transport.write(_raw(error, self._listener.release))
+        more = self._listener.gateway.cors.headers({"headers": self.headers or []})
+        self.transport.write(_raw(error, self._listener.release, more))
         self.transport.close()
 
 
@@ -193,7 +194,7 @@ def connection(listener: Listener, loop: asyncio.AbstractEventLoop, place: Place
     return _Connection(listener, loop, place)
 
 
-def _raw(error: ApiError, release: str) -> bytes:
+def _raw(error: ApiError, release: str, more: list[tuple[bytes, bytes]]) -> bytes:
     body = json.dumps(error.body).encode()
     headers: dict[str, Any] = {
         **error.headers,
@@ -202,6 +203,7 @@ def _raw(error: ApiError, release: str) -> bytes:
         "connection": "close",
         "x-request-id": f"req_{secrets.token_hex(12)}",
         "x-release": release,
+        **{name.decode(): value.decode("latin-1") for name, value in more},
     }
     lines = [f"HTTP/1.1 {error.status} Refused", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -73,7 +73,7 @@ class _Server:
     def __init__(self, settings: ServeSettings, api_keys: ApiKeys, release: VerifiedRelease) -> None:
         self._settings, self._release = settings, release
         self._service = Service(release.name, release.id, settings.limits.waiting_prompts)
-        self._gateway = Gateway(self._service, api_keys, settings.limits)
+        self._gateway = Gateway(self._service, api_keys, settings.limits, settings.cors_origins)
         self._listener = Listener(
             self._gateway, settings.limits, self._service.release, raise_descriptor_limit()
         )

@@ -118,6 +118,11 @@ class Listener:
         )
         self._arrivals.start(sock, context)
 
+    def lost(self, reason: str) -> None:
+        """Count a connection that ended before a handler, and log it with others."""
+        if self._arrivals is not None:
+            self._arrivals.lost(reason)
+
     async def close(self) -> None:
         """Stop accepting, close idle connections, abort others."""
         if self._arrivals is not None:

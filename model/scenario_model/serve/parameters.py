@@ -101,6 +101,14 @@ def parse_completion(body: dict[str, Any]) -> CompletionParameters:
     return CompletionParameters(prompt=values["prompt"], max_tokens=values["max_tokens"], **_common(values))
 
 
+def known_parameter(param: str | None) -> str | None:
+    """Return the field that an error is about, without indices; what is not declared here is `other`."""
+    if param is None:
+        return None
+    name = re.split(r"[.\[]", param, maxsplit=1)[0]
+    return name if name in CHAT or name in COMPLETION else "other"
+
+
 def _common(values: dict[str, Any]) -> dict[str, Any]:
     names = ("model", "stream", "top_p", "temperature", "seed", "stop", "ignore_eos")
     greedy = {"temperature": 0.0, "top_p": 1.0} if values["top_p"] == 0 else {}

@@ -61,6 +61,8 @@ class Serving(Section):
     """Port to listen on."""
     names: Many[Annotated[Text, Field(pattern=r"^[A-Za-z0-9.:*-]+$")]] = ()
     """Further names and addresses that clients use, for the certificate."""
+    cors_origins: Many[Annotated[Text, Field(pattern=r"^(\*|https?://[A-Za-z0-9.:\[\]-]+)$")]] = ()
+    """Web pages whose scripts may call the API, such as https://chat.example.com; *: all; empty: none."""
     limits: Limits = Limits()
     engine: Annotated[TorchSettings | VllmSettings, Kinds(default="torch")] = TorchSettings()
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 8.0

@@ -169,7 +169,19 @@ async def test_every_answer_names_request_and_release(client: httpx.AsyncClient,
 
 
 async def test_a_wrong_method_or_path_has_the_usual_shape(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/v1/chat/completions")).json()["error"]["message"] == "Method Not Allowed."
+    for method, path, allowed in (
+        ("GET", "/v1/chat/completions", "POST"),
+        ("DELETE", "/v1/completions", "POST"),
+        ("POST", "/v1/models", "GET, HEAD"),
+        ("PUT", "/v1/models/assistant", "GET, HEAD"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("POST", "/metrics", "GET, HEAD"),
+    ):
+        answer = await client.request(method, path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+        assert (
+            answer.json()["error"]["message"] == f"Method Not Allowed: use {allowed.replace(', ', ' or ')}."
+        )
     answer = await client.post("/v1/embeddings", json={})
     assert answer.status_code == 404
     assert answer.json()["error"]["type"] == "not_found_error"

@@ -102,7 +102,7 @@ class Engine:
                 raise EngineStopped(f"the engine is not accepting requests: it is {self._state}")
             free = self._settings.max_sequences - len(self._scheduler.running)
             if len(self._scheduler.waiting) >= self._settings.max_waiting + free:
-                raise QueueFull(self._throughput.seconds_until_free(len(self._scheduler.waiting)))
+                raise QueueFull(self._seconds_of_queue())
             self._active[sequence] = job
             self._scheduler.add(sequence)
             self._lock.notify_all()
@@ -226,6 +226,16 @@ class Engine:
                     self._throughput.note_end(job.steps)
                     self._forget(job.sequence)
         deliver(news)
+
+    def _seconds_of_queue(self) -> float:
+        """How long the requests here will take: a new one would have to wait for them."""
+        running, waiting = self._scheduler.running, self._scheduler.waiting
+        unread = sum(s.prompt_length - min(s.cached, s.prompt_length) for s in (*running, *waiting))
+        return self._throughput.seconds_of_queue(
+            [(self._active[s].steps, s.max_tokens - s.generated) for s in running],
+            [s.max_tokens for s in waiting],
+            unread / self._settings.prefill_tokens,
+        )
 
     def _cached(self) -> int:
         return sum(sequence.cached for sequence in self._scheduler.running)

@@ -28,7 +28,8 @@ class Answer:
         """Send the request. `note` is called with every delta."""
         self.generation = QueuedGeneration(len(request.prompt), self._cancel)
         self.finished = False
-        self.began = time.monotonic()
+        # When its first token came: until then it waited.
+        self.since: float | None = None
         self._note = note
         self.task = asyncio.create_task(self._read(client, request))
 
@@ -61,6 +62,7 @@ class Answer:
                     continue
                 piece = completions.delta(event.data)
                 self.finished = piece.finish_reason is not None
+                self.since = self.since or time.monotonic()
                 self._note(piece)
                 self.generation.deliver(piece)
         if not self.finished:
