@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -18,9 +19,14 @@ from scenario_model.serve.gateway import ABORT, OPEN_PATHS
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
-    from scenario_model.serve.listener import Listener
-    from scenario_model.serve.room import Place
+    import uvicorn
+    from uvicorn.server import ServerState
+
+    from scenario_model.serve.gateway import Gateway
+    from scenario_model.serve.room import Place, Room
+    from scenario_model.serve.settings import Limits
 
 _HEAD_BYTES = 64 * 1024
 _SLICE_BYTES = 4096
@@ -30,12 +36,25 @@ WRITE_BUFFER_BYTES = 64 * 1024
 _OPEN_URLS = tuple(path.encode() for path in OPEN_PATHS)
 
 
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What the connections of one listener share. lost: counts one that ended before a handler, by reason."""
+
+    gateway: Gateway
+    limits: Limits
+    release: str
+    room: Room
+    config: uvicorn.Config
+    state: ServerState
+    lost: Callable[[str], None]
+
+
 class _Connection(HttpToolsProtocol):
     """One client. `_head` is the timeout of a request's head."""
 
-    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop, place: Place) -> None:
-        super().__init__(listener.config, listener.state, {}, loop)
-        self._listener, self._place = listener, place
+    def __init__(self, common: Common, loop: asyncio.AbstractEventLoop, place: Place) -> None:
+        super().__init__(common.config, common.state, {}, loop)
+        self._common, self._place = common, place
         self._head: asyncio.TimerHandle | None = None
         # While a head arrives: its bytes, counted in slices, and in the fields that are complete.
         self._in_head, self._head_raw, self._head_size = False, 0, 0
@@ -51,7 +70,7 @@ class _Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
-        self._listener.room.leaves(self._place)
+        self._common.room.leaves(self._place)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -107,7 +126,7 @@ class _Connection(HttpToolsProtocol):
         self._refuse_if(self._refused(version))
         self._head_raw = self._head_size = 0
         self._stop_timer()
-        self._listener.room.becomes_busy(self._place)
+        self._common.room.becomes_busy(self._place)
         if version == "1.0":
             self.expect_100_continue = False
         super().on_headers_complete()
@@ -119,7 +138,7 @@ class _Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         if not self.pipeline:
-            self._listener.room.waits(self._place)
+            self._common.room.waits(self._place)
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -131,7 +150,7 @@ class _Connection(HttpToolsProtocol):
             return _head_too_large()
         if malformed := fault(version, self.headers):
             return malformed
-        if self._listener.room.full and self.url.partition(b"?")[0] not in _OPEN_URLS:
+        if self._common.room.full and self.url.partition(b"?")[0] not in _OPEN_URLS:
             return ApiError(503, "Too many connections.", code="too_many_connections", retry_after=1)
         return None
 
@@ -142,7 +161,7 @@ class _Connection(HttpToolsProtocol):
             raise refusal
 
     def _await_head(self) -> None:
-        seconds = self._listener.limits.header_seconds
+        seconds = self._common.limits.header_seconds
         self._head = self.loop.call_later(
             seconds,
             lambda: self._turn_away(
@@ -160,12 +179,12 @@ class _Connection(HttpToolsProtocol):
     def _turn_away(self, error: ApiError) -> None:
         """Answer without a handler and close; an answer in progress is aborted instead."""
         self._stop_timer()
-        self._listener.lost(error.reason)
+        self._common.lost(error.reason)
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.abort()
             return
-        more = self._listener.gateway.cors.headers({"headers": self.headers or []})
-        self.transport.write(_raw(error, self._listener.release, more))
+        more = self._common.gateway.cors.headers({"headers": self.headers or []})
+        self.transport.write(_raw(error, self._common.release, more))
         self.transport.close()
 
 
@@ -189,9 +208,9 @@ def _without_chunks(cycle: RequestResponseCycle) -> None:
     cycle.send = send_plainly  # type: ignore[method-assign]
 
 
-def connection(listener: Listener, loop: asyncio.AbstractEventLoop, place: Place) -> asyncio.Protocol:
+def connection(common: Common, loop: asyncio.AbstractEventLoop, place: Place) -> asyncio.Protocol:
     """Return the protocol of a new connection that has this place."""
-    return _Connection(listener, loop, place)
+    return _Connection(common, loop, place)
 
 
 def _raw(error: ApiError, release: str, more: list[tuple[bytes, bytes]]) -> bytes:

@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 from scenario_model.errors import InputError
 from scenario_model.serve import logs
 from scenario_model.serve.arrivals import Arrivals
-from scenario_model.serve.connection import WRITE_BUFFER_BYTES, connection
+from scenario_model.serve.connection import WRITE_BUFFER_BYTES, Common, connection
 from scenario_model.serve.room import Room
 
 if TYPE_CHECKING:
@@ -113,8 +113,11 @@ class Listener:
     async def start(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         """Start accepting on a bound socket."""
         loop, seconds = asyncio.get_running_loop(), self.limits.header_seconds
+        common = Common(
+            self.gateway, self.limits, self.release, self.room, self.config, self.state, self.lost
+        )
         self._arrivals = Arrivals(
-            self.room, self.gateway.metrics, seconds, lambda place: connection(self, loop, place)
+            self.room, self.gateway.metrics, seconds, lambda place: connection(common, loop, place)
         )
         self._arrivals.start(sock, context)
 
