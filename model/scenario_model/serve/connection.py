@@ -150,7 +150,9 @@ class _Connection(HttpToolsProtocol):
             return _head_too_large()
         if malformed := fault(version, self.headers):
             return malformed
-        if self._common.room.full and self.url.partition(b"?")[0] not in _OPEN_URLS:
+        # A busy connection may send its next request early.
+        crowded = self._common.room.full and not self._place.busy
+        if crowded and self.url.partition(b"?")[0] not in _OPEN_URLS:
             return ApiError(503, "Too many connections.", code="too_many_connections", retry_after=1)
         return None
 

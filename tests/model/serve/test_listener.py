@@ -212,6 +212,21 @@ class TestConnections:
             writer.write(b"GET %s HTTP/1.1\r\nhost: x\r\n\r\n" % path)
             assert (await head(reader)).startswith("HTTP/1.1 200")
 
+    async def test_a_busy_connection_may_send_its_next_request_early(
+        self, connect: Connect, stand_in_engine: StandInEngine
+    ) -> None:
+        stand_in_engine.step_seconds = 0.05
+        _, other = await connect()
+        other.write(request(max_tokens=3000, ignore_eos=True, stream=True))
+        await until(lambda: len(stand_in_engine.live) == 1)
+        reader, writer = await connect()
+        writer.write(request(max_tokens=2) * 2)
+        for _ in range(2):
+            answer = await head(reader)
+            assert answer.startswith("HTTP/1.1 200")
+            length = int(answer.lower().split("content-length: ")[1].split("\r\n")[0])
+            await reader.readexactly(length)
+
 
 class TestSilence:
     @pytest.fixture
