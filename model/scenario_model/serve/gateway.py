@@ -26,7 +26,7 @@ from scenario_model.serve.metrics import Metrics
 from scenario_model.serve.parameters import known_parameter
 from scenario_model.serve.request_body import Disconnected
 from scenario_model.serve.request_log import Call
-from scenario_model.serve.turns import Turns
+from scenario_model.serve.turns import Pace, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,7 @@ class Gateway:
         self._in_flight = 0
         self._idle = asyncio.Event()
         limiter = RateLimiter(limits, self._keyring.names)
+        self._pace = Pace()
         turns = Turns(self._keyring.names, limits.waiting_prompts)
         chat = Completions(service, self.metrics, limiter, turns, limits, chat=True)
         completion = Completions(service, self.metrics, limiter, turns, limits, chat=False)
@@ -108,6 +109,8 @@ class Gateway:
                 call.key = self._keyring.identify(scope["headers"])
             await self._router(scope, exchange.receive, exchange.send)
         except ApiError as error:
+            # Those without a key share one pace: only their refusals wait for each other.
+            await self._pace.hold(call.key or "")
             await exchange.refuse(error)
         except HTTPException as error:
             await exchange.refuse(_by_router(error))

@@ -2,7 +2,7 @@
 
 Reading a megabyte takes tens of milliseconds of the processor, which answers then lack. A key whose large
 requests are refused spends at most a twentieth of the time on them; requests of other keys, and small ones, do not
-wait.
+wait. All refusals of a key leave at a bounded pace.
 """
 
 from __future__ import annotations
@@ -25,9 +25,31 @@ _PAUSE = 19
 # Receiving and decrypting, in seconds per byte: 2 ms for a megabyte.
 _RECEIVED = 2e-9
 _LONGEST_PAUSE = 5.0
+# Processor time of a small request that is refused; so many seconds' worth of them may come at once.
+_SMALL_SECONDS = 0.0005
+_BURST_SECONDS = 0.5
+_LONGEST_HOLD = 1.0
 # Weight of the newest turn in the average duration, and its initial value in seconds.
 _NEW = 0.1
 _FIRST_GUESS = 0.1
+
+
+class Pace:
+    """Refusals of each key leave at most so fast that reading such requests takes a twentieth of the time.
+
+    A client that sends the next request when it has its answer is slowed down; occasional mistakes are not.
+    """
+
+    def __init__(self) -> None:
+        self._next: dict[str, float] = {}
+
+    async def hold(self, name: str) -> None:
+        """Wait before a refusal is sent; for a second at most, since the request has a connection meanwhile."""
+        now = time.monotonic()
+        leaves = max(now - _BURST_SECONDS, self._next.get(name, 0.0)) + _SMALL_SECONDS * (1 + _PAUSE)
+        self._next[name] = min(leaves, now + _LONGEST_HOLD)
+        if leaves > now:
+            await asyncio.sleep(min(leaves - now, _LONGEST_HOLD))
 
 
 class Turn:

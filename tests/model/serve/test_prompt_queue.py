@@ -14,7 +14,7 @@ from scenario_model.serve.engine.interface import QueueFull
 from scenario_model.serve.errors import ApiError, bad_request
 from scenario_model.serve.prompt_queue import PromptQueue
 from scenario_model.serve.settings import Limits
-from scenario_model.serve.turns import Turns
+from scenario_model.serve.turns import Pace, Turns
 
 if TYPE_CHECKING:
     import httpx
@@ -94,6 +94,27 @@ async def test_large_requests_of_a_key_beyond_its_places_are_503_with_retry_afte
     await asyncio.gather(*tasks, return_exceptions=True)
     async with turns.turn("mine", LARGE):
         pass
+
+
+async def test_refusals_of_a_key_are_paced_after_the_first_few() -> None:
+    pace, loop = Pace(), asyncio.get_running_loop()
+    began = loop.time()
+    for _ in range(40):
+        await pace.hold("mine")
+    assert loop.time() - began < 0.3
+    for _ in range(60):
+        await pace.hold("mine")
+    assert 0.3 < loop.time() - began < 5
+    other = loop.time()
+    await pace.hold("other")
+    assert loop.time() - other < 0.2
+
+
+async def test_a_refusal_is_held_for_a_second_at_most() -> None:
+    pace, loop = Pace(), asyncio.get_running_loop()
+    began = loop.time()
+    await asyncio.gather(*(pace.hold("mine") for _ in range(2000)))
+    assert 0.9 < loop.time() - began < 3
 
 
 class TestFull:
