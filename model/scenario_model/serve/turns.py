@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 _SMALL = 4096
 # After a refused request, its key's next large one waits this many times as long as it took.
 _PAUSE = 19
-# Receiving and decrypting, in seconds per byte: 2 ms for a megabyte.
-_RECEIVED = 2e-9
+# Receiving and decrypting, in seconds per byte: 4 ms for a megabyte.
+_RECEIVED = 4e-9
 _LONGEST_PAUSE = 5.0
 # Processor time of a small request that is refused; so many seconds' worth of them may come at once.
-_SMALL_SECONDS = 0.0005
-_BURST_SECONDS = 0.5
+_SMALL_SECONDS = 0.00125
+_BURST_SECONDS = 1.0
 _LONGEST_HOLD = 1.0
 # Weight of the newest turn in the average duration, and its initial value in seconds.
 _NEW = 0.1
