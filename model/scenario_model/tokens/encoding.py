@@ -42,28 +42,29 @@ class Encoded:
 
 
 def encode(texts: Sequence[Rendered], tokenizer: Any) -> list[Encoded]:
-    """Tokenize all of `texts`, without adding a token; in two batches, which a fast tokenizer does in parallel."""
+    """Tokenize all of `texts`, without adding a token; in two batches, which a fast tokenizer does in parallel.
+
+    A part that occurs often, such as a special token spelled a hundred thousand times, is tokenized once.
+    """
     pieces = [(number, *piece) for number, text in enumerate(texts) for piece in text.pieces()]
-    ids: dict[int, Encoded] = {}
+    found: dict[tuple[str, bool], Encoded] = {}
     for literal in (False, True):
-        chosen = [place for place, piece in enumerate(pieces) if piece[3] == literal]
-        if chosen:
-            found = tokenizer(
-                [pieces[place][2] for place in chosen],
+        parts = list(dict.fromkeys(part for _, _, part, is_literal in pieces if is_literal == literal))
+        if parts:
+            batch = tokenizer(
+                parts,
                 add_special_tokens=False,
                 split_special_tokens=literal,
                 return_offsets_mapping=True,
                 return_attention_mask=False,
                 verbose=False,
             )
-            for place, its_ids, offsets in zip(
-                chosen, found["input_ids"], found["offset_mapping"], strict=True
-            ):
-                ids[place] = Encoded(its_ids, [start for start, _ in offsets])
+            for part, ids, offsets in zip(parts, batch["input_ids"], batch["offset_mapping"], strict=True):
+                found[part, literal] = Encoded(ids, [start for start, _ in offsets])
     encoded = [Encoded() for _ in texts]
-    for place, (number, start, _, _) in enumerate(pieces):
-        encoded[number].ids.extend(ids[place].ids)
-        encoded[number].starts.extend(start + each for each in ids[place].starts)
+    for number, start, part, literal in pieces:
+        encoded[number].ids.extend(found[part, literal].ids)
+        encoded[number].starts.extend(start + each for each in found[part, literal].starts)
     return encoded
 
 

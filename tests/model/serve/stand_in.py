@@ -26,9 +26,10 @@ class StandInTokenizer:
         return 256
 
     def __call__(
-        self, text: str, add_special_tokens: bool = True, split_special_tokens: bool = False
-    ) -> dict[str, list[int]]:
-        return {"input_ids": list(text.encode())}
+        self, text: str | list[str], add_special_tokens: bool = True, split_special_tokens: bool = False
+    ) -> dict[str, list[Any]]:
+        ids = [list(each.encode()) for each in (text if isinstance(text, list) else [text])]
+        return {"input_ids": ids if isinstance(text, list) else ids[0]}
 
     def apply_chat_template(
         self, messages: list[dict[str, str]], tokenize: bool, add_generation_prompt: bool
@@ -110,15 +111,12 @@ class StandInEngine:
             await asyncio.sleep(self.step_seconds)
             if self.failure is not None:
                 raise self.failure
-            cut = self.deadline.is_set()
-            if cut and i == 0:
-                raise Drained("no token yet")
+            if self.deadline.is_set():
+                raise Drained("not complete")
             reason: Any = None
-            if cut or i == count - 1:
-                reason = "length" if cut or count == request.max_tokens else "stop"
+            if i == count - 1:
+                reason = "length" if count == request.max_tokens else "stop"
             generation.queue.put_nowait(Delta(self.word(request.prompt, i), 1, reason))
-            if cut:
-                return
 
     def word(self, prompt: tuple[int, ...], i: int) -> str:
         digest = hashlib.sha256(repr((prompt, i)).encode()).hexdigest()

@@ -24,7 +24,7 @@ class TorchSettings(Section):
     max_context: Annotated[int, Field(ge=2)] = 2048
     """Tokens of prompt plus answer that a slot holds."""
     max_waiting: NotNegative = 64
-    """Length of the queue for a slot; further requests get 429."""
+    """Length of the queue for a slot; further requests get 503."""
     prefill_tokens: Positive = 256
     """Prompt tokens processed per step; bounds how long a long prompt delays the others."""
     prompt_lookup: Literal["auto", "on", "off"] = "auto"
