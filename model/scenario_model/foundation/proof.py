@@ -6,6 +6,8 @@ from typing import Any, TypedDict
 
 import torch
 
+from scenario_model.errors import InputError
+
 # Plain English prose of our own, so that no model has seen it.
 FIXED_TEXT = (
     "A river begins as a thin line of water high in the hills, where rain and melting snow gather in "
@@ -38,9 +40,14 @@ def prove(model: Any, tokenizer: Any) -> Proof:
 
 @torch.inference_mode()
 def perplexity(model: Any, tokenizer: Any) -> float:
-    """Perplexity per token of `FIXED_TEXT`."""
+    """Perplexity per token of `FIXED_TEXT`. Raises InputError for a model that cannot be computed."""
     tokens = tokenizer(FIXED_TEXT, return_tensors="pt").input_ids
-    logits = model(tokens).logits[0, :-1].float()
+    try:
+        logits = model(tokens).logits[0, :-1].float()
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        what = f"{type(model).__name__} cannot be computed with this config: {reason}"
+        raise InputError(what, remedy="use the config.json that belongs to the weights") from error
     return float(torch.nn.functional.cross_entropy(logits, tokens[0, 1:]).exp())
 
 

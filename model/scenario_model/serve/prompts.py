@@ -70,20 +70,22 @@ class PromptEncoder:
         return prompt
 
     def room(self, prompt: Sequence[int], max_tokens: int | None, parameter: str) -> int:
-        """Maximum tokens of the answer. Raises ApiError 400, with the numbers, if they do not fit."""
+        """Maximum tokens of the answer: `max_tokens` is a ceiling, and the context another.
+
+        Raises ApiError 400, with the numbers, if the prompt leaves no room for any.
+        """
         left = self._max_context - len(prompt)
-        wanted = 1 if max_tokens is None else max_tokens
         if not prompt:
             raise bad_request(f"'{parameter}' has no tokens.", parameter)
-        if wanted > left:
+        if left < 1:
             raise ApiError(
                 400,
-                f"This model's maximum context length is {self._max_context} tokens. However, you requested "
-                f"{len(prompt) + wanted} tokens ({len(prompt)} in '{parameter}', {wanted} for the answer).",
+                f"This model's maximum context length is {self._max_context} tokens. However, '{parameter}' has "
+                f"{len(prompt)} tokens, which leaves none for the answer.",
                 code="context_length_exceeded",
                 param=parameter,
             )
-        return left if max_tokens is None else max_tokens
+        return left if max_tokens is None else min(left, max_tokens)
 
     def close(self) -> None:
         """End the thread."""

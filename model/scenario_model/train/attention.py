@@ -65,7 +65,7 @@ def packed_attention(
         nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, dropout_p=dropout)
         for q, k, v in parts
     ]
-    return torch.cat(attended, 2).transpose(1, 2), None
+    return torch.cat(attended, 2).transpose(1, 2).contiguous(), None
 
 
 # What transformers hands to every attention function, and what does not concern this one.

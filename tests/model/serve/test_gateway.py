@@ -91,13 +91,23 @@ async def test_a_chat_without_a_limit_may_fill_the_context(
     assert len(request.prompt) + request.max_tokens == stand_in_engine.max_context
 
 
-async def test_what_does_not_fit_the_context_is_refused_with_the_numbers(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/v1/completions", json={**TEXT, "max_tokens": 4090})
+@pytest.mark.parametrize(("path", "body"), [("/v1/completions", TEXT), ("/v1/chat/completions", CHAT)])
+@pytest.mark.parametrize("wanted", [4090, 4096, 1_000_000])
+async def test_a_limit_beyond_the_context_is_a_ceiling_and_not_a_demand(
+    client: httpx.AsyncClient, stand_in_engine: StandInEngine, path: str, body: dict[str, Any], wanted: int
+) -> None:
+    answer = await client.post(path, json={**body, "max_tokens": wanted})
+    assert answer.status_code == 200
+    request = stand_in_engine.submitted[-1]
+    assert len(request.prompt) + request.max_tokens == stand_in_engine.max_context
+
+
+async def test_a_prompt_that_leaves_no_room_is_refused_with_the_numbers(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/completions", json={**TEXT, "prompt": [1] * 4096})
     assert answer.status_code == 400
     error = answer.json()["error"]
     assert error["code"] == "context_length_exceeded"
     assert "4096 tokens" in error["message"]
-    assert "4106 tokens (16 in 'prompt', 4090 for the answer)" in error["message"]
 
 
 async def test_a_token_id_the_model_does_not_have_is_refused(client: httpx.AsyncClient) -> None:

@@ -21,8 +21,9 @@ class TorchSettings(Section):
     """CPU threads for the model; null: one per core."""
     max_sequences: Annotated[int, Field(ge=1, le=1024)] = 16
     """Sequences that generate at once: slots of the key/value cache."""
-    max_context: Annotated[int, Field(ge=2)] = 2048
-    """Tokens of prompt plus answer that a slot holds."""
+    max_context: Annotated[int, Field(ge=2)] | None = None
+    """Tokens of prompt plus answer that a slot holds; null: the model's own maximum, or less where the cache would
+    take more than a quarter of the free memory."""
     max_waiting: NotNegative = 64
     """Length of the queue for a slot; further requests get 503."""
     prefill_tokens: Positive = 256
