@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from scenario_model import atomic_io, logs
-from scenario_model.data.packing import pack
 from scenario_model.digests import tree_digest
 from scenario_model.errors import InputError, ScenarioModelError
 from scenario_model.foundation.importer import verify_foundation
-from scenario_model.tokens.loading import load_tokenizer
 from scenario_model.train import hardware, parallel
 from scenario_model.train.batches import Batches
 from scenario_model.train.checkpoint import Checkpoints
@@ -26,6 +24,7 @@ from scenario_model.train.hooks import NO_HOOKS, TrainingHooks
 from scenario_model.train.loop import Training, make_optimizer
 from scenario_model.train.model import LossModel, load_model, save_trained, trainable
 from scenario_model.train.reporter import Reporter
+from scenario_model.train.tokenized import tokenized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +69,8 @@ def _train(plan: Plan, world: World, hooks: TrainingHooks) -> dict[str, Any]:
         environment = world.share(_begin(plan, world) if world.leads else None)
     _repeatable(recipe.seed, environment["threads"], world)
     bf16 = environment["dtype"] == "bf16"
-    packed = pack(plan.data.training, load_tokenizer(plan.settings.foundation), recipe.sequence_length)
+    with atomic_io.disk_errors(plan.folder.root):
+        packed = tokenized(plan, world)
     if world.leads:
         for note in (*plan.notes, *packed.notes):
             logs.say(note)
