@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AttentionInterface, AutoModelForCausalLM
 
-from scenario_model.errors import InputError
+from scenario_model.errors import InputError, ScenarioModelError
 from scenario_model.serve.engine.attention import (
     NAME,
     Draft,
@@ -51,6 +51,17 @@ class Model:
     """
 
     def __init__(self, directory: Path, settings: TorchSettings) -> None:
+        try:
+            self._prepare(directory, settings)
+        except ScenarioModelError:
+            raise
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            what = f"this model architecture is not supported: {reason}"
+            remedy = "serve it with vLLM (engine.kind)"
+            raise InputError(what, where=str(directory), remedy=remedy) from error
+
+    def _prepare(self, directory: Path, settings: TorchSettings) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         weights = settings.weights
         if weights == "auto":
