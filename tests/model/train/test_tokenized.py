@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from scenario_model.config import load_file as load_config
-from scenario_model.train import tokenized as room
+from scenario_model.data.packing import pack
 from scenario_model.train.parallel import World
 from scenario_model.train.plan import Plan, make_plan
 from scenario_model.train.settings import TrainSettings
@@ -30,13 +30,12 @@ def plan(configure: Callable[..., Path]) -> Plan:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How often tokens are made."""
     times: list[int] = []
-    pack = room.pack
 
     def counting(*given: Any) -> Any:
         times.append(len(times))
         return pack(*given)
 
-    monkeypatch.setattr(room, "pack", counting)
+    monkeypatch.setattr("scenario_model.train.tokenized.pack", counting)
     return times
 
 
