@@ -73,6 +73,7 @@ def inspect(path: Path) -> Source:
         raise InputError(
             "not a GGUF file", where=str(path), remedy="give a checkpoint directory or a .gguf file"
         )
+    _refuse_part_of_gguf(path)
     return Source("gguf", path, file_digest(path), {path.name: path})
 
 
@@ -156,6 +157,20 @@ def _refuse_lfs_pointer(path: Path) -> None:
                 where=str(path),
                 remedy="run `git lfs pull` there",
             )
+
+
+def _refuse_part_of_gguf(path: Path) -> None:
+    """A split file says the number of its parts under `split.count`, a uint16 (GGUF type 2)."""
+    with path.open("rb") as stream:
+        head = stream.read(1 << 20)
+    key = b"split.count" + struct.pack("<I", 2)
+    found = head.find(key)
+    parts = (
+        struct.unpack_from("<H", head, found + len(key))[0] if 0 <= found <= len(head) - len(key) - 2 else 1
+    )
+    if parts > 1:
+        remedy = "merge them with `llama-gguf-split --merge`"
+        raise InputError(f"is one of {parts} parts of a split GGUF", where=str(path), remedy=remedy)
 
 
 def _check_safetensors(path: Path) -> None:

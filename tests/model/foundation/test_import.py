@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
@@ -358,6 +359,14 @@ def test_a_missing_part_is_named(checkpoint: Path, tmp_path: Path, name: str, me
 def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"GGML and so on")
     with pytest.raises(InputError, match="not a GGUF file"):
+        import_tiny(tmp_path / "model.gguf", tmp_path / "out")
+
+
+def test_a_part_of_a_split_gguf_is_called_one(tmp_path: Path) -> None:
+    key = b"split.count"
+    content = b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, len(key)) + key + struct.pack("<IH", 2, 3)
+    (tmp_path / "model.gguf").write_bytes(content)
+    with pytest.raises(InputError, match="is one of 3 parts of a split GGUF; merge them with"):
         import_tiny(tmp_path / "model.gguf", tmp_path / "out")
 
 
