@@ -147,7 +147,8 @@ def _untie(model: Any) -> None:
     """A head of its own in a file whose config ties it to the embedding: transformers keeps it, others drop it."""
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     config = model.config.get_text_config()
-    if head is None or not config.tie_word_embeddings or head.weight is embedding.weight:
+    tied = getattr(config, "tie_word_embeddings", False)
+    if head is None or not tied or head.weight is embedding.weight:
         return
     if torch.equal(head.weight, embedding.weight):
         head.weight = embedding.weight
