@@ -51,6 +51,7 @@ _SIZES = (
     | dict.fromkeys(("n_group", "topk_group", "first_k_dense_replace", "num_hidden_groups"), 1)
 )
 # Parts of these keep their real size, whatever the configuration's usual names say.
+_EVERY_FOURTH = ("qwen3_5", "qwen3_next", "qwen4")  # their fourth layer attends, the others are recurrent
 _LARGE = ("blt", "phi4_multimodal")
 _OPTIONAL = ("q_lora_rank", "n_inner", "head_dim")
 RECIPE = Recipe(rank=2, sequence_length=64, tokens_per_step=128, micro_batch=2, learning_rate=1e-2)
@@ -77,6 +78,8 @@ def write_tiny(model_type: str, tokenizer: Any, folder: Path) -> Path:
         and not isinstance(known[name], dict)
         and not (known[name] is None and name in _OPTIONAL)
     }
+    if model_type.startswith(_EVERY_FOURTH):
+        sizes["num_hidden_layers"] = 4
     ends = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")}
     config = type(whole)(**sizes, vocab_size=len(tokenizer), **ends)
     with torch.random.fork_rng():
