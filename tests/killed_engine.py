@@ -6,27 +6,38 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from tests.processes import kill_all
+
 if TYPE_CHECKING:
     import subprocess
 
 
+_EVENTS = (" creating (", " created (", " updating (", " updated (", ": step ")
+
+
 def killed_after(events: int, command: subprocess.Popen[str]) -> str:
     """Kill the `pulumi up` that a command is, or has started, after so many lines on resources; read the
-    output to its end. Return the last such line, "" if there were not that many."""
+    output to its end. Return the last such line, "" if there were not that many or it had ended by then."""
     assert command.stdout
     for line in command.stdout:
-        if " creating (" in line or " created (" in line or " updating (" in line or ": step " in line:
+        if any(told in line for told in _EVENTS):
             events -= 1
         if events == 0:
-            _engine(command.pid).kill()
+            engines = _engines(command.pid)
+            kill_all(engines)
             command.stdout.read()
-            return line.strip()
+            return line.strip() if engines else ""
     return ""
 
 
-def _engine(pid: int) -> psutil.Process:
-    above = psutil.Process(pid)
-    (found,) = [each for each in (above, *above.children(recursive=True)) if _is_up(each)]
+def _engines(pid: int) -> list[psutil.Process]:
+    """The one engine below a process; none if it has ended, for what is read of it may lie behind what it did."""
+    try:
+        above = psutil.Process(pid)
+        found = [each for each in (above, *above.children(recursive=True)) if _is_up(each)]
+    except psutil.NoSuchProcess:
+        return []
+    assert len(found) <= 1
     return found
 
 

@@ -23,10 +23,11 @@ class ReleaseCopyProvider(Provider):
     """Copies a release's objects into a folder that is renamed at the end. Servers verify it."""
 
     def create(self, props: Properties) -> CreateResult:
-        """Copy it."""
+        """Copy it; nothing while there is none, because the job was not waited for."""
         settle_in()
-        path = _copy(props["store"], props["release"], Path(props["folder"]))
-        return CreateResult(str(props["release"]), {**props, "path": str(path)})
+        release = props["release"]
+        path = str(_copy(props["store"], release, Path(props["folder"]))) if release else ""
+        return CreateResult(release or "none", {**props, "path": path})
 
     def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
         """A different release, store or folder replaces the copy."""
@@ -35,11 +36,12 @@ class ReleaseCopyProvider(Provider):
 
     def delete(self, _id: str, props: Properties) -> None:
         """Remove the copy."""
-        shutil.rmtree(props["path"], ignore_errors=True)
+        if props.get("path"):
+            shutil.rmtree(props["path"], ignore_errors=True)
 
 
 class ReleaseCopy(Resource, module="aws", name="ReleaseCopy"):
-    """A copy of the release on this machine: a folder at `path`."""
+    """A copy of the release on this machine: a folder at `path`; empty while there is no release."""
 
     path: pulumi.Output[str]
 
@@ -52,10 +54,6 @@ class ReleaseCopy(Resource, module="aws", name="ReleaseCopy"):
 
 
 def _copy(store: str, release: str, folder: Path) -> Path:
-    if not release:
-        raise CloudError(
-            "no release to copy yet: training.wait is false; set it to true, or remove release.export"
-        )
     bucket, _, above = store.removeprefix("s3://").partition("/")
     key = release.replace("@sha256:", "/sha256-")
     prefix = f"{above}/releases/{key}/".removeprefix("/")

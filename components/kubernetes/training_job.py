@@ -25,7 +25,7 @@ class TrainingJob(pulumi.ComponentResource):
 
     Attributes:
         job: the JobSet's name, which ends with a digest of configuration, image and layout.
-        release: the resulting release, `name@sha256:…`; None if not waited for (`wait: False`).
+        release: the resulting release, `name@sha256:…`; empty until it is known (`wait: False`).
         passed: whether the release passed its gate.
         evaluation: the gate's figures.
         tokens: number of tokens trained.

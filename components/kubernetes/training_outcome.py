@@ -15,7 +15,9 @@ from components.kubernetes.watching import Watch
 
 Properties = dict[str, Any]
 
-_RESULTS = ("release", "evaluation", "passed", "tokens", "seconds")
+_RESULTS: Properties = {"release": "", "evaluation": {}, "passed": False, "tokens": 0, "seconds": 0.0}
+"""The results, as they are before the job has ended. Without a value a preview would call them unknown, and with
+them everything that depends on them changed."""
 
 
 class TrainingOutcomeProvider(Provider):
@@ -89,10 +91,10 @@ class TrainingOutcome(Resource, module="kubernetes", name="TrainingOutcome"):
 
 def _outcome(props: Properties) -> Properties:
     if not props["wait"]:
-        return dict.fromkeys(_RESULTS)
+        return dict(_RESULTS)
     with connected(props["kubeconfig"], props["namespace"], props["job"]) as reader:
         return _results(Watch(reader, queue_timeout_s=float(props["queue_timeout_s"])).until_ended())
 
 
 def _results(told: Properties) -> Properties:
-    return {name: told.get(name) for name in _RESULTS}
+    return {name: told.get(name, empty) for name, empty in _RESULTS.items()}

@@ -75,13 +75,13 @@ def test_a_disk_that_is_full_leaves_the_host_as_it_was_and_the_next_untouched(si
         assert "fatal: [premises-2]" in ran.output
         assert "premises-3" not in {host for host, _ in ran.where}
         now = site.served(full)
-        assert (now.release, now.settings["limits"]) == (before[0].release, before[0].settings["limits"])
+        assert (now.release, now.settings) == (before[0].release, before[0].settings)
         assert now.defined == now.running
         assert site.served(following) == before[1]
     finally:
         as_root(full, f"umount --lazy {folder}; rm -r /srv/kept")
         site.run("serve.yml")
-    assert site.served(full).settings["limits"] == before[0].settings["limits"]
+    assert site.served(full).settings == before[0].settings
 
 
 def test_a_host_with_another_key_is_refused_by_name_and_nothing_is_done_anywhere(site: ServingSite) -> None:

@@ -83,7 +83,7 @@ def test_a_job_beyond_the_quota_waits_whole_and_says_why(stack: Stack) -> None:
 
     # Where the quota is known, that can be known before.
     refused = stack.project.preview(check=False, **stack.shape({**job, "check": True}))
-    assert "ClusterError: training job sft would never start: 11 pods x 100m of cpu, and any has 1" in refused
+    assert "ClusterError: training job sft would never start: 11 pods x 100m of cpu, but any has 1" in refused
 
     # The same job fits a larger quota: it was waiting all the time.
     larger = {"name": "any", "quota": {"cpu": "2", "memory": "16Gi"}}
@@ -138,7 +138,8 @@ def test_who_does_not_wait_finds_the_release_by_a_refresh(stack: Stack) -> None:
     job = one_pod(NEEDS_SECRETS + RELEASED, wait=False, secrets={"file": "key", "environment": "token"})
     shape = stack.shape(job)
     stack.project.up(**shape)
-    assert "release" not in json.loads(stack.project.pulumi("stack", "output", "--json"))
+    assert stack.project.output("release") == ""
+    assert stack.project.unchanged(**shape), "what is not known yet is no change"
     until(lambda: [each["status"].get("phase") for each in stack.pods()] == ["Succeeded"])
     until(lambda: stack.get("jobsets")[0]["status"].get("terminalState") == "Completed")
     stack.project.pulumi("refresh", "--yes", "--skip-preview", **shape)
