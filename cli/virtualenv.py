@@ -62,9 +62,8 @@ def _set_up(name: str) -> None:
         say("python: an earlier installation was interrupted; recreating .venv")
         shutil.rmtree(VENV)
     _STAMP.unlink(missing_ok=True)
-    if not all(
-        (VENV / "bin" / name).exists() for name in ("python", "pip")
-    ):  # uv creates environments without pip
+    # uv creates environments without pip.
+    if not all((VENV / "bin" / name).exists() for name in ("python", "pip")):
         _create()
     _UNFINISHED.touch()
     progress = Progress("python")

@@ -17,7 +17,7 @@ _EVENTS = (" creating (", " created (", " updating (", " updated (", ": step ")
 
 def killed_after(events: int, command: subprocess.Popen[str]) -> str:
     """Kill the `pulumi up` that a command is, or has started, after so many lines on resources; read the
-    output to its end. Return the last such line, "" if there were not that many or it had ended by then."""
+    output to its end. Return the last such line. Fails if the update ended first: nothing would have been killed."""
     assert command.stdout
     for line in command.stdout:
         if any(told in line for told in _EVENTS):
@@ -26,8 +26,9 @@ def killed_after(events: int, command: subprocess.Popen[str]) -> str:
             engines = _engines(command.pid)
             kill_all(engines)
             command.stdout.read()
-            return line.strip() if engines else ""
-    return ""
+            assert engines, f"the update had ended by {line.strip()!r}"
+            return line.strip()
+    raise AssertionError(f"the update ended {events} lines too soon to be killed")
 
 
 def _engines(pid: int) -> list[psutil.Process]:

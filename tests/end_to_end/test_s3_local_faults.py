@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-EVENTS = 6
-"""Lines of an update with another seed that tell of a resource; many more where it trains slowly."""
+EVENTS = 5
+"""Lines of an update with another seed that tell of a resource, but for the last; more where it trains slowly."""
 
 
 def ask(clone: Clone) -> str:
