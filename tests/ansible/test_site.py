@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import ssl
 import subprocess
 import time
@@ -71,6 +72,25 @@ def test_converging_again_changes_nothing_in_few_tasks_and_calls_of_the_host(con
 def test_a_check_of_a_converged_host_foresees_nothing(converged: Premises) -> None:
     ran = converged.run("site.yml", "--check", "--diff")
     assert ran.changes() == 0, ran.changed
+
+
+def test_settings_that_only_a_newer_package_accepts_are_not_judged_by_the_installed_one(
+    converged: Premises, tmp_path: Path
+) -> None:
+    serving = {**converged.variables["serving"], "limits": {"body_bytes": 512}}
+    wanted = {"serving": serving, "recipe": {**converged.variables["recipe"], "sequence_length": 4}}
+    ran = converged.run("preflight.yml", succeeds=False, **wanted)
+    assert "limits.body_bytes" in ran.output
+    newer = tmp_path / "model"
+    shutil.copytree(converged.variables["model_runtime_source"], newer)
+    for name, key in (("serve", "body_bytes"), ("train", "sequence_length")):
+        file = newer / "scenario_model" / name / "settings.py"
+        told = file.read_text()
+        file.write_text(re.sub(rf"(    {key}: Annotated\[int, Field\(ge=)\d+", r"\g<1>1", told))
+        assert file.read_text() != told
+    converged.run("preflight.yml", model_runtime_source=str(newer), **wanted)
+    ran = converged.run("site.yml", "--check", model_runtime_source=str(newer), **wanted)
+    assert any("Report that the runtime would be built" in task for task in ran.changed)
 
 
 def test_a_killed_server_is_back_and_ready_by_itself(converged: Premises) -> None:
