@@ -78,7 +78,10 @@ def test_settings_that_only_a_newer_package_accepts_are_not_judged_by_the_instal
     converged: Premises, tmp_path: Path
 ) -> None:
     serving = {**converged.variables["serving"], "limits": {"body_bytes": 512}}
-    wanted: dict[str, Any] = {"serving": serving, "recipe": {**converged.variables["recipe"], "sequence_length": 4}}
+    wanted: dict[str, Any] = {
+        "serving": serving,
+        "recipe": {**converged.variables["recipe"], "sequence_length": 4},
+    }
     ran = converged.run("preflight.yml", succeeds=False, **wanted)
     assert "limits.body_bytes" in ran.output
     newer = tmp_path / "model"
