@@ -25,7 +25,7 @@ _COMMANDS = {
         "Create a CA, a server certificate and an API key.",
     ),
     "evaluate": ("scenario_model.evaluate.command", "Compare a trained model with its parent: the gate."),
-    "import": ("scenario_model.foundation.command", "Import a foundation model."),
+    "import": ("scenario_model.model_import.command", "Import a foundation model."),
     "job": ("scenario_model.job.command", "Train, evaluate and release into a bucket, on preemptible hosts."),
     "release": ("scenario_model.release.command", "Sign, verify, list, promote and roll back releases."),
     "serve": ("scenario_model.serve.command", "Serve a verified release over HTTPS."),
