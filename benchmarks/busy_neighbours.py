@@ -2,7 +2,7 @@
 
 Every figure is of a process of its own. Settings of the OpenMP runtime alternate within each number of neighbours:
 
-    python -m benchmarks.busy_neighbours --foundation DIR [--neighbours 0 1 2 4] [--streams 1 8] [--rounds 3]
+    python -m benchmarks.busy_neighbours --foundation DIR [--neighbours 0 1 2 4] [--cases 1 8 train] [--rounds 3]
         [--settings GOMP_SPINCOUNT=1000 OMP_WAIT_POLICY=passive]
 """
 
@@ -92,12 +92,12 @@ def train(foundation: Path) -> dict[str, float]:
 
 
 def measured(arguments: list[str], setting: str) -> dict[str, float]:
-    """What a process of its own measures with one setting of its environment; "" is none."""
+    """What a process of its own measures with these of its environment: "A=1,B=2", or none."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
-    name, _, value = setting.partition("=")
+    pairs = dict(pair.split("=", 1) for pair in setting.split(",") if pair)
     told = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "benchmarks.busy_neighbours", *arguments],
-        env=own | ({name: value} if name else {}),
+        env=own | pairs,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         check=True,
@@ -111,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--foundation", type=Path, required=True)
     parser.add_argument("--neighbours", type=int, nargs="*", default=[0, 1, 2, 4])
-    parser.add_argument("--streams", type=int, nargs="*", default=[1, 8])
+    parser.add_argument("--cases", nargs="*", default=["1", "8", "train"], help="streams, or train")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--settings", nargs="*", default=[])
     parser.add_argument("--one", help="measure one case here: train, or a number of streams")
@@ -121,7 +121,7 @@ def main() -> None:
             json.dumps(train(wanted.foundation) if case == "train" else serve(wanted.foundation, int(case)))
         )
         return
-    for case in (*map(str, wanted.streams), "train"):
+    for case in wanted.cases:
         for count in wanted.neighbours:
             found: dict[str, list[dict[str, float]]] = {setting: [] for setting in ("", *wanted.settings)}
             with busy(count):

@@ -93,9 +93,7 @@ def _load_gguf(path: Path) -> Loaded:
         path.parent, gguf_file=path.name, dtype=torch.bfloat16, quantization_config=unpacked
     )
     _check_gguf(path, model)
-    # The weights are bfloat16 now, but these marks of a quantised model would forbid to save it.
-    del model.config.quantization_config
-    model.hf_quantizer = None
+    model.hf_quantizer = None  # a mark of quantised models, which cannot be saved
     return Loaded(model, _tokenizer(path.parent, gguf_file=path.name), _gguf_license(path))
 
 
