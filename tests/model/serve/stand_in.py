@@ -31,7 +31,7 @@ class StandInTokenizer:
         ids = [list(each.encode()) for each in texts]
         # Where each starts is of no interest to a server.
         starts = [[(0, 0)] * len(each) for each in ids]
-        whole = {"input_ids": ids, "offset_mapping": starts}
+        whole: dict[str, list[Any]] = {"input_ids": ids, "offset_mapping": starts}
         return whole if isinstance(text, list) else {name: each[0] for name, each in whole.items()}
 
     def get_chat_template(self, **_: Any) -> str:
