@@ -13,5 +13,5 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.slow
-def test_the_packaged_model_can_be_trained_and_served(packaged_foundation: Path) -> None:
-    assert try_out(packaged_foundation) == ""
+def test_the_packaged_model_can_be_trained_and_served(foundation: Path) -> None:
+    assert try_out(foundation) == ""
