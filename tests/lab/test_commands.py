@@ -38,8 +38,8 @@ def test_without_root_both_commands_end_in_one_line_with_the_remedy(tmp_path: Pa
             text=True,
             check=False,
         )
-        if "Permission denied" in done.stderr or done.returncode == 127:
-            pytest.skip("other users cannot run this Python, or read this clone: put both where they can")
+        if "Permission denied" in done.stderr:
+            pytest.skip("root may read everything here that others may not")
     assert done.returncode == 1
     assert done.stderr == "make lab: the lab needs root, for namespaces and mounts; sudo make lab\n"
 
