@@ -29,13 +29,13 @@ from torch import nn
 from scenario_model.data.packing import IGNORED, Packed, pack
 from scenario_model.data.prepare import prepare
 from scenario_model.data.settings import PythonReference
+from scenario_model.tokens.loading import load_tokenizer
 from scenario_model.train import hardware
 from scenario_model.train.batches import Batches
 from scenario_model.train.checkpoint import Checkpoints, Progress
 from scenario_model.train.loop import Training, learning_rate, make_optimizer
 from scenario_model.train.model import load_model, trainable
 from scenario_model.train.parallel import World
-from scenario_model.train.plan import load_tokenizer
 from scenario_model.train.run import flops_per_token
 from scenario_model.train.settings import Recipe
 

@@ -117,7 +117,9 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
 
 def _rights(settings: Settings) -> TrainerRights:
     """Return what the training pods may read, and sign with."""
-    inputs = [getattr(settings.foundation, "uri", ""), getattr(settings.data, "path", "")]
+    data = settings.data
+    inputs = [getattr(settings.foundation, "uri", ""), getattr(data, "path", "")]
+    inputs.append(getattr(data, "held_out_path", None) or "")
     buckets = {uri.removeprefix("s3://").partition("/")[0] for uri in inputs if uri.startswith("s3://")}
     return TrainerRights(
         read_buckets=sorted(f"arn:aws:s3:::{bucket}" for bucket in buckets),

@@ -110,11 +110,12 @@ def input_problems(settings: dict[str, dict[str, Any]], paths: dict[str, bool]) 
     """
     problems = []
     for name, setting in settings.items():
-        path = setting.get("path") or ""
-        if not path and setting["kind"] not in _WITHOUT_PATH:
+        if not setting.get("path") and setting["kind"] not in _WITHOUT_PATH:
             problems.append(f"{name}.path is missing; {name}.kind {setting['kind']} needs one")
-        elif path and not paths.get(path):
-            problems.append(f"{name}.path {path} does not exist")
+        for key in ("path", "held_out_path"):
+            path = setting.get(key)
+            if path and not paths.get(path):
+                problems.append(f"{name}.{key} {path} does not exist")
     return problems
 
 

@@ -38,7 +38,7 @@ def run(context: Context) -> dict[str, Any]:
     folder = context.scratch / "resume"
     checkpoint = write_checkpoint(folder / "checkpoint", TINY, torch.device("cpu"), torch.float32)
     import_foundation(checkpoint, folder / "foundation", max_perplexity=float("inf"))
-    write_texts(folder / "texts", documents=12, words=120)
+    write_texts(folder / "texts", documents=24, words=120)
     configs = {
         (method, run): _config(context, folder, method, run)
         for method in _CUT_AFTER
@@ -71,7 +71,7 @@ def _config(context: Context, folder: Path, method: str, run: str) -> Path:
         folder / f"{method}-{run}.json",
         foundation=str(folder / "foundation"),
         runs=str(folder / method / run),
-        data={"kind": "text", "path": str(folder / "texts")},
+        data={"kind": "text", "path": str(folder / "texts"), "held_out": 0.4},
         recipe={
             "method": method,
             "max_steps": _STEPS,

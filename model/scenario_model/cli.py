@@ -25,12 +25,17 @@ _COMMANDS = {
         "Create a CA, a server certificate and an API key.",
     ),
     "evaluate": ("scenario_model.evaluate.command", "Compare a trained model with its parent: the gate."),
-    "import": ("scenario_model.foundation.command", "Import a foundation model."),
+    "import": ("scenario_model.model_import.command", "Import a foundation model."),
     "job": ("scenario_model.job.command", "Train, evaluate and release into a bucket, on preemptible hosts."),
     "release": ("scenario_model.release.command", "Sign, verify, list, promote and roll back releases."),
     "serve": ("scenario_model.serve.command", "Serve a verified release over HTTPS."),
     "train": ("scenario_model.train.command", "Fine-tune a foundation model; resumes if it was stopped."),
 }
+
+
+# Threads that wait for one another spin for some 20 microseconds, and then sleep: beside a busy neighbour libgomp's own
+# 300,000 turns would take a core's time from the very thread that is waited for. The server uses fewer threads instead.
+_SPIN = {"GOMP_SPINCOUNT": "1000"}
 
 
 class _LazyGroup(click.Group):
@@ -40,6 +45,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
+        if cmd_name != "serve" and "OMP_WAIT_POLICY" not in os.environ:
+            os.environ.update(_SPIN | os.environ)  # read when torch is imported
         command: click.Command = importlib.import_module(_COMMANDS[cmd_name][0]).command
         return command
 

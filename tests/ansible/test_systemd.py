@@ -77,6 +77,7 @@ def test_a_unit_of_awkward_paths_satisfies_systemd(tmp_path: Path) -> None:
     folder.mkdir()
     unit = write_unit(folder, ["/bin/sleep", "600", str(folder / "x.json")]).read_text()
     assert 'a \\"b\\" 100%% $$c/x.json"' in unit
+    assert "LimitNOFILE=" in unit
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from scenario_model.evaluate.score import bits, windows
-from scenario_model.foundation.loading import load
-from scenario_model.foundation.source import Source
+from scenario_model.foundation.loading import load_directory
 from scenario_model.train.hardware import bf16_is_faster
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def compare(
     cut = None
     for name, directory in (("parent", parent), ("candidate", candidate)):
         progress(f"loading the {name}", 0.0)
-        loaded = load(Source("directory", directory, ""))
+        loaded = load_directory(directory)
         model = loaded.model.to(device=device, dtype=dtype)
         if cut is None:
             cut = windows(documents, loaded.tokenizer, longest=_longest(model.config))

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scenario_model.config import dump
+from scenario_model.data.settings import FEWEST_HELD_OUT
 
 if TYPE_CHECKING:
     from scenario_model.evaluate.settings import GateSettings
-
-# With fewer documents than this, an interval would be meaningless.
-_FEWEST_DOCUMENTS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +36,9 @@ def decide(new: Scores, old: Scores, gate: GateSettings) -> dict[str, Any]:
     old_figures = {**_figures(old, gate, relative=True), "margin": gate.old_domain_margin}
     reasons = [
         f"{domain}: only {figures['documents']} documents, too few for a verdict; hold out at least "
-        f"{_FEWEST_DOCUMENTS}"
+        f"{FEWEST_HELD_OUT}"
         for domain, figures in (("new domain", new_figures), ("old domain", old_figures))
-        if figures["documents"] < _FEWEST_DOCUMENTS
+        if figures["documents"] < FEWEST_HELD_OUT
     ]
     # Written so that NaN fails.
     if not new_figures["interval"][1] < -gate.minimum_gain:

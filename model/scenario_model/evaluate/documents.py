@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-from scenario_model.data.documents import Document
+from scenario_model.data.documents import Document, Ranges
 from scenario_model.errors import InputError
 
 GENERAL = Path(__file__).with_name("general.jsonl")
@@ -37,14 +38,21 @@ def _document(line: str, where: str) -> Document:
         parsed = json.loads(line)
         spans = parsed.get("spans")
         document = Document(
-            str(parsed["id"]),
-            parsed["text"],
-            None if spans is None else tuple((int(start), int(end)) for start, end in spans),
+            id=str(parsed["id"]),
+            text=parsed["text"],
+            spans=None if spans is None else _ranges(spans),
+            literals=_ranges(parsed.get("literals", ())),
+            cut=int(parsed.get("cut", 0)),
+            family=str(parsed.get("family", "")),
         )
         counted_bytes(document)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError("is not a document", where=where, remedy="train again") from None
     return document
+
+
+def _ranges(pairs: Any) -> Ranges:
+    return tuple((int(start), int(end)) for start, end in pairs)
 
 
 def counted_bytes(document: Document) -> int:

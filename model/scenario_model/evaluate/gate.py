@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from scenario_model.atomic_io import disk_errors, write_json
+from scenario_model.data.documents import family_of
 from scenario_model.digests import file_digest, json_digest, tree_digest
 from scenario_model.errors import Refused
 from scenario_model.evaluate.decide import Scores, decide
@@ -15,7 +16,7 @@ from scenario_model.evaluate.run import EVALUATION, Run, read_run
 from scenario_model.foundation.importer import NOT_COUNTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from scenario_model.data.documents import Document
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 SCORES = "scores.json"
 # Part of the cache key of scores: raise it when scoring changes.
-_PROCEDURE = 1
+_PROCEDURE = 2
 
 
 def evaluate_run(
@@ -81,9 +82,18 @@ def _score(run: Run, of: dict[str, Any], progress: Callable[[str, float], None])
 
 
 def _scores(documents: list[Document], parent: list[float], candidate: list[float]) -> Scores:
-    return Scores(
-        bytes=[counted_bytes(document) for document in documents], parent=parent, candidate=candidate
-    )
+    """Add up each family's documents: those that share turns are not independent of each other."""
+    families = list(dict.fromkeys(map(family_of, documents)))
+    places = [families.index(family_of(document)) for document in documents]
+
+    def summed(values: Iterable[float]) -> list[float]:
+        sums = [0.0] * len(families)
+        for place, value in zip(places, values, strict=True):
+            sums[place] += value
+        return sums
+
+    sizes = [int(size) for size in summed(counted_bytes(document) for document in documents)]
+    return Scores(bytes=sizes, parent=summed(parent), candidate=summed(candidate))
 
 
 def _kept(run: Run, of: dict[str, Any]) -> dict[str, Any] | None:

@@ -20,6 +20,8 @@ class Run:
     digest: str
     foundation: Path
     parent: dict[str, Any]
+    license: str | None
+    lineage: list[dict[str, Any]]
     data: dict[str, Any]
     recipe: dict[str, Any]
     package: str
@@ -46,6 +48,8 @@ def read_run(directory: Path) -> Run:
             digest=inputs["digest"],
             foundation=Path(inputs["foundation"]["directory"]),
             parent={"name": inputs["foundation"]["name"], "digest": inputs["foundation"]["digest"]},
+            license=inputs["foundation"].get("license"),
+            lineage=inputs["foundation"].get("lineage", []),
             data=inputs["data"],
             recipe=inputs["recipe"],
             package=inputs["package"],

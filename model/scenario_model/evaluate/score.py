@@ -1,4 +1,4 @@
-"""Scores documents in bits: every scored token exactly once, with the context before it.
+"""Scores documents in bits: every scored token exactly once, with the context before it, as in training.
 
 A document longer than a window is read in windows that overlap by an eighth; each counts only tokens that the
 one before did not score. Bits per byte of text compare models independently of their tokenizers
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from scenario_model.data.documents import tokenize
 from scenario_model.data.packing import IGNORED
 
 if TYPE_CHECKING:
@@ -40,24 +41,15 @@ def windows(documents: Sequence[Document], tokenizer: Any, *, longest: int) -> l
     size = min(_WINDOW, longest)
     cut = [
         window
-        for index, document in enumerate(documents)
-        for window in _cut(index, *_tokenise(document, tokenizer), size=size)
+        for index, tokens in enumerate(tokenize(documents, tokenizer))
+        for window in _cut(index, tokens.ids, tokens.scored, size=size)
     ]
     return sorted(cut, key=lambda window: -len(window.tokens))
 
 
-def _tokenise(document: Document, tokenizer: Any) -> tuple[list[int], list[bool]]:
-    """A start token, then the document's, and for each whether it is scored (the start token is not)."""
-    encoded = tokenizer(document.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    begin = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-    spans = ((0, len(document.text)),) if document.spans is None else document.spans
-    scored = [any(a <= start < b for a, b in spans) for start, _ in encoded["offset_mapping"]]
-    return [begin, *encoded["input_ids"]], [False, *scored]
-
-
 def _cut(document: int, tokens: list[int], scored: list[bool], *, size: int) -> Iterator[Window]:
     overlap = size // 8
-    done = 1  # earlier tokens are already scored; the start token never is
+    done = 1  # earlier tokens are already scored; the first one never is, as nothing predicts it
     while done < len(tokens):
         start = 0 if done == 1 else done - overlap
         end = min(start + size, len(tokens) - 1)

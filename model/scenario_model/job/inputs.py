@@ -49,9 +49,15 @@ def data_here(settings: JobSettings) -> PythonReference | Chat | PlainText:
     wanted = settings.data
     if isinstance(wanted, PythonReference):
         return wanted
-    path = _folder(wanted.path, settings.scratch) if is_bucket_uri(wanted.path) else Path(wanted.path)
-    made = Chat if isinstance(wanted, ChatAt) else PlainText
-    return made(path=path, held_out=wanted.held_out)
+    path = _here(wanted.path, settings.scratch)
+    own = None if wanted.held_out_path is None else _here(wanted.held_out_path, settings.scratch)
+    if isinstance(wanted, ChatAt):
+        return Chat(path=path, held_out_path=own, held_out=wanted.held_out, date=wanted.date)
+    return PlainText(path=path, held_out_path=own, held_out=wanted.held_out)
+
+
+def _here(place: str, scratch: Path) -> Path:
+    return _folder(place, scratch) if is_bucket_uri(place) else Path(place)
 
 
 def _folder(uri: str, scratch: Path) -> Path:

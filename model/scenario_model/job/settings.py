@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from scenario_model.config import FilePath, Kinds, Section, Text
-from scenario_model.data.settings import PythonReference, Share
+from scenario_model.data.settings import ChatOptions, PythonReference, TextOptions
 from scenario_model.errors import InputError
 from scenario_model.evaluate.settings import GateSettings
 from scenario_model.release.settings import ReleaseNames
@@ -33,24 +33,22 @@ class FoundationInBucket(Section):
     """PEM file with the public half of the key used with `import --key`."""
 
 
-class ChatAt(Section):
-    """Conversations: JSON lines, each {"messages": [{"role", "content"}, …]}."""
+class ChatAt(ChatOptions):
+    """Conversations as JSON lines or arrays: messages, ShareGPT's conversations, or prompt and completion."""
 
-    kind: Literal["chat"] = "chat"
     path: Text
     """A file, a folder, or s3://bucket/prefix."""
-    held_out: Share = 0.1
-    """Share of the conversations held out from training, for the gate."""
+    held_out_path: Text | None = None
+    """Your own held-out conversations, in such a place; `held_out` then has no effect."""
 
 
-class TextAt(Section):
-    """Plain text: .txt, .md and .rst files, one document per file."""
+class TextAt(TextOptions):
+    """Plain text: .txt, .md and .rst files, one document per file, and .jsonl files of {"text": …}."""
 
-    kind: Literal["text"] = "text"
     path: Text
-    """A folder, or s3://bucket/prefix."""
-    held_out: Share = 0.1
-    """Share of the documents held out from training, for the gate."""
+    """A file, a folder, or s3://bucket/prefix."""
+    held_out_path: Text | None = None
+    """Your own held-out documents, in such a place; `held_out` then has no effect."""
 
 
 JobData = Annotated[PythonReference | ChatAt | TextAt, Kinds(default="python-reference")]

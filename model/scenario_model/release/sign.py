@@ -78,6 +78,8 @@ def describe(run: Run, name: str, evaluation: dict[str, Any]) -> dict[str, Any]:
         "format": 1,
         "name": name,
         "parent": run.parent,
+        "license": run.license,
+        "lineage": run.lineage,
         "data": run.data,
         "recipe": {"digest": json_digest(run.recipe), **run.recipe},
         "run": run.digest,

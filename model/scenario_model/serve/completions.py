@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from scenario_model.serve.request_log import Call
     from scenario_model.serve.service import Service
     from scenario_model.serve.settings import Limits
+    from scenario_model.serve.turns import Turn, Turns
 
 # Default of OpenAI's completions endpoint.
 _COMPLETION_TOKENS = 16
@@ -41,9 +42,17 @@ class Completions:
     """One of the two endpoints, as an ASGI application. Errors leave it as ApiError or Disconnected."""
 
     def __init__(
-        self, service: Service, metrics: Metrics, limiter: RateLimiter, limits: Limits, *, chat: bool
+        self,
+        service: Service,
+        metrics: Metrics,
+        limiter: RateLimiter,
+        turns: Turns,
+        limits: Limits,
+        *,
+        chat: bool,
     ) -> None:
-        self._service, self._metrics, self._limiter, self._limits = service, metrics, limiter, limits
+        self._service, self._metrics, self._limits = service, metrics, limits
+        self._limiter, self._turns = limiter, turns
         self._chat = chat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,12 +60,12 @@ class Completions:
         call: Call = scope["state"]["call"]
         self._service.require()
         self._limiter.admit(call.key or "")
-        body = parse_json(await read_body(scope, receive, self._limits))
-        wanted: ChatParameters | CompletionParameters = (
-            parse_chat(body) if self._chat else parse_completion(body)
-        )
-        check_model(self._service, wanted.model)
-        generation = await self._submit(wanted, call)
+        self._turns.check(call.key or "")
+        body = await read_body(scope, receive, self._limits)
+        async with self._turns.turn(call.key or "", len(body)) as turn:
+            with turn.measured():
+                wanted = self._read(body)
+            generation = await self._submit(wanted, call, turn)
         answer = Answer(
             chat=self._chat,
             model=wanted.model,
@@ -74,11 +83,19 @@ class Completions:
             if call.finish_reason is None:
                 call.ended("abort", self._metrics)
 
-    async def _submit(self, wanted: ChatParameters | CompletionParameters, call: Call) -> Generation:
+    def _read(self, body: bytes) -> ChatParameters | CompletionParameters:
+        wanted: ChatParameters | CompletionParameters
+        wanted = parse_chat(parse_json(body)) if self._chat else parse_completion(parse_json(body))
+        check_model(self._service, wanted.model)
+        return wanted
+
+    async def _submit(
+        self, wanted: ChatParameters | CompletionParameters, call: Call, turn: Turn
+    ) -> Generation:
         engine, encoder = self._service.require()
-        request = await _request(wanted, encoder)
-        call.prompt_tokens = len(request.prompt)
         try:
+            request = await _request(wanted, encoder, turn)
+            call.prompt_tokens = len(request.prompt)
             return await engine.submit(request)
         except QueueFull as full:
             raise unavailable("The server is busy: the request queue is full.", full.retry_after_s) from None
@@ -140,7 +157,7 @@ class Completions:
     def _broken(self, call: Call, error: Drained | EngineFailed | EngineStopped) -> ApiError:
         if not isinstance(error, EngineFailed):
             call.ended("abort", self._metrics)
-            return unavailable("The server is shutting down and could not start this answer.")
+            return unavailable("The server is shutting down and could not complete this answer; ask again.")
         call.ended("error", self._metrics)
         return unavailable("The inference engine failed.")
 
@@ -157,12 +174,13 @@ def check_model(service: Service, wanted: str) -> None:
 
 
 async def _request(
-    wanted: ChatParameters | CompletionParameters, encoder: PromptEncoder
+    wanted: ChatParameters | CompletionParameters, encoder: PromptEncoder, turn: Turn
 ) -> GenerationRequest:
     if isinstance(wanted, ChatParameters):
-        prompt, parameter, default = await encoder.chat(wanted.messages), "messages", None
+        prompt, parameter, default = await encoder.chat(wanted.messages, turn.add), "messages", None
     else:
-        prompt, parameter, default = await encoder.completion(wanted.prompt), "prompt", _COMPLETION_TOKENS
+        prompt = await encoder.completion(wanted.prompt, turn.add)
+        parameter, default = "prompt", _COMPLETION_TOKENS
     max_tokens = default if wanted.max_tokens is None else wanted.max_tokens
     return GenerationRequest(
         prompt=prompt, max_tokens=encoder.room(prompt, max_tokens, parameter), **_sampling(wanted)

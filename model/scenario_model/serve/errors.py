@@ -17,7 +17,7 @@ _TYPES = {
 
 
 class ApiError(Exception):
-    """An error response. `retry_after` (seconds) becomes the Retry-After header."""
+    """An error response. `retry_after` (seconds) and `allow` (methods) become the headers of these names."""
 
     def __init__(
         self,
@@ -27,10 +27,18 @@ class ApiError(Exception):
         code: str | None = None,
         param: str | None = None,
         retry_after: float | None = None,
+        allow: str = "",
     ) -> None:
         super().__init__(message)
         self.status, self.message, self.code, self.param = status, message, code, param
-        self.retry_after = retry_after
+        self.retry_after, self.allow = retry_after, allow
+
+    @property
+    def reason(self) -> str:
+        """A word for logs and metrics, one of a few dozen: never what a client wrote."""
+        return self.code or {400: "invalid_value", 500: "internal_error"}.get(
+            self.status, f"http_{self.status}"
+        )
 
     @property
     def body(self) -> dict[str, Any]:
@@ -44,6 +52,8 @@ class ApiError(Exception):
         headers = {}
         if self.retry_after is not None:
             headers["retry-after"] = str(max(1, math.ceil(self.retry_after)))
+        if self.allow:
+            headers["allow"] = self.allow
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
         return headers

@@ -20,12 +20,17 @@ from starlette.routing import Route, Router
 from scenario_model.serve import logs
 from scenario_model.serve.access import Keyring, RateLimiter
 from scenario_model.serve.completions import Completions, check_model
+from scenario_model.serve.cors import Cors
 from scenario_model.serve.errors import ApiError
 from scenario_model.serve.metrics import Metrics
+from scenario_model.serve.parameters import known_parameter
 from scenario_model.serve.request_body import Disconnected
 from scenario_model.serve.request_log import Call
+from scenario_model.serve.turns import Pace, Turns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.requests import Request
     from starlette.types import Message, Receive, Scope, Send
 
@@ -42,15 +47,20 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 class Gateway:
     """The ASGI application: assigns an id to, authenticates, dispatches, logs and counts every request."""
 
-    def __init__(self, service: Service, api_keys: ApiKeys, limits: Limits) -> None:
-        self._service, self._limits = service, limits
+    def __init__(
+        self, service: Service, api_keys: ApiKeys, limits: Limits, origins: Sequence[str] = ()
+    ) -> None:
+        """`origins`: web pages that may call the API from a browser."""
+        self._service, self._limits, self.cors = service, limits, Cors(origins)
         self._keyring = Keyring(api_keys)
         self.metrics = Metrics(service)
         self._in_flight = 0
         self._idle = asyncio.Event()
         limiter = RateLimiter(limits, self._keyring.names)
-        chat = Completions(service, self.metrics, limiter, limits, chat=True)
-        completion = Completions(service, self.metrics, limiter, limits, chat=False)
+        self._pace = Pace()
+        turns = Turns(self._keyring.names, limits.waiting_prompts)
+        chat = Completions(service, self.metrics, limiter, turns, limits, chat=True)
+        completion = Completions(service, self.metrics, limiter, turns, limits, chat=False)
         self._router = Router(
             [
                 Route("/healthz", self._healthz),
@@ -76,7 +86,8 @@ class Gateway:
         if scope["type"] != "http":
             raise RuntimeError("WebSocket and lifespan events are not supported")
         call = _call(scope)
-        exchange = _Exchange(scope, receive, send, call, self._service, self._limits)
+        cors = self.cors.headers(scope)
+        exchange = _Exchange(scope, receive, send, call, self._service, self._limits, cors)
         scope["state"] = {"call": call}
         # Makes the router raise for a wrong method instead of answering in plain text.
         scope["app"] = self
@@ -90,13 +101,19 @@ class Gateway:
 
     async def _answer(self, scope: Scope, exchange: _Exchange, call: Call) -> None:
         try:
+            if (allowed := self.cors.preflight(scope)) is not None:
+                # A browser sends it without the key; it is told what it may send, and nothing else.
+                await exchange.empty(allowed)
+                return
             if scope["path"] not in OPEN_PATHS:
                 call.key = self._keyring.identify(scope["headers"])
             await self._router(scope, exchange.receive, exchange.send)
         except ApiError as error:
+            # Those without a key share one pace: only their refusals wait for each other.
+            await self._pace.hold(call.key or "")
             await exchange.refuse(error)
         except HTTPException as error:
-            await exchange.refuse(ApiError(error.status_code, f"{error.detail}."))
+            await exchange.refuse(_by_router(error))
         except Disconnected:
             call.error = call.error or "client_disconnected"
         except Exception:  # noqa: BLE001  (last resort: the server continues, the client gets a 500)
@@ -106,6 +123,8 @@ class Gateway:
     def _record(self, call: Call) -> None:
         status = call.status or 499
         self.metrics.http(call.handler, call.method, status)
+        if call.error is not None:
+            self.metrics.refused_request(status, call.error, call.param)
         # Probes and scrapes come every few seconds and are not worth logging.
         if call.handler not in (*OPEN_PATHS, "/metrics"):
             logs.info("request", **call.fields(), release=self._service.release)
@@ -145,10 +164,18 @@ class _Exchange:
     """Wraps one request and its answer: adds our headers, disconnects a reader that stalls."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, call: Call, service: Service, limits: Limits
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        call: Call,
+        service: Service,
+        limits: Limits,
+        more: list[tuple[bytes, bytes]],
     ) -> None:
+        """`more`: headers of the answer besides ours."""
         self._scope, self._receive, self._send = scope, receive, send
-        self._call, self._service, self._limits = call, service, limits
+        self._call, self._service, self._limits, self._more = call, service, limits, more
         names = {name for name, value in scope["headers"] if value != b"0"}
         self._body_pending = bool(names & {b"content-length", b"transfer-encoding"})
 
@@ -170,9 +197,14 @@ class _Exchange:
             self._cut()
             raise Disconnected from None
 
+    async def empty(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Answer with headers alone."""
+        await self.send({"type": "http.response.start", "status": 204, "headers": headers})
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
     async def refuse(self, error: ApiError) -> None:
         """Answer with an error; if the answer has already started, abort the connection."""
-        self._call.error = error.code or error.__class__.__name__
+        self._call.error, self._call.param = error.reason, known_parameter(error.param)
         if self._call.status is not None:
             self._cut()
             return
@@ -194,6 +226,7 @@ class _Exchange:
             (b"x-release", self._service.release.encode()),
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
+            *self._more,
         ]
         # The rest of an unread body would be parsed as the next request's head.
         if self._body_pending or self._service.draining:
@@ -211,6 +244,14 @@ def _call(scope: Scope) -> Call:
         # Anything else a client writes there may be a secret.
         handler=path if path in (*_PATHS, "/v1/models/{model}") else "other",
     )
+
+
+def _by_router(error: HTTPException) -> ApiError:
+    """A wrong method, with those that are right."""
+    allowed = sorted(filter(None, (error.headers or {}).get("Allow", "").split(", ")))
+    what = f"{error.detail}: use {' or '.join(allowed)}." if allowed else f"{error.detail}."
+    code = "method_not_allowed" if error.status_code == 405 else None
+    return ApiError(error.status_code, what, code=code, allow=", ".join(allowed))
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001

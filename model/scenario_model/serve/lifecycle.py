@@ -17,6 +17,7 @@ from scenario_model.errors import ScenarioModelError
 from scenario_model.serve import logs
 from scenario_model.serve.gateway import Gateway
 from scenario_model.serve.listener import Listener
+from scenario_model.serve.room import raise_descriptor_limit
 from scenario_model.serve.service import Service, TokenEngine
 from scenario_model.serve.vllm.settings import InstalledVllm
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from scenario_model.release.verify import VerifiedRelease
     from scenario_model.serve.settings import ApiKeys, ServeSettings
 
-# After the drain's deadline: time for final data to reach clients, then for new requests to get 503.
+# After the drain's deadline: time for final data to reach clients, then for new requests to get 503. Data that
+# is ready earlier has until the deadline.
 _FLUSH_SECONDS = 1.0
 _LINGER_SECONDS = 0.2
 _WATCH_SECONDS = 1.0
@@ -70,9 +72,11 @@ def run(
 class _Server:
     def __init__(self, settings: ServeSettings, api_keys: ApiKeys, release: VerifiedRelease) -> None:
         self._settings, self._release = settings, release
-        self._service = Service(release.name, release.id)
-        self._gateway = Gateway(self._service, api_keys, settings.limits)
-        self._listener = Listener(self._gateway, settings.limits, self._service.release)
+        self._service = Service(release.name, release.id, settings.limits.waiting_prompts)
+        self._gateway = Gateway(self._service, api_keys, settings.limits, settings.cors_origins)
+        self._listener = Listener(
+            self._gateway, settings.limits, self._service.release, raise_descriptor_limit()
+        )
         self._stop = asyncio.Event()
         self._loading = True
 
@@ -121,8 +125,9 @@ class _Server:
         began = time.monotonic()
         logs.info("draining", seconds=self._settings.drain_seconds)
         await engine.drain(self._settings.drain_seconds)
+        left = began + self._settings.drain_seconds - time.monotonic()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FLUSH_SECONDS):
+            async with asyncio.timeout(max(left, _FLUSH_SECONDS)):
                 await self._gateway.idle()
         await asyncio.sleep(_LINGER_SECONDS)
         logs.info("drained", seconds=round(time.monotonic() - began, 1))

@@ -102,6 +102,12 @@ class Metrics:
             (*_LABELS, "handler", "method", "status"),
             registry=self._registry,
         )
+        self._refused_requests = Counter(
+            "scenario_model_requests_refused",
+            "Requests refused or failed, by reason and parameter.",
+            (*_LABELS, "status", "reason", "param"),
+            registry=self._registry,
+        )
         self._refused = Counter(
             "scenario_model_connections_refused",
             "Connections and malformed requests rejected before they reached a handler.",
@@ -121,6 +127,10 @@ class Metrics:
     def http(self, handler: str, method: str, status: int) -> None:
         """Count an HTTP answer."""
         self._http.labels(*self._label_values, handler, method, str(status)).inc()
+
+    def refused_request(self, status: int, reason: str, param: str | None) -> None:
+        """Count a request that was refused or failed; `param`: the parameter at fault, if it is a known one."""
+        self._refused_requests.labels(*self._label_values, str(status), reason, param or "").inc()
 
     def refused(self, reason: str) -> None:
         """Count connections rejected before HTTP."""

@@ -1,52 +1,38 @@
-"""Parses request bodies into typed parameters; unknown ones are refused by name.
+"""The fields of a request, each declared once; unknown ones are refused by name.
 
-The parameters are those of the OpenAI API reference for chat completions and completions, and vLLM's
-`ignore_eos`. An unsupported one is accepted only at its neutral value (`n: 1`), never ignored: a client that
-asks for log probabilities must not silently get none.
+They are those of the OpenAI API reference for chat completions and completions, and of vLLM and llama.cpp. One that
+would change the answer and is not supported is accepted only at values that ask for nothing (`n: 1`), and is never
+ignored: a client that asks for log probabilities must not silently get none. `docs/serving-engines.md` has the table.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from scenario_model.serve.errors import bad_request
+from scenario_model.serve.fields import (
+    REQUIRED,
+    Field,
+    as_whole,
+    expect,
+    flag,
+    ignored,
+    number,
+    only,
+    read_fields,
+    text,
+    unsupported,
+    whole,
+)
+from scenario_model.serve.messages import read_messages
 
-_MISSING = object()
-_MAX_STOPS = 4
+_SURROGATES = re.compile(rb"\\u[dD][89a-fA-F]")
+_MAX_STOPS = 64
 _MAX_STOP_LENGTH = 256
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
-
-# Unsupported parameters of OpenAI and vLLM, with their neutral values.
-_ASKS_NOTHING: dict[str, tuple[Any, ...]] = {
-    "n": (1,),
-    "best_of": (1,),
-    "echo": (False,),
-    "frequency_penalty": (0,),
-    "presence_penalty": (0,),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-    "logit_bias": ({},),
-    "suffix": ("",),
-    "tools": ([],),
-    "functions": ([],),
-    "tool_choice": ("none", "auto"),
-    "function_call": ("none", "auto"),
-    "parallel_tool_calls": (True, False),
-    "response_format": ({"type": "text"},),
-    "modalities": (["text"],),
-    "service_tier": ("auto", "default"),
-    "store": (False,),
-    "metadata": ({},),
-    "top_k": (0, -1),
-    "min_p": (0,),
-    "repetition_penalty": (1,),
-    "min_tokens": (0,),
-    "skip_special_tokens": (True,),
-    "use_beam_search": (False,),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +70,9 @@ def parse_json(body: bytes) -> dict[str, Any]:
         value = json.loads(
             body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
         )
-        # Lone surrogates such as \ud800 are valid JSON, but no tokenizer accepts them.
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        if _SURROGATES.search(body):
+            # A lone one is valid JSON, but no tokenizer accepts it.
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError:
         raise bad_request("The request body is nested too deeply.") from None
     except UnicodeError:
@@ -99,176 +86,167 @@ def parse_json(body: bytes) -> dict[str, Any]:
 
 def parse_chat(body: dict[str, Any]) -> ChatParameters:
     """Read a chat completion request. Raises ApiError 400 with the parameter."""
-    fields = _Fields(body)
-    messages = fields.take("messages", list)
-    if not messages:
-        raise bad_request("'messages' must contain at least one message.", "messages")
-    parsed = tuple(_message(message, f"messages[{i}]") for i, message in enumerate(messages))
-    limits = [fields.take_number(name, int, None, low=1) for name in ("max_tokens", "max_completion_tokens")]
-    given = {limit for limit in limits if limit is not None}
-    if len(given) > 1:
+    values = read_fields(body, CHAT)
+    limits = {values[name] for name in ("max_tokens", "max_completion_tokens")} - {None}
+    if len(limits) > 1:
         raise bad_request(
             "'max_tokens' and 'max_completion_tokens' differ: send one.", "max_completion_tokens"
         )
-    common = _common(fields)
-    fields.refuse_rest()
-    return ChatParameters(messages=parsed, max_tokens=next(iter(given), None), **common)
+    return ChatParameters(messages=values["messages"], max_tokens=next(iter(limits), None), **_common(values))
 
 
 def parse_completion(body: dict[str, Any]) -> CompletionParameters:
     """Read a completion request. Raises ApiError 400 with the parameter."""
-    fields = _Fields(body)
-    prompt = _prompt(fields.take("prompt", (str, list)))
-    max_tokens = fields.take_number("max_tokens", int, None, low=1)
-    common = _common(fields)
-    fields.refuse_rest()
-    return CompletionParameters(prompt=prompt, max_tokens=max_tokens, **common)
+    values = read_fields(body, COMPLETION)
+    return CompletionParameters(prompt=values["prompt"], max_tokens=values["max_tokens"], **_common(values))
 
 
-class _Fields:
-    """The keys of a request, taken one by one; null counts as absent."""
-
-    def __init__(self, body: dict[str, Any]) -> None:
-        self._left = {name: value for name, value in body.items() if value is not None}
-
-    def take(self, name: str, kind: type | tuple[type, ...], default: Any = _MISSING) -> Any:
-        value = self._left.pop(name, default)
-        if value is _MISSING:
-            raise bad_request(f"'{name}' is missing.", name, "missing_required_parameter")
-        if value is not default:
-            _expect(value, kind, name)
-        return value
-
-    def take_number(
-        self, name: str, kind: type[int | float], default: Any, *, low: float, high: float = math.inf
-    ) -> Any:
-        """Take a number between low and high, inclusive."""
-        value = self.take(name, int if kind is int else (int, float), default)
-        if value is default:
-            return default
-        if not low <= value <= high:
-            limits = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
-            raise bad_request(f"'{name}' must be {limits}, not {value!r:.40}.", name)
-        return kind(value)
-
-    def refuse_rest(self) -> None:
-        for name, value in self._left.items():
-            if not any(_same(value, nothing) for nothing in _ASKS_NOTHING.get(name, ())):
-                raise bad_request(
-                    f"Unsupported parameter: '{name:.64}' is not supported by this server.",
-                    name[:64],
-                    "unsupported_parameter",
-                )
+def known_parameter(param: str | None) -> str | None:
+    """Return the field that an error is about, without indices; what is not declared here is `other`."""
+    if param is None:
+        return None
+    name = re.split(r"[.\[]", param, maxsplit=1)[0]
+    return name if name in CHAT or name in COMPLETION else "other"
 
 
-def _common(fields: _Fields) -> dict[str, Any]:
-    stream = fields.take("stream", bool, False)
-    return {
-        "model": fields.take("model", str),
-        "stream": stream,
-        "include_usage": _include_usage(fields.take("stream_options", dict, None), stream),
-        "temperature": fields.take_number("temperature", float, 1.0, low=0, high=2),
-        "top_p": _top_p(fields.take_number("top_p", float, 1.0, low=0, high=1)),
-        "seed": fields.take_number("seed", int, None, low=-(2**63), high=2**63 - 1),
-        "stop": _stop(fields.take("stop", (str, list), ())),
-        "ignore_eos": fields.take("ignore_eos", bool, False),
-    }
+def _common(values: dict[str, Any]) -> dict[str, Any]:
+    names = ("model", "stream", "top_p", "temperature", "seed", "stop", "ignore_eos")
+    greedy = {"temperature": 0.0, "top_p": 1.0} if values["top_p"] == 0 else {}
+    return {name: values[name] for name in names} | greedy | {"include_usage": values["stream_options"]}
 
 
-def _top_p(value: float) -> float:
-    if value == 0:
-        raise bad_request("'top_p' must be above 0; for greedy answers send 'temperature': 0.", "top_p")
-    return value
+def _seed(value: Any, name: str) -> int:
+    """A seed of 64 bits, with or without a sign; the engines take the former."""
+    seed = int(whole(-(2**63), 2**64 - 1, "", "").read(value, name))
+    return seed - 2**64 if seed >= 2**63 else seed
 
 
-def _include_usage(options: dict[str, Any] | None, stream: bool) -> bool:
-    if options is None:
-        return False
-    if not stream:
-        raise bad_request("'stream_options' needs 'stream': true.", "stream_options")
-    for name, value in options.items():
-        if name not in ("include_usage", "include_obfuscation", "continuous_usage_stats"):
-            raise bad_request(f"Unsupported parameter: 'stream_options.{name:.64}'.", "stream_options")
-        _expect(value, bool, f"stream_options.{name}")
-        if name != "include_usage" and value:
-            raise bad_request(f"Unsupported parameter: 'stream_options.{name}'.", "stream_options")
+def _include_usage(options: Any, name: str) -> bool:
+    expect(options, dict, name)
+    for option, value in options.items():
+        if option not in ("include_usage", "include_obfuscation", "continuous_usage_stats"):
+            raise unsupported(option, name)
+        if value is not None and expect(value, bool, f"{name}.{option}") and option != "include_usage":
+            raise unsupported(option, name)
     return bool(options.get("include_usage", False))
 
 
-def _stop(value: str | list[Any] | tuple[()]) -> tuple[str, ...]:
-    stops = (value,) if isinstance(value, str) else tuple(value)
+def _stop(value: Any, name: str) -> tuple[str, ...]:
+    expect(value, (str, list), name)
+    stops = [value] if isinstance(value, str) else value
     if len(stops) > _MAX_STOPS:
-        raise bad_request(f"'stop' may contain at most {_MAX_STOPS} texts, not {len(stops)}.", "stop")
+        raise bad_request(f"'stop' may contain at most {_MAX_STOPS} texts, not {len(stops)}.", name)
     for stop in stops:
-        _expect(stop, str, "stop")
-        if not 0 < len(stop) <= _MAX_STOP_LENGTH:
-            raise bad_request(f"A 'stop' text must have 1 to {_MAX_STOP_LENGTH} characters.", "stop")
-    return stops
+        if len(expect(stop, str, name)) > _MAX_STOP_LENGTH:
+            raise bad_request(f"A 'stop' text may have at most {_MAX_STOP_LENGTH} characters.", name)
+    return tuple(dict.fromkeys(filter(None, stops)))
 
 
-def _prompt(value: str | list[Any]) -> str | tuple[int, ...]:
+def _prompt(value: Any, name: str) -> str | tuple[int, ...]:
+    expect(value, (str, list), name)
     if isinstance(value, list) and value and isinstance(value[0], str | list):
         if len(value) > 1:
             raise bad_request(
-                f"'prompt' contains {len(value)} prompts; this server accepts one per request.", "prompt"
+                f"'prompt' contains {len(value)} prompts; this server accepts one per request.", name
             )
         value = value[0]
     if not value:
-        raise bad_request("'prompt' is empty.", "prompt")
+        raise bad_request("'prompt' is empty.", name)
     if isinstance(value, str):
         return value
-    for token in value:
-        _expect(token, int, "prompt")
-    return tuple(value)
+    # A hundred thousand of them are checked without a call for each.
+    return tuple(value) if set(map(type, value)) == {int} else tuple(as_whole(token, name) for token in value)
 
 
-def _message(message: Any, where: str) -> dict[str, str]:
-    _expect(message, dict, where)
-    for name in message:
-        if name not in ("role", "content") and message[name] not in (None, []):
-            raise bad_request(f"Unsupported parameter: '{where}.{name:.64}'.", where, "unsupported_parameter")
-    role = message.get("role")
-    if not isinstance(role, str) or role not in _ROLES:
-        raise bad_request(f"'{where}.role' must be one of {', '.join(_ROLES)}.", f"{where}.role")
-    return {"role": _ROLES[role], "content": _content(message.get("content"), f"{where}.content")}
+def _no_bias(value: Any, name: str) -> None:
+    if not isinstance(value, dict) or any(type(bias) not in (int, float) or bias for bias in value.values()):
+        raise unsupported(name)
 
 
-def _content(content: Any, where: str) -> str:
-    if isinstance(content, str):
-        return content
-    _expect(content, list, where, "a text or a list of text parts")
-    for part in content:
-        if not isinstance(part, dict) or set(part) != {"type", "text"} or part["type"] != "text":
-            raise bad_request(f"'{where}' may contain only parts of type 'text'.", where)
-        _expect(part["text"], str, f"{where}.text")
-    return "".join(part["text"] for part in content)
+_LENGTH = whole(1, math.inf, "at least 1", "length of the answer, in tokens")
 
-
-_NAMES: dict[
-    type, Literal["a text", "a list", "an object", "a whole number", "a number", "true or false"]
-] = {
-    str: "a text",
-    list: "a list",
-    dict: "an object",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
+# The fields of both endpoints that are used.
+_USED = {
+    "model": text(REQUIRED, "the release's name, alone or with its digest"),
+    "stream": flag(default=False, effect="the answer comes as server-sent events"),
+    "stream_options": Field("`include_usage`", _include_usage, False, "a last event with the token counts"),
+    "max_tokens": _LENGTH,
+    "temperature": number(0, 2, 1.0, "0 is greedy"),
+    "top_p": number(0, 1, 1.0, "0 is greedy"),
+    "seed": Field("64 bits, with or without a sign", _seed, None, "same seed, same answer"),
+    "stop": Field(
+        f"a text or up to {_MAX_STOPS}, of up to {_MAX_STOP_LENGTH} characters; empty ones stop nothing",
+        _stop,
+        (),
+        "the answer ends before the first of them",
+    ),
+    "ignore_eos": flag(default=False, effect="continue past the model's end-of-text token"),
 }
-
-
-def _expect(value: Any, kind: type | tuple[type, ...], where: str, wanted: str = "") -> None:
-    kinds = kind if isinstance(kind, tuple) else (kind,)
-    if isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds):
-        return
-    if not wanted:
-        wanted = "a number" if float in kinds else " or ".join(_NAMES[k] for k in kinds)
-    found = "null" if value is None else _NAMES[type(value)]
-    raise bad_request(f"'{where}' must be {wanted}, not {found}.", where, "invalid_type")
-
-
-def _same(value: Any, nothing: Any) -> bool:
-    # In Python True == 1; in JSON they differ.
-    return isinstance(value, bool) == isinstance(nothing, bool) and bool(value == nothing)
+# Fields that change no answer.
+_IGNORED = dict.fromkeys(
+    (
+        "user", "metadata", "store", "service_tier", "safety_identifier", "prediction", "cache_prompt",
+        "prompt_cache_key", "prompt_cache_retention", "request_id", "parallel_tool_calls",
+    ),
+    ignored(),
+)  # fmt: skip
+# Fields that would change the answer, with the values at which they ask for nothing.
+_UNSUPPORTED = {
+    "n": only(1),
+    "best_of": only(1),
+    "echo": only(False),
+    "frequency_penalty": only(0),
+    "presence_penalty": only(0),
+    "repetition_penalty": only(1),
+    "repeat_penalty": only(1),
+    "length_penalty": only(1),
+    "logprobs": only(False),
+    "top_logprobs": only(0),
+    "logit_bias": Field("biases of 0", _no_bias, None, only().effect),
+    "suffix": only("", accepts="an empty text"),
+    "tools": only([]),
+    "functions": only([]),
+    "tool_choice": only("none", "auto"),
+    "function_call": only("none", "auto"),
+    "response_format": only({"type": "text"}),
+    "modalities": only(["text"]),
+    "reasoning_effort": only("none"),
+    "verbosity": only("medium"),
+    "top_k": only(0, -1),
+    "min_p": only(0),
+    "typical_p": only(1),
+    "min_tokens": only(0),
+    "priority": only(0),
+    "bad_words": only([]),
+    "stop_token_ids": only([]),
+    "skip_special_tokens": only(True),
+    "spaces_between_special_tokens": only(True),
+    "include_stop_str_in_output": only(False),
+    "use_beam_search": only(False),
+    "return_token_ids": only(False),
+    "return_tokens_as_token_ids": only(False),
+}
+_CHAT_ONLY = {
+    "messages": Field("a list of messages; see below", read_messages, REQUIRED, "the conversation"),
+    "max_completion_tokens": _LENGTH,
+    "add_generation_prompt": only(True),
+    "continue_final_message": only(False),
+    "add_special_tokens": only(False),
+    "chat_template_kwargs": only({}),
+    "documents": only([]),
+}
+CHAT = _USED | _CHAT_ONLY | _IGNORED | _UNSUPPORTED
+COMPLETION = (
+    _USED
+    | {
+        "prompt": Field(
+            "a text, or token ids; one, also in a list", _prompt, REQUIRED, "the text to continue"
+        ),
+        "add_special_tokens": only(True),
+    }
+    | _IGNORED
+    | _UNSUPPORTED
+)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Call:
     """Filled in while the request is handled. Times are of the monotonic clock, in seconds.
 
-    status 499: the client disconnected before the answer started (an nginx convention).
+    status 499: the client disconnected before the answer started (an nginx convention). error, param: why the
+    request was refused; neither is ever a client's own word.
     """
 
     request_id: str
@@ -24,6 +25,7 @@ class Call:
     key: str | None = None
     status: int | None = None
     error: str | None = None
+    param: str | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
     finish_reason: str | None = None
@@ -65,6 +67,7 @@ class Call:
             "path": self.handler,
             "status": self.status,
             "error": self.error,
+            "param": self.param,
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "finish_reason": self.finish_reason,

@@ -35,8 +35,9 @@ class Service:
     States: loading (no engine yet) → ready (a token was produced) → draining. `not_ready` describes them.
     """
 
-    def __init__(self, name: str, release: str) -> None:
+    def __init__(self, name: str, release: str, waiting_prompts: int = 64) -> None:
         self.name, self.release = name, release
+        self._waiting_prompts = waiting_prompts
         self.engine: TokenEngine | None = None
         self.encoder: PromptEncoder | None = None
         self.created = int(time.time())
@@ -45,7 +46,7 @@ class Service:
 
     async def attach(self, engine: TokenEngine) -> None:
         """Put a started engine into service once it has produced a token. Raises the engine's errors."""
-        encoder = PromptEncoder(engine.tokenizer, engine.max_context)
+        encoder = PromptEncoder(engine.tokenizer, engine.max_context, self._waiting_prompts)
         prompt = await encoder.completion("Hello") or (0,)
         request = GenerationRequest(prompt=prompt, max_tokens=1, temperature=0.0, ignore_eos=True)
         produced = [delta async for delta in await engine.submit(request)]

@@ -26,13 +26,17 @@ class Limits(Section):
     body_bytes: Annotated[int, Field(ge=1024, le=64 * 2**20)] = 2**20
     """Largest request body."""
     connections: Annotated[int, Field(ge=1, le=100_000)] = 256
-    """Maximum connections; more get 503."""
+    """Connections with a request in progress; a request on a further one gets 503, except health checks."""
+    waiting_connections: Annotated[int, Field(ge=16, le=100_000)] = 512
+    """Connections without a request in progress, new or idle; beyond these, the longest wait is ended."""
     requests_per_minute: Positive | None = 600
     """Requests per API key; more get 429; null: unlimited."""
     tokens_per_minute: Positive | None = None
     """Tokens per API key, charged when known: one request may overdraw, and later ones wait; null: unlimited."""
+    waiting_prompts: Positive = 64
+    """Prompts that wait to be tokenized, and large requests of one key that wait to be read; more get 503."""
     header_seconds: Seconds = 10.0
-    """Timeout of a request's head, against slow senders."""
+    """Timeout of a connection's first byte, of its TLS handshake and of a request's head, against slow senders."""
     body_seconds: Seconds = 20.0
     """Timeout of a request's body, against slow senders."""
     stall_seconds: Seconds = 20.0
@@ -41,6 +45,11 @@ class Limits(Section):
     """Silence after which a stream gets a comment line, so that proxies keep it open."""
     idle_seconds: Seconds = 75.0
     """Timeout of a connection without a request."""
+
+    @property
+    def all_connections(self) -> int:
+        """Connections at most, of both kinds."""
+        return self.connections + self.waiting_connections
 
 
 class Serving(Section):
@@ -52,10 +61,12 @@ class Serving(Section):
     """Port to listen on."""
     names: Many[Annotated[Text, Field(pattern=r"^[A-Za-z0-9.:*-]+$")]] = ()
     """Further names and addresses that clients use, for the certificate."""
+    cors_origins: Many[Annotated[Text, Field(pattern=r"^(\*|https?://[A-Za-z0-9.:\[\]-]+)$")]] = ()
+    """Web pages whose scripts may call the API, such as https://chat.example.com; *: all; empty: none."""
     limits: Limits = Limits()
     engine: Annotated[TorchSettings | VllmSettings, Kinds(default="torch")] = TorchSettings()
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 8.0
-    """Time for accepted requests to finish after SIGTERM."""
+    """Time for accepted requests to finish after SIGTERM; those left get 503, or an error event in a stream."""
 
 
 class Tls(Section):

@@ -22,6 +22,8 @@ _HEADERS = [
     # nginx would buffer the events otherwise.
     (b"x-accel-buffering", b"no"),
 ]
+# Without the blank line that ends an event: openai-go v2 takes that for an event, of empty JSON.
+_STILL_WORKING = b": still working\n"
 
 
 class EventStream:
@@ -59,7 +61,7 @@ class EventStream:
         while True:
             await asyncio.sleep(max(0.0, self._sent_at + seconds - loop.time()))
             if loop.time() >= self._sent_at + seconds:
-                await self._write(b": still working\n\n")
+                await self._write(_STILL_WORKING)
 
     async def _write(self, body: bytes) -> None:
         self._sent_at = asyncio.get_running_loop().time()

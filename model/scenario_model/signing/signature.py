@@ -23,6 +23,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from scenario_model import atomic_io
 from scenario_model.errors import Refused
 from scenario_model.signing.keys import SigningKey, create_pair, fingerprint, load_private, load_public
 from scenario_model.signing.tree import SIGNATURE, check_file_name
@@ -54,7 +55,7 @@ def sign_directory(directory: Path, key: Path | SigningKey) -> None:
     payload = _statement(directory)
     signature = private.sign(_encoded(payload), ec.ECDSA(hashes.SHA256()))
     bundle = _bundle(fingerprint(private.public_key()), payload, signature)
-    (directory / SIGNATURE).write_bytes(bundle)
+    atomic_io.write_text(directory / SIGNATURE, bundle.decode())
 
 
 def _statement(directory: Path) -> bytes:

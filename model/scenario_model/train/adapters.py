@@ -24,15 +24,26 @@ def add_adapters(model: Any, recipe: Recipe) -> Any:
     from peft import LoraConfig, get_peft_model
     from peft.tuners.lora import Linear
 
+    # A router of experts may be a linear layer that returns more than its product: peft could not adapt it.
+    others = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and type(module).forward is not nn.Linear.forward
+    ]
     config = LoraConfig(
-        r=recipe.rank, lora_alpha=recipe.alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        target_modules="all-linear",
+        exclude_modules=others or None,
+        task_type="CAUSAL_LM",
     )
     with warnings.catch_warnings():
         # peft 0.21 uses a name that transformers 5.23 deprecates.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         model = get_peft_model(model, config, adapter_name=_ADAPTER)
     for module in model.modules():
-        if isinstance(module, Linear):
+        # peft's layer also adapts others, such as GPT-2's transposed ones: those keep its own forward pass.
+        if isinstance(module, Linear) and type(module.base_layer) is nn.Linear:
             module.forward = _Fused(module)
     return model
 
@@ -78,11 +89,11 @@ class _FusedLinear(torch.autograd.Function):
     ) -> Tensor:
         rows = inputs.reshape(-1, inputs.shape[-1])
         narrow = rows @ down.t()
-        outputs = nn.functional.linear(rows, weight, bias)
-        outputs.addmm_(narrow, up.t(), alpha=scale)
+        outputs = nn.functional.linear(inputs, weight, bias)
+        outputs.view(-1, outputs.shape[-1]).addmm_(narrow, up.t(), alpha=scale)
         ctx.save_for_backward(rows, weight, down, up, narrow)
         ctx.scale, ctx.shape = scale, inputs.shape
-        return outputs.view(*inputs.shape[:-1], -1)
+        return outputs  # itself, not a view of it: some layers change what they get in place
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, None, None, Tensor, Tensor, None]:

@@ -39,23 +39,23 @@ def packed_attention(
     dropout: float = 0.0,
     lengths: tuple[int, ...] | None = None,
     sliding_window: int | None = None,
-    softcap: float | None = None,
-    **_: Any,
+    **others: Any,
 ) -> tuple[Tensor, None]:
     """Attention as transformers calls it; returns ([batch, length, heads, width], None).
 
     query [batch, heads, length, width]; key and value the same with as many or fewer heads; `lengths` of the
-    documents along the row, one document if None. Raises InputError for windows and caps, which are not
-    supported.
+    documents along the row. Raises InputError without them, for a window that a document exceeds, and for what
+    else changes the result: caps, sinks, biases.
     """
-    lengths = lengths or (query.shape[2],)
-    if softcap is not None or (sliding_window is not None and sliding_window < max(lengths)):
-        remedy = (
-            f"set recipe.sequence_length to at most {sliding_window}"
-            if sliding_window
-            else "use another model"
-        )
-        raise InputError("this model's attention has a window or a cap", where="foundation", remedy=remedy)
+    changes = sorted(name for name, value in others.items() if value is not None and name not in _NO_CHANGE)
+    if changes:
+        raise _unsupported(f"its attention has {', '.join(changes)}", "use another model (docs/models.md)")
+    if lengths is None:
+        remedy = "use another model (docs/models.md)"
+        raise _unsupported("its layers do not hand on the lengths of packed documents", remedy)
+    if sliding_window is not None and sliding_window < max(lengths):
+        remedy = f"set recipe.sequence_length to at most {sliding_window}"
+        raise _unsupported(f"its attention has a window of {sliding_window} tokens", remedy)
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
@@ -65,7 +65,27 @@ def packed_attention(
         nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, dropout_p=dropout)
         for q, k, v in parts
     ]
-    return torch.cat(attended, 2).transpose(1, 2), None
+    return torch.cat(attended, 2).transpose(1, 2).contiguous(), None
+
+
+# What transformers hands to every attention function, and what does not concern this one.
+_NO_CHANGE = frozenset(
+    {
+        "cache_position",
+        "is_causal",
+        "output_attentions",
+        "output_hidden_states",
+        "output_router_logits",
+        "position_embeddings",
+        "position_ids",
+        "return_dict",
+        "use_cache",
+    }
+)
+
+
+def _unsupported(what: str, remedy: str) -> InputError:
+    return InputError(f"cannot be trained on packed documents: {what}", where="foundation", remedy=remedy)
 
 
 def _no_mask(*_: Any, **__: Any) -> None:

@@ -62,8 +62,9 @@ class Checkpoints:
             if self._world.leads:
                 atomic_io.fresh(aside)
             self._world.wait()
+            generators = self._generators()
             if self._world.rank < self._writers:
-                self._write(aside, _tensors(parameters, optimizer, self._world.device))
+                self._write(aside, _tensors(parameters, optimizer) | generators)
             self._world.wait()
             if self._world.leads:
                 self._publish(aside, progress)
@@ -85,8 +86,32 @@ class Checkpoints:
             raise InputError(
                 f"the checkpoint was written by {was}", where=str(self._folder / name), remedy=remedy
             )
-        _restore(self._read(self._folder / name), parameters, optimizer, self._world.device)
+        tensors = self._read(self._folder / name)
+        _restore(tensors, parameters, optimizer)
+        self._restore_generators(tensors)
         return Progress(**marker["progress"])
+
+    def _generators(self) -> dict[str, Tensor]:
+        """The states of random generators for this process's file: its own, or everybody's where one file is all.
+
+        Each process draws its own masks where the model has dropout.
+        """
+        world, mine = self._world, save(_generators(self._world.device))
+        ranks = range(world.size) if self._writers == 1 else (world.rank,)
+        told = {rank: world.carry(mine, rank, 0) if rank and self._writers == 1 else mine for rank in ranks}
+        if not world.leads and self._writers == 1:
+            return {}
+        return {
+            f"generator/{rank}/{name}": state
+            for rank, content in told.items()
+            for name, state in load(content).items()
+        }
+
+    def _restore_generators(self, tensors: dict[str, Tensor]) -> None:
+        of = f"generator/{self._world.rank}/"
+        torch.set_rng_state(tensors[f"{of}cpu"])
+        if self._world.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors[f"{of}cuda"], self._world.device)
 
     def _write(self, aside: Path, tensors: dict[str, Tensor]) -> None:
         """Write this process's file; the leader writes those of processes on other hosts too."""
@@ -153,12 +178,13 @@ def _file_of(rank: int) -> str:
     return f"rank-{rank}.safetensors"
 
 
-def _tensors(
-    parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer, device: torch.device
-) -> dict[str, Tensor]:
-    tensors = {"generator/cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        tensors["generator/cuda"] = torch.cuda.get_rng_state(device)
+def _generators(device: torch.device) -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def _tensors(parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
     for name, parameter in parameters.items():
         tensors[f"weight/{name}"] = _plain(parameter)
         for key, value in optimizer.state.get(parameter, {}).items():
@@ -175,11 +201,7 @@ def _restore(
     tensors: dict[str, Tensor],
     parameters: dict[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
-    device: torch.device,
 ) -> None:
-    torch.set_rng_state(tensors["generator/cpu"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(tensors["generator/cuda"], device)
     for name, parameter in parameters.items():
         local(parameter.detach()).copy_(tensors[f"weight/{name}"])
     # A step with learning rate zero creates the optimizer's state in the right shape, sharded or not; then it

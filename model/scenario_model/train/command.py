@@ -53,7 +53,7 @@ def command(config: Path, only_plan: bool, processes: int, peer_timeout: float, 
     if only_plan:
         summary = plan.summary()
         text = f"run {summary['run']} ({summary['state']}): {summary['data']['training_documents']} documents"
-        click.echo(json.dumps(summary) if as_json else text)
+        click.echo(json.dumps(summary) if as_json else "\n".join((text, *plan.notes)))
         return
     # Imported lazily: torch takes seconds.
     from scenario_model.train.parallel import PeersLostError, end_process

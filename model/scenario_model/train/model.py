@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from scenario_model.data.packing import IGNORED
+from scenario_model.foundation.source import CARRIED
 from scenario_model.train.adapters import add_adapters
 from scenario_model.train.attention import use_packed_attention
 from scenario_model.train.loss import head_loss
+from scenario_model.train.selfcheck import check_packed, own_outputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +70,9 @@ def load_model(foundation: Path, recipe: Recipe, *, bf16: bool) -> LossModel:
     frozen = torch.bfloat16 if bf16 else torch.float32
     model = _load(foundation, frozen if recipe.method == "lora" else torch.float32)
     direct_head = _head_is_plain(model)
+    apart, mixed = own_outputs(model)
     use_packed_attention(model)
+    check_packed(model, apart, mixed, str(foundation))
     if recipe.recompute:
         model.activation_checkpointing_enable({"use_reentrant": False})
     if recipe.method == "lora":
@@ -93,9 +97,11 @@ def save_trained(tensors: dict[str, Tensor], foundation: Path, recipe: Recipe, d
             parameter.copy_(tensors[name])
     whole = model.model.merge_and_unload() if recipe.method == "lora" else model.model
     whole.to(_stored_type(foundation)).save_pretrained(directory)
-    for pattern in _TOKENIZER_FILES:
+    for pattern in (*_TOKENIZER_FILES, *CARRIED):
         for path in foundation.glob(pattern):
-            shutil.copyfile(path, directory / path.name)
+            target = directory / path.relative_to(foundation)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, target)
 
 
 def _load(foundation: Path, dtype: torch.dtype) -> Any:
@@ -127,6 +133,8 @@ def _head_is_plain(model: Any) -> bool:
         return False
     tokens = torch.arange(8).unsqueeze(0) % head.weight.shape[0]
     own = model(input_ids=tokens, use_cache=False).logits.float()
-    hidden = _decoder(model)(input_ids=tokens, use_cache=False).last_hidden_state
+    hidden = getattr(_decoder(model)(input_ids=tokens, use_cache=False), "last_hidden_state", None)
+    if hidden is None:  # what is called the decoder is the whole model
+        return False
     direct = (hidden.to(head.weight.dtype) @ head.weight.t()).float()
     return bool(torch.allclose(own, direct, rtol=1e-2, atol=1e-2 * float(own.abs().max())))

@@ -7,15 +7,16 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 from scenario_model.config import dump
-from scenario_model.data.prepare import Prepared, prepare
+from scenario_model.data.prepare import Prepared, insist_on_a_verdict, prepare
 from scenario_model.digests import json_digest, package_digest
 from scenario_model.errors import InputError
 from scenario_model.foundation.importer import read_record
+from scenario_model.tokens.loading import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scenario_model.train.settings import TrainSettings
+    from scenario_model.train.settings import Recipe, TrainSettings
 
 # Other versions of these may round differently, so they make a different run.
 _LIBRARIES = ("torch", "transformers", "peft")
@@ -69,7 +70,7 @@ class RunFolder:
 class Plan:
     """A validated run: settings, prepared data, `inputs` as in run.json, digest, folder.
 
-    `parts` is what the digest covers.
+    `parts` is what the digest covers; `notes` are for a person.
     """
 
     settings: TrainSettings
@@ -78,6 +79,7 @@ class Plan:
     parts: dict[str, Any]
     digest: str
     folder: RunFolder
+    notes: tuple[str, ...] = ()
 
     @property
     def processes(self) -> int:
@@ -93,6 +95,7 @@ class Plan:
             "state": self.folder.state,
             "data": self.data.summary(),
             "parts": self.parts,
+            "notes": list(self.notes),
         }
 
 
@@ -103,17 +106,20 @@ def make_plan(settings: TrainSettings, processes: int = 1) -> Plan:
 
     Raises InputError for a missing foundation model, bad data, or an inconsistent recipe.
     """
-    recipe = settings.recipe
-    if recipe.tokens_per_step < recipe.sequence_length:
-        what = f"key 'recipe.tokens_per_step' is {recipe.tokens_per_step}"
-        remedy = f"it must be at least sequence_length, {recipe.sequence_length}"
+    given = settings.recipe.tokens_per_step
+    if given is not None and given < settings.recipe.sequence_length:
+        what = f"key 'recipe.tokens_per_step' is {given}"
+        remedy = f"it must be at least sequence_length, {settings.recipe.sequence_length}"
         raise InputError(what, where="recipe", remedy=remedy)
+    recipe = settings.recipe.for_processes(processes)
+    settings = settings.model_copy(update={"recipe": recipe})
     foundation = read_record(settings.foundation)
     _check_length(settings)
     data = prepare(settings.data, lambda: load_tokenizer(settings.foundation))
+    insist_on_a_verdict(data, settings.data)
     package = json_digest(
         {
-            "source": package_digest("foundation", "data", "train"),
+            "source": package_digest("foundation", "data", "tokens", "train"),
             "libraries": {name: version(name) for name in _LIBRARIES},
         }
     )
@@ -131,6 +137,8 @@ def make_plan(settings: TrainSettings, processes: int = 1) -> Plan:
             "directory": str(settings.foundation.resolve()),
             "name": foundation["name"],
             "digest": foundation["digest"],
+            "license": foundation.get("license"),
+            "lineage": foundation.get("lineage", []),
         },
         "data": {"settings": dump(settings.data), **data.summary()},
         "recipe": dump(recipe),
@@ -138,14 +146,18 @@ def make_plan(settings: TrainSettings, processes: int = 1) -> Plan:
         "processes": processes,
     }
     root = settings.runs.resolve() / digest.removeprefix("sha256:")
-    return Plan(settings, data, record, parts, digest, RunFolder(root))
+    notes = (*data.notes, *_notes(recipe, processes, str(foundation.get("serving_obstacle", ""))))
+    return Plan(settings, data, record, parts, digest, RunFolder(root), notes)
 
 
-def load_tokenizer(foundation: Path) -> Any:
-    """The tokenizer of an imported foundation model."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(foundation, local_files_only=True, trust_remote_code=False)
+def _notes(recipe: Recipe, processes: int, obstacle: str) -> list[str]:
+    notes = [f"the bundled engine cannot serve this model ({obstacle}); vLLM may"] if obstacle else []
+    if (idle := processes - recipe.sequences_per_step) > 0:
+        enough = processes * recipe.sequence_length
+        notes.append(
+            f"{idle} of {processes} processes have no work: raise recipe.tokens_per_step to {enough} or more"
+        )
+    return notes
 
 
 def _check_length(settings: TrainSettings) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from scenario_model import atomic_io, logs
-from scenario_model.data.packing import pack
 from scenario_model.digests import tree_digest
 from scenario_model.errors import InputError, ScenarioModelError
 from scenario_model.foundation.importer import verify_foundation
@@ -24,13 +23,16 @@ from scenario_model.train.checkpoint import Checkpoints
 from scenario_model.train.hooks import NO_HOOKS, TrainingHooks
 from scenario_model.train.loop import Training, make_optimizer
 from scenario_model.train.model import LossModel, load_model, save_trained, trainable
-from scenario_model.train.plan import Plan, RunFolder, load_tokenizer
 from scenario_model.train.reporter import Reporter
+from scenario_model.train.tokenized import tokenized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from scenario_model.train.parallel import World
+    from scenario_model.train.plan import Plan, RunFolder
+
+_APART = 1_000_003  # between the seeds of two processes
 
 PEER_TIMEOUT_S = 600.0
 """Timeout waiting for another process: longer than any solo work, such as saving a checkpoint."""
@@ -67,7 +69,11 @@ def _train(plan: Plan, world: World, hooks: TrainingHooks) -> dict[str, Any]:
         environment = world.share(_begin(plan, world) if world.leads else None)
     _repeatable(recipe.seed, environment["threads"], world)
     bf16 = environment["dtype"] == "bf16"
-    packed = pack(plan.data.training, load_tokenizer(plan.settings.foundation), recipe.sequence_length)
+    with atomic_io.disk_errors(plan.folder.root):
+        packed = tokenized(plan, world)
+    if world.leads:
+        for note in (*plan.notes, *packed.notes):
+            logs.say(note)
     batches = Batches.of(packed, recipe)
     model = load_model(plan.settings.foundation, recipe, bf16=bf16)
     flops = flops_per_token(model)
@@ -76,6 +82,8 @@ def _train(plan: Plan, world: World, hooks: TrainingHooks) -> dict[str, Any]:
     spread = parallel.spread(model, strategy, world)
     parameters = trainable(model)
     optimizer = make_optimizer(parameters, recipe)
+    # From here on each process draws its own: adapters begin alike in all, dropout's masks do not.
+    torch.manual_seed((recipe.seed + world.rank * _APART) % 2**63)
     checkpoints = Checkpoints(plan.folder.checkpoints, world, strategy, hooks.copies)
     progress = checkpoints.resume(parameters, optimizer)
     if world.leads and progress.step:

@@ -9,6 +9,7 @@ from pydantic import Field
 from scenario_model.config import FilePath, Positive, Section
 from scenario_model.data.settings import Data, PythonReference
 
+_TOKENS_PER_STEP = 1024
 _DEFAULT_RATES = {"lora": 5e-4, "full": 3e-5}
 
 
@@ -35,8 +36,8 @@ class Recipe(Section):
     """Stop after this many steps; null: after all epochs."""
     sequence_length: Annotated[int, Field(ge=16, le=131072)] = 512
     """Tokens per packed sequence."""
-    tokens_per_step: Annotated[int, Field(ge=16)] = 1024
-    """Tokens per weight update, over all processes."""
+    tokens_per_step: Annotated[int, Field(ge=16)] | None = None
+    """Tokens per weight update, over all processes; null: 1024, or a sequence for each process if that is more."""
     micro_batch: Annotated[int, Field(ge=1, le=4096)] = 2
     """Sequences that one process handles at once: more need more memory."""
     recompute: bool = False
@@ -58,7 +59,12 @@ class Recipe(Section):
     @property
     def sequences_per_step(self) -> int:
         """Packed sequences per update, over all processes."""
-        return max(1, self.tokens_per_step // self.sequence_length)
+        return max(1, (self.tokens_per_step or _TOKENS_PER_STEP) // self.sequence_length)
+
+    def for_processes(self, number: int) -> Recipe:
+        """The same with `tokens_per_step` as a number."""
+        least = max(_TOKENS_PER_STEP, number * self.sequence_length)
+        return self.model_copy(update={"tokens_per_step": self.tokens_per_step or least})
 
 
 class TrainSettings(Section):

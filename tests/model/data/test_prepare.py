@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scenario_model.config import load
 from scenario_model.data.documents import Document
@@ -13,7 +16,7 @@ from scenario_model.data.packing import IGNORED, pack
 from scenario_model.data.prepare import Prepared, prepare
 from scenario_model.data.settings import Chat, PlainText, PythonReference
 from scenario_model.errors import InputError
-from scenario_model.train.plan import load_tokenizer
+from scenario_model.tokens.loading import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +128,7 @@ def test_a_text_that_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none: no such folder"):
+    with pytest.raises(InputError, match="none: no such file or folder"):
         prepare(PlainText(path=tmp_path / "none"), no_tokenizer)
 
 
@@ -133,16 +136,20 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("{", "not valid JSON"),
-        ("[]", "has no list of messages"),
+        ("[]", "is not a JSON object"),
         ({"messages": []}, "has no list of messages"),
         ({"messages": [QUESTION]}, "has no assistant message to learn from"),
         (
             {"messages": [{"role": "robot", "content": "x"}, ANSWER]},
-            "message 1 has an invalid role; use one of system, user, assistant",
+            "message 1 has an invalid role; use one of system, developer, user, assistant, tool",
         ),
         ({"messages": [QUESTION, {"role": "assistant"}]}, "message 2 has no content"),
         ({"messages": [QUESTION, {"role": "assistant", "content": " "}]}, "message 2 has no content"),
-        ({"messages": [{**QUESTION, "name": "x"}, ANSWER]}, "message 1 has the unknown key 'name'"),
+        ({"messages": [{**QUESTION, "mood": "x"}, ANSWER]}, "message 1 has the unknown key 'mood'"),
+        (
+            {"messages": [{**QUESTION, "name": "x"}, ANSWER]},
+            "message 1 has the key 'name', which the model's",
+        ),
     ],
 )
 def test_a_bad_conversation_is_named_with_its_line_and_a_remedy(
@@ -177,27 +184,68 @@ def test_held_out_conversations_say_which_parts_count(chat: Callable[..., Prepar
     assert line["text"][start:end] in ("One.<|im_end|>\n", "Two.<|im_end|>\n")
 
 
-def test_packing_wastes_nothing_but_the_end(tokenizer: Any) -> None:
-    documents = [Document(str(i), f"Document {i} has some words. " * (i + 1)) for i in range(6)]
-    packed = pack(documents, tokenizer, 32)
-    sizes = [len(tokenizer(d.text).input_ids) + 1 for d in documents]
-    total = sum(sizes)
-    assert packed.tokens.shape == (-(-total // 32), 32)
-    stream = packed.tokens.flatten()[:total].tolist()
-    assert stream == [t for d in documents for t in [*tokenizer(d.text).input_ids, tokenizer.eos_token_id]]
-    # Each document learns all of its tokens but the first; cut ones lose none, for the target is looked up
-    # before.
-    assert packed.target_tokens == total - len(documents)
+def test_a_text_that_is_longer_than_a_sequence_loses_no_token(tokenizer: Any) -> None:
+    document = Document("long", "Some words about rivers and towns. " * 40)
+    packed = pack([document], tokenizer, 32)
+    ids = [*tokenizer(document.text).input_ids, tokenizer.eos_token_id]
+    # Each token but the first is learnt: at a cut the target is the first one of the other part.
+    assert sorted(packed.targets[packed.targets != IGNORED].tolist()) == sorted(ids[1:])
+    assert packed.notes == ("1 documents are longer than recipe.sequence_length, 32 tokens, and are cut",)
 
 
-def test_positions_start_again_with_each_document_and_each_sequence(tokenizer: Any) -> None:
-    documents = [Document("a", "one two three"), Document("b", "four five six seven")]
-    packed = pack(documents, tokenizer, 16)
-    first = len(tokenizer("one two three").input_ids) + 1
-    positions = packed.positions[0].tolist()
-    assert positions[:first] == list(range(first))
-    assert positions[first] == 0
-    assert all(row[0] == 0 for row in packed.positions.tolist())
+@given(sizes=st.lists(st.integers(2, 40), min_size=1, max_size=60))
+def test_what_fits_into_a_sequence_is_never_cut_and_sees_nothing_else(sizes: list[int]) -> None:
+    documents = [Document(str(n), "a" * (size - 1)) for n, size in enumerate(sizes)]
+    packed = pack(documents, Letters(), 40)
+    found = []
+    for tokens, positions, targets in zip(packed.tokens, packed.positions, packed.targets, strict=True):
+        starts = [*(positions == 0).nonzero().flatten().tolist(), 40]
+        for begin, end in itertools.pairwise(starts):
+            assert positions[begin:end].tolist() == list(range(end - begin))
+            if (targets[begin:end] != IGNORED).any():
+                found.append(end - begin)
+                assert targets[begin : end - 1].tolist() == tokens[begin + 1 : end].tolist()
+                assert targets[end - 1] == IGNORED
+    assert sorted(found) == sorted(sizes)
+    assert len(packed.tokens) <= 2 * sum(sizes) / 40 + 1, "at most one row is less than half full"
+    assert packed.notes == ()
+
+
+def test_of_a_conversation_that_does_not_fit_the_beginning_is_kept_and_the_rest_is_counted(
+    chat: Callable[..., Prepared], tokenizer: Any
+) -> None:
+    turns = [turn for n in range(20) for turn in ({**QUESTION, "content": f"And {n}?"}, ANSWER)]
+    prepared = chat({"messages": turns}, conversation("Short."))
+    packed = pack((*prepared.training, *prepared.held_out), tokenizer, 64)
+    assert len(packed.tokens) <= 2
+    (note,) = packed.notes
+    assert note.startswith(
+        "1 conversations are longer than recipe.sequence_length, 64 tokens: their ends are"
+    )
+    assert packed.target_tokens < 60
+
+
+def test_a_sequence_too_short_for_any_answer_is_refused(
+    chat: Callable[..., Prepared], tokenizer: Any
+) -> None:
+    question = {**QUESTION, "content": "What is it? " * 40}
+    prepared = chat({"messages": [question, ANSWER]}, {"messages": [question, {**ANSWER, "content": "No."}]})
+    with pytest.raises(InputError, match=r"no answer fits into 32 tokens; raise recipe\.sequence_length"):
+        pack(prepared.training, tokenizer, 32)
+
+
+class Letters:
+    """A tokenizer with a token for each character."""
+
+    eos_token_id = 7
+
+    def __call__(self, text: str | list[str], **_: Any) -> dict[str, Any]:
+        if isinstance(text, str):
+            return {"input_ids": list(range(10, 10 + len(text)))}
+        return {
+            "input_ids": [list(range(10, 10 + len(each))) for each in text],
+            "offset_mapping": [[(at, at + 1) for at in range(len(each))] for each in text],
+        }
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 0.6])

@@ -133,10 +133,11 @@ def start_server(deployment: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """Starts servers; each ends with its `with` block."""
 
     @contextlib.contextmanager
-    def start(*, wait: bool = True, **changes: Any) -> Iterator[RunningServer]:
-        server = RunningServer(
-            deployment, write_serve_config(deployment, tmp_path_factory.mktemp("server"), **changes)
-        )
+    def start(
+        *, wait: bool = True, descriptors: int | None = None, **changes: Any
+    ) -> Iterator[RunningServer]:
+        config = write_serve_config(deployment, tmp_path_factory.mktemp("server"), **changes)
+        server = RunningServer(deployment, config, descriptors)
         try:
             if wait:
                 server.wait_until_ready()

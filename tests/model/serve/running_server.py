@@ -44,11 +44,14 @@ def write_serve_config(deployment: Path, folder: Path, **changes: Any) -> Path:
 class RunningServer:
     """The real command in a process of its own."""
 
-    def __init__(self, deployment: Path, config: Path) -> None:
+    def __init__(self, deployment: Path, config: Path, descriptors: int | None = None) -> None:
+        """`descriptors`: at most so many, as a service manager may set it."""
         self.key = (deployment / "tls" / "api_key").read_text().strip()
         self.trust = ssl.create_default_context(cafile=str(deployment / "tls" / "ca.pem"))
         self.log = config.with_suffix(".log")
         command = [sys.executable, "-m", "scenario_model", "serve", "--config", str(config), "--json"]
+        if descriptors is not None:
+            command = ["/bin/sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *command]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         (listening,) = self.wait_for(lambda: [e for e in self.events() if e["event"] == "listening"])

@@ -20,19 +20,24 @@ from scenario_model.serve.engine.interface import (
 class StandInTokenizer:
     """One token a byte, none of them special."""
 
+    chat_template = "written below"
     added_tokens_decoder: ClassVar[dict[int, Any]] = {}
 
     def __len__(self) -> int:
         return 256
 
-    def __call__(
-        self, text: str, add_special_tokens: bool = True, split_special_tokens: bool = False
-    ) -> dict[str, list[int]]:
-        return {"input_ids": list(text.encode())}
+    def __call__(self, text: str | list[str], **_: Any) -> dict[str, list[Any]]:
+        texts = text if isinstance(text, list) else [text]
+        ids = [list(each.encode()) for each in texts]
+        # Where each starts is of no interest to a server.
+        starts = [[(0, 0)] * len(each) for each in ids]
+        whole: dict[str, list[Any]] = {"input_ids": ids, "offset_mapping": starts}
+        return whole if isinstance(text, list) else {name: each[0] for name, each in whole.items()}
 
-    def apply_chat_template(
-        self, messages: list[dict[str, str]], tokenize: bool, add_generation_prompt: bool
-    ) -> str:
+    def get_chat_template(self, **_: Any) -> str:
+        return self.chat_template
+
+    def apply_chat_template(self, messages: list[dict[str, str]], **_: Any) -> str:
         return "".join(f"<{m['role']}>{m['content']}" for m in messages) + "<assistant>"
 
 
@@ -110,15 +115,12 @@ class StandInEngine:
             await asyncio.sleep(self.step_seconds)
             if self.failure is not None:
                 raise self.failure
-            cut = self.deadline.is_set()
-            if cut and i == 0:
-                raise Drained("no token yet")
+            if self.deadline.is_set():
+                raise Drained("not complete")
             reason: Any = None
-            if cut or i == count - 1:
-                reason = "length" if cut or count == request.max_tokens else "stop"
+            if i == count - 1:
+                reason = "length" if count == request.max_tokens else "stop"
             generation.queue.put_nowait(Delta(self.word(request.prompt, i), 1, reason))
-            if cut:
-                return
 
     def word(self, prompt: tuple[int, ...], i: int) -> str:
         digest = hashlib.sha256(repr((prompt, i)).encode()).hexdigest()

@@ -96,6 +96,38 @@ async def test_one_connection_carries_many_requests(connect: Connect) -> None:
         await reader.readexactly(length)
 
 
+@pytest.mark.parametrize(
+    "trailer",
+    [
+        b"authorization: Bearer smk_a-key-for-tests",
+        b"Authorization: Bearer smk_a-key-for-tests",
+        b"x-request-id: from-a-trailer\r\nauthorization: Bearer smk_a-key-for-tests",
+    ],
+)
+async def test_a_key_in_a_trailer_is_no_key(connect: Connect, trailer: bytes) -> None:
+    reader, writer = await connect()
+    chunked = b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    writer.write(b"POST /v1/completions HTTP/1.1\r\nhost: x\r\n" + chunked + trailer + b"\r\n\r\n")
+    assert (await head(reader)).startswith("HTTP/1.1 401")
+
+
+@pytest.mark.parametrize(
+    "trailer", [b"content-type: text/plain", b"x-request-id: trailer", b"host: y", b"content-encoding: gzip"]
+)
+async def test_a_trailer_changes_nothing(connect: Connect, trailer: bytes) -> None:
+    reader, writer = await connect()
+    content = request(max_tokens=1).partition(b"\r\n\r\n")[2]
+    chunks = b"%x\r\n%s\r\n0\r\n" % (len(content), content)
+    for _ in range(2):
+        writer.write(AUTHORIZED % b"/v1/completions" + b"x-request-id: head\r\n")
+        writer.write(b"transfer-encoding: chunked\r\n\r\n" + chunks + trailer + b"\r\n\r\n")
+        answer = await head(reader)
+        assert answer.startswith("HTTP/1.1 200")
+        assert "x-request-id: head\r\n" in answer
+        length = int(answer.lower().split("content-length: ")[1].split("\r\n")[0])
+        await reader.readexactly(length)
+
+
 class TestSlowReader:
     @pytest.fixture
     def limits(self) -> Limits:
@@ -162,13 +194,38 @@ class TestConnections:
     def limits(self) -> Limits:
         return Limits(requests_per_minute=None, connections=2)
 
-    async def test_one_too_many_is_503_with_retry_after(self, connect: Connect) -> None:
-        await connect()
-        await connect()
-        reader, _ = await connect()
+    async def test_one_too_many_is_503_with_retry_after_and_health_is_still_told(
+        self, connect: Connect, stand_in_engine: StandInEngine
+    ) -> None:
+        stand_in_engine.step_seconds = 0.05
+        for _ in range(2):
+            _, writer = await connect()
+            writer.write(request(max_tokens=3000, ignore_eos=True, stream=True))
+        await until(lambda: len(stand_in_engine.live) == 2)
+        reader, writer = await connect()
+        writer.write(request(max_tokens=1))
         answer = await head(reader)
         assert answer.startswith("HTTP/1.1 503")
         assert "retry-after: 1" in answer
+        for path in (b"/healthz", b"/readyz"):
+            reader, writer = await connect()
+            writer.write(b"GET %s HTTP/1.1\r\nhost: x\r\n\r\n" % path)
+            assert (await head(reader)).startswith("HTTP/1.1 200")
+
+    async def test_a_busy_connection_may_send_its_next_request_early(
+        self, connect: Connect, stand_in_engine: StandInEngine
+    ) -> None:
+        stand_in_engine.step_seconds = 0.05
+        _, other = await connect()
+        other.write(request(max_tokens=3000, ignore_eos=True, stream=True))
+        await until(lambda: len(stand_in_engine.live) == 1)
+        reader, writer = await connect()
+        writer.write(request(max_tokens=2) * 2)
+        for _ in range(2):
+            answer = await head(reader)
+            assert answer.startswith("HTTP/1.1 200")
+            length = int(answer.lower().split("content-length: ")[1].split("\r\n")[0])
+            await reader.readexactly(length)
 
 
 class TestSilence:
@@ -186,7 +243,8 @@ class TestSilence:
         body = b""
         while b"[DONE]" not in body:
             body += await asyncio.wait_for(reader.read(1000), 5)
-        assert body.count(b": still working\n\n") >= 2
+        assert body.count(b": still working\n") >= 2
+        assert b"working\n\n" not in body
 
 
 async def test_a_head_without_end_is_431(connect: Connect) -> None:

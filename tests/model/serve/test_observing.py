@@ -71,6 +71,61 @@ async def test_no_prompt_key_path_or_message_is_logged(
     assert any("_words" in where for where in lines[0]["where"])
 
 
+REFUSED = [
+    ({"temperature": "warm"}, 400, "invalid_type", "temperature"),
+    ({"temperature": 9}, 400, "invalid_value", "temperature"),
+    ({"n": 2}, 400, "unsupported_parameter", "n"),
+    ({SECRET: 1}, 400, "unsupported_parameter", "other"),
+    ({"stream_options": {SECRET: 1}}, 400, "unsupported_parameter", "stream_options"),
+    ({"messages": []}, 400, "invalid_value", "messages"),
+    ({"messages": [{"role": SECRET}]}, 400, "invalid_value", "messages"),
+    ({"messages": [{"role": "user", "content": "x", SECRET: 1}]}, 400, "unsupported_parameter", "messages"),
+    ({"messages": None}, 400, "missing_required_parameter", "messages"),
+    ({"messages": [{"role": "user", "content": "x" * 9000}]}, 400, "context_length_exceeded", "messages"),
+    ({"model": SECRET}, 404, "model_not_found", "model"),
+]
+
+
+@pytest.mark.parametrize(("change", "status", "reason", "param"), REFUSED)
+async def test_why_a_request_was_refused_is_logged_and_counted_without_its_words(
+    client: httpx.AsyncClient,
+    log_lines: LogLines,
+    change: dict[str, Any],
+    status: int,
+    reason: str,
+    param: str,
+) -> None:
+    assert (await client.post("/v1/chat/completions", json=CHAT | change)).status_code == status
+    (line,) = log_lines()
+    assert (line["status"], line["error"], line["param"]) == (status, reason, param)
+    text = (await client.get("/metrics")).text
+    (sample,) = [
+        sample
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "scenario_model_requests_refused_total"
+    ]
+    assert (sample.labels["status"], sample.labels["reason"], sample.labels["param"]) == (
+        str(status),
+        reason,
+        param,
+    )
+    assert SECRET not in text + json.dumps(line)
+
+
+async def test_whatever_clients_send_the_reasons_are_few(client: httpx.AsyncClient) -> None:
+    for number in range(50):
+        await client.post("/v1/chat/completions", json=CHAT | {f"field-{number}": 1})
+        await client.post("/v1/chat/completions", json=CHAT | {"model": f"model-{number}"})
+        await client.get(f"/{number}")
+        await client.request(f"M{number}", "/v1/models")
+    text = (await client.get("/metrics")).text
+    assert (
+        len([line for line in text.splitlines() if line.startswith("scenario_model_requests_refused_total")])
+        == 4
+    )
+
+
 async def test_an_exception_logged_by_the_engine_keeps_its_message_to_itself(
     log_lines: LogLines,
 ) -> None:

@@ -60,10 +60,10 @@ def torch_as_it_was() -> Iterator[None]:
 
 @pytest.fixture
 def text_folder(tmp_path: Path) -> Path:
-    """Twelve documents of made-up sentences, no two alike."""
+    """Twenty-four documents of made-up sentences, no two alike."""
     folder = tmp_path / "text"
     folder.mkdir()
-    for number in range(12):
+    for number in range(24):
         words = [WORDS[(number * 7 + place * (number + 3)) % len(WORDS)] for place in range(120)]
         (folder / f"{number:02}.txt").write_text(f"Document {number}. " + " ".join(words) + "\n")
     return folder
@@ -78,7 +78,7 @@ def configure(tiny_foundation: Path, text_folder: Path, tmp_path: Path) -> Calla
         content = {
             "foundation": str(tiny_foundation),
             "runs": str(tmp_path / runs),
-            "data": {"kind": "text", "path": str(text_folder), "held_out": 0.2},
+            "data": {"kind": "text", "path": str(text_folder), "held_out": 0.4},
             "recipe": {**SMALL, **recipe},
         }
         path.write_text(json.dumps(content))

@@ -10,12 +10,12 @@ from torch import nn
 
 from scenario_model.data.documents import Document
 from scenario_model.data.packing import pack
+from scenario_model.tokens.loading import load_tokenizer
 from scenario_model.train.adapters import fused_linear
 from scenario_model.train.attention import packed_attention
 from scenario_model.train.batches import Batches
 from scenario_model.train.loss import head_loss
 from scenario_model.train.model import load_model, trainable
-from scenario_model.train.plan import load_tokenizer
 from scenario_model.train.settings import Recipe
 
 if TYPE_CHECKING:

@@ -110,7 +110,7 @@ def test_a_host_with_other_data_ends_all_of_them_for_good_and_is_named(
 ) -> None:
     configs = [configure(runs=f"{number}") for number in range(2)]
     other = json.loads(configs[1].read_text())
-    other["data"]["held_out"] = 0.4
+    other["data"]["held_out"] = 0.5
     configs[1].write_text(json.dumps(other))
     for code, said in ends(start(configs)):
         assert code == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import torch
 from scenario_model.config import load_file as load_config
 from scenario_model.data.packing import Packed
 from scenario_model.errors import InputError
+from scenario_model.foundation.importer import import_foundation
 from scenario_model.train.batches import Batches
 from scenario_model.train.parallel import World, choose_strategy
 from scenario_model.train.plan import make_plan
@@ -72,10 +74,25 @@ def test_two_processes_train_as_one_does(
     assert losses(run_folder(together)) == pytest.approx(losses(run_folder(alone)), rel=tolerance)
 
 
+@pytest.fixture
+def dropping_foundation(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    """The tiny model with dropout: each process draws masks of its own."""
+    source = Path(shutil.copytree(tiny_checkpoint, tmp_path / "dropping"))
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps({**config, "attention_dropout": 0.3}))
+    import_foundation(source, tmp_path / "dropping-foundation", max_perplexity=1e9)
+    return tmp_path / "dropping-foundation"
+
+
 @pytest.mark.slow
-def test_fsdp_saves_on_sigterm_and_goes_on_bit_for_bit(configure: Configure, run_folder: Folder) -> None:
-    recipe = {"strategy": "fsdp", "max_steps": 30, "epochs": 20, "checkpoint_every_steps": 1000}
+@pytest.mark.parametrize("strategy", ["fsdp", "ddp"])
+def test_several_save_on_sigterm_and_go_on_bit_for_bit(
+    configure: Configure, run_folder: Folder, dropping_foundation: Path, strategy: str
+) -> None:
+    recipe = {"strategy": strategy, "max_steps": 30, "epochs": 20, "checkpoint_every_steps": 1000}
     whole, stopped = configure(runs="whole", **recipe), configure(runs="stopped", **recipe)
+    for path in (whole, stopped):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "foundation": str(dropping_foundation)}))
     assert subprocess.run(torchrun(whole), env=ENVIRONMENT, capture_output=True).returncode == 0
     first = subprocess.Popen(torchrun(stopped), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     progress = Path(json.loads(stopped.read_text())["runs"])
@@ -87,11 +104,9 @@ def test_fsdp_saves_on_sigterm_and_goes_on_bit_for_bit(configure: Configure, run
     assert "stopped by SIGTERM" in said
     folder = run_folder(stopped)
     (kept,) = (folder / "checkpoints").glob("step-*")
-    assert {path.name for path in kept.iterdir()} == {
-        "complete.json",
-        "rank-0.safetensors",
-        "rank-1.safetensors",
-    }
+    writers = {"fsdp": (0, 1), "ddp": (0,)}[strategy]
+    names = {"complete.json", *(f"rank-{rank}.safetensors" for rank in writers)}
+    assert {path.name for path in kept.iterdir()} == names
     assert subprocess.run(torchrun(stopped), env=ENVIRONMENT, capture_output=True).returncode == 0
     results = [
         json.loads((path / "result.json").read_text())["model"] for path in (folder, run_folder(whole))

@@ -20,7 +20,7 @@ from scenario_model.errors import InputError
 from scenario_model.serve.engine.attention import Step, computing, current_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
@@ -104,11 +104,13 @@ def compile_layers(network: torch.nn.Module, calls: list[Call], folder: Path | N
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
     from torch._inductor import config
 
+    # The loops between the products are short, and their number of threads would be fixed here (cpu_share.py).
+    config.cpp.threads = 1
     config.compile_threads = 1  # more would start worker processes that stay
     layers = _decoder_layers(network)
     if not layers:
         raise ValueError("this model has no list of decoder layers")
-    compiled = torch.compile(layers[0].forward, dynamic=True, fullgraph=True)
+    compiled = _compiled(layers[0].forward)
     for call in calls:
         with computing(call.step):
             expected, got = (_output(run(*call.args, **call.kwargs)) for run in (layers[0].forward, compiled))
@@ -116,10 +118,18 @@ def compile_layers(network: torch.nn.Module, calls: list[Call], folder: Path | N
         if not difference <= _TOLERANCE:
             raise ArithmeticError(f"the compiled layer differs by {difference:.3g} from the plain one")
     for layer in layers:
-        layer.forward = torch.compile(layer.forward, dynamic=True, fullgraph=True)
+        layer.forward = _compiled(layer.forward)
     # A call unlike those above must not make everybody wait for the compiler. Only guards that distinguish
     # the variants are checked: layers do not change, and checking all guards takes a fifth of a step.
     torch.compiler.set_stance("eager_on_recompile", skip_guard_eval_unsafe=True)
+
+
+def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
+    def guards(entries: Sequence[Any]) -> list[bool]:
+        """All but that of torch's global state: of that only the number of threads changes, and the code allows it."""
+        return [entry.guard_type != "GLOBAL_STATE" for entry in entries]
+
+    return torch.compile(forward, dynamic=True, fullgraph=True, options={"guard_filter_fn": guards})
 
 
 def _output(result: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:

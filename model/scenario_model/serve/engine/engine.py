@@ -13,6 +13,7 @@ import torch
 
 from scenario_model.serve.engine.active_request import ActiveRequest
 from scenario_model.serve.engine.compiling import compile_meanwhile, compile_now
+from scenario_model.serve.engine.cpu_share import CpuShare
 from scenario_model.serve.engine.generation import QueuedGeneration, deliver
 from scenario_model.serve.engine.interface import (
     Delta,
@@ -102,7 +103,7 @@ class Engine:
                 raise EngineStopped(f"the engine is not accepting requests: it is {self._state}")
             free = self._settings.max_sequences - len(self._scheduler.running)
             if len(self._scheduler.waiting) >= self._settings.max_waiting + free:
-                raise QueueFull(self._throughput.seconds_until_free(len(self._scheduler.waiting)))
+                raise QueueFull(self._seconds_of_queue())
             self._active[sequence] = job
             self._scheduler.add(sequence)
             self._lock.notify_all()
@@ -179,9 +180,12 @@ class Engine:
 
     def _work(self, model: Model) -> None:
         """Step until stopped or drained; any error ends every request with an error."""
+        share = CpuShare(torch.get_num_threads())
         try:
             while chunks := self._next_chunks():
                 started = time.monotonic()
+                if share.update() != torch.get_num_threads():
+                    torch.set_num_threads(share.threads)
                 sampling = [chunk for chunk in chunks if chunk.samples]
                 samplers = [self._active[chunk.sequence].sampler for chunk in sampling]
                 tokens = sample(model.step(chunks), samplers, [chunk.draft for chunk in sampling])
@@ -189,7 +193,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - waiting clients must be notified of any error
             _log.exception("a step of the model failed")
             failure = f"a step of the model failed ({type(error).__name__})"
-            self._end("failed", lambda _: EngineFailed(failure))
+            self._end("failed", lambda: EngineFailed(failure))
         else:
             self._end("stopped", self._ending)
 
@@ -227,6 +231,16 @@ class Engine:
                     self._forget(job.sequence)
         deliver(news)
 
+    def _seconds_of_queue(self) -> float:
+        """How long the requests here will take: a new one would have to wait for them."""
+        running, waiting = self._scheduler.running, self._scheduler.waiting
+        unread = sum(s.prompt_length - min(s.cached, s.prompt_length) for s in (*running, *waiting))
+        return self._throughput.seconds_of_queue(
+            [(self._active[s].steps, s.max_tokens - s.generated) for s in running],
+            [s.max_tokens for s in waiting],
+            unread / self._settings.prefill_tokens,
+        )
+
     def _cached(self) -> int:
         return sum(sequence.cached for sequence in self._scheduler.running)
 
@@ -237,18 +251,16 @@ class Engine:
     def _overdue(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
-    def _ending(self, job: ActiveRequest) -> Delta | BaseException:
+    def _ending(self) -> BaseException:
         """The error that ends an unfinished request when the engine stops."""
         if not self._overdue():
             return EngineStopped("the engine was stopped")
-        if job.sequence.generated:
-            return Delta(job.text.finish(), 0, "length")
-        return Drained("the server was shut down before the answer started", remedy="ask again")
+        return Drained("the server was shut down before the answer was complete", remedy="ask again")
 
-    def _end(self, state: _State, how: Callable[[ActiveRequest], Delta | BaseException]) -> None:
+    def _end(self, state: _State, how: Callable[[], BaseException]) -> None:
         with self._lock:
             self._state = state
-            news = [(job.generation, how(job)) for job in self._active.values()]
+            news = [(job.generation, how()) for job in self._active.values()]
             for sequence in list(self._active):
                 self._forget(sequence)
         deliver(news)

@@ -30,7 +30,7 @@ class EngineFailed(ScenarioModelError):  # noqa: N818
 
 
 class Drained(ScenarioModelError):  # noqa: N818
-    """The drain's deadline passed before this request had its first token."""
+    """The drain's deadline passed before this answer was complete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ import torch
 
 from scenario_model.errors import InputError
 
+_LEAST_CONTEXT = 2048
 _LIMITS = (
     # (limit, use) of the control group: version 2, then 1.
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -24,6 +25,17 @@ def refuse_if_too_big(needed: int, device: torch.device, purpose: str) -> None:
             where=f"engine on {device}",
             remedy="lower max_sequences or max_context",
         )
+
+
+def context_that_fits(own: int, bytes_per_token: int, device: torch.device) -> int:
+    """The model's own context, halved until a cache of so many bytes per token of it is small enough by default.
+
+    That is a quarter of the free memory; it does not go below `_LEAST_CONTEXT`, or the model's own.
+    """
+    context, limit = own, _available(device) // 4
+    while context * bytes_per_token > limit and context > _LEAST_CONTEXT:
+        context = max(_LEAST_CONTEXT, context // 2)
+    return context
 
 
 def _available(device: torch.device) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AttentionInterface, AutoModelForCausalLM
 
-from scenario_model.errors import InputError
+from scenario_model.errors import InputError, ScenarioModelError
 from scenario_model.serve.engine.attention import (
     NAME,
     Draft,
@@ -20,9 +20,9 @@ from scenario_model.serve.engine.attention import (
 )
 from scenario_model.serve.engine.compiling import compile_layers, recording
 from scenario_model.serve.engine.int8 import quantise_linears
-from scenario_model.serve.engine.memory import refuse_if_too_big
+from scenario_model.serve.engine.memory import context_that_fits, refuse_if_too_big
 from scenario_model.serve.engine.selfcheck import check_step, plain_logits
-from scenario_model.serve.engine.tokenizer import load_tokenizer
+from scenario_model.tokens.loading import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,7 @@ _DTYPES = {"int8": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32
 # Tolerance in nats against the plain model: rounding in bf16 gives about 0.001, in int8 0.01; an unsupported
 # architecture, whole units.
 _TOLERANCE = {"int8": 0.5, "bf16": 0.05, "fp32": 0.001}
+_UNLIMITED = 131_072  # for models that name no maximum
 # The span that decoding rows attend to grows in steps, so that shapes repeat.
 _SPAN_STEP = 64
 
@@ -50,6 +51,17 @@ class Model:
     """
 
     def __init__(self, directory: Path, settings: TorchSettings) -> None:
+        try:
+            self._prepare(directory, settings)
+        except ScenarioModelError:
+            raise
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            what = f"this model architecture is not supported: {reason}"
+            remedy = "serve it with vLLM (engine.kind)"
+            raise InputError(what, where=str(directory), remedy=remedy) from error
+
+    def _prepare(self, directory: Path, settings: TorchSettings) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         weights = settings.weights
         if weights == "auto":
@@ -62,14 +74,13 @@ class Model:
         self.decoder: Tokenizer = self.tokenizer.backend_tokenizer
         self.end_tokens = _end_tokens(self._network, self.tokenizer)
         self.vocabulary = int(_config(self._network).vocab_size)
-        self.context = min(settings.max_context, int(_config(self._network).max_position_embeddings))
         plain = plain_logits(self._network)
         if weights == "int8":
             quantise_linears(self._network)
             self._network.float()
         # One extra slot, for the self-check at the start and for compiling in the background.
         self.spare_slot = settings.max_sequences
-        self.cache_bytes = self._allocate_cache(self.spare_slot + 1, _DTYPES[weights])
+        self.cache_bytes = self._allocate_cache(self.spare_slot + 1, settings.max_context, _DTYPES[weights])
         with recording(self._network) as self._examples:
             check_step(plain, self.step, self.spare_slot, str(directory), tolerance=_TOLERANCE[weights])
 
@@ -108,11 +119,15 @@ class Model:
         logits: torch.Tensor = output.logits[0]
         return logits
 
-    def _allocate_cache(self, slots: int, dtype: torch.dtype) -> int:
+    def _allocate_cache(self, slots: int, wanted: int | None, dtype: torch.dtype) -> int:
+        """Set `context` and allocate the cache; returns its bytes."""
         config = _config(self._network)
         heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
         size = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
         shapes = [(heads, size)] * int(config.num_hidden_layers)
+        own = int(getattr(config, "max_position_embeddings", None) or wanted or _UNLIMITED)
+        one = KeyValueCache.bytes_needed(shapes, slots=slots, context=1, dtype=dtype)
+        self.context = min(wanted, own) if wanted else context_that_fits(own, one, self.device)
         needed = KeyValueCache.bytes_needed(shapes, slots=slots, context=self.context, dtype=dtype)
         refuse_if_too_big(needed, self.device, f"{slots} slots of {self.context} tokens")
         cache = KeyValueCache(shapes, slots=slots, context=self.context, dtype=dtype, device=self.device)

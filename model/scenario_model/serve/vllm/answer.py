@@ -10,13 +10,13 @@ import httpx2
 
 from scenario_model.serve import logs
 from scenario_model.serve.engine.generation import QueuedGeneration
-from scenario_model.serve.engine.interface import Delta, Drained, EngineFailed
+from scenario_model.serve.engine.interface import Drained, EngineFailed
 from scenario_model.serve.vllm import completions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scenario_model.serve.engine.interface import GenerationRequest
+    from scenario_model.serve.engine.interface import Delta, GenerationRequest
 
 
 class Answer:
@@ -27,18 +27,16 @@ class Answer:
     ) -> None:
         """Send the request. `note` is called with every delta."""
         self.generation = QueuedGeneration(len(request.prompt), self._cancel)
-        self.tokens, self.finished = 0, False
-        self.began = time.monotonic()
+        self.finished = False
+        # When its first token came: until then it waited.
+        self.since: float | None = None
         self._note = note
         self.task = asyncio.create_task(self._read(client, request))
 
     def cut(self) -> None:
-        """End it at its current state: the drain's deadline has passed."""
-        if self.tokens:
-            self.generation.deliver(Delta("", 0, "length"))
-        else:
-            ended = Drained("the server was shut down before the answer started", remedy="ask again")
-            self.generation.deliver(ended)
+        """End it, incomplete: the drain's deadline has passed."""
+        ended = Drained("the server was shut down before the answer was complete", remedy="ask again")
+        self.generation.deliver(ended)
         self._cancel()
 
     def _cancel(self) -> None:
@@ -64,7 +62,7 @@ class Answer:
                     continue
                 piece = completions.delta(event.data)
                 self.finished = piece.finish_reason is not None
-                self.tokens += piece.tokens
+                self.since = self.since or time.monotonic()
                 self._note(piece)
                 self.generation.deliver(piece)
         if not self.finished:

@@ -19,9 +19,10 @@ from scenario_model.serve.engine.interface import (
     GenerationRequest,
     QueueFull,
 )
-from scenario_model.serve.engine.tokenizer import load_tokenizer
+from scenario_model.serve.engine.throughput import LONGEST_WAIT, Expected
 from scenario_model.serve.vllm.answer import Answer
 from scenario_model.serve.vllm.process import BASE_URL, VllmProcess
+from scenario_model.tokens.loading import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 1.0
 _CACHE_USAGE = re.compile(r"^vllm:kv_cache_usage_perc\{[^}]*\} (\S+)$", re.MULTILINE)
-# Weight of the newest answer in the average duration, and its initial value in seconds.
-_NEW = 0.1
+# Of an answer's duration from its first token, in seconds.
 _FIRST_GUESS = 5.0
 
 _State = Literal["new", "running", "draining", "stopped", "failed"]
@@ -51,7 +51,7 @@ class VllmEngine:
         self._answers: set[Answer] = set()
         self._prompt_tokens = self._generated_tokens = 0
         self._last_token_at = time.monotonic()
-        self._usual_seconds = _FIRST_GUESS
+        self._seconds = Expected(_FIRST_GUESS)
         self._cache_usage = 0.0
         self.tokenizer = load_tokenizer(model_dir)
         self._process = VllmProcess(model_dir, settings, cache)
@@ -86,9 +86,8 @@ class VllmEngine:
             raise EngineFailed("vLLM has failed")
         if state != "running":
             raise EngineStopped(f"the engine is not accepting requests: it is {state}")
-        waiting = self._unfinished() - self._settings.max_sequences
-        if waiting >= self._settings.max_waiting:
-            raise QueueFull(max(1.0, self._usual_seconds * max(waiting, 1) / self._settings.max_sequences))
+        if self._unfinished() - self._settings.max_sequences >= self._settings.max_waiting:
+            raise QueueFull(self._seconds_of_queue())
         answer = Answer(self._client, request, self._note)
         self._prompt_tokens += len(request.prompt)
         self._answers.add(answer)
@@ -143,6 +142,13 @@ class VllmEngine:
             self._state = "failed"
         return self._state
 
+    def _seconds_of_queue(self) -> float:
+        """How long the requests here will take: a new one would have to wait for them."""
+        now, slots = time.monotonic(), self._settings.max_sequences
+        running = [now - answer.since for answer in self._answers if answer.since and not answer.finished]
+        rounds = self._unfinished() / slots
+        return min(max(1.0, rounds * self._seconds.size(running)), LONGEST_WAIT)
+
     def _unfinished(self) -> int:
         return sum(not answer.finished for answer in self._answers)
 
@@ -152,8 +158,8 @@ class VllmEngine:
 
     def _ended(self, answer: Answer) -> None:
         self._answers.discard(answer)
-        if not answer.task.cancelled():
-            self._usual_seconds += _NEW * (time.monotonic() - answer.began - self._usual_seconds)
+        if answer.finished and answer.since:
+            self._seconds.ended(time.monotonic() - answer.since)
 
     async def _look(self) -> None:
         """Check vLLM's health every second: its HTTP server may survive its engine."""

@@ -24,7 +24,7 @@ class VllmSettings(Section):
     max_context: Annotated[int, Field(ge=2)] | None = None
     """Tokens of prompt plus answer; null: the model's own maximum, or less if memory is short."""
     max_waiting: NotNegative = 256
-    """Length of the queue beyond max_sequences; further requests get 429."""
+    """Length of the queue beyond max_sequences; further requests get 503."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Share of each GPU's memory to use (of the host's memory with device cpu)."""
     tensor_parallel: Annotated[int, Field(ge=1, le=64)] = 1

@@ -11,6 +11,7 @@ import torch
 
 from scenario_model.serve.engine import Engine, GenerationRequest, TorchSettings
 from scenario_model.serve.engine.compiling import can_compile
+from scenario_model.serve.engine.cpu_share import CpuShare
 from scenario_model.serve.engine.model import Model
 from scenario_model.serve.engine.scheduler import Chunk, Sequence
 
@@ -53,7 +54,15 @@ def test_int8_stays_close_to_float32(foundation: Path) -> None:
 
 
 @pytest.mark.skipif(not can_compile(), reason="needs a C++ compiler: install g++")
-def test_compiled_layers_answer_as_plain_ones_do(laconic_checkpoint: Path, tmp_path: Path) -> None:
+def test_compiled_layers_answer_as_plain_ones_do_on_one_thread_and_on_two(
+    laconic_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def update(share: CpuShare) -> int:
+        """As if neighbours came and went."""
+        share.threads = 3 - share.threads
+        return share.threads
+
+    monkeypatch.setattr(CpuShare, "update", update)
     requests = [
         GenerationRequest(prompt=tuple(range(5, 5 + length)), max_tokens=40, temperature=0, ignore_eos=True)
         for length in (1, 30, 80)
@@ -69,7 +78,7 @@ def test_compiled_layers_answer_as_plain_ones_do(laconic_checkpoint: Path, tmp_p
     answers = []
     for compiling in ("off", "on"):
         settings = TorchSettings(
-            weights="fp32", compile=compiling, prompt_lookup="on", max_context=128, threads=1
+            weights="fp32", compile=compiling, prompt_lookup="on", max_context=128, threads=2
         )
         engine = Engine(laconic_checkpoint, settings, cache=tmp_path / "cache")
         engine.start()

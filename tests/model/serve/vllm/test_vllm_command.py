@@ -49,7 +49,7 @@ def test_the_gateway_is_the_same_in_front_of_vllm(server: RunningServer) -> None
     # 8 and 6; the token that proved it ready was asked for by nobody.
     assert server.metric("vllm:generation_tokens_total", release=server.release) == 14
     assert "scenario_model_engine_step_seconds" not in server.get("/metrics").text
-    too_long = server.post("/v1/completions", asking(max_tokens=600))
+    too_long = server.post("/v1/completions", {**asking(), "prompt": "word " * 600})
     assert (too_long.status_code, too_long.json()["error"]["code"]) == (400, "context_length_exceeded")
 
 

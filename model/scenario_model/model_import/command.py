@@ -9,9 +9,11 @@ import click
 
 from scenario_model import logs
 from scenario_model.atomic_io import disk_errors
+from scenario_model.errors import Refused
 from scenario_model.foundation.importer import import_foundation
-from scenario_model.signing.keys import signing_key
-from scenario_model.signing.signature import sign_directory
+from scenario_model.model_import.trial import try_out
+from scenario_model.signing.keys import SigningKey, signing_key
+from scenario_model.signing.signature import sign_directory, signed_files
 from scenario_model.signing.tree import SIGNATURE
 
 
@@ -37,16 +39,17 @@ def command(source: Path, out: Path, max_perplexity: float, key: str | None, as_
     """Import a foundation model from a Hugging Face directory or a GGUF file.
 
     Writes safetensors, tokenizer and chat template to OUT, with foundation.json: digest, source, licence, and
-    a test (perplexity on fixed text, an answer). Pickles, code and incomplete weights are refused. Takes 10
-    to 60 seconds for a small model; if the model is already imported, nothing changes.
+    a test (perplexity on fixed text, an answer, a step of training, a few tokens served). Only safetensors,
+    configuration and tokenizer are read; code, quantised and incomplete weights are refused. Takes 10 to 60
+    seconds for a small model; if the model is already imported, nothing changes.
     """
     _quiet()
     source = source.expanduser()
     logs.say(f"importing {source.name} into {out}")
-    record, changed = import_foundation(source, out, max_perplexity=max_perplexity)
-    if key is not None and not (out / SIGNATURE).exists():
+    record, changed = import_foundation(source, out, max_perplexity=max_perplexity, try_out=try_out)
+    if key is not None:
         with disk_errors(out):
-            sign_directory(out, signing_key(key))
+            _sign(out, signing_key(key))
     if as_json:
         click.echo(json.dumps({**record, "directory": str(out), "changed": changed}))
         return
@@ -56,6 +59,16 @@ def command(source: Path, out: Path, max_perplexity: float, key: str | None, as_
         f"licence {record['license'] or 'not stated'}; perplexity on plain English {proof['perplexity']:.1f}"
     )
     click.echo(f"{proof['question']} {proof['answer']}")
+    if record.get("serving_obstacle"):
+        click.echo(f"the bundled engine cannot serve it ({record['serving_obstacle']}); vLLM may")
+
+
+def _sign(directory: Path, key: SigningKey) -> None:
+    """Sign, unless that key did: a torn signature, or another key's, is replaced."""
+    try:
+        signed_files((directory / SIGNATURE).read_bytes(), key.public_key())
+    except (OSError, Refused):
+        sign_directory(directory, key)
 
 
 def _quiet() -> None:
