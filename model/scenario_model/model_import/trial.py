@@ -65,7 +65,8 @@ def _serve(directory: Path) -> None:
 def _insist_on_causal(model: Any) -> None:
     """A token must not change what the model says of those before it: BERT's does.
 
-    Both texts are equally long: in bfloat16, another shape alone may change what is computed.
+    Both texts are equally long: in bfloat16, another shape alone may change what is computed. Of transformers' causal
+    architectures all said the same to the bit, and of the others none differed by less than 1.7 % of the largest.
     """
     import torch
 
@@ -73,7 +74,7 @@ def _insist_on_causal(model: Any) -> None:
     others = torch.cat([tokens[:, :_COMMON], tokens[:, _COMMON:].flip(1)], dim=1)
     with torch.inference_mode():
         one, other = (model(input_ids=text, use_cache=False).logits[0, :_COMMON] for text in (tokens, others))
-    if not torch.allclose(one, other, rtol=0.05, atol=0.05 * float(one.abs().max())):
+    if not torch.allclose(one, other, rtol=0, atol=0.005 * float(one.abs().max())):
         raise InputError("the model is not causal: later tokens change what it says of earlier ones")
 
 

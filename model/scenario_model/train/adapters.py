@@ -38,8 +38,9 @@ def add_adapters(model: Any, recipe: Recipe) -> Any:
         task_type="CAUSAL_LM",
     )
     with warnings.catch_warnings():
-        # peft 0.21 uses a name that transformers 5.23 deprecates.
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        # Of what peft changes or leaves by itself in GPT-2's transposed layers and in fused experts, and of names
+        # that transformers deprecates: nothing that a user could change.
+        warnings.simplefilter("ignore")
         model = get_peft_model(model, config, adapter_name=_ADAPTER)
     for module in model.modules():
         # peft's layer also adapts others, such as GPT-2's transposed ones: those keep its own forward pass.

@@ -75,7 +75,7 @@ def test_an_import_that_was_cut_off_is_done_again(checkpoint: Path, tmp_path: Pa
 @pytest.mark.slow
 def test_another_source_does_not_replace_a_model(checkpoint: Path, tmp_path: Path) -> None:
     import_tiny(checkpoint, tmp_path / "out")
-    (checkpoint / "note.txt").write_text("changed")
+    (checkpoint / "README.md").write_text("changed")
     with pytest.raises(InputError, match="another source"):
         import_tiny(checkpoint, tmp_path / "out")
 

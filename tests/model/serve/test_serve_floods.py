@@ -104,7 +104,7 @@ async def test_health_is_told_throughout_connections_that_never_begin_or_end(
         asking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asking
-        assert len(waits) > 5
+        assert len(waits) >= 3
         process = psutil.Process(server.process.pid)
         assert process.rlimit(psutil.RLIMIT_NOFILE) == (1024, 1024)
         await asyncio.to_thread(server.wait_for, lambda: process.num_fds() < 200)

@@ -137,12 +137,14 @@ def attend(
 
     query [1, heads, tokens, size], key and value [1, key-value heads, tokens, size];
     the result is [1, tokens, heads, size].
-    Raises TypeError for unsupported attention (soft cap, sinks, a window shorter than the cache).
+    Raises TypeError for unsupported attention (soft cap, sinks, a window shorter than the cache, latent keys).
     """
     unknown = [name for name in _CHANGES_THE_RESULT if others.get(name) is not None]
     window, cached = others.get("sliding_window"), module.cached_keys
     if isinstance(window, int) and isinstance(cached, torch.Tensor) and window >= cached.shape[2]:
         unknown.remove("sliding_window")
+    if key.shape[-1] != value.shape[-1]:
+        unknown.append("keys and values of different sizes")
     if unknown:
         raise TypeError(f"attention with {', '.join(unknown)}")
     return _attend(query, key, value, module.cached_keys, module.cached_values, scaling), None
