@@ -33,6 +33,11 @@ def folder_entries(
     return [common | {"path": name, "owner": group if name in mine else ""} for name in names]
 
 
+def absent_entries(paths: Iterable[str]) -> list[dict[str, str]]:
+    """Return entries of M(host_files) for paths that are to be removed."""
+    return [{"path": path, "state": "absent"} for path in paths]
+
+
 def definition_path(root: str, name: str, manager: str) -> str:
     """Return the path of the file that defines a service.
 
@@ -40,6 +45,12 @@ def definition_path(root: str, name: str, manager: str) -> str:
     """
     unit = f"{name}-{hashlib.sha256(root.encode()).hexdigest()[:12]}.service"
     return f"{root}/services/{name}.conf" if manager == "supervisor" else f"{root}/services/{unit}"
+
+
+def local_url(host: str, port: int) -> str:
+    """Return where a service that listens at `host` answers on its own host; everywhere is also 127.0.0.1."""
+    host = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - nothing is bound here
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 
 def release_folder(release: str) -> str:
@@ -154,7 +165,9 @@ class FilterModule:
             for each in (
                 with_defaults,
                 folder_entries,
+                absent_entries,
                 definition_path,
+                local_url,
                 release_folder,
                 was_rolled_back,
                 settles,
