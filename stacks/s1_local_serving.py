@@ -8,12 +8,11 @@ from typing import Any
 import pulumi
 
 from components.ansible.inventory import read_inventory
-from components.ansible.playbook import Playbook
 from components.errors import PremisesError
 from scenario_model.serve.settings import Serving
 from stacks.builders.hosts import admit_hosts, prepare_hosts
 from stacks.builders.local_files import read_local
-from stacks.builders.premises import deployment, provide_runtime, serve, serving_variables
+from stacks.builders.premises import check_first, deployment, provide_runtime, serve, serving_variables
 from stacks.settings.base import StackSettings
 from stacks.settings.premises import Balancer, Premises
 from stacks.settings.release import ReceivedRelease, ReleaseFile, ReleaseOfStack, ReleaseUrl
@@ -41,7 +40,7 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
     variables = {"release_given": given, "release_name": release.apply(lambda name: name.partition("@")[0])}
     on = deployment(stack, settings.premises, inventory, variables)
     checked = serving_variables(stack, settings.serving)
-    preflight = Playbook("preflight", on.playbook("preflight_serving", variables=checked))
+    preflight = check_first(on, settings.premises, "preflight_serving", checked)
     hosts = prepare_hosts(on, settings.premises, settings.serving, settings.balancer, preflight=preflight)
     ready, admission = admit_hosts(
         on, settings.premises, runtime=provide_runtime(on, settings.serving, after=hosts)

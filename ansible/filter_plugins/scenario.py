@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +29,10 @@ def with_defaults(given: dict[str, Any], section: str) -> dict[str, Any]:
 def folder_entries(
     names: Iterable[str], *, mode: str, group: str, owned: Iterable[str] = ()
 ) -> list[dict[str, str]]:
-    """Return entries of M(host_files) for folders; the services' user owns those in `owned`."""
+    """Return entries of M(host_files) for folders; the services' user, if there is one, owns those in `owned`."""
     mine, common = set(owned), {"state": "directory", "mode": mode, "group": group}
-    return [common | {"path": name, "owner": group if name in mine else ""} for name in names]
+    others = "root" if group else ""
+    return [common | {"path": name, "owner": group if name in mine else others} for name in names]
 
 
 def absent_entries(paths: Iterable[str]) -> list[dict[str, str]]:
@@ -45,6 +47,13 @@ def definition_path(root: str, name: str, manager: str) -> str:
     """
     unit = f"{name}-{hashlib.sha256(root.encode()).hexdigest()[:12]}.service"
     return f"{root}/services/{name}.conf" if manager == "supervisor" else f"{root}/services/{unit}"
+
+
+def left_services(there: Iterable[str], groups: Iterable[str]) -> list[str]:
+    """Return the services deployed in a folder whose group, of the same name, is not one of `groups`."""
+    found = (re.fullmatch(r"services/([a-z]+)(-[0-9a-f]+)?\.(conf|service)", path) for path in there)
+    deployed = {match[1] for match in found if match} & {"training", "inference", "balancer"}
+    return sorted(deployed - set(groups))
 
 
 def local_url(host: str, port: int) -> str:
@@ -155,6 +164,28 @@ def last_words(log: list[str]) -> str:
     return (own or lines or ["no output"])[-1]
 
 
+_SAYS_NOTHING = (
+    "Error executing command.",
+    "One or more items failed",
+    "non-zero return code",
+    "MODULE FAILURE",
+)
+
+
+def failure_reason(result: dict[str, Any]) -> str:
+    """Return why a task failed, in one line: of a loop its first failed item, of a command the system's own words."""
+    for item in result.get("results") or []:
+        if item.get("failed") or item.get("unreachable"):
+            return failure_reason(item)
+    said = str(result.get("msg") or "no reason given")
+    if said.startswith(_SAYS_NOTHING):
+        for key in ("stderr", "module_stderr", "exception"):
+            lines = [line for line in str(result.get(key) or "").splitlines() if line.strip()]
+            if lines:
+                return lines[-1].strip()
+    return " ".join(said.split())
+
+
 class FilterModule:
     """Entry point for Ansible."""
 
@@ -167,6 +198,7 @@ class FilterModule:
                 folder_entries,
                 absent_entries,
                 definition_path,
+                left_services,
                 local_url,
                 release_folder,
                 was_rolled_back,
@@ -176,5 +208,6 @@ class FilterModule:
                 input_problems,
                 training_trouble,
                 last_words,
+                failure_reason,
             )
         }

@@ -69,6 +69,7 @@ _OPTIONS: dict[str, Any] = {
 _OLDEST = (3, 11)
 _FOLDER = "model-deployment-scenarios"
 _OWNER = "owner: "
+_INTERPRETER = "runtime/python"
 _PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
 """Folders of system programs, which are not on every user's PATH."""
 
@@ -119,6 +120,24 @@ def refuse_other_owner(root: Path, found: str, options: dict[str, Any]) -> None:
         f"{root} belongs to the stack {whose}; remove that one first, give this one its own folder "
         "(premises:root) and other ports, or take it over with premises:adopt: true"
     )
+
+
+def interpreter(root: Path) -> dict[str, str]:
+    """Return the interpreter that runtimes are made with: the one recorded by the first run, unless it is gone.
+
+    Otherwise another Python on the host would rename the runtime, and so build it again.
+    """
+    own = {"executable": sys.executable, "version": ".".join(map(str, sys.version_info[:2]))}
+    record = root / _INTERPRETER
+    kept = record.read_text(encoding="utf-8").strip() if record.is_file() else ""
+    if not kept or kept == sys.executable:
+        return own
+    command = [kept, "-c", "import sys; print('.'.join(map(str, sys.version_info[:2])))"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return own
+    return {"executable": kept, "version": done.stdout.strip()}
 
 
 def contents(root: Path) -> dict[str, list[str]]:
@@ -187,10 +206,9 @@ def look(options: dict[str, Any], root: Path, chosen: str) -> dict[str, Any]:
 def main() -> None:
     """Inspect the host and return the result."""
     module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
-    python = {"executable": sys.executable, "version": ".".join(map(str, sys.version_info[:2]))}
     if sys.version_info < _OLDEST:
         module.fail_json(
-            msg=f"the host has Python {python['version']} ({sys.executable}); install Python 3.11 or newer, "
+            msg=f"the host has Python {sys.version.split()[0]} ({sys.executable}); install Python 3.11 or newer, "
             "or set ansible_python_interpreter to one"
         )
     options: dict[str, Any] = module.params
@@ -198,6 +216,7 @@ def main() -> None:
     try:
         root = root_folder(options["root"], chosen)
         seen = look(options, root, chosen)
+        python = interpreter(root)
         if seen["there"] and options["mark"] not in seen["there"]:
             raise ValueError(
                 f"scenario_root {root} is not empty and was not created by this program; choose another"

@@ -43,7 +43,9 @@ def prepare_hosts(
         removed_hosts=on.removed_hosts,
         preview_check=on.preview_check,
     )
-    return Playbook("hosts", arguments, pulumi.ResourceOptions(depends_on=[preflight]))
+    return Playbook(
+        "hosts", arguments, pulumi.ResourceOptions(depends_on=[preflight], deleted_with=preflight)
+    )
 
 
 def admit_hosts(

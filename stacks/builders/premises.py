@@ -73,8 +73,25 @@ def deployment(
     )
 
 
+def check_first(
+    on: Deployment, premises: Premises, playbook: str, variables: Mapping[str, pulumi.Input[Any]]
+) -> Playbook:
+    """Declare the checks that come before everything; their removal removes everything from the hosts.
+
+    They change nothing, so whatever fails later, even in the first update, the state knows how to undo it.
+    """
+    managed = {"manage_hosts": True} if premises.manage_hosts else {}
+    arguments = on.playbook(
+        playbook,
+        variables={**variables, **managed},
+        teardown="ansible/reset.yml",
+        removed_hosts=on.removed_hosts,
+    )
+    return Playbook("preflight", arguments)
+
+
 def provide_runtime(on: Deployment, serving: Serving, *, after: Playbook) -> Playbook:
-    """Declare the model package, and vLLM if it serves; its removal removes all but the hosts' preparation."""
+    """Declare the model package, and vLLM if it serves."""
     variables: dict[str, Any] = {}
     if isinstance(serving.engine, VllmSettings):
         # Other serving settings do not change the environment, and must not show as a change of it.
@@ -85,8 +102,6 @@ def provide_runtime(on: Deployment, serving: Serving, *, after: Playbook) -> Pla
     arguments = on.playbook(
         "runtime",
         variables=variables,
-        teardown="ansible/reset.yml",
-        removed_hosts=on.removed_hosts,
         uses_package=True,
         preview_check=on.preview_check,
     )
@@ -101,7 +116,13 @@ def serve(
     release: pulumi.Input[str],
     depends_on: Sequence[pulumi.Resource],
 ) -> dict[str, Any]:
-    """Declare the servers, with their own certificates and key; return the stack's outputs."""
+    """Declare the servers, with their own certificates and key; return the stack's outputs.
+
+    Raises:
+        PremisesError: nobody could reach the servers.
+
+    """
+    _refuse_unreachable(on.stack, serving, on.inventory)
     balanced = bool(on.inventory.in_group("balancer"))
     names = server_names(serving, on.inventory)
     authority = CertificateAuthority("authority", common_name=f"{on.stack} certificate authority")
@@ -150,6 +171,24 @@ def serving_variables(stack: str, serving: Serving) -> dict[str, Any]:
             variables["serving"]["engine"]["requirements"] = str(lock.absolute())
         variables["vllm_requirements_digest"] = hashlib.sha256(text.encode()).hexdigest()
     return variables
+
+
+def _refuse_unreachable(stack: str, serving: Serving, inventory: Inventory) -> None:
+    remote = [host.name for host in inventory.in_group("inference") if not host.local]
+    if remote and _is_loopback(serving.as_given().get("host", "")):
+        named = ", ".join(remote)
+        message = (
+            f"stacks/Pulumi.{stack}.yaml: serving: host: {serving.host} is reached from that host alone, and "
+            f"clients of {named} are elsewhere; remove it, or set an address of that host"
+        )
+        raise PremisesError(message)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
 
 
 def root_folder(stack: str, root: str, inventory: Inventory) -> str:

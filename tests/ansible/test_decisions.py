@@ -89,7 +89,7 @@ def test_two_folders_of_one_user_never_share_a_unit() -> None:
 
 def test_folders_that_services_write_to_are_theirs_and_no_others() -> None:
     entries = decisions.folder_entries(["keys", "runs"], mode="0750", group="scenario", owned=["runs"])
-    assert [(each["path"], each["owner"]) for each in entries] == [("keys", ""), ("runs", "scenario")]
+    assert [(each["path"], each["owner"]) for each in entries] == [("keys", "root"), ("runs", "scenario")]
 
 
 def test_a_runtime_is_named_by_its_sources_and_not_by_what_builds_leave_behind(tmp_path: Path) -> None:
@@ -213,3 +213,64 @@ def test_on_arrival_a_release_comes_before_its_channel_and_replaces_nothing(
     assert loaded.take_entries(arriving, store, "a/stable")
     entries = {path.name: path.read_text() for path in (store / "channels" / "a" / "stable").iterdir()}
     assert entries == {"0001.json": "ours", "0002.json": "theirs"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "left"),
+    [
+        (["inference", "balancer", "premises"], []),
+        (["training", "premises"], ["balancer", "inference"]),
+        (["inference"], ["balancer"]),
+    ],
+)
+def test_services_of_groups_that_a_host_has_left_are_found(groups: list[str], left: list[str]) -> None:
+    there = [
+        "services",
+        "services/logs",
+        "services/inference-0123456789ab.service",
+        "services/balancer.conf",
+        "services/balancer.pid",
+        "store/releases",
+    ]
+    assert decisions.left_services(there, groups) == left
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "https://127.0.0.1:8443"),
+        ("::", "https://127.0.0.1:8443"),
+        ("10.0.0.5", "https://10.0.0.5:8443"),
+        ("fd00::5", "https://[fd00::5]:8443"),
+        ("gpu-1.example.com", "https://gpu-1.example.com:8443"),
+    ],
+)
+def test_a_service_is_asked_where_it_listens(host: str, url: str) -> None:
+    assert decisions.local_url(host, 8443) == url
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ({"msg": "no space left"}, "no space left"),
+        ({}, "no reason given"),
+        (
+            {
+                "msg": "Error executing command.",
+                "exception": "Traceback\n  ...\nOSError: [Errno 13] denied\n",
+            },
+            "OSError: [Errno 13] denied",
+        ),
+        ({"msg": "non-zero return code", "stderr": "warning\nerror: no wheel\n"}, "error: no wheel"),
+        (
+            {
+                "msg": "One or more items failed",
+                "results": [{"failed": False}, {"failed": True, "msg": "no such host"}],
+            },
+            "no such host",
+        ),
+        ({"msg": "MODULE FAILURE: see stderr", "module_stderr": "sh: 1: Cannot fork"}, "sh: 1: Cannot fork"),
+    ],
+)
+def test_the_reason_of_a_failure_is_the_systems_own(result: dict[str, Any], said: str) -> None:
+    assert decisions.failure_reason(result) == said
