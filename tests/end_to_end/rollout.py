@@ -27,9 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Load:
-    """Asks again and again, as clients do, until it is told to stop; keeps what was not answered."""
+    """Asks again and again, as clients do, until it is told to stop; keeps what was not answered.
+
+    `trusting`: whatever authority signed the endpoint's certificate, as clients that know old and new ones.
+    """
 
     clone: Clone
+    trusting: bool = False
     releases: set[str] = field(default_factory=set)
     answered: int = 0
     failed: list[str] = field(default_factory=list)
@@ -46,7 +50,7 @@ class Load:
 
     def _ask(self) -> None:
         body = {"model": "assistant", "prompt": "One, two,", "max_tokens": 4, "ignore_eos": True}
-        with client(self.clone) as http:
+        with client(self.clone, verify=not self.trusting) as http:
             while not self._over.wait(0.2):
                 try:
                     answer = http.post("/v1/completions", json=body)

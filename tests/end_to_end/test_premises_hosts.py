@@ -219,6 +219,28 @@ def roll_out(site: Site, before: str, following: dict[str, str], broken: dict[st
     assert "it exited 3 times before it was ready" in said
 
 
+def test_ports_limits_and_the_authority_change_without_a_failed_request(site: Site) -> None:
+    before = site.serves.outputs()["ca_certificate"]
+    changed = SERVING | {"port": 8445, "drain_seconds": 20, "limits": {"requests_per_minute": 5000}}
+    try:
+        with Load(site.serves, trusting=True) as load:
+            settings(site.serves, release=OF_THE_OTHER_STACK, serving=changed)
+            site.serves.pulumi("up", "--yes", "--skip-preview")
+            assert "8445" in site.on(2, "sudo ss --listening --tcp --numeric")
+            site.serves.pulumi("up", "--yes", "--skip-preview", "--replace", "**::authority")
+        assert load.failed == []
+        assert load.answered > 50
+        assert site.serves.outputs()["ca_certificate"] != before
+        with client(site.serves) as http:
+            assert http.get("/readyz").status_code == 200
+    finally:
+        with Load(site.serves, trusting=True) as load:
+            settings(site.serves, release=OF_THE_OTHER_STACK, serving=SERVING)
+            site.serves.pulumi("up", "--yes", "--skip-preview")
+    assert load.failed == []
+    site.serves.pulumi("preview", "--expect-no-changes")
+
+
 def test_a_controller_without_a_network_takes_engine_and_packages_from_the_bundle(
     site: Site, tmp_path: Path
 ) -> None:

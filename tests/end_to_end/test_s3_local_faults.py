@@ -13,10 +13,13 @@ import psutil
 import pytest
 
 from tests.campaigns import campaign
+from tests.end_to_end.conftest import make_clone
 from tests.killed_engine import killed_after
 from tests.processes import kill_all, words_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.end_to_end.conftest import Clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -74,6 +77,22 @@ def test_a_bad_setting_is_one_clear_error_and_changes_nothing(
     assert says.replace("EMPTY", str(empty)) in error
     assert "Traceback" not in up.stdout
     assert ask(small_deployment) == serving
+
+
+def test_a_first_update_that_fails_halfway_is_taken_away_by_make_down(tmp_path: Path) -> None:
+    room = tmp_path / "room"
+    room.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", room], check=True)
+    try:
+        clone = make_clone(tmp_path)
+        clone.configure(**{"premises:root": str(room / "root")})
+        up = clone.run("make", "up", check=False)
+        assert "64 MB free" in " ".join(up.stdout.split())
+        assert (room / "root" / "keys").is_dir(), "it had begun"
+        clone.run("make", "down")
+        assert list(room.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "--lazy", room], check=True)
 
 
 @campaign("kills", 1, soak=10)
