@@ -37,6 +37,7 @@ options:
   adopt: {type: bool, default: false, description: [Take over a folder that belongs to another stack.]}
   records: {type: list, elements: str, default: [], description: [Small files in the folder to read.]}
   paths: {type: list, elements: str, default: [], description: [Paths to look for.]}
+  remote_tmp: {type: str, default: "~/.ansible/tmp", description: [Where Ansible puts what it brings.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
@@ -49,6 +50,7 @@ complete: {type: list, elements: str, returned: success, description: [Complete 
 records: {type: dict, returned: success, description: [Contents of existing O(records), base64.]}
 paths: {type: dict, returned: success, description: [For each of O(paths) whether it exists.]}
 programs: {type: dict, returned: success, description: [Paths of C(haproxy) and C(uv); empty if missing.]}
+arrivals: {type: dict, returned: success, description: [C(path) of O(remote_tmp), and C(megabytes) free there.]}
 megabytes: {type: int, returned: success, description: [Free space for the folder.]}
 nvidia: {type: bool, returned: success, description: [Whether NVIDIA's driver is loaded.]}
 machine: {type: str, returned: success, description: [The processor's architecture.]}
@@ -65,6 +67,7 @@ _OPTIONS: dict[str, Any] = {
     "adopt": {"type": "bool", "default": False},
     "records": {"type": "list", "elements": "str", "default": []},
     "paths": {"type": "list", "elements": "str", "default": []},
+    "remote_tmp": {"type": "str", "default": "~/.ansible/tmp"},
 }
 _OLDEST = (3, 11)
 _FOLDER = "model-deployment-scenarios"
@@ -174,6 +177,15 @@ def room(folder: Path) -> int:
     return shutil.disk_usage(there).free // 2**20
 
 
+def arrivals(remote_tmp: str) -> dict[str, Any]:
+    """Return where Ansible puts what it brings, and the free megabytes there; `~` is of the connecting account."""
+    name = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    path = Path(
+        remote_tmp.replace("~", pwd.getpwnam(name).pw_dir, 1) if remote_tmp[:1] == "~" else remote_tmp
+    )
+    return {"path": str(path), "megabytes": room(path)}
+
+
 def _has_user(name: str) -> bool:
     try:
         pwd.getpwnam(name)
@@ -197,6 +209,7 @@ def look(options: dict[str, Any], root: Path, chosen: str) -> dict[str, Any]:
         "paths": {path: Path(path).exists() for path in options["paths"]},
         "programs": {name: shutil.which(name, path=search) or "" for name in ("haproxy", "uv")},
         "megabytes": room(root),
+        "arrivals": arrivals(options["remote_tmp"]),
         "nvidia": Path("/dev/nvidiactl").exists(),
         "machine": platform.machine(),
         "user_there": _has_user(options["service_user"]),
