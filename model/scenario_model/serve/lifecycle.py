@@ -16,7 +16,7 @@ import uvloop
 from scenario_model.errors import ScenarioModelError
 from scenario_model.serve import logs
 from scenario_model.serve.gateway import Gateway
-from scenario_model.serve.listener import Listener
+from scenario_model.serve.listener import Listener, certificate_end
 from scenario_model.serve.room import raise_descriptor_limit
 from scenario_model.serve.service import Service, TokenEngine
 from scenario_model.serve.vllm.settings import InstalledVllm
@@ -77,6 +77,7 @@ class _Server:
         self._listener = Listener(
             self._gateway, settings.limits, self._service.release, raise_descriptor_limit()
         )
+        self._gateway.metrics.certificate_ends(certificate_end(settings.tls))
         self._stop = asyncio.Event()
         self._loading = True
 

@@ -9,6 +9,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 import uvicorn
+from cryptography.x509 import load_pem_x509_certificate
 from uvicorn.server import ServerState
 
 from scenario_model.errors import InputError
@@ -51,6 +52,11 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
             where=str(tls.certificate),
         ) from None
     return context
+
+
+def certificate_end(tls: Tls) -> float:
+    """Return until when a certificate that `tls_context` has accepted is valid, in seconds since 1970."""
+    return load_pem_x509_certificate(tls.certificate.read_bytes()).not_valid_after_utc.timestamp()
 
 
 def bind(host: str, port: int) -> socket.socket:

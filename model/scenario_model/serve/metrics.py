@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 if TYPE_CHECKING:
@@ -131,6 +131,15 @@ class Metrics:
     def refused_request(self, status: int, reason: str, param: str | None) -> None:
         """Count a request that was refused or failed; `param`: the parameter at fault, if it is a known one."""
         self._refused_requests.labels(*self._label_values, str(status), reason, param or "").inc()
+
+    def certificate_ends(self, timestamp: float) -> None:
+        """Tell until when the server's certificate is valid, in seconds since 1970."""
+        Gauge(
+            "scenario_model_certificate_not_after_timestamp_seconds",
+            "When the server's certificate expires.",
+            _LABELS,
+            registry=self._registry,
+        ).labels(*self._label_values).set(timestamp)
 
     def refused(self, reason: str) -> None:
         """Count connections rejected before HTTP."""
