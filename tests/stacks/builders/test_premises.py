@@ -20,7 +20,9 @@ LOCAL = Host(name="localhost", address="localhost", local=True, groups=("premise
 
 
 def inventory(*hosts: Host) -> Inventory:
-    return Inventory(path=Path("i.yml"), hosts=hosts, digest="sha256:0")
+    names = {group for host in hosts for group in host.groups}
+    groups = {name: tuple(host.name for host in hosts if name in host.groups) for name in names}
+    return Inventory(path=Path("i.yml"), hosts=hosts, groups=groups, digest="sha256:0")
 
 
 def names(serving: str, *hosts: Host) -> list[str]:

@@ -193,7 +193,9 @@ def test_a_preview_names_the_setting_and_the_rule_that_it_breaks(stack: str) -> 
 
 
 def inventory(*hosts: Host) -> Inventory:
-    return Inventory(path=Path("i.yml"), hosts=hosts, digest="sha256:0")
+    names = {group for host in hosts for group in host.groups}
+    groups = {name: tuple(host.name for host in hosts if name in host.groups) for name in names}
+    return Inventory(path=Path("i.yml"), hosts=hosts, groups=groups, digest="sha256:0")
 
 
 def test_this_machine_is_not_closed_and_a_host_needs_an_address() -> None:
