@@ -37,7 +37,7 @@ def config(**sections: Any) -> dict[str, str]:
         ),
         (
             {"kind": "url", "url": "ftp://x/r.tar", "id": ID, "verification_key": "k"},
-            "key 'release.url' is \"ftp://x/r.tar\"; it must match",
+            "key 'release.url' is \"ftp://x/r.tar\"; write a URL that begins with https://",
         ),
         (
             {"kind": "file", "path": "r", "id": "assistant", "verification_key": "k"},
