@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
 _VAULT_PASSWORD_FILE = "ANSIBLE_VAULT_PASSWORD_FILE"  # noqa: S105 - a variable's name
+
+
+def ansible_program(name: str) -> str:
+    """Return a program of Ansible's as a user can call it from the project's folder, in any shell."""
+    program = Path(sys.executable).with_name(name)
+    return shlex.quote(
+        str(program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program)
+    )
 
 
 def ansible_environment(playbooks: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.ansible.environment import ansible_environment
+from components.ansible.environment import ansible_environment, ansible_program
 from components.errors import PremisesError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # An inventory may be a script that asks a slow service.
 _SECONDS = 120
+_PASSWORD = "set ANSIBLE_VAULT_PASSWORD_FILE to the file that holds the vault's password"  # noqa: S105 - a remedy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,12 +127,13 @@ def _read(path: Path, playbooks: Path) -> dict[str, Any]:
             raise PremisesError(message) from None
     if not answer:
         last = said.strip().splitlines()[-1:] or [f"Ansible ended with {reader.returncode}"]
-        message = (
-            f"inventory {path} cannot be read: {last[0]}; ansible-inventory -i {path} --list shows details"
-        )
-        raise PremisesError(message)
+        raise PremisesError(f"inventory {path} cannot be read: {last[0]}; {_details(path)}")
     read: dict[str, Any] = json.loads(answer)
     if "error" in read:
-        message = f"inventory {path} cannot be read: {read['error']}; {read['remedy']}"
-        raise PremisesError(message)
+        remedy = _PASSWORD if read["lacks_password"] else _details(path)
+        raise PremisesError(f"inventory {path} cannot be read: {read['error']}; {remedy}")
     return read
+
+
+def _details(path: Path) -> str:
+    return f"{ansible_program('ansible-inventory')} -i {path} --list shows details"

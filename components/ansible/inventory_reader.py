@@ -1,8 +1,7 @@
 """Reads an inventory with Ansible's own library, in a process of its own: the library patches the Python it runs in.
 
 The request on standard input names the inventory and the folder of the playbooks. The answer on standard output is
-hosts, groups and a digest, or an `error` with its `remedy`. Other variables of hosts may be secret and do not leave
-this process.
+hosts, groups and a digest, or an `error`. Other variables of hosts may be secret and do not leave this process.
 """
 
 from __future__ import annotations
@@ -35,7 +34,6 @@ _PLACES = frozenset({"inventory_dir", "inventory_file"})
 _YAML = frozenset({".yml", ".yaml", ".json"})
 _UNPARSED = "Completely failed to parse inventory source "
 _NO_PASSWORD = re.compile("no vault secrets|vault password")
-_VAULT = "set ANSIBLE_VAULT_PASSWORD_FILE to the file that holds the vault's password"
 
 
 class _RecordingLoader(DataLoader):
@@ -52,7 +50,7 @@ class _RecordingLoader(DataLoader):
 
 
 def described(inventory: str, playbooks: str) -> dict[str, Any]:
-    """Return what Ansible reads for the playbooks of a folder, or an error with its remedy."""
+    """Return what Ansible reads for the playbooks of a folder, or an error."""
     warnings: list[str] = []
     failures: list[Exception] = []
     display = Display()
@@ -63,10 +61,7 @@ def described(inventory: str, playbooks: str) -> dict[str, Any]:
         return _described(inventory, playbooks) | {"warnings": warnings}
     except AnsibleError as error:
         text = _one_line(error)
-        remedy = (
-            _VAULT if _NO_PASSWORD.search(text) else f"ansible-inventory -i {inventory} --list shows details"
-        )
-        return {"error": _reason(text, failures), "remedy": remedy}
+        return {"error": _reason(text, failures), "lacks_password": bool(_NO_PASSWORD.search(text))}
 
 
 def _described(inventory: str, playbooks: str) -> dict[str, Any]:
