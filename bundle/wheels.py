@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import zipfile
 from pathlib import Path
@@ -19,6 +20,7 @@ from bundle import BundleError, cpu_only
 ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ROOT / "requirements"
 _CPU_LIBRARIES = "scenario-cpu-libraries"
+_REMEDY = "the bundle would not install on a host; remove what is kept for it (make clean) and build it again"
 _LOADED_BY_TORCH = ("torch", "nvidia-cuda-runtime", "nvidia-cuda-cupti")
 
 
@@ -27,7 +29,7 @@ def fetch(lock: str, target: Path) -> None:
 
     Raises BundleError if no package registry is reachable, or a package has no wheel.
     """
-    kept = cache_folder() / "bundle" / hashlib.sha256(lock.encode()).hexdigest()[:16]
+    kept = cache_folder() / "bundle" / _kept_name(lock)
     with exclusive(kept.with_name(f"{kept.name}.lock"), "fetching the bundle's packages"):
         if not (kept / "complete").exists():
             kept.mkdir(parents=True, exist_ok=True)
@@ -36,6 +38,26 @@ def fetch(lock: str, target: Path) -> None:
             (kept / "complete").touch()
         for wheel in kept.glob("*.whl"):
             _link(wheel, target / wheel.name)
+
+
+def _kept_name(lock: str) -> str:
+    """Name a lock's wheels after all that selects them: another Python or platform needs others."""
+    selected_by = [lock, f"{sys.version_info.major}.{sys.version_info.minor}", sysconfig.get_platform()]
+    return hashlib.sha256("\0".join(selected_by).encode()).hexdigest()[:16]
+
+
+def prove(lock: Path, wheels: Path) -> None:
+    """Install a lock once as hosts will: offline, from these wheels alone, into an environment that is thrown away.
+
+    Raises BundleError if that fails, as with a wheel that is missing or for another Python.
+    """
+    with tempfile.TemporaryDirectory(dir=wheels.parent, prefix="proof-") as aside:
+        environment = Path(aside) / "environment"
+        uv = [sys.executable, "-m", "uv", "--quiet", "--offline", "--cache-dir", str(Path(aside) / "cache")]
+        _run([*uv, "venv", "--no-python-downloads", "--python", sys.executable, str(environment)], _REMEDY)
+        from_wheels = ["--no-index", "--find-links", str(wheels), "--no-deps", "--require-hashes"]
+        python = str(environment / "bin" / "python")
+        _run([*uv, "pip", "install", "--python", python, *from_wheels, "--requirement", str(lock)], _REMEDY)
 
 
 def for_cpu(lock: str, target: Path) -> str:
@@ -116,13 +138,10 @@ def _link(source: Path, target: Path) -> None:
         target.write_bytes(source.read_bytes())
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str], remedy: str = "is a package registry within reach?") -> None:
     done = subprocess.run(  # noqa: S603
         command, env=uv_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if done.returncode:
         words = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise BundleError(
-            f"`{' '.join(command[2:5])} …` failed: {' | '.join(words[-3:])}",
-            remedy="is a package registry within reach?",
-        )
+        raise BundleError(f"`{' '.join(command[2:5])} …` failed: {' | '.join(words[-3:])}", remedy=remedy)
