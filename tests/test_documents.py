@@ -90,7 +90,7 @@ def test_playbooks_and_options_of_ansible_are_there() -> None:
         assert named, (document.name, words)
         assert unknown == [], (document.name, words)
         playbooks |= set(named)
-    program = Path(sys.executable).with_name("ansible-playbook")
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
     command = [program, "-i", "inventory/example.yml", "--syntax-check", *sorted(playbooks)]
     done = subprocess.run(command, cwd=ROOT / "ansible", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -42,9 +42,11 @@ class _RecordingLoader(DataLoader):
     def __init__(self) -> None:
         super().__init__()
         self.read: set[Path] = set()
+        self.latest = Path()
 
     def _get_file_contents(self, file_name: str) -> tuple[bytes, bool]:
-        self.read.add(Path(os.path.realpath(self.path_dwim(file_name))))
+        self.latest = Path(os.path.realpath(self.path_dwim(file_name)))
+        self.read.add(self.latest)
         contents: tuple[bytes, bool] = super()._get_file_contents(file_name)
         return contents
 
@@ -61,7 +63,8 @@ def described(inventory: str, playbooks: str) -> dict[str, Any]:
         return _described(inventory, playbooks) | {"warnings": warnings}
     except AnsibleError as error:
         text = _one_line(error)
-        return {"error": _reason(text, failures), "lacks_password": bool(_NO_PASSWORD.search(text))}
+        reason = _unparsed(text, failures) if text.startswith(_UNPARSED) else text
+        return {"error": reason, "lacks_password": bool(_NO_PASSWORD.search(text))}
 
 
 def _described(inventory: str, playbooks: str) -> dict[str, Any]:
@@ -77,8 +80,9 @@ def _described(inventory: str, playbooks: str) -> dict[str, Any]:
     HostVars(manager, variables, loader)  # makes `hostvars` available to templates
     group = manager.groups.get(_GROUP)
     names = [host.name for host in group.get_hosts()] if group else []
+    ours = set(names)
     members = {
-        group: [name for name in hosts if name in names]
+        group: [name for name in hosts if name in ours]
         for group, hosts in manager.get_groups_dict().items()
         if group not in {"all", "ungrouped"}
     }
@@ -91,9 +95,12 @@ def _described(inventory: str, playbooks: str) -> dict[str, Any]:
     return {"hosts": hosts, "groups": members, "digest": digest}
 
 
-def _host(loader: DataLoader, variables: VariableManager, host: Any) -> dict[str, Any]:
+def _host(loader: _RecordingLoader, variables: VariableManager, host: Any) -> dict[str, Any]:
     """Return a host's name, its address, and whether it is this machine."""
-    known = variables.get_vars(host=host)
+    try:
+        known = variables.get_vars(host=host)
+    except AnsibleError as error:
+        raise AnsibleError(f"{loader.latest.name}, variables of {host.name}") from error
     templar = Templar(loader=loader, variables=known)
 
     def value(names: tuple[str, ...], default: str) -> str:
@@ -104,7 +111,7 @@ def _host(loader: DataLoader, variables: VariableManager, host: Any) -> dict[str
         try:
             text = str(templar.template(known[name])).strip()
         except AnsibleError as error:
-            raise AnsibleError(f"{host.name}: {name} cannot be told without contacting the host") from error
+            raise AnsibleError(f"{host.name}: {name}, needed before a host is contacted") from error
         if not text:
             raise AnsibleError(f"{host.name}: {name} is empty")
         return text
@@ -130,18 +137,18 @@ def _answers(manager: InventoryManager) -> str:
     return str(InventoryCLI.dump(answers | {"members": members}))
 
 
-def _reason(error: str, failures: list[Exception]) -> str:
-    """Return an error's text; for a source that cannot be parsed, the reason of the plugin meant for its form."""
+def _unparsed(error: str, failures: list[Exception]) -> str:
+    """Return why a source cannot be parsed: the reason of the plugin that is meant for its form."""
     source = Path(error.removeprefix(_UNPARSED))
-    if not error.startswith(_UNPARSED) or not failures:
+    if not failures:
         return error
-    first = os.access(source, os.X_OK) or source.suffix in _YAML
     # Plugins' configurations are YAML too: that it is none of them is not the reason.
     meant = [each for each in failures if "no root 'plugin' key" not in str(each)] or failures
+    first = os.access(source, os.X_OK) or source.suffix in _YAML
     failure = meant[0 if first else -1]
-    line = getattr(getattr(failure, "obj", None), "line_num", None)
     # The parser of INI files quotes what it cannot parse, which may be a secret.
     text = re.split(r", got:| '", _one_line(failure))[0].rstrip(".")
+    line = getattr(getattr(failure, "obj", None), "line_num", None)
     return f"{source.name}{f', line {line}' if line else ''}: {text}"
 
 

@@ -244,7 +244,7 @@ UNREADABLE = {
     ),
     "c/hosts": (
         "[premises]\na ansible_host='{{ nope }}'\n",
-        "a: ansible_host cannot be told .* is undefined",
+        "a: ansible_host, needed before a host is contacted: .* is undefined",
     ),
     "d/hosts": ("[premises]\na ansible_host=\n", "a: ansible_host is empty"),
     "e/script": ("#!/bin/sh\necho planted 0451 >&2; exit 3\n", "script: Inventory script returned .* code 3"),
@@ -252,6 +252,14 @@ UNREADABLE = {
     "g/folder/notes.orig": ("ignored by Ansible\n", "Completely failed to parse .*folder"),
     "h/hosts.yml": ("- a\n- b\n", "hosts.yml: .*should be a dictionary"),
 }
+
+
+def test_variables_that_ansible_cannot_read_are_named(tmp_path: Path) -> None:
+    path = written(tmp_path, "[premises]\na\n", "hosts")
+    written(tmp_path, "good: 1\npassword: planted : 0451\n", "group_vars/premises.yml")
+    with pytest.raises(PremisesError, match=r"premises\.yml, variables of a: YAML parsing failed") as error:
+        read(path)
+    assert "0451" not in str(error.value)
 
 
 def test_what_ansible_cannot_read_is_said_without_what_may_be_a_secret(tmp_path: Path) -> None:
