@@ -211,21 +211,12 @@ def test_this_machine_is_not_closed_and_a_host_needs_an_address() -> None:
 
 
 @pytest.mark.parametrize(
-    "place",
-    [
-        "hosts",
-        "group_vars/all.yml",
-        "group_vars/training/more.yml",
-        "host_vars/serve-1",
-        "ansible/ansible.cfg",
-    ],
+    "place", ["group_vars/training/more.yml", "host_vars/serve-1", "ansible/ansible.cfg"]
 )
 def test_this_machine_is_not_closed_wherever_its_connection_is_set(tmp_path: Path, place: str) -> None:
-    texts = {"hosts": "[premises:children]\ntraining\n[training]\nserve-1\n", "ansible/ansible.cfg": ""}
     local = "[defaults]\ntransport = local\n" if place.endswith(".cfg") else "ansible_connection: local\n"
-    texts[place] = (
-        texts[place].replace("serve-1", "serve-1 ansible_connection=local") if place == "hosts" else local
-    )
+    inventory_ = "[premises:children]\ntraining\n[training]\nserve-1\n"
+    texts = {"hosts": inventory_, "ansible/ansible.cfg": "", place: local}
     for name, text in texts.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
