@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -94,3 +95,21 @@ def test_playbooks_and_options_of_ansible_are_there() -> None:
     command = [program, "-i", "inventory/example.yml", "--syntax-check", *sorted(playbooks)]
     done = subprocess.run(command, cwd=ROOT / "ansible", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_way_to_the_hosts_works_as_written_in_a_fresh_shell(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "access.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```\n(eval .*?)^```$", text, re.MULTILINE | re.DOTALL)
+    lines = [line for line in block.splitlines() if "--become" not in line]  # not every machine has sudo
+    shutil.copytree(ROOT / "ansible", tmp_path / "ansible")
+    stand_in = tmp_path / "bin" / "make"  # for `make -s env`, which sets up an engine and a stack
+    stand_in.parent.mkdir()
+    stand_in.write_text(f'#!/bin/sh\necho "export PATH={Path(sys.executable).parent}:$PATH"\n')
+    stand_in.chmod(0o755)
+    environment = {"PATH": f"{stand_in.parent}:/usr/bin:/bin", "HOME": str(tmp_path), "LANG": "C.UTF-8"}
+    shell = ["/bin/bash", "--noprofile", "--norc", "-euxc", "\n".join(lines)]
+    done = subprocess.run(shell, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "--localhost" in done.stdout
+    assert "ping: pong" in done.stdout or '"ping": "pong"' in done.stdout
