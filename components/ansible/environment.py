@@ -27,6 +27,8 @@ def ansible_environment(playbooks: Path) -> dict[str, str]:
     if file := ours.get(_VAULT_PASSWORD_FILE):
         # Ansible starts in the folder of the playbooks, and the user's path is below the project.
         ours[_VAULT_PASSWORD_FILE] = str(Path(file).expanduser().absolute())
+    if ours.get("LC_ALL") in {"C", "POSIX"}:
+        ours["LC_ALL"] = "C.UTF-8"  # Ansible refuses to start with any other encoding
     return ours | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "ANSIBLE_CONFIG": str(playbooks.absolute() / "ansible.cfg"),

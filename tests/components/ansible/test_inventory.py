@@ -313,6 +313,11 @@ def test_the_digest_covers_all_that_ansible_reads_and_not_where_it_lies(tmp_path
     assert len({before, *others}) == len(changes), dict(zip(changes, [same, *others], strict=True))
 
 
+def test_a_plain_locale_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    assert read(written(tmp_path, "[premises]\na\n", "hosts")).hosts[0].name == "a"
+
+
 def test_secrets_of_hosts_are_in_nothing_that_is_kept(tmp_path: Path) -> None:
     path = written(tmp_path, "[premises]\na ansible_become_password=planted-11aa\n", "hosts")
     assert "planted" not in repr(read(path))
