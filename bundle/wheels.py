@@ -40,10 +40,10 @@ def fetch(lock: str, target: Path) -> None:
             _link(wheel, target / wheel.name)
 
 
-def _kept_name(lock: str) -> str:
-    """Name a lock's wheels after all that selects them: another Python or platform needs others."""
-    selected_by = [lock, f"{sys.version_info.major}.{sys.version_info.minor}", sysconfig.get_platform()]
-    return hashlib.sha256("\0".join(selected_by).encode()).hexdigest()[:16]
+def _kept_name(*parts: str) -> str:
+    """Name what is kept after all that determines it: another Python or platform needs other wheels."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return hashlib.sha256("\0".join([*parts, python, sysconfig.get_platform()]).encode()).hexdigest()[:16]
 
 
 def prove(lock: Path, wheels: Path) -> None:
@@ -65,7 +65,8 @@ def for_cpu(lock: str, target: Path) -> str:
 
     That wheel is added to the folder of the other wheels. See `cpu_only`.
     """
-    wheel = cache_folder() / "bundle" / "cpu" / _key(lock) / _wheel_name()
+    recipe = [Path(source).read_text(encoding="utf-8") for source in (str(cpu_only.__file__), __file__)]
+    wheel = cache_folder() / "bundle" / "cpu" / _kept_name(lock, *recipe) / _wheel_name()
     with exclusive(wheel.parents[1].with_suffix(".lock"), "building stub libraries"):
         if not wheel.exists():
             say("building the stubs that let torch run without NVIDIA's libraries: half a minute, once")
@@ -73,16 +74,6 @@ def for_cpu(lock: str, target: Path) -> str:
     _link(wheel, target / wheel.name)
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     return f"{lock}{_CPU_LIBRARIES}==0 \\\n    --hash=sha256:{digest}\n"
-
-
-def _key(lock: str) -> str:
-    """Name the wheel after everything that determines its content."""
-    parts = [
-        Path(cpu_only.__file__).read_text(encoding="utf-8"),
-        Path(__file__).read_text(encoding="utf-8"),
-        lock,
-    ]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _wheel_name() -> str:
