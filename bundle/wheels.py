@@ -20,7 +20,6 @@ from bundle import BundleError, cpu_only
 ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ROOT / "requirements"
 _CPU_LIBRARIES = "scenario-cpu-libraries"
-_REMEDY = "the bundle would not install on a host; remove what is kept for it (make clean) and build it again"
 _LOADED_BY_TORCH = ("torch", "nvidia-cuda-runtime", "nvidia-cuda-cupti")
 
 
@@ -51,13 +50,14 @@ def prove(lock: Path, wheels: Path) -> None:
 
     Raises BundleError if that fails, as with a wheel that is missing or for another Python.
     """
+    remedy = f"the bundle would not install on a host; remove {cache_folder() / 'bundle'} and build it again"
     with tempfile.TemporaryDirectory(dir=wheels.parent, prefix="proof-") as aside:
         environment = Path(aside) / "environment"
         uv = [sys.executable, "-m", "uv", "--quiet", "--offline", "--cache-dir", str(Path(aside) / "cache")]
-        _run([*uv, "venv", "--no-python-downloads", "--python", sys.executable, str(environment)], _REMEDY)
+        _run([*uv, "venv", "--no-python-downloads", "--python", sys.executable, str(environment)], remedy)
         from_wheels = ["--no-index", "--find-links", str(wheels), "--no-deps", "--require-hashes"]
         python = str(environment / "bin" / "python")
-        _run([*uv, "pip", "install", "--python", python, *from_wheels, "--requirement", str(lock)], _REMEDY)
+        _run([*uv, "pip", "install", "--python", python, *from_wheels, "--requirement", str(lock)], remedy)
 
 
 def for_cpu(lock: str, target: Path) -> str:
