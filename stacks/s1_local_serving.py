@@ -13,6 +13,7 @@ from scenario_model.serve.settings import Serving
 from stacks.builders.hosts import admit_hosts, prepare_hosts
 from stacks.builders.local_files import read_local
 from stacks.builders.premises import check_first, deployment, provide_runtime, serve, serving_variables
+from stacks.ending import end_program
 from stacks.settings.base import StackSettings
 from stacks.settings.premises import Balancer, Premises
 from stacks.settings.release import ReceivedRelease, ReleaseFile, ReleaseOfStack, ReleaseUrl
@@ -65,15 +66,14 @@ def _given(stack: str, release: ReleaseFile | ReleaseUrl | ReleaseOfStack) -> di
 
 
 def _handed_out(stack: str, other: pulumi.StackReference, named: str, name: str) -> pulumi.Output[str]:
-    """Return an output of another stack. If it is missing, the program ends with a one-line `pulumi.RunError`."""
+    """Return an output of another stack. If it is missing, the program ends with one error."""
 
     def there(value: str | None) -> str:
-        if value:
-            return value
-        message = (
-            f"stacks/Pulumi.{stack}.yaml: release: stack {named} provides no release (no output {name!r}); "
-            "bring it up (if other hosts train, with release.export in its file), or name a release by file or url"
-        )
-        raise pulumi.RunError(message)
+        if not value:
+            end_program(
+                f"stacks/Pulumi.{stack}.yaml: release: stack {named} provides no release (no output {name!r}); bring "
+                "it up (if other hosts train, with release.export in its file), or name a release by file or url"
+            )
+        return value
 
     return other.get_output(name).apply(there)

@@ -53,6 +53,7 @@ programs: {type: dict, returned: success, description: [Paths of C(haproxy) and 
 arrivals: {type: dict, returned: success, description: [C(path) of O(remote_tmp), and C(megabytes) free there.]}
 megabytes: {type: int, returned: success, description: [Free space for the folder.]}
 nvidia: {type: bool, returned: success, description: [Whether NVIDIA's driver is loaded.]}
+system: {type: str, returned: success, description: [Code name of the system's release, as C(bookworm); may be empty.]}
 machine: {type: str, returned: success, description: [The processor's architecture.]}
 user_there: {type: bool, returned: success, description: [Whether the account O(service_user) exists.]}
 """
@@ -211,6 +212,7 @@ def look(options: dict[str, Any], root: Path, chosen: str) -> dict[str, Any]:
         "megabytes": room(root),
         "arrivals": arrivals(options["remote_tmp"]),
         "nvidia": Path("/dev/nvidiactl").exists(),
+        "system": platform.freedesktop_os_release().get("VERSION_CODENAME", ""),
         "machine": platform.machine(),
         "user_there": _has_user(options["service_user"]),
     }

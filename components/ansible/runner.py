@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from components.ansible.environment import ansible_environment
 from components.ansible.events import Report
 from components.errors import PremisesError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +59,7 @@ def run_playbook(run: PlaybookRun) -> Report:
     with subprocess.Popen(
         [sys.executable, "-m", "components.ansible.worker"],
         cwd=run.root,
-        env=_environment(run),
+        env=ansible_environment((run.root / run.playbook).parent),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -74,22 +76,3 @@ def run_playbook(run: PlaybookRun) -> Report:
         raise PremisesError(message)
     report.raise_for_failure()
     return report
-
-
-def _environment(run: PlaybookRun) -> dict[str, str]:
-    """Return the environment for Ansible: this Python first, no hub, none of the engine's secrets."""
-    kept = {"PULUMI_HOME"}  # not a secret; identifies the process's owner
-    ours = {
-        name: value for name, value in os.environ.items() if name in kept or not name.startswith("PULUMI_")
-    }
-    home = Path(sys.executable).parent
-    return ours | {
-        "PATH": f"{home}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "ANSIBLE_CONFIG": str((run.root / run.playbook).absolute().parent / "ansible.cfg"),
-        # ansible-runner would switch this off.
-        "ANSIBLE_HOST_KEY_CHECKING": "True",
-        "ANSIBLE_NOCOLOR": "True",
-        "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "DO_NOT_TRACK": "1",
-    }

@@ -99,8 +99,8 @@ def egress_variables(stack: str, egress: Egress, inventory: Inventory) -> dict[s
 
 
 def _is_address(text: str) -> bool:
+    """Whether other hosts can reach a host by this text; a loopback address leads to themselves."""
     try:
-        ipaddress.ip_address(text)
+        return not ipaddress.ip_address(text).is_loopback
     except ValueError:
         return False
-    return True

@@ -124,7 +124,7 @@ def serve(
     """
     _refuse_unreachable(on.stack, serving, on.inventory)
     balanced = bool(on.inventory.in_group("balancer"))
-    names = server_names(serving, on.inventory)
+    names = server_names(serving, balancer, on.inventory)
     authority = CertificateAuthority("authority", common_name=f"{on.stack} certificate authority")
     certificate = ServerCertificate("server", authority=authority, names=names)
     api_key = ApiKey("client")
@@ -145,7 +145,7 @@ def serve(
     )
     Playbook("serving", arguments, pulumi.ResourceOptions(depends_on=list(depends_on)))
     return {
-        "endpoint": f"https://{names[0]}:{balancer.port if balanced else serving.port}/v1",
+        "endpoint": endpoint(names, balancer.port if balanced else serving.port),
         "api_key": pulumi.Output.secret(api_key.key),
         "ca_certificate": authority.certificate,
         "release": release,
@@ -184,13 +184,6 @@ def _refuse_unreachable(stack: str, serving: Serving, inventory: Inventory) -> N
         raise PremisesError(message)
 
 
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"
-
-
 def root_folder(stack: str, root: str, inventory: Inventory) -> str:
     """Return the root folder on hosts; a relative path is below this project, so for local hosts only.
 
@@ -209,13 +202,23 @@ def root_folder(stack: str, root: str, inventory: Inventory) -> str:
     return str(Path(root).absolute())
 
 
-def server_names(serving: Serving, inventory: Inventory) -> list[str]:
-    """Return the names and addresses that clients may use, the endpoint's first."""
-    serving_hosts = [*inventory.in_group("balancer"), *inventory.in_group("inference")]
+def server_names(serving: Serving, balancer: Balancer, inventory: Inventory) -> list[str]:
+    """Return the names and addresses that clients may use, the most usual first."""
+    balancers = inventory.in_group("balancer")
+    serving_hosts = [*balancers, *inventory.in_group("inference")]
     own = [name for host in serving_hosts for name in (host.address, host.name)]
     local = ["localhost", "127.0.0.1", "::1"] if any(host.local for host in serving_hosts) else []
+    called = balancer.host if balancers else serving.host
+    # What listens on one address alone is reached there, not by the host's other names.
+    only = [] if _is_wildcard(called) or _is_loopback(called) else [called]
     listening = [] if _is_wildcard(serving.host) else [serving.host]
-    return list(dict.fromkeys([*serving.names, *local, *own, *listening]))
+    return list(dict.fromkeys([*serving.names, *only, *local, *own, *listening]))
+
+
+def endpoint(names: Sequence[str], port: int) -> str:
+    """Return the URL of the API under the first of `names` that is one; `*.example.com` stands for many."""
+    name = next(each for each in names if "*" not in each)
+    return f"https://[{name}]:{port}/v1" if ":" in name else f"https://{name}:{port}/v1"
 
 
 def _bundle(stack: str, premises: Premises) -> dict[str, str]:
@@ -242,3 +245,10 @@ def _is_wildcard(host: str) -> bool:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

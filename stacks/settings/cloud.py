@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from scenario_model.config import Kinds, Many, NotNegative, Positive, Section, Text, bad_key
+from scenario_model.config import Kinds, Many, NotNegative, Positive, Section, Text, bad_key, form
 from scenario_model.job.settings import FoundationInBucket
 from scenario_model.serve.settings import Port
 from stacks.settings.base import LocalPath
 
-BucketUri = Annotated[Text, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*$")]
+BucketUri = Annotated[
+    Text, form(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*", "write s3://bucket or s3://bucket/prefix")
+]
 
 
 def _pinned(image: str) -> str:
@@ -92,7 +94,13 @@ class AwsCloud(Section):
 class Reachable(Section):
     """An allowed destination of the pods."""
 
-    name: Annotated[Text, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")]
+    name: Annotated[
+        Text,
+        form(
+            r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?",
+            "use 1 to 32 of a-z, 0-9 and '-', starting and ending with a letter or digit",
+        ),
+    ]
     """Name of the network policy."""
     cidrs: Many[Text]
     """Addresses."""
@@ -131,7 +139,9 @@ class BucketFoundation(FoundationInBucket):
 
     uri: BucketUri
     """s3://bucket/prefix."""
-    digest: Annotated[Text, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    digest: (
+        Annotated[Text, form(r"sha256:[0-9a-f]{64}", "write sha256: and 64 hexadecimal digits")] | None
+    ) = None
     """Digest that `scenario-model import` prints."""
     verification_key: LocalPath | None = None  # type: ignore[assignment]  # here a file on this machine
     """PEM file on this machine with the public half of the key used with `scenario-model import --key`."""
@@ -141,7 +151,7 @@ class ImageFoundation(Section):
     """A foundation model in a container image."""
 
     kind: Literal["image"] = "image"
-    path: Annotated[Text, Field(pattern=r"^/")]
+    path: Annotated[Text, form(r"/.*", "it must be an absolute path in the image")]
     """Its directory in the image."""
     image: Annotated[Text, AfterValidator(_pinned)] | None = None
     """The image, pinned by digest; default: the training image."""
@@ -186,7 +196,13 @@ class KmsKey(Section):
     """Sign with a key that never leaves KMS."""
 
     kind: Literal["kms"] = "kms"
-    arn: Annotated[Text, Field(pattern=r"^arn:aws:kms:[a-z0-9-]+:\d{12}:key/[0-9a-f-]{36}$")]
+    arn: Annotated[
+        Text,
+        form(
+            r"arn:aws:kms:[a-z0-9-]+:\d{12}:key/[0-9a-f-]{36}",
+            "write the ARN of a key, not of an alias: arn:aws:kms:region:account:key/id",
+        ),
+    ]
     """The key's ARN."""
     verification_key: LocalPath
     """PEM file on this machine with its public half."""

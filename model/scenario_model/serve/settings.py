@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
+import json
 import re
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from scenario_model import config
-from scenario_model.config import FilePath, Kinds, Many, Positive, Seconds, Section, Text
+from scenario_model.config import FilePath, Kinds, Many, Positive, Seconds, Section, Text, bad_key, form
 from scenario_model.errors import InputError
 from scenario_model.release.settings import Id, Name
 from scenario_model.serve.engine.settings import TorchSettings
@@ -18,6 +20,35 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_NAME = re.compile(rf"({_LABEL}\.)*(?!\d+$){_LABEL}")
+
+
+def _host(text: str) -> str:
+    if not _is_name_or_address(text):
+        raise bad_key(f"is {json.dumps(text)}", "write an address or a name of the host, without a port")
+    return text
+
+
+def _server_name(text: str) -> str:
+    if not _is_name_or_address(text.removeprefix("*.")):
+        raise bad_key(
+            f"is {json.dumps(text)}",
+            "write a name, *.domain or an address, without https://, brackets or port",
+        )
+    return text
+
+
+def _is_name_or_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return bool(_NAME.fullmatch(text))
+    return True
+
+
+Host = Annotated[Text, AfterValidator(_host)]
 
 
 class Limits(Section):
@@ -55,13 +86,21 @@ class Limits(Section):
 class Serving(Section):
     """The endpoint of the premises."""
 
-    host: Text = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Address to listen on; 0.0.0.0 for all."""
     port: Port = 8443
     """Port to listen on."""
-    names: Many[Annotated[Text, Field(pattern=r"^[A-Za-z0-9.:*-]+$")]] = ()
+    names: Many[Annotated[Text, AfterValidator(_server_name)]] = ()
     """Further names and addresses that clients use, for the certificate."""
-    cors_origins: Many[Annotated[Text, Field(pattern=r"^(\*|https?://[A-Za-z0-9.:\[\]-]+)$")]] = ()
+    cors_origins: Many[
+        Annotated[
+            Text,
+            form(
+                r"\*|https?://[A-Za-z0-9.:\[\]-]+",
+                "write *, or the scheme and host of a page, such as https://chat.example.com",
+            ),
+        ]
+    ] = ()
     """Web pages whose scripts may call the API, such as https://chat.example.com; *: all; empty: none."""
     limits: Limits = Limits()
     engine: Annotated[TorchSettings | VllmSettings, Kinds(default="torch")] = TorchSettings()

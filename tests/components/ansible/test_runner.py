@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from components.ansible.inventory import read_inventory
 from components.ansible.runner import PlaybookRun, run_playbook
 from components.errors import PremisesError
 
@@ -88,6 +89,29 @@ def test_a_second_run_changes_nothing_and_check_mode_never_does(tmp_path: Path) 
     first, second = run_playbook(greeting(root)), run_playbook(greeting(root))
     assert (first.changes, second.changes) == ({"here": 3}, {"here": 0})
     assert "greeting : Make the folder" in predicted.changed_tasks["here"][0]
+
+
+def test_a_run_takes_the_inventory_that_a_preview_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder with a script in it, and a vaulted variable whose password is named below the project."""
+    folder = tmp_path / "hosts"
+    (folder / "group_vars").mkdir(parents=True)
+    script = folder / "script"
+    script.write_text('#!/bin/sh\necho \'{"premises": {"children": ["training"]}, "training": ["here"]}\'\n')
+    script.chmod(0o755)
+    variables = folder / "group_vars" / "all.yml"
+    variables.write_text(
+        "ansible_connection: local\nansible_python_interpreter: '{{ ansible_playbook_python }}'\ntold: by a vault\n"
+    )
+    (tmp_path / "password").write_text("planted-5ad0")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", "password")
+    subprocess.run([Path(sys.executable).with_name("ansible-vault"), "encrypt", variables], check=True)
+    inventory = read_inventory(folder, groups=("training",), playbooks=PROJECT / "ansible")
+    assert [(host.name, host.local) for host in inventory.hosts] == [("here", True)]
+    run = dataclasses.replace(greeting(tmp_path / "root", who="{{ told }}"), inventory=str(folder))
+    assert run_playbook(run).results["greeting"]["who"] == "by a vault"
 
 
 def test_a_playbook_that_ansible_cannot_read_says_so(tmp_path: Path) -> None:
