@@ -187,6 +187,14 @@ def arrivals(remote_tmp: str) -> dict[str, Any]:
     return {"path": str(path), "megabytes": room(path)}
 
 
+def system_release() -> str:
+    """Return the code name of the system's release; empty if it has none."""
+    try:
+        return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    except OSError:
+        return ""
+
+
 def _has_user(name: str) -> bool:
     try:
         pwd.getpwnam(name)
@@ -212,7 +220,7 @@ def look(options: dict[str, Any], root: Path, chosen: str) -> dict[str, Any]:
         "megabytes": room(root),
         "arrivals": arrivals(options["remote_tmp"]),
         "nvidia": Path("/dev/nvidiactl").exists(),
-        "system": platform.freedesktop_os_release().get("VERSION_CODENAME", ""),
+        "system": system_release(),
         "machine": platform.machine(),
         "user_there": _has_user(options["service_user"]),
     }
