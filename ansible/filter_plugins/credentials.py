@@ -15,13 +15,14 @@ _DIGITS = 12
 
 
 def credential_problems(
-    certificate: str, private_key: str, authority: str = "", names: Iterable[str] = ()
+    certificate: str, private_key: str, api_key: str, authority: str = "", names: Iterable[str] = ()
 ) -> list[str]:
     """Return what is wrong with a server's credentials; none of it contains a secret.
 
     Args:
         certificate: in PEM, followed by those of its intermediate authorities.
         private_key: in PEM, without a password.
+        api_key: its digest. All three are given, or none.
         authority: certificates in PEM that clients trust; empty if unknown.
         names: names or addresses that the certificate has to be valid for.
 
@@ -30,6 +31,9 @@ def credential_problems(
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+    if not (certificate and private_key and api_key):
+        together = "tls_certificate, tls_private_key and api_key_sha256 belong together; set all three or none"
+        return [together] if certificate or private_key or api_key else []
     try:
         chain = x509.load_pem_x509_certificates(certificate.encode())
     except ValueError:

@@ -47,13 +47,13 @@ def written(pair: tuple[Any, Any]) -> tuple[str, str]:
 def test_a_certificate_of_its_key_its_authority_and_its_names_has_no_problem() -> None:
     authority = issue("authority")
     certificate, key = written(issue(by=authority))
-    assert credentials.credential_problems(certificate, key, written(authority)[0], ["server-1"]) == []
+    assert credentials.credential_problems(certificate, key, "digest", written(authority)[0], ["server-1"]) == []
 
 
 def test_a_certificate_for_all_names_of_a_domain_is_for_each() -> None:
     certificate, key = written(issue("*.example.com"))
-    assert credentials.credential_problems(certificate, key, "", ["gpu-1.example.com"]) == []
-    assert credentials.credential_problems(certificate, key, "", ["gpu-1.other.com"])
+    assert credentials.credential_problems(certificate, key, "digest", "", ["gpu-1.example.com"]) == []
+    assert credentials.credential_problems(certificate, key, "digest", "", ["gpu-1.other.com"])
 
 
 @pytest.mark.parametrize(
@@ -75,12 +75,20 @@ def test_what_does_not_fit_is_named_without_the_secret(given: dict[str, Any], sa
     problems = credentials.credential_problems(
         given.get("certificate", certificate),
         given.get("key", key),
+        "digest",
         given.get("authority", ""),
         given.get("names", []),
     )
     assert len(problems) == 1
     assert said in problems[0]
     assert "PRIVATE" not in problems[0]
+
+
+@pytest.mark.parametrize("given", [("", "k", "a"), ("c", "", "a"), ("c", "k", "")])
+def test_all_three_are_given_or_none(given: tuple[str, str, str]) -> None:
+    (problem,) = credentials.credential_problems(*given)
+    assert "belong together" in problem
+    assert credentials.credential_problems("", "", "") == []
 
 
 def test_other_contents_have_another_name() -> None:

@@ -178,16 +178,26 @@ def test_a_look_lists_what_is_there_and_what_was_made_to_its_end(
     assert loaded.complete(tmp_path) == ["foundation/dd/tiny", "runtime/aa", "runtime/vllm/cc"]
 
 
-def test_environments_that_a_service_names_stay(module: Callable[[str], ModuleType], tmp_path: Path) -> None:
+def test_environments_and_credentials_that_a_service_names_stay(module: Callable[[str], ModuleType], tmp_path: Path) -> None:
     kept, used, served, old = (letter * 64 for letter in "abcd")
     for name in (kept, used, old, f"vllm/{served}", "not-one-of-ours"):
         (tmp_path / "runtime" / name).mkdir(parents=True)
     (tmp_path / "services").mkdir()
     (tmp_path / "services" / "inference.conf").write_text(f"command = {tmp_path}/runtime/{used}/bin/python")
     (tmp_path / "inference").mkdir()
-    (tmp_path / "inference" / "serve.json").write_text(f'"{tmp_path}/runtime/vllm/{served}"')
+    (tmp_path / "inference" / "serve.json").write_text(
+        f'"{tmp_path}/runtime/vllm/{served}", "{tmp_path}/inference/tls-1f/server.pem"'
+    )
+    for name in ("tls-1f", "tls-2f", "tls"):
+        (tmp_path / "inference" / name).mkdir()
+    (tmp_path / "balancer").mkdir()
+    (tmp_path / "balancer" / "server-3f.pem").touch()
     unused = module("unused_environments").unused
-    assert unused(tmp_path, {f"{tmp_path}/runtime/{kept}"}) == [tmp_path / "runtime" / old]
+    assert unused(tmp_path, {f"{tmp_path}/runtime/{kept}"}) == [
+        tmp_path / "balancer" / "server-3f.pem",
+        tmp_path / "inference" / "tls-2f",
+        tmp_path / "runtime" / old,
+    ]
 
 
 def test_a_channel_whose_history_does_not_hold_is_no_channel(module: Callable[[str], ModuleType]) -> None:

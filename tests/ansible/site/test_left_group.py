@@ -20,8 +20,8 @@ def test_a_host_that_serves_no_longer_keeps_neither_server_nor_credentials(site:
     leaving, staying = site.servers[1], site.served(site.servers[0])
     assert site.inventory
     written = yaml.safe_load(site.inventory.read_text())
-    left = written["premises"]["children"]["inference"]["hosts"].pop(leaving.name)
-    written["premises"].setdefault("hosts", {})[leaving.name] = left
+    del written["premises"]["children"]["inference"]["hosts"][leaving.name]
+    assert leaving.name in written["premises"]["hosts"]
     former, site.inventory = site.inventory, site.folder / "left.yml"
     site.inventory.write_text(yaml.safe_dump(written))
     try:
