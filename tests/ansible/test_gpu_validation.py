@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 ROLE = PLAYBOOKS / "roles" / "gpu_validation"
 H100 = "NVIDIA H100 80GB HBM3"
+SPLIT = "".join(f"{number}, 0, [N/A], [N/A], [N/A], None, Enabled\n" for number in range(8))
+PART_OF_A_GPU = (
+    "is a part of a GPU, and the table has floors of whole ones; set gpu_validation_floors, "
+    "or end MIG mode (nvidia-smi -mig 0)"
+)
+RECOVERY = "GPU recovery action changed from 0x1 (GPU Reset Required)"
 
 
 def judged(module: Callable[[str], ModuleType], name: str = H100, **changes: Any) -> list[str]:
@@ -33,7 +39,7 @@ def judged(module: Callable[[str], ModuleType], name: str = H100, **changes: Any
     device |= {key: changes.pop(key) for key in list(changes) if key in device}
     options: dict[str, Any] = {"devices": [device], "gpu_count": 1, "floors": {}, "cpu_floor_gflops": 5.0}
     options |= {"table": told["gpu_validation_table"], "shares": told["gpu_validation_shares"]}
-    options |= {"counters": "0, 0, 0, 0\n", "kernel_log": ""}
+    options |= {"counters": "0, 0, No, No, [N/A], None, Disabled\n", "kernel_log": ""}
     failures: list[str] = module("host_verdict").judge(options | changes)
     return failures
 
@@ -50,16 +56,47 @@ def judged(module: Callable[[str], ModuleType], name: str = H100, **changes: Any
         ({"devices": []}, ["torch sees 0 GPUs of 1"]),
         ({"name": "NVIDIA X900"}, ["NVIDIA X900 is not in the table of floors; set gpu_validation_floors"]),
         ({"name": "NVIDIA X900", "floors": {"matmul_tflops": "1"}}, []),
-        ({"counters": "0, [N/A], [N/A], [N/A]\n"}, []),
+        ({"counters": "0, [N/A], [N/A], [N/A], [N/A], N/A, [N/A]\n"}, []),
         (
-            {"counters": "0, 2, 0, 1\n"},
-            ["GPU 0: uncorrected memory errors: 2", "GPU 0: row remapping that failed: 1"],
+            {"counters": "0, 2, No, Yes, [N/A], Reset, Disabled\n"},
+            [
+                "GPU 0: uncorrected memory errors: 2",
+                "GPU 0: row remapping that failed: Yes",
+                "GPU 0: recovery action recommended by the driver: Reset",
+            ],
         ),
+        (
+            {"name": f"{H100} MIG 1g.10gb", "gpu_count": 8, "counters": SPLIT},
+            [f"{H100} MIG 1g.10gb {PART_OF_A_GPU}"],
+        ),
+        (
+            {
+                "name": f"{H100} MIG 1g.10gb",
+                "gpu_count": 8,
+                "counters": SPLIT,
+                "floors": {"matmul_tflops": "50"},
+            },
+            [],
+        ),
+        ({"devices": [], "gpu_count": 8, "counters": SPLIT}, ["torch sees 0 GPUs of 8"]),
+        ({"name": "GRID A100-20C"}, [f"GRID A100-20C {PART_OF_A_GPU}"]),
+        ({"name": "NVIDIA A100-1-5CME"}, [f"NVIDIA A100-1-5CME {PART_OF_A_GPU}"]),
         (
             {"kernel_log": "NVRM: Xid (PCI:0000:18:00): 79, GPU has fallen off the bus."},
             ["the kernel has logged Xid 79"],
         ),
         ({"kernel_log": "NVRM: Xid (PCI:0000:18:00): 31, pid=7, MMU Fault"}, []),
+        ({"kernel_log": "NVRM: Xid (PCI:0000:18:00): 109, pid=7, name=python, CTX SWITCH TIMEOUT"}, []),
+        (
+            {"kernel_log": f"NVRM: Xid (PCI:0000:18:00): 154, {RECOVERY} to 0x1 (GPU Reset Required)"},
+            ["the kernel has logged Xid 154"],
+        ),
+        ({"kernel_log": f"NVRM: Xid (PCI:0000:18:00): 154, {RECOVERY} to 0x0 (None)"}, []),
+        (
+            {"kernel_log": "nvidia-nvswitch3: SXid (PCI:0000:c1:00.0): 23001, Fatal, Link 12"},
+            ["the kernel has logged fatal SXid 23001 of an NVSwitch"],
+        ),
+        ({"kernel_log": "nvidia-nvswitch3: SXid (PCI:0000:c1:00.0): 20009, Non-fatal, Link 28"}, []),
     ],
 )
 def test_a_gpu_is_judged_by_its_datasheet_its_memory_and_its_kernel(

@@ -84,7 +84,7 @@ def test_recordings_hold_what_nvidia_smi_says_without_serial_numbers(
     transcript = (tmp_path / "out/role-queries.txt").read_text()
     assert "$ nvidia-smi --query-gpu=driver_version --format=csv,noheader,nounits\n580.159.04\n" in transcript
     assert result["files"]["role-queries.txt"]["failed"] == []
-    assert result["host_verdict_of_lines"]["counters"]["output"] == "0, 0, No, No\n"
+    assert result["host_verdict_of_lines"]["counters"]["output"] == "0, 0, No, No, [N/A], None, Disabled\n"
     json.dumps(result)
 
 
