@@ -17,6 +17,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible.module_utils.gpu_devices import gpus_of, nvidia_devices
+
 DOCUMENTATION = r"""
 module: premises_look
 short_description: Inspect a host and the deployment's folder
@@ -50,7 +52,7 @@ records: {type: dict, returned: success, description: [Contents of existing O(re
 paths: {type: dict, returned: success, description: [For each of O(paths) whether it exists.]}
 programs: {type: dict, returned: success, description: [Paths of C(haproxy) and C(uv); empty if missing.]}
 megabytes: {type: int, returned: success, description: [Free space for the folder.]}
-nvidia: {type: bool, returned: success, description: [Whether NVIDIA's driver is loaded.]}
+nvidia: {type: bool, returned: success, description: ['Whether there is an NVIDIA GPU, with or without a driver.']}
 machine: {type: str, returned: success, description: [The processor's architecture.]}
 user_there: {type: bool, returned: success, description: [Whether the account O(service_user) exists.]}
 """
@@ -178,7 +180,7 @@ def look(options: dict[str, Any], root: Path, chosen: str) -> dict[str, Any]:
         "paths": {path: Path(path).exists() for path in options["paths"]},
         "programs": {name: shutil.which(name, path=search) or "" for name in ("haproxy", "uv")},
         "megabytes": room(root),
-        "nvidia": Path("/dev/nvidiactl").exists(),
+        "nvidia": bool(gpus_of(nvidia_devices(Path("/")))) or Path("/dev/nvidiactl").exists(),
         "machine": platform.machine(),
         "user_there": _has_user(options["service_user"]),
     }

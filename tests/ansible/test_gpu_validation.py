@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -112,9 +114,9 @@ def test_a_gpu_is_judged_by_its_datasheet_its_memory_and_its_kernel(
         ("NVIDIA H200 NVL", 836 * 0.6),
         ("NVIDIA H100 PCIe", 756 * 0.45),
         ("NVIDIA A100-SXM4-80GB", 312 * 0.6),
-        ("NVIDIA A10", 125 * 0.45),
-        ("NVIDIA L40S", 362 * 0.45),
-        ("NVIDIA L4", 121 * 0.4),
+        ("NVIDIA A10", 125 * 0.35),
+        ("NVIDIA L40S", 362 * 0.35),
+        ("NVIDIA L4", 121 * 0.35),
         ("NVIDIA B200", 2250 * 0.6),
     ],
 )
@@ -126,6 +128,37 @@ def test_the_names_that_drivers_report_find_their_line(
         name, told["gpu_validation_table"], told["gpu_validation_shares"]
     )
     assert floors["matmul_tflops"] == pytest.approx(matmul)
+
+
+def burn_in() -> ModuleType:
+    """The load test as a module."""
+    spec = importlib.util.spec_from_file_location("burn_in", ROLE / "files" / "burn_in.py")
+    assert spec
+    assert spec.loader
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.mark.slow
+def test_all_gpus_are_loaded_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    program, together = burn_in(), threading.Barrier(8, timeout=20)
+    monkeypatch.setattr(
+        program, "measure", lambda device, seconds: {"name": str(device), "at": together.wait()}
+    )
+    devices = [program.torch.device("cuda", index) for index in range(8)]
+    assert [each["name"] for each in program.measure_all(devices, 1.0)] == [f"cuda:{n}" for n in range(8)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("native", "kind"), [(True, "bfloat16"), (False, "float16")])
+def test_a_gpu_that_emulates_bf16_is_measured_with_fp16(
+    native: bool, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = burn_in()
+    monkeypatch.setattr(program.torch.cuda, "device", lambda device: contextlib.nullcontext())
+    monkeypatch.setattr(program.torch.cuda, "is_bf16_supported", lambda *, including_emulation: native)
+    assert program.number_type(program.torch.device("cuda", 0)) == getattr(program.torch, kind)
 
 
 @pytest.mark.slow
@@ -213,3 +246,12 @@ def test_a_host_on_which_the_burn_in_does_not_even_start_says_why(validate: Call
     assert ran.code
     assert "trainer-1 is not admitted to training: " in " ".join(ran.output.split())
     assert "the burn-in failed: exit code 1" in " ".join(ran.output.split())
+
+
+@pytest.mark.slow
+def test_a_burn_in_that_does_not_end_is_ended_and_named(validate: Callable[..., Ran], tmp_path: Path) -> None:
+    hangs = tmp_path / "python"
+    hangs.write_text("#!/bin/sh\nexec sleep 600\n")
+    hangs.chmod(0o755)
+    ran = validate(limit="trainer-1", gpu_validation_python=str(hangs), gpu_validation_timeout=1)
+    assert "the burn-in did not end within 1 s" in " ".join(ran.output.split())
