@@ -48,6 +48,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "gpu_driver_version is empty; set it to the driver they need, in full, such as",
     ),
     "old": ({"version": "535.261.03"}, "gpu_driver_version: driver 535.261.03 is too old for CUDA 13"),
+    "absent": ({}, "no source of apt on absent has nvidia-"),
     "volta": (
         {"device": V100},
         "gpu_driver_version: CUDA 13, which torch needs here, has no support for volta",
@@ -67,28 +68,58 @@ def pretend(
     return {"gpu_driver_root": str(root), "gpu_driver_version": version}
 
 
-@pytest.mark.slow
-def test_what_cannot_be_is_refused_before_anything_is_changed(tmp_path: Path) -> None:
-    hosts = {name: pretend(tmp_path / name, **how) for name, (how, _) in REFUSED.items()}
+def play(folder: Path, hosts: dict[str, dict[str, Any]], tasks: list[dict[str, Any]]) -> Ran:
+    """Foresee what some tasks would do on hosts that are all this machine."""
     common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    (tmp_path / "inventory.yml").write_text(yaml.safe_dump({"premises": {"hosts": hosts, "vars": common}}))
-    role = {"ansible.builtin.include_role": {"name": "gpu_driver"}}
-    play = {"hosts": "premises", "gather_facts": False, "any_errors_fatal": False, "tasks": [role]}
-    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
-    own = {"ANSIBLE_HOME": str(tmp_path / "home"), "ANSIBLE_ROLES_PATH": str(PLAYBOOKS / "roles")}
-    own |= {"ANSIBLE_ANY_ERRORS_FATAL": "false", "ANSIBLE_NOCOLOR": "1"}
-    inventory, file = (str(tmp_path / name) for name in ("inventory.yml", "play.yml"))
+    (folder / "inventory.yml").write_text(yaml.safe_dump({"premises": {"hosts": hosts, "vars": common}}))
+    start = {"hosts": "premises", "gather_facts": False, "any_errors_fatal": False, "tasks": tasks}
+    (folder / "play.yml").write_text(yaml.safe_dump([start]))
+    (folder / "bin").mkdir()
+    (folder / "bin/systemctl").write_text(
+        "#!/bin/sh\necho inference-0123456789ab.service loaded active running\n"
+    )
+    (folder / "bin/systemctl").chmod(0o755)
+    own = {"ANSIBLE_HOME": str(folder / "home"), "ANSIBLE_ROLES_PATH": str(PLAYBOOKS / "roles")}
+    own |= {
+        "ANSIBLE_ANY_ERRORS_FATAL": "false",
+        "ANSIBLE_NOCOLOR": "1",
+        "PATH": f"{folder}/bin:{os.environ['PATH']}",
+    }
+    inventory, file = (str(folder / name) for name in ("inventory.yml", "play.yml"))
     done = subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "-i", inventory, file],
+        [sys.executable, "-m", "ansible", "playbook", "-i", inventory, file, "--check"],
         cwd=PLAYBOOKS,
         env={**os.environ, **own},
         capture_output=True,
         text=True,
         timeout=300,
     )
-    ran = Ran(done.returncode, done.stdout)
+    return Ran(done.returncode, done.stdout)
+
+
+@pytest.mark.slow
+def test_what_cannot_be_is_refused_in_a_preview_already(tmp_path: Path) -> None:
+    hosts = {name: pretend(tmp_path / name, **how) for name, (how, _) in REFUSED.items()}
+    ran = play(tmp_path, hosts, [{"ansible.builtin.include_role": {"name": "gpu_driver"}}])
     parts = re.split(r"fatal: \[([a-z]+)\]", " ".join(ran.output.split()))
     said = dict(zip(parts[1::2], parts[2::2], strict=True))
     for name, (_, complaint) in REFUSED.items():
         assert complaint in said.get(name, f"not refused: {ran.output[-3000:]}")
     assert ran.changes() == 0
+
+
+@pytest.mark.slow
+def test_drivers_change_on_one_host_after_the_other_and_are_installed_on_all_at_once(tmp_path: Path) -> None:
+    loaded = {"a": "590.48.01", "b": "590.48.01", "c": "", "d": ""}
+    hosts = {name: pretend(tmp_path / name, loaded=version) for name, version in loaded.items()}
+    for settings in hosts.values():
+        settings |= {"gpu_driver_reboot": True, "packages_folder": "/srv/packages", "gpu_driver_headers": []}
+    tasks = yaml.safe_load((PLAYBOOKS / "tasks/prepare_host.yml").read_text())
+    ran = play(tmp_path, hosts, [task for task in tasks if "GPU driver" in task["name"]])
+    assert ran.code == 0, ran.output[-3000:]
+    order = [host for host, task in ran.where if task == "Pin the driver packages"]
+    assert (sorted(order[:2]), order[2:]) == (["c", "d"], ["a", "b"])
+    changing = [host for host, _ in ran.where if host in "ab"]
+    assert changing == sorted(changing), "the second waits until the first has done all"
+    stops = re.findall(r"TASK [^\n]*Stop the services.*?\[([ab])\]", ran.output, re.DOTALL)
+    assert stops == ["a", "b"]
