@@ -6,23 +6,20 @@ installed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import jinja2
 import pytest
 import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
 
 from tests.ansible.apt_root import AptRoot, Package
 from tests.ansible.conftest import PLAYBOOKS
+from tests.ansible.role_templates import evaluate, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from types import ModuleType
 
-ROLE = PLAYBOOKS / "roles" / "gpu_driver"
 OLD, NEW = "580.105.08", "595.84"
 _DRIVER = "nvidia-graphics-drivers"
 # name: source package, dependencies. V is the version, exactly.
@@ -69,19 +66,14 @@ def branch(version: str) -> list[Package]:
 def names(version: str, *, module: str = "open", fabric: str = "none") -> list[str]:
     """The names that the role installs, as its own expression makes them."""
     found = {"module": module, "fabric": fabric, "kernels": ["6.1.0-28-amd64"]}
-    loader, variables = DataLoader(), dict[str, Any]()
-    for part in ("defaults", "vars"):
-        variables |= loader.load_from_file(str(ROLE / part / "main.yml"), trusted_as_template=True)
-    variables |= {"gpu_driver_found": found, "gpu_driver_version": version}
-    made: list[str] = Templar(loader=loader, variables=variables).template(
-        trust_as_template("{{ gpu_driver_names }}")
+    return list(
+        evaluate("gpu_driver", "gpu_driver_names", gpu_driver_found=found, gpu_driver_version=version)
     )
-    return made
 
 
 def pin(version: str) -> str:
     """The role's preferences."""
-    return jinja2.Template((ROLE / "templates/pin.j2").read_text()).render(gpu_driver_version=version) + "\n"
+    return template("gpu_driver", "pin.j2", gpu_driver_version=version)
 
 
 def root(
@@ -148,3 +140,10 @@ def test_the_held_packages_are_those_of_the_pin_and_the_exporters(
         "nvlsm": "nvlsm",
     }
     assert module("held_packages").fitting(installed | {"curl": "curl"}, patterns) == installed.keys()
+
+
+def test_packages_are_held_once_all_are_installed() -> None:
+    tasks = yaml.safe_load((PLAYBOOKS / "tasks/prepare_host.yml").read_text())
+    roles = [task["ansible.builtin.include_role"] for task in tasks]
+    order = [role["name"] for role in roles if role.get("tasks_from") != "look"]
+    assert max(order.index("gpu_driver"), order.index("monitoring")) < order.index("base")

@@ -6,35 +6,24 @@ import re
 from typing import Any
 
 import pytest
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
 
 from tests.ansible.conftest import PLAYBOOKS
+from tests.ansible.role_templates import template
 
 ROLE = PLAYBOOKS / "roles" / "service"
 
 
 def unit(*, gpu: bool, **changes: Any) -> str:
     """The unit of a server on a host with or without a GPU."""
-    loader, variables = DataLoader(), dict[str, Any]()
-    loader.set_basedir(str(ROLE / "templates"))
-    for part in ("defaults", "vars"):
-        variables |= loader.load_from_file(str(ROLE / part / "main.yml"), trusted_as_template=True)
+    variables: dict[str, Any] = {"premises_look": {"nvidia": gpu}, "premises_manager": "system"}
+    variables |= {"premises_service_user": "scenario", "premises_root": "/srv/scenario"}
     variables |= {
-        "premises_look": {"nvidia": gpu},
-        "premises_manager": "system",
-        "premises_service_user": "scenario",
-    }
-    variables |= {
-        "premises_root": "/srv/scenario",
         "service_name": "inference",
         "service_command": ["/bin/true"],
+        "service_whole_environment": {},
     }
-    variables |= {"service_whole_environment": {}, "service_writable": ["/srv/scenario/inference"]} | changes
-    templar = Templar(loader=loader, variables=variables)
-    templar.environment.loader.searchpath = [str(ROLE / "templates")]
-    text: str = templar.template(trust_as_template((ROLE / "templates/systemd.j2").read_text()))
-    return text
+    variables |= {"service_writable": ["/srv/scenario/inference"]} | changes
+    return template("service", "systemd.j2", **variables)
 
 
 def test_a_service_gets_its_gpus_also_if_it_was_set_up_before_their_driver() -> None:
