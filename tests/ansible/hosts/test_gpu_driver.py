@@ -6,11 +6,13 @@ NVIDIA's driver works. That was never tried on a host with a GPU.
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from tests.ansible.hosts.conftest import on, traces
 
@@ -151,6 +153,22 @@ def test_a_reboot_that_is_not_permitted_is_refused_before_anything_is_changed(
     assert ran.changes() == 0
     assert traces(driven) == before
     assert on(driven, "stat -c %Y /proc/1") == started
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_a_command_runs_with_the_rights_of_a_service(driven: Host, site: Site, gpu: bool) -> None:
+    program = (
+        "print(*[line for line in open('/proc/self/status') if line.startswith(('NoNewPrivs', 'CapEff'))])"
+    )
+    variables = {"premises_manager": "system", "premises_service_user": "nobody", "service_writable": []}
+    variables |= {"premises_look": {"nvidia": gpu}, "service_command": ["python3", "-c", program]}
+    role = {"ansible.builtin.include_role": {"name": "service", "tasks_from": "probe"}, "vars": variables}
+    show = {"ansible.builtin.debug": {"msg": "{{ service_probe.stdout }} {{ service_probe.stderr }}"}}
+    play = {"hosts": "premises", "gather_facts": False, "tasks": [role, show]}
+    (site.folder / "probe.yml").write_text(yaml.safe_dump([play]))
+    said = site.run(str(site.folder / "probe.yml"), limit=driven).output
+    assert re.search(r"NoNewPrivs:\W+t?1", said), said
+    assert re.search(r"CapEff:\W+t?0{16}", said), said
 
 
 def test_a_host_without_a_gpu_goes_on_with_its_cpu(fresh: Host, site: Site) -> None:
