@@ -255,3 +255,32 @@ def test_a_burn_in_that_does_not_end_is_ended_and_named(validate: Callable[..., 
     hangs.chmod(0o755)
     ran = validate(limit="trainer-1", gpu_validation_python=str(hangs), gpu_validation_timeout=1)
     assert "the burn-in did not end within 1 s" in " ".join(ran.output.split())
+
+
+@pytest.mark.slow
+def test_the_gpus_of_one_host_are_all_reduced_among_themselves(
+    validate: Callable[..., Ran], tmp_path: Path
+) -> None:
+    """Two processes of this machine stand for two GPUs."""
+    (tmp_path / "all_reduce.py").write_text((ROLE / "files/all_reduce.py").read_text())
+    role = {"ansible.builtin.include_role": {"name": "gpu_validation", "tasks_from": "20_all_reduce"}}
+    show = {
+        "ansible.builtin.debug": {"msg": "{{ gpu_validation_bus_reached }} {{ gpu_validation_failures }}"}
+    }
+    begin = {"ansible.builtin.set_fact": {"gpu_validation_failures": []}}
+    play = {"hosts": "premises", "gather_facts": False, "tasks": [begin, role, show]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    ran = validate(
+        limit="spare",
+        ansible_async_dir=str(tmp_path / "jobs"),
+        gpu_validation_room={"path": str(tmp_path)},
+        gpu_validation_hardware={"gpus": [{}, {}]},
+        gpu_validation_ring=["spare"],
+        gpu_validation_ring_name="all_reduce_of_gpus_gb_s",
+        gpu_validation_ring_label="2 GPUs of one host",
+        gpu_validation_ring_floor=1e6,
+    )
+    said = " ".join(ran.output.split())
+    assert re.search(r"all_reduce_of_gpus_gb_s\W+\d+\.\d+", said), said[-2000:]
+    assert "the all-reduce over 2 GPUs of one host reached " in said
+    assert "GB/s, floor 1000000.0" in said

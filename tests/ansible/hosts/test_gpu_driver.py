@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -160,7 +160,11 @@ def test_a_command_runs_with_the_rights_of_a_service(driven: Host, site: Site, g
     program = (
         "print(*[line for line in open('/proc/self/status') if line.startswith(('NoNewPrivs', 'CapEff'))])"
     )
-    variables = {"premises_manager": "system", "premises_service_user": "nobody", "service_writable": []}
+    variables: dict[str, Any] = {
+        "premises_manager": "system",
+        "premises_service_user": "nobody",
+        "service_writable": [],
+    }
     variables |= {"premises_look": {"nvidia": gpu}, "service_command": ["python3", "-c", program]}
     role = {"ansible.builtin.include_role": {"name": "service", "tasks_from": "probe"}, "vars": variables}
     show = {"ansible.builtin.debug": {"msg": "{{ service_probe.stdout }} {{ service_probe.stderr }}"}}
