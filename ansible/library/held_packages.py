@@ -17,7 +17,11 @@ short_description: Keep installed packages at their version
 description:
   - Holds every installed package that matches a pattern. Releases its own holds that no longer match.
 options:
-  patterns: {type: list, elements: str, default: [], description: [Names; C(*) is a wildcard.]}
+  patterns:
+    type: list
+    elements: str
+    default: []
+    description: [Names; C(src:) precedes the name of a source package; C(*) is a wildcard.]
   record: {type: path, required: true, description: [File that records the holds.]}
 author: [model-deployment-scenarios]
 """
@@ -27,9 +31,14 @@ released: {type: list, elements: str, returned: always, description: [Released p
 """
 
 
-def fitting(installed: set[str], patterns: list[str]) -> set[str]:
-    """Return the packages that match a pattern."""
-    return {name for name in installed for each in patterns if fnmatch.fnmatchcase(name, each)}
+def fitting(installed: dict[str, str], patterns: list[str]) -> set[str]:
+    """Return the packages that match a pattern, by their name or by that of their source package."""
+
+    def fits(name: str, pattern: str) -> bool:
+        of_source = pattern.startswith("src:")
+        return fnmatch.fnmatchcase(installed[name] if of_source else name, pattern.removeprefix("src:"))
+
+    return {name for name in installed if any(fits(name, each) for each in patterns)}
 
 
 def main() -> None:
@@ -44,9 +53,9 @@ def main() -> None:
     def lines(*command: str) -> set[str]:
         return set(module.run_command([*command], check_rc=True)[1].split("\n")) - {""}
 
-    there = lines("dpkg-query", "--show", "--showformat=${db:Status-Abbrev} ${Package}\n")
+    there = lines("dpkg-query", "--show", "--showformat=${db:Status-Abbrev} ${Package} ${source:Package}\n")
     # ii: to be installed, and installed; hi: the same and held.
-    installed = {line.split()[1] for line in there if line[1] == "i"}
+    installed = {line.split()[1]: line.split()[2] for line in there if line[1] == "i"}
     ours = set(json.loads(record.read_text(encoding="utf-8"))) if record.exists() else set()
     held = lines("apt-mark", "showhold")
     wanted = fitting(installed, module.params["patterns"])

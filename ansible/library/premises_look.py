@@ -17,6 +17,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible.module_utils.gpu_devices import gpus_of, nvidia_devices
+
 DOCUMENTATION = r"""
 module: premises_look
 short_description: Inspect a host and the deployment's folder
@@ -52,8 +54,8 @@ paths: {type: dict, returned: success, description: [For each of O(paths) whethe
 programs: {type: dict, returned: success, description: [Paths of C(haproxy) and C(uv); empty if missing.]}
 arrivals: {type: dict, returned: success, description: [C(path) of O(remote_tmp), and C(megabytes) free there.]}
 megabytes: {type: int, returned: success, description: [Free space for the folder.]}
-nvidia: {type: bool, returned: success, description: [Whether NVIDIA's driver is loaded.]}
 system: {type: str, returned: success, description: [Code name of the system's release, as C(bookworm); may be empty.]}
+nvidia: {type: bool, returned: success, description: ['Whether there is an NVIDIA GPU, with or without a driver.']}
 machine: {type: str, returned: success, description: [The processor's architecture.]}
 user_there: {type: bool, returned: success, description: [Whether the account O(service_user) exists.]}
 """
@@ -219,8 +221,8 @@ def look(options: dict[str, Any], root: Path, chosen: str) -> dict[str, Any]:
         "programs": {name: shutil.which(name, path=search) or "" for name in ("haproxy", "uv")},
         "megabytes": room(root),
         "arrivals": arrivals(options["remote_tmp"]),
-        "nvidia": Path("/dev/nvidiactl").exists(),
         "system": system_release(),
+        "nvidia": bool(gpus_of(nvidia_devices(Path("/")))) or Path("/dev/nvidiactl").exists(),
         "machine": platform.machine(),
         "user_there": _has_user(options["service_user"]),
     }
