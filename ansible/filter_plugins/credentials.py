@@ -32,7 +32,9 @@ def credential_problems(
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     if not (certificate and private_key and api_key):
-        together = "tls_certificate, tls_private_key and api_key_sha256 belong together; set all three or none"
+        together = (
+            "tls_certificate, tls_private_key and api_key_sha256 belong together; set all three or none"
+        )
         return [together] if certificate or private_key or api_key else []
     try:
         chain = x509.load_pem_x509_certificates(certificate.encode())

@@ -47,7 +47,9 @@ def written(pair: tuple[Any, Any]) -> tuple[str, str]:
 def test_a_certificate_of_its_key_its_authority_and_its_names_has_no_problem() -> None:
     authority = issue("authority")
     certificate, key = written(issue(by=authority))
-    assert credentials.credential_problems(certificate, key, "digest", written(authority)[0], ["server-1"]) == []
+    assert (
+        credentials.credential_problems(certificate, key, "digest", written(authority)[0], ["server-1"]) == []
+    )
 
 
 def test_a_certificate_for_all_names_of_a_domain_is_for_each() -> None:

@@ -178,7 +178,9 @@ def test_a_look_lists_what_is_there_and_what_was_made_to_its_end(
     assert loaded.complete(tmp_path) == ["foundation/dd/tiny", "runtime/aa", "runtime/vllm/cc"]
 
 
-def test_environments_and_credentials_that_a_service_names_stay(module: Callable[[str], ModuleType], tmp_path: Path) -> None:
+def test_environments_and_credentials_that_a_service_names_stay(
+    module: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
     kept, used, served, old = (letter * 64 for letter in "abcd")
     for name in (kept, used, old, f"vllm/{served}", "not-one-of-ours"):
         (tmp_path / "runtime" / name).mkdir(parents=True)
