@@ -267,7 +267,7 @@ def test_the_gpus_of_one_host_are_all_reduced_among_themselves(
     show = {
         "ansible.builtin.debug": {"msg": "{{ gpu_validation_bus_reached }} {{ gpu_validation_failures }}"}
     }
-    begin = {"ansible.builtin.set_fact": {"gpu_validation_failures": []}}
+    begin: dict[str, Any] = {"ansible.builtin.set_fact": {"gpu_validation_failures": []}}
     play = {"hosts": "premises", "gather_facts": False, "tasks": [begin, role, show]}
     (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
     ran = validate(
