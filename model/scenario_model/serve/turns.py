@@ -25,9 +25,10 @@ _PAUSE = 19
 # Receiving and decrypting, in seconds per byte: 4 ms for a megabyte.
 _RECEIVED = 4e-9
 _LONGEST_PAUSE = 5.0
-# Processor time of a small request that is refused; so many seconds' worth of them may come at once.
-_SMALL_SECONDS = 0.00125
-_BURST_SECONDS = 1.0
+# What a small request that is refused costs the others: 1.4 ms of the processor, and as much again of the steps that it
+# comes between (benchmarks/README.md); so many seconds' worth of them may come at once.
+_SMALL_SECONDS = 0.0025
+_BURST_SECONDS = 2.0
 _LONGEST_HOLD = 1.0
 # Weight of the newest turn in the average duration, and its initial value in seconds.
 _NEW = 0.1
