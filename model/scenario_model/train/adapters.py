@@ -38,9 +38,12 @@ def add_adapters(model: Any, recipe: Recipe) -> Any:
         task_type="CAUSAL_LM",
     )
     with warnings.catch_warnings():
-        # Of what peft changes or leaves by itself in GPT-2's transposed layers and in fused experts, and of names
-        # that transformers deprecates: nothing that a user could change.
-        warnings.simplefilter("ignore")
+        # peft 0.21 uses a name that transformers 5.23 deprecates, turns GPT-2's transposed layers round by itself, and
+        # looks for fused experts where a model has none.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False")
+        warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match")
+        warnings.filterwarnings("ignore", "target_parameters=.* were set but no parameter was matched")
         model = get_peft_model(model, config, adapter_name=_ADAPTER)
     for module in model.modules():
         # peft's layer also adapts others, such as GPT-2's transposed ones: those keep its own forward pass.

@@ -104,7 +104,7 @@ async def test_refusals_of_a_key_are_paced_after_the_first_few() -> None:
     assert loop.time() - began < 0.3
     for _ in range(60):
         await pace.hold("mine")
-    assert 0.3 < loop.time() - began < 5
+    assert 2.5 < loop.time() - began < 5
     other = loop.time()
     await pace.hold("other")
     assert loop.time() - other < 0.2

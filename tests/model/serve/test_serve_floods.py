@@ -87,11 +87,11 @@ async def ask_for_health(server: RunningServer, waits: list[float]) -> None:
         async with httpx.AsyncClient(verify=server.trust, timeout=30) as http:
             assert (await http.get(f"{server.url}/healthz")).text == "alive\n"
         waits.append(time.monotonic() - began)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
 
 
 @pytest.mark.usefixtures("many_descriptors")
-@campaign("connections", 1300, soak=20_000)
+@campaign("connections", 2500, soak=20_000)
 async def test_health_is_told_throughout_connections_that_never_begin_or_end(
     start_server: StartServer, connections: int
 ) -> None:
@@ -104,7 +104,7 @@ async def test_health_is_told_throughout_connections_that_never_begin_or_end(
         asking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asking
-        assert len(waits) >= 3
+        assert len(waits) > 5
         process = psutil.Process(server.process.pid)
         assert process.rlimit(psutil.RLIMIT_NOFILE) == (1024, 1024)
         await asyncio.to_thread(server.wait_for, lambda: process.num_fds() < 200)
