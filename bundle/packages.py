@@ -29,7 +29,7 @@ _ON_EVERY_HOST = ("?priority(required)", "?essential")
 
 
 def fetch(target: Path) -> None:
-    """Download the balancer for this machine's release; does nothing without apt.
+    """Download the balancer, and record the release that its libraries are of; does nothing without apt.
 
     Raises BundleError if apt does not find it.
     """
@@ -39,6 +39,7 @@ def fetch(target: Path) -> None:
         )
         return
     _download(_with_libraries(), target)
+    _record_release(target)
 
 
 def fetch_for_hosts(target: Path) -> None:
@@ -52,6 +53,11 @@ def fetch_for_hosts(target: Path) -> None:
         )
         return
     _download(_lacking_on_a_bare_host(), target)
+    _record_release(target)
+
+
+def _record_release(target: Path) -> None:
+    """Name this machine's release next to its packages: hosts of another one lack the libraries for them."""
     release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     (target / "release").write_text(f"{release}\n", encoding="ascii")
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import zipfile
 from pathlib import Path
@@ -27,7 +28,7 @@ def fetch(lock: str, target: Path) -> None:
 
     Raises BundleError if no package registry is reachable, or a package has no wheel.
     """
-    kept = cache_folder() / "bundle" / hashlib.sha256(lock.encode()).hexdigest()[:16]
+    kept = cache_folder() / "bundle" / _kept_name(lock)
     with exclusive(kept.with_name(f"{kept.name}.lock"), "fetching the bundle's packages"):
         if not (kept / "complete").exists():
             kept.mkdir(parents=True, exist_ok=True)
@@ -38,12 +39,34 @@ def fetch(lock: str, target: Path) -> None:
             _link(wheel, target / wheel.name)
 
 
+def _kept_name(*parts: str) -> str:
+    """Name what is kept after all that determines it: another Python or platform needs other wheels."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return hashlib.sha256("\0".join([*parts, python, sysconfig.get_platform()]).encode()).hexdigest()[:16]
+
+
+def prove(lock: Path, wheels: Path) -> None:
+    """Install a lock once as hosts will: offline, from these wheels alone, into an environment that is thrown away.
+
+    Raises BundleError if that fails, as with a wheel that is missing or for another Python.
+    """
+    remedy = f"the bundle would not install on a host; remove {cache_folder() / 'bundle'} and build it again"
+    with tempfile.TemporaryDirectory(dir=wheels.parent, prefix="proof-") as aside:
+        environment = Path(aside) / "environment"
+        uv = [sys.executable, "-m", "uv", "--quiet", "--offline", "--cache-dir", str(Path(aside) / "cache")]
+        _run([*uv, "venv", "--no-python-downloads", "--python", sys.executable, str(environment)], remedy)
+        from_wheels = ["--no-index", "--find-links", str(wheels), "--no-deps", "--require-hashes"]
+        python = str(environment / "bin" / "python")
+        _run([*uv, "pip", "install", "--python", python, *from_wheels, "--requirement", str(lock)], remedy)
+
+
 def for_cpu(lock: str, target: Path) -> str:
     """Return the lock with NVIDIA's libraries replaced by a small wheel of stubs.
 
     That wheel is added to the folder of the other wheels. See `cpu_only`.
     """
-    wheel = cache_folder() / "bundle" / "cpu" / _key(lock) / _wheel_name()
+    recipe = [Path(source).read_text(encoding="utf-8") for source in (str(cpu_only.__file__), __file__)]
+    wheel = cache_folder() / "bundle" / "cpu" / _kept_name(lock, *recipe) / _wheel_name()
     with exclusive(wheel.parents[1].with_suffix(".lock"), "building stub libraries"):
         if not wheel.exists():
             say("building the stubs that let torch run without NVIDIA's libraries: half a minute, once")
@@ -51,16 +74,6 @@ def for_cpu(lock: str, target: Path) -> str:
     _link(wheel, target / wheel.name)
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     return f"{lock}{_CPU_LIBRARIES}==0 \\\n    --hash=sha256:{digest}\n"
-
-
-def _key(lock: str) -> str:
-    """Name the wheel after everything that determines its content."""
-    parts = [
-        Path(cpu_only.__file__).read_text(encoding="utf-8"),
-        Path(__file__).read_text(encoding="utf-8"),
-        lock,
-    ]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _wheel_name() -> str:
@@ -116,13 +129,10 @@ def _link(source: Path, target: Path) -> None:
         target.write_bytes(source.read_bytes())
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str], remedy: str = "is a package registry within reach?") -> None:
     done = subprocess.run(  # noqa: S603
         command, env=uv_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if done.returncode:
         words = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise BundleError(
-            f"`{' '.join(command[2:5])} …` failed: {' | '.join(words[-3:])}",
-            remedy="is a package registry within reach?",
-        )
+        raise BundleError(f"`{' '.join(command[2:5])} …` failed: {' | '.join(words[-3:])}", remedy=remedy)

@@ -39,7 +39,7 @@ def find_scenario(stack: str) -> Scenario:
 def add_stack(stack: str, scenario: str) -> bool:
     """Write the file of a new stack: its scenario's, with its own folders, names and ports.
 
-    Return whether it was created. Raises CliError for an invalid name, or a scenario that is not built.
+    Return whether it was created. Raises CliError for an invalid name, or an unknown scenario.
     """
     file = FOLDER / f"Pulumi.{stack}.yaml"
     if file.is_file():

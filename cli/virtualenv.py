@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -30,15 +31,31 @@ _UNFINISHED = VENV / ".unfinished"
 def ensure(wanted: str) -> None:
     """Install the wanted set into `.venv`. A second call reads one file.
 
-    Raises CliError if Python cannot create environments or no package registry is reachable, BootstrapError
-    if the bundle does not match its signature.
+    Raises CliError if Python cannot create environments, no package registry is reachable, or `.venv` is for
+    another Python than PYTHON; BootstrapError if the bundle does not match its signature.
     """
+    _refuse_another_python()
     held = _held()
     if held and held["digest"] == _digest(held["set"]) and SETS.index(held["set"]) >= SETS.index(wanted):
         return
     with exclusive(ROOT / ".state" / "venv.lock", "setting .venv up"):
         target = max(wanted, held["set"], key=SETS.index) if held else wanted
         _set_up(target)
+
+
+def _refuse_another_python() -> None:
+    """Raise CliError if the user names a Python (make PYTHON=…) and `.venv` is for another one, which would win."""
+    try:
+        lines = (VENV / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    version = next((line.partition("=")[2].strip() for line in lines if line.startswith("version")), "")
+    held, asked = ".".join(version.split(".")[:2]), f"{sys.version_info.major}.{sys.version_info.minor}"
+    if held and held != asked and (named := os.environ.get("PYTHON")):
+        raise CliError(
+            f".venv is for Python {held}, but PYTHON={named} is {asked}; remove {VENV} to have it set up for that one, "
+            "or leave PYTHON out"
+        )
 
 
 def _held() -> dict[str, str] | None:

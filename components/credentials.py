@@ -147,7 +147,7 @@ class ServerCertificate(Resource, module="credentials", name="ServerCertificate"
         name: str,
         *,
         authority: CertificateAuthority,
-        names: Sequence[str],
+        names: Sequence[pulumi.Input[str]],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Register a certificate for `names`; the first is its subject."""

@@ -47,7 +47,7 @@ def _tell(lab: Lab, took: str) -> None:
     names = ", ".join(f"{host.name} ({host.address})" for host in premises.hosts)
     say(f"the lab is up: {names}; {took}")
     say(f"  outside the premises: {premises.addresses.outside} (python3 -m lab.wan --help)")
-    say(f"  ansible -i {shlex.quote(str(premises.inventory))} premises -m ping")
+    say(f"  .venv/bin/ansible -i {shlex.quote(str(premises.inventory))} premises -m ping")
     if lab.cluster:
         _tell_kubectl(lab.cluster.kubectl, premises.addresses.cloud if lab.cluster.own else "")
     if lab.aws:

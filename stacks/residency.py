@@ -78,7 +78,7 @@ def refuse_destinations(stack: str, scenario: Scenario, destinations: Mapping[st
         ResidencyError: one of them is not entirely private.
 
     """
-    public = [f"premises:egress.{key} is {to}" for key, to in destinations.items() if not _private(to)]
+    public = [f"premises:egress.{key} is {to}" for key, to in destinations.items() if not is_private(to)]
     if public and scenario.keeps_data:
         raise ResidencyError(
             f"stacks/Pulumi.{stack}.yaml: {', '.join(public)}: {scenario.name} keeps its data on the premises, "
@@ -87,7 +87,7 @@ def refuse_destinations(stack: str, scenario: Scenario, destinations: Mapping[st
         )
 
 
-def _private(text: str) -> bool:
+def is_private(text: str) -> bool:
     """Whether a whole network is for private use. Whether it is on the same site cannot be checked."""
     asked = ipaddress.ip_network(text)
     private = [ipaddress.ip_network(each) for each in _PRIVATE]

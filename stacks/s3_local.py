@@ -16,7 +16,7 @@ from scenario_model.foundation.settings import Foundation, PackagedFoundation
 from scenario_model.serve.settings import Serving
 from scenario_model.train.settings import Recipe
 from stacks.builders.hosts import admit_hosts, prepare_hosts
-from stacks.builders.premises import deployment, provide_runtime, serve, serving_variables
+from stacks.builders.premises import check_first, deployment, provide_runtime, serve, serving_variables
 from stacks.settings.base import StackSettings
 from stacks.settings.premises import Balancer, Premises
 from stacks.settings.release import Release
@@ -56,7 +56,7 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
     }
     variables = {name: value for name, value in asked.items() if name != "data"}
     variables |= {"training_data": asked["data"], **serving_variables(stack, settings.serving)}
-    preflight = Playbook("preflight", on.playbook("preflight", variables=variables))
+    preflight = check_first(on, settings.premises, "preflight", variables)
     hosts = prepare_hosts(on, settings.premises, settings.serving, settings.balancer, preflight=preflight)
     ready, admission = admit_hosts(
         on, settings.premises, runtime=provide_runtime(on, settings.serving, after=hosts)

@@ -17,7 +17,9 @@ import yaml
 
 from scenario_model.config import Kinds, Section, kinds_of
 from scenario_model.describe import one_line, sections_in, settings_of, summary, type_of
+from scenario_model.edge.settings import EdgeSettings
 from scenario_model.job.settings import JobSettings
+from scenario_model.rollout.settings import PublishSettings, RolloutSettings
 from scenario_model.serve.settings import ServeSettings, Serving
 from scenario_model.train.settings import TrainSettings
 from stacks.scenarios import SCENARIOS
@@ -34,6 +36,9 @@ _FILES: dict[str, type[Section]] = {
     "scenario-model train": TrainSettings,
     "scenario-model job": JobSettings,
     "scenario-model serve": ServeSettings,
+    "scenario-model edge run": EdgeSettings,
+    "scenario-model rollout step": RolloutSettings,
+    "scenario-model rollout publish": PublishSettings,
 }
 _TYPES = {
     "integer": "int",
@@ -61,16 +66,15 @@ def _reference() -> str:
         "`pulumi config set --path`.",
     ]
     for scenario in SCENARIOS.values():
-        if scenario.module:
-            settings: type[Section] = importlib.import_module(scenario.module).Settings
-            lines += [
-                "",
-                f"## Stacks of {scenario.name}",
-                "",
-                f"`stacks/Pulumi.<stack>.yaml`: {scenario.meaning}.",
-                "",
-            ]
-            lines += _table(settings, stack=True)
+        settings: type[Section] = importlib.import_module(scenario.module).Settings
+        lines += [
+            "",
+            f"## Stacks of {scenario.name}",
+            "",
+            f"`stacks/Pulumi.<stack>.yaml`: {scenario.meaning}.",
+            "",
+        ]
+        lines += _table(settings, stack=True)
     for command, section in _FILES.items():
         lines += ["", f"## `{command} --config`", "", *_table(section)]
     return "\n".join(lines) + "\n"

@@ -141,6 +141,15 @@ def test_only_the_worker_calls_ansible_runner() -> None:
     assert callers == ["components/ansible/worker.py"]
 
 
+def test_only_the_readers_process_loads_ansible() -> None:
+    found = forbidden_in("components", "ansible")
+    assert {line.partition(" ")[0] for line in found} == {"components/ansible/inventory_reader.py"}
+    users = [
+        name for name, file in modules().items() if "components.ansible.inventory_reader" in imports_of(file)
+    ]
+    assert users == []
+
+
 def test_no_test_loads_what_patches_python_for_all_that_run_beside_it() -> None:
     """Ansible's classes for plugins patch `sys.intern`, after which torch cannot be imported any more."""
     loaded = ("ansible.plugins", "ansible.errors", "ansible.template", "ansible.parsing", "ansible.utils")

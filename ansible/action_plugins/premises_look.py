@@ -30,7 +30,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         """Return the module's result; `expected` are the hosts that were inspected together."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
-        if lost := missing(variables):
+        # Sites depend on nobody: one that fails stops no other.
+        if not variables.get("premises_alone") and (lost := missing(variables)):
             message = f"failed or unreachable: {', '.join(lost)}; stopping on all hosts"
             return {**result, "failed": True, "msg": message}
         known = variables.get("premises_look") or {}

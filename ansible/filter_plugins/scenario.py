@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,10 @@ if TYPE_CHECKING:
 
 _WITHOUT_PATH = frozenset({"packaged", "python-reference"})
 """Kinds of foundation models and data that are bundled with the project."""
+
+
+_GROUP_OF = {"training": "training", "inference": "inference", "edge": "inference", "balancer": "balancer"}
+"""The inventory's group whose hosts run a service."""
 
 
 _DEFAULTS = Path(__file__).with_name("settings.json")
@@ -28,9 +34,15 @@ def with_defaults(given: dict[str, Any], section: str) -> dict[str, Any]:
 def folder_entries(
     names: Iterable[str], *, mode: str, group: str, owned: Iterable[str] = ()
 ) -> list[dict[str, str]]:
-    """Return entries of M(host_files) for folders; the services' user owns those in `owned`."""
+    """Return entries of M(host_files) for folders; the services' user, if there is one, owns those in `owned`."""
     mine, common = set(owned), {"state": "directory", "mode": mode, "group": group}
-    return [common | {"path": name, "owner": group if name in mine else ""} for name in names]
+    others = "root" if group else ""
+    return [common | {"path": name, "owner": group if name in mine else others} for name in names]
+
+
+def absent_entries(paths: Iterable[str]) -> list[dict[str, str]]:
+    """Return entries of M(host_files) for paths that are to be removed."""
+    return [{"path": path, "state": "absent"} for path in paths]
 
 
 def definition_path(root: str, name: str, manager: str) -> str:
@@ -40,6 +52,31 @@ def definition_path(root: str, name: str, manager: str) -> str:
     """
     unit = f"{name}-{hashlib.sha256(root.encode()).hexdigest()[:12]}.service"
     return f"{root}/services/{name}.conf" if manager == "supervisor" else f"{root}/services/{unit}"
+
+
+def left_services(there: Iterable[str], groups: Iterable[str]) -> list[str]:
+    """Return the services deployed in a folder whose group in the inventory is not one of `groups`."""
+    found = (re.fullmatch(r"services/([a-z]+)(-[0-9a-f]+)?\.(conf|service)", path) for path in there)
+    deployed = {match[1] for match in found if match} & _GROUP_OF.keys()
+    return sorted(service for service in deployed if _GROUP_OF[service] not in set(groups))
+
+
+def local_url(host: str, port: int) -> str:
+    """Return where a service that listens at `host` answers on its own host; everywhere is also 127.0.0.1."""
+    host = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - nothing is bound here
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
+def server_url(record: str, otherwise: str) -> str:
+    """Return where a server answers on its own host by its settings, a serve.json in base64; or `otherwise`.
+
+    The file may have been changed by hand, so whatever it contains is no error here.
+    """
+    try:
+        settings = with_defaults(dict(json.loads(base64.b64decode(record))), "serving")
+        return local_url(str(settings["host"]), int(settings["port"]))
+    except (ValueError, KeyError, TypeError):
+        return otherwise
 
 
 def release_folder(release: str) -> str:
@@ -144,6 +181,28 @@ def last_words(log: list[str]) -> str:
     return (own or lines or ["no output"])[-1]
 
 
+_SAYS_NOTHING = (
+    "Error executing command.",
+    "One or more items failed",
+    "non-zero return code",
+    "MODULE FAILURE",
+)
+
+
+def failure_reason(result: dict[str, Any]) -> str:
+    """Return why a task failed, in one line: of a loop its first failed item, of a command the system's own words."""
+    for item in result.get("results") or []:
+        if item.get("failed") or item.get("unreachable"):
+            return failure_reason(item)
+    said = str(result.get("msg") or "no reason given")
+    if said.startswith(_SAYS_NOTHING):
+        for key in ("stderr", "module_stderr", "exception"):
+            lines = [line for line in str(result.get(key) or "").splitlines() if line.strip()]
+            if lines:
+                return lines[-1].strip()
+    return " ".join(said.split())
+
+
 class FilterModule:
     """Entry point for Ansible."""
 
@@ -154,7 +213,11 @@ class FilterModule:
             for each in (
                 with_defaults,
                 folder_entries,
+                absent_entries,
                 definition_path,
+                left_services,
+                local_url,
+                server_url,
                 release_folder,
                 was_rolled_back,
                 settles,
@@ -163,5 +226,6 @@ class FilterModule:
                 input_problems,
                 training_trouble,
                 last_words,
+                failure_reason,
             )
         }

@@ -41,6 +41,8 @@ kept: {type: list, elements: str, returned: always, description: [Packages kept 
 """
 
 _APT = ["apt-get", "--yes", "--quiet", "--no-install-recommends", "--option=Dpkg::Options::=--force-confold"]
+# At boot and at night, the system's own updates hold dpkg's lock for minutes.
+_APT += ["--option=DPkg::Lock::Timeout=600"]
 # A host without network access should fail quickly.
 _APT += ["--option=Acquire::Retries=0", "--option=Acquire::http::Timeout=15"]
 _QUIETLY = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
@@ -221,6 +223,11 @@ def main() -> None:
             if changed and not module.check_mode:
                 packages.install(absent, module.params["folder"])
     except PackageError as error:
+        if "Could not get lock" in str(error):
+            module.fail_json(
+                msg=f"cannot install {', '.join(absent)}: another program has been installing packages for ten "
+                f"minutes: {error}; run this again when it is done"
+            )
         source = "from packages_folder" if module.params["folder"] else "from apt's sources"
         module.fail_json(
             msg=f"cannot install {', '.join(absent)} {source}: {error}; set packages_folder to a folder with "

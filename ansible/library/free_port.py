@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,28 @@ options:
   port: {type: int, required: true, description: [The TCP port.]}
   setting: {type: str, default: serving.port, description: [The setting of the port, for the message.]}
   service: {type: path, required: true, description: [The definition of the service that may hold the port.]}
+  user: {type: str, default: "", description: [The account that will listen; empty for that of the play.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r""" # """
 
+# While a service is restarted after a crash, systemd alone has the socket that it keeps for it.
+_RESTART_SECONDS = 3.0
+_PAUSE_SECONDS = 0.3
 _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp, see proc(5)
+
+
+def first_unprivileged() -> int:
+    """Return the first port on which others than root may listen, see ip(7)."""
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    except (OSError, ValueError):
+        return 1024
+
+
+def reserved(port: int, user: str) -> bool:
+    """Return whether an account that the play, as root, starts the service as may not listen on a port."""
+    return user not in {"", "root"} and port < first_unprivileged()
 
 
 def bindable(host: str, port: int) -> bool:
@@ -78,19 +96,30 @@ def main() -> None:
         "port": {"type": "int", "required": True},
         "setting": {"type": "str", "default": "serving.port"},
         "service": {"type": "path", "required": True},
+        "user": {"type": "str", "default": ""},
     }
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     host, port, setting, definition = (module.params[name] for name in ("host", "port", "setting", "service"))
-    try:
-        if bindable(host, port):
-            module.exit_json(changed=False)
-    except OSError as error:
+    if reserved(port, module.params["user"]):
         module.fail_json(
-            msg=f"serving.host {host}, port {port}: cannot listen there: {error.strerror or error}"
+            msg=f"port {port} is for root alone, which the service is not; set {setting} to "
+            f"{first_unprivileged()} or above"
         )
-    holders = [process for process in own_processes() if holds(process.pid, listeners(port))]
-    if any(process.environment.get("SCENARIO_SERVICE") == definition for process in holders):
-        module.exit_json(changed=False)
+    deadline = time.monotonic() + _RESTART_SECONDS
+    while True:
+        try:
+            if bindable(host, port):
+                module.exit_json(changed=False)
+        except OSError as error:
+            module.fail_json(
+                msg=f"serving.host {host}, port {port}: cannot listen there: {error.strerror or error}"
+            )
+        holders = [process for process in own_processes() if holds(process.pid, listeners(port))]
+        if any(process.environment.get("SCENARIO_SERVICE") == definition for process in holders):
+            module.exit_json(changed=False)
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_PAUSE_SECONDS)
     who = ", ".join(f"pid {p.pid} ({Path(p.command[0]).name})" for p in holders) or "another user's process"
     module.fail_json(msg=f"port {port} on {host} is in use by {who}; stop it, or set {setting} to a free one")
 

@@ -9,14 +9,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.gpu_generations import (
-    SWITCHED_GPUS,
-    SWITCHES,
-    DriverError,
-    generation,
-    module_for,
-    too_new,
-)
+from ansible.module_utils.gpu_devices import gpus_of, manages_switches, nvidia_devices
+from ansible.module_utils.gpu_generations import SWITCHES, DriverError, generation, module_for, unsupported
 
 DOCUMENTATION = r"""
 module: gpu_hardware
@@ -34,32 +28,16 @@ options:
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
-gpus: {type: list, elements: dict, returned: success, description: [Address, device id, generation.]}
+gpus: {type: list, elements: dict, returned: success, description: ['Address, device id, generation, driver.']}
 module: {type: str, returned: success, description: [V(open) or V(proprietary); empty without a GPU.]}
 fabric: {type: str, returned: success, description: [V(none), V(switches) or V(subnet).]}
 secure_boot: {type: bool, returned: success, description: [Whether the firmware loads only signed code.]}
-nouveau: {type: bool, returned: success, description: [Whether nouveau is loaded.]}
+held_by: {type: list, elements: str, returned: success, description: [Drivers other than NVIDIA's that hold GPUs.]}
 loaded: {type: str, returned: success, description: [Version of the loaded NVIDIA driver, or empty.]}
+kernels: {type: list, elements: str, returned: success, description: ['Releases of the kernels that may be booted.']}
 """
 
-_NVIDIA = 0x10DE
-_DISPLAY = (0x0300, 0x0302)
-"""PCI classes of GPUs: with and without a display."""
 _SECURE_BOOT = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
-
-
-def _number(path: Path) -> int:
-    return int(path.read_text(encoding="ascii").strip(), 16)
-
-
-def nvidia_devices(root: Path) -> list[dict[str, Any]]:
-    """List NVIDIA's PCI devices with address, device id and class."""
-    found = []
-    for entry in sorted((root / "sys/bus/pci/devices").glob("*")):
-        if _number(entry / "vendor") == _NVIDIA:
-            kind = _number(entry / "class") >> 8
-            found.append({"address": entry.name, "device": _number(entry / "device"), "class": kind})
-    return found
 
 
 def secure_boot(root: Path) -> bool:
@@ -75,12 +53,24 @@ def loaded_driver(root: Path) -> str:
     return told[1] if told else ""
 
 
-def fabric(devices: list[dict[str, Any]]) -> str:
+def fabric(root: Path, devices: list[dict[str, Any]]) -> str:
     """Return what manages the switches between the GPUs."""
-    ids = {each["device"] for each in devices}
-    if ids & SWITCHED_GPUS:
+    if gpus_of(devices) and manages_switches(root):
         return "subnet"
-    return "switches" if ids & SWITCHES else "none"
+    return "switches" if {each["device"] for each in devices} & SWITCHES else "none"
+
+
+def holders(root: Path, devices: list[dict[str, Any]]) -> list[str]:
+    """Return the drivers that hold GPUs and are not NVIDIA's; a loaded nouveau takes them at any time."""
+    found = {each["driver"] for each in gpus_of(devices)} - {"", "nvidia"}
+    return sorted(found | ({"nouveau"} if (root / "sys/module/nouveau").exists() else set()))
+
+
+def kernels(root: Path) -> list[str]:
+    """Return the releases of the installed kernels and of the running one."""
+    running = root / "proc/sys/kernel/osrelease"
+    found = {file.name.partition("-")[2] for file in (root / "boot").glob("vmlinuz-*")}
+    return sorted(found | ({running.read_text(encoding="ascii").strip()} if running.exists() else set()))
 
 
 def main() -> None:
@@ -93,30 +83,31 @@ def main() -> None:
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     root, wanted = Path(module.params["root"]), module.params["module"]
     devices = nvidia_devices(root)
-    ids = [each["device"] for each in devices if each["class"] in _DISPLAY]
+    ids = [each["device"] for each in gpus_of(devices)]
     gpus = [
         {
             "address": each["address"],
             "device": f"{each['device']:04x}",
             "generation": generation(each["device"]),
+            "driver": each["driver"],
         }
-        for each in devices
-        if each["class"] in _DISPLAY
+        for each in gpus_of(devices)
     ]
     try:
         chosen = "" if not ids else module_for(ids) if wanted == "auto" else wanted
     except DriverError as error:
         module.fail_json(msg=str(error))
-    if left_behind := too_new(ids, module.params["version"]):
-        module.fail_json(msg=f"gpu_driver_version: {left_behind}")
+    if problem := unsupported(ids, module.params["version"]):
+        module.fail_json(msg=f"gpu_driver_version: {problem}")
     module.exit_json(
         changed=False,
         gpus=gpus,
         module=chosen,
-        fabric=fabric(devices),
+        fabric=fabric(root, devices),
         secure_boot=secure_boot(root),
-        nouveau=(root / "sys/module/nouveau").exists(),
+        held_by=holders(root, devices),
         loaded=loaded_driver(root),
+        kernels=kernels(root),
     )
 
 

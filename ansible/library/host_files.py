@@ -38,6 +38,7 @@ options:
       owner: {type: str, description: [Unchanged if empty or omitted.]}
       group: {type: str, description: [Unchanged if empty or omitted.]}
       keep: {type: bool, default: false, description: [Keep an existing file regardless of its content.]}
+      validated: {type: bool, default: true, description: [Whether O(validate) is for this file.]}
   validate:
     type: str
     description: [Command that validates new content before it replaces anything; C(%s) is the draft.]
@@ -56,12 +57,15 @@ _ENTRY: dict[str, Any] = {
     "owner": {"type": "str"},
     "group": {"type": "str"},
     "keep": {"type": "bool", "default": False},
+    "validated": {"type": "bool", "default": True},
 }
 _OPTIONS: dict[str, Any] = {
     "base": {"type": "path", "default": ""},
     "entries": {"type": "list", "elements": "dict", "required": True, "options": _ENTRY},
     "validate": {"type": "str"},
 }
+_REASONS = 4
+"""Lines of a validation that are shown: haproxy ends with summaries of what it said before."""
 _LARGEST_DIFF = 100_000
 """Maximum content size shown in a diff, in bytes; larger content is only reported as different."""
 
@@ -116,7 +120,8 @@ class HostFiles:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            self._judge(path, draft)
+            if entry["validated"] and self._module.params["validate"]:
+                self._judge(path, draft)
             old = path.lstat() if _is_file(path) else None
             self._attributes(draft, entry, shown=True, like=old)
             draft.rename(path)
@@ -124,13 +129,12 @@ class HostFiles:
             draft.unlink(missing_ok=True)
 
     def _judge(self, path: Path, draft: Path) -> None:
-        if not self._module.params["validate"]:
-            return
         command = [part.replace("%s", str(draft)) for part in shlex.split(self._module.params["validate"])]
         code, output, errors = self._module.run_command(command)
         if code:
             said = [line.strip() for line in f"{output}\n{errors}".splitlines() if line.strip()]
-            self._module.fail_json(msg=f"{path} would be invalid: {(said or ['no reason given'])[-1]}")
+            reason = " | ".join(said[-_REASONS:]) or "no reason given"
+            self._module.fail_json(msg=f"{path} would be invalid: {reason}")
 
     def _directory(self, path: Path, entry: dict[str, Any]) -> bool:
         if path.is_dir():  # also a link to a folder on another disk

@@ -8,6 +8,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible.module_utils.gpu_errors import logged_errors
+
 DOCUMENTATION = r"""
 module: host_verdict
 short_description: Decide whether a host may train and serve
@@ -33,14 +35,25 @@ reached:
 summary: {type: str, returned: always, description: [The same in one line.]}
 """
 
-# Errors caused by programs, not by the hardware: NVIDIA, "XID Errors", the table of causes.
-_OF_PROGRAMS = frozenset({13, 31, 43, 45, 68, 69})
 _FIGURES = ("matmul_tflops", "memory_gb_s")
-_COUNTERS = ("uncorrected memory errors", "row remapping that waits for a reset", "row remapping that failed")
+_COUNTERS = (
+    "uncorrected memory errors",
+    "row remapping that waits for a reset",
+    "row remapping that failed",
+    "page retirement that waits for a reset",
+    "recovery action recommended by the driver",
+)
+"""What the columns after a GPU's index say; the column after these is its MIG mode."""
+_HEALTHY = frozenset({"0", "No", "None", "N/A", "[N/A]", "[Not Supported]"})
+"""Recorded with drivers 590 to 610. A GPU without ECC memory, or in MIG mode, answers [N/A]."""
+_VGPU = re.compile(r"-(\d+-)?\d+([ABCQ]|CME)$")
+"""The end of a virtual GPU's name: profile, with the number of slices before it if it is a part of a MIG GPU."""
 
 
 def floors_of(name: str, table: list[dict[str, Any]], shares: dict[str, float]) -> dict[str, float] | None:
-    """Return the floors of a GPU by the name that the driver reports; None if it is not in the table."""
+    """Return the floors of a GPU by the name that the driver reports; None for a part of a GPU or an unknown one."""
+    if _is_a_part(name):
+        return None
     for entry in table:
         if re.search(entry["name"], name):
             share = float(entry.get("matmul_share", shares["matmul"]))
@@ -61,28 +74,45 @@ def too_slow(number: int, device: dict[str, Any], floors: dict[str, float]) -> l
     ]
 
 
-def logged_errors(text: str) -> list[str]:
-    """List the kernel's Xid errors caused by the hardware, each once."""
-    found = {int(number) for number in re.findall(r"NVRM: Xid \([^)]*\): (\d+)", text)} - _OF_PROGRAMS
-    return [f"the kernel has logged Xid {number}" for number in sorted(found)]
-
-
 def counted_errors(text: str) -> list[str]:
-    """List the nonzero counters; a GPU without ECC memory has none."""
-    failures = []
-    for line in text.splitlines():
-        index, *values = (word.strip() for word in line.split(","))
-        for what, value in zip(_COUNTERS, values, strict=False):
-            if value.isdecimal() and int(value):
-                failures.append(f"GPU {index}: {what}: {value}")
-    return failures
+    """List what is not a healthy GPU's value, values that are not known included."""
+    return [
+        f"GPU {index}: {what}: {value}"
+        for index, *values in _rows(text)
+        for what, value in zip(_COUNTERS, values, strict=False)
+        if value not in _HEALTHY
+    ]
+
+
+def split_gpus(text: str) -> list[str]:
+    """Return the indexes of GPUs in MIG mode, which CUDA shows to a process as one slice."""
+    column = 1 + len(_COUNTERS)
+    return [row[0] for row in _rows(text) if row[column:] == ["Enabled"]]
+
+
+def _rows(text: str) -> list[list[str]]:
+    return [[word.strip() for word in line.split(",")] for line in text.splitlines() if line.strip()]
+
+
+def _is_a_part(name: str) -> bool:
+    return " MIG " in name or _VGPU.search(name) is not None
+
+
+def _without_floors(name: str) -> str:
+    if _is_a_part(name):
+        return (
+            f"{name} is a part of a GPU, and the table has floors of whole ones; set gpu_validation_floors, "
+            "or end MIG mode (nvidia-smi -mig 0)"
+        )
+    return f"{name} is not in the table of floors; set gpu_validation_floors"
 
 
 def judge(options: dict[str, Any]) -> list[str]:
     """Collect every problem of a host."""
     devices, failures = options["devices"], []
     gpus = [each for each in devices if each["name"] != "CPU"]
-    if len(gpus) != options["gpu_count"]:
+    sliced = bool(gpus) and bool(split_gpus(options["counters"]))
+    if len(gpus) != options["gpu_count"] and not sliced:
         failures.append(f"torch sees {len(gpus)} GPUs of {options['gpu_count']}")
     for number, device in enumerate(devices):
         failures += [f"{device['name']} {number}: {what}" for what in device["wrong"]]
@@ -91,7 +121,7 @@ def judge(options: dict[str, Any]) -> list[str]:
         else:
             floors = options["floors"] or floors_of(device["name"], options["table"], options["shares"])
         if floors is None:
-            failures.append(f"{device['name']} is not in the table of floors; set gpu_validation_floors")
+            failures.append(_without_floors(device["name"]))
         else:
             failures += too_slow(number, device, {key: float(value) for key, value in floors.items()})
     return [*failures, *counted_errors(options["counters"]), *logged_errors(options["kernel_log"])]

@@ -17,6 +17,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible.module_utils.gpu_devices import gpus_of, nvidia_devices
+
 DOCUMENTATION = r"""
 module: premises_look
 short_description: Inspect a host and the deployment's folder
@@ -37,6 +39,7 @@ options:
   adopt: {type: bool, default: false, description: [Take over a folder that belongs to another stack.]}
   records: {type: list, elements: str, default: [], description: [Small files in the folder to read.]}
   paths: {type: list, elements: str, default: [], description: [Paths to look for.]}
+  remote_tmp: {type: str, default: "~/.ansible/tmp", description: [Where Ansible puts what it brings.]}
 author: [model-deployment-scenarios]
 """
 RETURN = r"""
@@ -49,8 +52,10 @@ complete: {type: list, elements: str, returned: success, description: [Complete 
 records: {type: dict, returned: success, description: [Contents of existing O(records), base64.]}
 paths: {type: dict, returned: success, description: [For each of O(paths) whether it exists.]}
 programs: {type: dict, returned: success, description: [Paths of C(haproxy) and C(uv); empty if missing.]}
+arrivals: {type: dict, returned: success, description: [C(path) of O(remote_tmp), and C(megabytes) free there.]}
 megabytes: {type: int, returned: success, description: [Free space for the folder.]}
-nvidia: {type: bool, returned: success, description: [Whether NVIDIA's driver is loaded.]}
+system: {type: str, returned: success, description: [Code name of the system's release, as C(bookworm); may be empty.]}
+nvidia: {type: bool, returned: success, description: ['Whether there is an NVIDIA GPU, with or without a driver.']}
 machine: {type: str, returned: success, description: [The processor's architecture.]}
 user_there: {type: bool, returned: success, description: [Whether the account O(service_user) exists.]}
 """
@@ -65,10 +70,12 @@ _OPTIONS: dict[str, Any] = {
     "adopt": {"type": "bool", "default": False},
     "records": {"type": "list", "elements": "str", "default": []},
     "paths": {"type": "list", "elements": "str", "default": []},
+    "remote_tmp": {"type": "str", "default": "~/.ansible/tmp"},
 }
 _OLDEST = (3, 11)
 _FOLDER = "model-deployment-scenarios"
 _OWNER = "owner: "
+_INTERPRETER = "runtime/python"
 _PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
 """Folders of system programs, which are not on every user's PATH."""
 
@@ -121,6 +128,24 @@ def refuse_other_owner(root: Path, found: str, options: dict[str, Any]) -> None:
     )
 
 
+def interpreter(root: Path) -> dict[str, str]:
+    """Return the interpreter that runtimes are made with: the one recorded by the first run, unless it is gone.
+
+    Otherwise another Python on the host would rename the runtime, and so build it again.
+    """
+    own = {"executable": sys.executable, "version": ".".join(map(str, sys.version_info[:2]))}
+    record = root / _INTERPRETER
+    kept = record.read_text(encoding="utf-8").strip() if record.is_file() else ""
+    if not kept or kept == sys.executable:
+        return own
+    command = [kept, "-c", "import sys; print('.'.join(map(str, sys.version_info[:2])))"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return own
+    return {"executable": kept, "version": done.stdout.strip()}
+
+
 def contents(root: Path) -> dict[str, list[str]]:
     """List the folder's contents, two levels deep: folders with mode, owner and group, the rest without."""
     found = {}
@@ -155,6 +180,23 @@ def room(folder: Path) -> int:
     return shutil.disk_usage(there).free // 2**20
 
 
+def arrivals(remote_tmp: str) -> dict[str, Any]:
+    """Return where Ansible puts what it brings, and the free megabytes there; `~` is of the connecting account."""
+    name = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    path = Path(
+        remote_tmp.replace("~", pwd.getpwnam(name).pw_dir, 1) if remote_tmp[:1] == "~" else remote_tmp
+    )
+    return {"path": str(path), "megabytes": room(path)}
+
+
+def system_release() -> str:
+    """Return the code name of the system's release; empty if it has none."""
+    try:
+        return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    except OSError:
+        return ""
+
+
 def _has_user(name: str) -> bool:
     try:
         pwd.getpwnam(name)
@@ -178,7 +220,9 @@ def look(options: dict[str, Any], root: Path, chosen: str) -> dict[str, Any]:
         "paths": {path: Path(path).exists() for path in options["paths"]},
         "programs": {name: shutil.which(name, path=search) or "" for name in ("haproxy", "uv")},
         "megabytes": room(root),
-        "nvidia": Path("/dev/nvidiactl").exists(),
+        "arrivals": arrivals(options["remote_tmp"]),
+        "system": system_release(),
+        "nvidia": bool(gpus_of(nvidia_devices(Path("/")))) or Path("/dev/nvidiactl").exists(),
         "machine": platform.machine(),
         "user_there": _has_user(options["service_user"]),
     }
@@ -187,10 +231,9 @@ def look(options: dict[str, Any], root: Path, chosen: str) -> dict[str, Any]:
 def main() -> None:
     """Inspect the host and return the result."""
     module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
-    python = {"executable": sys.executable, "version": ".".join(map(str, sys.version_info[:2]))}
     if sys.version_info < _OLDEST:
         module.fail_json(
-            msg=f"the host has Python {python['version']} ({sys.executable}); install Python 3.11 or newer, "
+            msg=f"the host has Python {sys.version.split()[0]} ({sys.executable}); install Python 3.11 or newer, "
             "or set ansible_python_interpreter to one"
         )
     options: dict[str, Any] = module.params
@@ -198,6 +241,7 @@ def main() -> None:
     try:
         root = root_folder(options["root"], chosen)
         seen = look(options, root, chosen)
+        python = interpreter(root)
         if seen["there"] and options["mark"] not in seen["there"]:
             raise ValueError(
                 f"scenario_root {root} is not empty and was not created by this program; choose another"

@@ -24,7 +24,8 @@ description:
   - Gives up if the server exited O(attempts) times, and reports its last log line.
 options:
   url: {type: str, required: true, description: [Answers 200 when ready, with the header x-release.]}
-  release: {type: str, required: true, description: [The release to wait for.]}
+  release: {type: str, description: [The release to wait for.]}
+  follow: {type: path, description: [Or the file that names it, which may name another one meanwhile.]}
   manager:
     type: str
     required: true
@@ -41,7 +42,8 @@ release: {type: str, returned: always, description: [The release that it is read
 
 _OPTIONS: dict[str, Any] = {
     "url": {"type": "str", "required": True},
-    "release": {"type": "str", "required": True},
+    "release": {"type": "str"},
+    "follow": {"type": "path"},
     "manager": {"type": "str", "required": True, "choices": ["system", "systemd", "supervisor"]},
     "definition": {"type": "path", "required": True},
     "seconds": {"type": "int", "required": True},
@@ -60,6 +62,24 @@ def ask(url: str) -> tuple[str, str]:
         return "", f"it answers {error.code}"
     except (OSError, ValueError) as error:
         return "", str(getattr(error, "reason", error))
+
+
+def asking(url: str, follow: str | None, wanted: str) -> Callable[[], tuple[str, str]]:
+    """Return the question for `wait`; a server with the release that the file names then has what is wanted."""
+
+    def followed() -> tuple[str, str]:
+        release, said = ask(url)
+        return wanted if release and release == named(str(follow)) else "", said
+
+    return followed if follow else lambda: ask(url)
+
+
+def named(follow: str) -> str:
+    """Return the release that a file names; empty if there is none."""
+    try:
+        return Path(follow).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def wait(
@@ -86,22 +106,28 @@ def wait(
 
 def main() -> None:
     """Wait, and return or fail with the server's last log line."""
-    module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
-    url, release = module.params["url"], module.params["release"]
+    module = AnsibleModule(
+        argument_spec=_OPTIONS,
+        supports_check_mode=True,
+        mutually_exclusive=[("release", "follow")],
+        required_one_of=[("release", "follow")],
+    )
+    url, follow = module.params["url"], module.params["follow"]
+    release = module.params["release"] or f"the release that {follow} names"
     if module.check_mode:
         module.exit_json(changed=False, release="")
     definition = Path(module.params["definition"])
     subject = service(module.params["manager"], definition, "")
     limits = {name: module.params[name] for name in ("seconds", "attempts")}
     try:
-        problem = wait(lambda: ask(url), subject, release, **limits)
+        problem = wait(asking(url, follow, release), subject, release, **limits)
         last = next((line for line in reversed(subject.log(20)) if line.strip()), "none") if problem else ""
     except (ServiceError, OSError) as error:
         module.fail_json(msg=f"cannot determine whether {url} is ready: {error}", release="")
     if problem:
         message = f"the server on {url} is not ready with {release}: {problem}; last log line: {last}"
         module.fail_json(msg=f"{message} (full log: {subject.log_place})", release="")
-    module.exit_json(changed=False, release=release)
+    module.exit_json(changed=False, release=named(follow) if follow else release)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,10 @@ author: [model-deployment-scenarios]
 """
 RETURN = r"""
 ready: {type: bool, returned: success, description: [Whether it is ready.]}
+unasked:
+  type: str
+  returned: success
+  description: [Why it could not be asked; empty if it answered, or if nothing listens.]
 release: {type: str, returned: success, description: [The release that it names; empty without a response.]}
 files: {type: list, elements: str, returned: success, description: [Their contents; none if one is missing.]}
 """
@@ -32,15 +36,16 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def ask(url: str) -> tuple[bool, str]:
-    """Return whether the server is ready, and which release it names."""
+def ask(url: str) -> tuple[bool, str, str]:
+    """Return whether the server is ready, which release it names, and why it could not be asked."""
     try:
         with open_url(url, validate_certs=False, use_proxy=False, timeout=10) as answer:
-            return True, str(answer.headers.get("x-release", ""))
+            return True, str(answer.headers.get("x-release", "")), ""
     except urllib.error.HTTPError as error:
-        return False, str(error.headers.get("x-release", ""))
-    except (OSError, ValueError):
-        return False, ""
+        return False, str(error.headers.get("x-release", "")), ""
+    except (OSError, ValueError) as error:
+        refused = isinstance(getattr(error, "reason", error), ConnectionRefusedError)
+        return False, "", "" if refused else str(error)
 
 
 def contents(files: list[str]) -> list[str]:
@@ -54,9 +59,9 @@ def contents(files: list[str]) -> list[str]:
 def main() -> None:
     """Query, read and return the result."""
     module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
-    ready, release = ask(module.params["url"])
+    ready, release, unasked = ask(module.params["url"])
     files = contents(module.params["files"]) if ready else []
-    module.exit_json(changed=False, ready=ready, release=release, files=files)
+    module.exit_json(changed=False, ready=ready, release=release, unasked=unasked, files=files)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,10 @@ options:
   state: {type: str, required: true, choices: [running, stopped], description: [Whether it should run.]}
   python: {type: path, description: [The interpreter with supervisor, for O(state=running).]}
   restart: {type: bool, default: false, description: [Restart it in any case.]}
+  reload:
+    type: bool
+    default: false
+    description: [Unless it is restarted, let it load its configuration again, by the signal SIGUSR2.]
   fingerprint: {type: str, description: [Expected digest of the inputs that the service was started with.]}
   stop_seconds: {type: int, default: 20, description: [Timeout for stopping the service.]}
 author: [model-deployment-scenarios]
@@ -43,6 +49,7 @@ _OPTIONS: dict[str, Any] = {
     "state": {"type": "str", "required": True, "choices": ["running", "stopped"]},
     "python": {"type": "path"},
     "restart": {"type": "bool", "default": False},
+    "reload": {"type": "bool", "default": False},
     "fingerprint": {"type": "str"},
     "stop_seconds": {"type": "int", "default": 20},
 }
@@ -56,11 +63,13 @@ def _converge(wanted: Service, options: dict[str, Any], *, dry: bool) -> dict[st
         brief = options["manager"] == "systemd" and not lingers()
         if brief and not dry:
             let_linger()
-        changed = not running or options["restart"] or stale
-        if changed and not dry:
-            wanted.stop(options["stop_seconds"])
-            wanted.start()
-        changed = changed or brief
+        anew = not running or options["restart"] or stale
+        if anew and not dry:
+            wanted.restart(options["stop_seconds"])
+        elif options["reload"] and not dry:
+            for process in wanted.processes():
+                os.kill(process, signal.SIGUSR2)
+        changed = anew or options["reload"] or brief
     else:
         changed = running if dry else wanted.stop(options["stop_seconds"])
     return {"changed": changed, "running": running, "log": wanted.log(20)}

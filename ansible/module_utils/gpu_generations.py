@@ -33,8 +33,10 @@ LAST_PROPRIETARY_BRANCH = 580
 
 SWITCHES = frozenset({0x1AC2, 0x1AF1, 0x22A3})
 """NVSwitches of HGX-2, HGX A100 and HGX H100/H200, as PCI devices."""
-SWITCHED_GPUS = frozenset({0x2901, 0x3182})
-"""B200 and B300 for HGX boards: their switches are not PCI devices, and also need a subnet manager."""
+CUDA = 13
+"""The CUDA of torch and vLLM in the locks. It supports Turing and later, and needs at least the first branch below
+(NVIDIA, "CUDA Toolkit Release Notes", table of minimum driver versions)."""
+FIRST_BRANCH = 580
 
 
 class DriverError(Exception):
@@ -64,11 +66,19 @@ def module_for(devices: list[int]) -> str:
     return "proprietary" if old else "open"
 
 
-def too_new(devices: list[int], version: str) -> str | None:
-    """Return which generations a driver version no longer supports, or None."""
+def unsupported(devices: list[int], version: str) -> str | None:
+    """Return why a driver version does not suit the GPUs or our packages, or None."""
     branch = version.partition(".")[0]
-    old = sorted({str(generation(device)) for device in devices} & _PROPRIETARY_ONLY)
-    if old and branch.isdecimal() and int(branch) > LAST_PROPRIETARY_BRANCH:
-        last = f"the last branch is {LAST_PROPRIETARY_BRANCH}"
-        return f"driver {version} has no support for {', '.join(old)}; {last}"
+    if not devices or not branch.isdecimal():
+        return None
+    old = ", ".join(sorted({str(generation(device)) for device in devices} & _PROPRIETARY_ONLY))
+    if old and int(branch) > LAST_PROPRIETARY_BRANCH:
+        return f"driver {version} has no support for {old}; the last branch is {LAST_PROPRIETARY_BRANCH}"
+    if int(branch) < FIRST_BRANCH:
+        first = f"the first branch is {FIRST_BRANCH}"
+        return f"driver {version} is too old for CUDA {CUDA}, which torch needs here; {first}"
+    if old:
+        return (
+            f"CUDA {CUDA}, which torch needs here, has no support for {old}; remove these GPUs from the host"
+        )
     return None

@@ -36,7 +36,8 @@ def run(
     if not Path(python).exists():
         raise CommandError(f"no runtime in {runtime}; run runtime.yml or site.yml first")
     command = [*_as(user, has_input=bool(text)), python, "-m", "scenario_model", *arguments, "--json"]
-    code, output, errors = module.run_command(command, data=text)
+    # Services of another user read what it writes, whatever the host's umask; what is secret has a mode of its own.
+    code, output, errors = module.run_command(command, data=text, umask=0o022)
     subject = f"scenario-model {arguments[0]}"
     if code not in accept:
         raise CommandError(f"{subject}: {reason(errors)}", code)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
 from ansible.module_utils.own_processes import Process, end, own_processes
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # A supervisor restarts a crashed program within a second: only one that is gone for longer has stopped.
 _RESTART_GAP_S = 3.0
@@ -39,6 +38,9 @@ class Service(Protocol):
 
     def start(self) -> None:
         """Start the service with its current definition; it must not be running."""
+
+    def restart(self, timeout: float) -> None:
+        """Stop the service within about `timeout` seconds, and start it with its current definition."""
 
     def stop(self, timeout: float) -> bool:
         """Stop the service and its leftovers within about `timeout` seconds; return whether there were any."""
@@ -106,6 +108,11 @@ class Supervised:
             why = (done.stderr or done.stdout).strip()
             raise ServiceError(f"supervisord did not start with {self.definition}: {why}")
 
+    def restart(self, timeout: float) -> None:
+        """See `Service`."""
+        self.stop(timeout)
+        self.start()
+
     def stop(self, timeout: float) -> bool:
         """Stop supervisord, which stops its program, and then whatever remains of the program."""
         stopped = end(self._supervisors, timeout=timeout)
@@ -157,10 +164,31 @@ class Systemd:
 
     def start(self) -> None:
         """Enable the unit, so that it starts after a reboot, and start it."""
+        self._prepare()
+        self._systemctl("start", self.definition.name)
+
+    def restart(self, timeout: float) -> None:
+        """One job of systemd, so that it keeps what it stores for the unit."""
+        if not self.running():
+            self.stop(timeout)
+            self.start()
+            return
+        # What is stopped has its former time for it, which the new definition may shorten.
+        former = self._systemctl("show", "--property=TimeoutStopUSec", "--value", self.definition.name)
+        aside = self._runtime_folder / f"{self.definition.name}.d"
+        aside.mkdir(parents=True, exist_ok=True)
+        (aside / "former.conf").write_text(f"[Service]\nTimeoutStopSec={former}\n")
+        try:
+            self._prepare()
+            self._systemctl("restart", self.definition.name)
+        finally:
+            shutil.rmtree(aside)
+            self._systemctl("daemon-reload")
+
+    def _prepare(self) -> None:
         self._systemctl("enable", str(self.definition))
         self._systemctl("daemon-reload")
         self._systemctl("reset-failed", self.definition.name, ok=(0, 1))
-        self._systemctl("start", self.definition.name)
 
     def stop(self, timeout: float) -> bool:
         """Stop and disable the unit; systemd itself kills what exceeds its TimeoutStopSec."""
@@ -170,6 +198,13 @@ class Systemd:
         self._systemctl("disable", self.definition.name, ok=(0, 1))
         self._systemctl("daemon-reload")
         return end(lambda: _workers(self.definition), timeout=timeout) or was_running
+
+    @property
+    def _runtime_folder(self) -> Path:
+        """Where systemd looks for what lasts until the next boot at most."""
+        if self.scope == "--system":
+            return Path("/run/systemd/system")
+        return Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}"), "systemd", "user")
 
     def processes(self) -> set[int]:
         """See `Service`."""

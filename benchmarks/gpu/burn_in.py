@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.gpu import peaks
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from benchmarks.gpu.context import Context
 
 _SECONDS = {"cuda": 24.0, "cpu": 1.0}
-"""For all devices together."""
 _SAMPLE_S = 2.0
 _SAMPLE = "clocks.sm,clocks.mem,power.draw,temperature.gpu,clocks_event_reasons.active"
 _CLOSE = 0.95
@@ -30,12 +28,11 @@ def run(context: Context) -> dict[str, Any]:
     """Run the script, judge its figures as the role does, and set them against known rates."""
     context.torch_device()
     hardware = run_module("gpu_hardware")
-    nodes = [*Path("/dev").glob("nvidia[0-9]*")] if context.gpu else []
-    seconds = _SECONDS[context.device] / max(1, len(nodes))
+    seconds = _SECONDS[context.device]
     devices, samples = _burn(seconds, context.gpu)
     judged = verdict(devices, len(hardware.get("gpus", [])), counted=counters()[1], logged=kernel_log()[1])
     compared = [_compare(device) for device in devices]
-    result = {"seconds_per_device": seconds, "devices": compared, "host_verdict": judged, "samples": samples}
+    result = {"seconds": seconds, "devices": compared, "host_verdict": judged, "samples": samples}
     failures = judged.get("failures", [judged.get("msg")])
     figures = [line for device in compared for line in _figures(device)]
     return {

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 VALIDATION = ANSIBLE / "roles" / "gpu_validation"
 _QUERY = re.compile(r"--query-[a-z-]+=[a-z0-9_]+(?:[.,][a-z0-9_]+)*")
+_CONTINUED = re.compile(r"\\\n\s*")
+"""The end of a line that goes on in the next one."""
 _SUFFIXES = {".yml", ".j2", ".py", ".sh"}
 
 
 def queries(folder: Path = ANSIBLE) -> list[str]:
     """Every `--query-…=…` option of nvidia-smi that stands in a role, module or template, sorted."""
     files = (file for file in folder.rglob("*") if file.suffix in _SUFFIXES)
-    return sorted({found for file in files for found in _QUERY.findall(file.read_text(encoding="utf-8"))})
+    texts = (_CONTINUED.sub("", file.read_text(encoding="utf-8")) for file in files)
+    return sorted({found for text in texts for found in _QUERY.findall(text)})
 
 
 def argv_of(register: str, file: Path = VALIDATION / "tasks" / "10_burn_in.yml") -> list[str]:

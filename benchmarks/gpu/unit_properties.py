@@ -10,16 +10,13 @@ import yaml
 from benchmarks.gpu.context import ANSIBLE
 
 _ROLE = ANSIBLE / "roles" / "service"
-_NOT_OF_A_PROBE = re.compile(
-    r"^(Type|Exec\w+|Environment|WorkingDirectory|ReadWritePaths|User|Group|Restart\w*|KillMode|Timeout\w+)="
-)
-"""What starts, restarts and ends the service, and where it lives."""
+_NOT_OF_A_PROBE = re.compile(r"^(ReadWritePaths|User|Group)=")
+"""Who the service runs as, and where it lives."""
 
 
 def service_properties() -> list[str]:
-    """`Name=value` lines of section [Service] of a system unit with GPUs and a network, but for the above."""
-    section = re.search(r"(?ms)^\[Service\]\n(.*?)^\[", _rendered())
-    lines = section[1].splitlines() if section else []
+    """`Name=value` lines that restrict a system unit with GPUs and a network, but for the above."""
+    lines = _rendered().splitlines()
     return [line for line in lines if "=" in line and not _NOT_OF_A_PROBE.match(line)]
 
 
@@ -29,7 +26,7 @@ def devices() -> list[str]:
 
     told = yaml.safe_load((_ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))
     expression: Any = jinja2.nativetypes.NativeEnvironment().from_string(told["service_devices"])
-    return list(expression.render(premises_look={"nvidia": True}))
+    return list(expression.render(premises_look={"nvidia": True}, service_rdma=False))
 
 
 def _rendered() -> str:
@@ -37,19 +34,14 @@ def _rendered() -> str:
 
     environment = jinja2.Environment(trim_blocks=True, autoescape=False)
     environment.filters["regex_replace"] = lambda text, pattern, new: re.sub(pattern, new, text)
-    template = (_ROLE / "templates" / "systemd.j2").read_text(encoding="utf-8")
+    template = (_ROLE / "templates" / "sandbox.j2").read_text(encoding="utf-8")
     values: dict[str, Any] = {
         "premises_manager": "system",
-        "premises_root": "/",
         "premises_service_user": "nobody",
-        "service_again": "always",
-        "service_command": ["/bin/true"],
         "service_devices": devices(),
-        "service_name": "cuinit",
         "service_network": True,
         "service_peers": [],
-        "service_stop_seconds": 10,
-        "service_whole_environment": {},
+        "service_rdma": False,
         "service_writable": [],
     }
     return environment.from_string(template).render(values)

@@ -154,5 +154,6 @@ def _place(result: dict[str, Any]) -> str:
     diffs = result.get("diff") or []
     headers = [each.get("after_header") for each in (diffs if isinstance(diffs, list) else [diffs])]
     one = result.get("dest") or result.get("path")
-    places = dict.fromkeys(place for place in ([one] if one else headers) if isinstance(place, str))
+    named = [one] if one else [*headers, *(result.get("paths") or [])]
+    places = dict.fromkeys(place for place in named if isinstance(place, str))
     return f" ({', '.join(places)})" if places else ""

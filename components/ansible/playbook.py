@@ -11,6 +11,7 @@ import pulumi
 from pulumi.dynamic import CheckResult, CreateResult, ReadResult, Resource, UpdateResult
 from pulumi.runtime import rpc
 
+from components.ansible.environment import ansible_program
 from components.ansible.runner import PlaybookRun, run_playbook
 from components.ansible.sources import package_digest, playbook_sources
 from components.dynamic import Provider, settle_in
@@ -45,7 +46,7 @@ class PlaybookArgs:
     playbook: str
     inventory: Inventory
     variables: Mapping[str, pulumi.Input[Any]] = field(default_factory=dict)
-    secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    secrets: Mapping[str, pulumi.Input[Any]] = field(default_factory=dict)
     teardown: str | None = None
     removed_hosts: Sequence[str] = ()
     after: Sequence[pulumi.Input[Any]] = ()
@@ -207,9 +208,10 @@ def _refuse_to_leave_behind(olds: Properties, news: Properties, removed_hosts: S
     if missing:
         names, inventory, teardown = ",".join(sorted(missing)), news["inventory"], Path(news["teardown"])
         root = f" -e scenario_root={new}" if _root_variable(news) else ""
+        program = ansible_program("ansible-playbook")
         message = (
             f"{names} left {inventory}, and its services would be left running; put it back and clean it up: "
-            f"ANSIBLE_CONFIG={teardown.parent}/ansible.cfg ansible-playbook -i {inventory} {teardown} "
+            f"ANSIBLE_CONFIG={teardown.parent}/ansible.cfg {program} -i {inventory} {teardown} "
             f"--limit {names}{root}; then, or if it is gone, remove it and set premises:removedHosts: [{names}]"
         )
         raise PremisesError(message)

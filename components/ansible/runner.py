@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from components.ansible.environment import ansible_environment
 from components.ansible.events import Report
 from components.errors import PremisesError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +26,7 @@ class PlaybookRun:
         playbook: the playbook's path.
         inventory: the inventory's path.
         variables: extra variables; they override all others.
-        secrets: extra variables that no output may show.
+        secrets: extra variables that no output may show: texts, or texts by name.
         check: predict changes (`--check --diff`) and make none.
 
     """
@@ -32,7 +35,7 @@ class PlaybookRun:
     playbook: str
     inventory: str
     variables: dict[str, Any] = field(default_factory=dict)
-    secrets: dict[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
     check: bool = False
 
 
@@ -47,7 +50,7 @@ def run_playbook(run: PlaybookRun) -> Report:
             the playbook cannot run at all.
 
     """
-    report = Report(playbook=run.playbook, secrets=tuple(run.secrets.values()), tells_progress=not run.check)
+    report = Report(playbook=run.playbook, secrets=tuple(_texts(run.secrets)), tells_progress=not run.check)
     order = {
         "playbook": str((run.root / run.playbook).absolute()),
         "inventory": str((run.root / run.inventory).absolute()),
@@ -57,7 +60,7 @@ def run_playbook(run: PlaybookRun) -> Report:
     with subprocess.Popen(
         [sys.executable, "-m", "components.ansible.worker"],
         cwd=run.root,
-        env=_environment(run),
+        env=ansible_environment((run.root / run.playbook).parent),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -76,20 +79,6 @@ def run_playbook(run: PlaybookRun) -> Report:
     return report
 
 
-def _environment(run: PlaybookRun) -> dict[str, str]:
-    """Return the environment for Ansible: this Python first, no hub, none of the engine's secrets."""
-    kept = {"PULUMI_HOME"}  # not a secret; identifies the process's owner
-    ours = {
-        name: value for name, value in os.environ.items() if name in kept or not name.startswith("PULUMI_")
-    }
-    home = Path(sys.executable).parent
-    return ours | {
-        "PATH": f"{home}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "ANSIBLE_CONFIG": str((run.root / run.playbook).absolute().parent / "ansible.cfg"),
-        # ansible-runner would switch this off.
-        "ANSIBLE_HOST_KEY_CHECKING": "True",
-        "ANSIBLE_NOCOLOR": "True",
-        "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "DO_NOT_TRACK": "1",
-    }
+def _texts(secrets: Mapping[str, str | Mapping[str, str]]) -> Iterator[str]:
+    for secret in secrets.values():
+        yield from [secret] if isinstance(secret, str) else secret.values()

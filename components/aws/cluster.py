@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,8 +21,14 @@ if TYPE_CHECKING:
 
 _LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 _ADMINISTRATION = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
-_ADDONS = ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")
-"""Add-ons that nodes need to become ready, so they come first; CoreDNS needs nodes: see `system_nodes`."""
+_ADDONS = {
+    # Without it EKS enforces no NetworkPolicy: https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html
+    "vpc-cni": {"enableNetworkPolicy": "true"},
+    "kube-proxy": {},
+    "eks-pod-identity-agent": {},
+}
+"""Add-ons that nodes need to become ready, so they come first, and their settings; CoreDNS needs nodes: see
+`system_nodes`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +172,14 @@ class Cluster(pulumi.ComponentResource):
             )
 
     def _addons(self, name: str, made: eks.Cluster) -> None:
-        for addon in _ADDONS:
-            eks.Addon(f"{name}-{addon}", cluster_name=made.name, addon_name=addon, opts=self._own)
+        for addon, settings in _ADDONS.items():
+            eks.Addon(
+                f"{name}-{addon}",
+                cluster_name=made.name,
+                addon_name=addon,
+                configuration_values=json.dumps(settings) if settings else None,
+                opts=self._own,
+            )
 
 
 def kubeconfig(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pulumi
-from pulumi_aws import ec2, iam
+from pulumi_aws import ec2, eks, iam
 
 from components.aws.capacity import CapacityBlock, OnDemand, Reservation
 from components.aws.policies import trust
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from components.aws.capacity import Capacity
+    from components.aws.cluster import Cluster
     from components.aws.instances import InstanceType
 
 _MANAGED = ("AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly")
@@ -73,6 +74,63 @@ def node_role(name: str, parent: pulumi.Resource) -> tuple[iam.Role, list[pulumi
         )
         for policy in _MANAGED
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedGroupArgs:
+    """Inputs of a node group of fixed size.
+
+    Attributes:
+        cluster: the cluster that the nodes join.
+        subnet_ids: private subnets, over which they are spread.
+        instance: their type, with or without GPUs.
+        number: how many; two survive the loss of a zone.
+        labels: Kubernetes' labels.
+        tags: the stack's tags, for instances, disks and interfaces.
+        disk_gib: the first disk, for the system, images and pods' scratch, in GiB.
+
+    """
+
+    cluster: Cluster
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    instance: InstanceType
+    number: int
+    labels: Mapping[str, str]
+    tags: Mapping[str, str]
+    disk_gib: int
+
+
+def fixed_group(name: str, args: FixedGroupArgs, parent: pulumi.Resource) -> eks.NodeGroup:
+    """Declare a node group on demand, with its role and launch template."""
+    role, rights = node_role(name, parent)
+    template = launch_template(
+        name,
+        TemplateArgs(
+            instance=args.instance,
+            security_group_ids=[args.cluster.security_group_id],
+            tags=args.tags,
+            disk_gib=args.disk_gib,
+        ),
+        parent,
+    )
+    return eks.NodeGroup(
+        name,
+        cluster_name=args.cluster.name,
+        node_role_arn=role.arn,
+        subnet_ids=args.subnet_ids,
+        ami_type="AL2023_x86_64_NVIDIA" if args.instance.gpus else "AL2023_x86_64_STANDARD",
+        capacity_type="ON_DEMAND",
+        launch_template={"id": template.id, "version": template.latest_version.apply(str)},
+        scaling_config={"desired_size": args.number, "min_size": args.number, "max_size": args.number},
+        labels=args.labels,
+        update_config={"max_unavailable": 1},
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[args.cluster, *rights]),
+    )
+
+
+def scaling_group(group: eks.NodeGroup) -> pulumi.Output[str]:
+    """Return the name of the autoscaling group that EKS makes for a node group."""
+    return group.resources.apply(lambda found: str((found[0].autoscaling_groups or [])[0].name))
 
 
 def launch_template(name: str, args: TemplateArgs, parent: pulumi.Resource) -> ec2.LaunchTemplate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -13,7 +13,7 @@ from components.aws.policies import customer_key
 from components.errors import CloudError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from components.aws.location import Location
 
@@ -33,6 +33,7 @@ class ReleaseBucketArgs:
         checkpoint_prefix: prefix of checkpoints, needed only to resume after an interruption.
         checkpoint_days: retention of checkpoints.
         old_version_days: how long overwritten or deleted objects can be restored.
+        short_lived: prefixes of other objects that are removed, and after how many days, by the rule's name.
 
     """
 
@@ -44,6 +45,7 @@ class ReleaseBucketArgs:
     checkpoint_prefix: str = "checkpoints/"
     checkpoint_days: int = 30
     old_version_days: int = 90
+    short_lived: Mapping[str, tuple[pulumi.Input[str], int]] = field(default_factory=dict)
 
 
 class ReleaseBucket(pulumi.ComponentResource):
@@ -151,6 +153,16 @@ class ReleaseBucket(pulumi.ComponentResource):
                     "filter": {"prefix": args.checkpoint_prefix},
                     "expiration": {"days": args.checkpoint_days},
                 },
+                *(_expiring(rule, *each) for rule, each in args.short_lived.items()),
             ],
             opts=pulumi.ResourceOptions.merge(self._kept, pulumi.ResourceOptions(depends_on=[versioning])),
         )
+
+
+def _expiring(rule: str, prefix: pulumi.Input[str], days: int) -> s3.BucketLifecycleConfigurationRuleArgs:
+    return s3.BucketLifecycleConfigurationRuleArgs(
+        id=rule,
+        status="Enabled",
+        filter=s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=prefix),
+        expiration=s3.BucketLifecycleConfigurationRuleExpirationArgs(days=days),
+    )

@@ -9,13 +9,16 @@ import pulumi
 from pulumi_aws import eks
 
 from components.aws.instance_types import instance_type
-from components.aws.nodes import TemplateArgs, launch_template, node_role
+from components.aws.nodes import FixedGroupArgs, fixed_group, scaling_group
 from components.errors import CloudError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from components.aws.cluster import Cluster
+
+SYSTEM_LABEL = {"scenario/nodes": "system"}
+"""The label by which Kubernetes selects these nodes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,7 @@ class SystemNodes(pulumi.ComponentResource):
     """
 
     node_group_name: pulumi.Output[str]
+    scaling_group: pulumi.Output[str]
 
     def __init__(self, name: str, args: SystemNodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the nodes under `name`."""
@@ -57,35 +61,21 @@ class SystemNodes(pulumi.ComponentResource):
                 "without GPU, as in 'm7i.large'"
             )
         super().__init__("scenario:aws:SystemNodes", name, None, opts)
-        role, rights = node_role(name, self)
-        template = launch_template(
-            name,
-            TemplateArgs(
-                instance=instance,
-                security_group_ids=[args.cluster.security_group_id],
-                tags=args.tags,
-                disk_gib=50,
-            ),
-            self,
-        )
-        group = eks.NodeGroup(
-            name,
-            cluster_name=args.cluster.name,
-            node_role_arn=role.arn,
+        wanted = FixedGroupArgs(
+            cluster=args.cluster,
             subnet_ids=args.subnet_ids,
-            ami_type="AL2023_x86_64_STANDARD",
-            capacity_type="ON_DEMAND",
-            launch_template={"id": template.id, "version": template.latest_version.apply(str)},
-            scaling_config={"desired_size": args.nodes, "min_size": args.nodes, "max_size": args.nodes},
-            labels={"scenario/nodes": "system"},
-            update_config={"max_unavailable": 1},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.cluster, *rights]),
+            instance=instance,
+            number=args.nodes,
+            labels=SYSTEM_LABEL,
+            tags=args.tags,
+            disk_gib=50,
         )
+        group = fixed_group(name, wanted, self)
         eks.Addon(
             f"{name}-coredns",
             cluster_name=args.cluster.name,
             addon_name="coredns",
             opts=pulumi.ResourceOptions(parent=self, depends_on=[group]),
         )
-        self.node_group_name = group.node_group_name
-        self.register_outputs({"node_group_name": self.node_group_name})
+        self.node_group_name, self.scaling_group = group.node_group_name, scaling_group(group)
+        self.register_outputs({"node_group_name": self.node_group_name, "scaling_group": self.scaling_group})

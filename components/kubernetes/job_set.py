@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from components.kubernetes.hardening import CONTAINER_SECURITY, POD_SECURITY
+
 if TYPE_CHECKING:
     import pulumi
 
@@ -21,7 +23,6 @@ INSTANCE = "app.kubernetes.io/instance"
 
 _WORKERS = "workers"
 _CONTAINER = "trainer"
-_USER = 65532  # the image's own
 _PORT = 29500
 _LAUNCHER_ENDS_S = 10
 """The part of a pod's grace period reserved for the launcher; its processes have the rest to save."""
@@ -122,13 +123,7 @@ def _pod(name: str, args: TrainingJobArgs, config_map: pulumi.Input[str]) -> dic
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": args.grace_s,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": POD_SECURITY,
         "containers": [_container(args, with_keys=bool(keys))],
         "volumes": volumes,
         **({"affinity": spread} if args.spread and args.pods > 1 else {}),
@@ -161,11 +156,7 @@ def _container(args: TrainingJobArgs, *, with_keys: bool) -> dict[str, Any]:
         },
         # Keeps a failed pod's last lines in its status, also when its log is lost with its node.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "securityContext": CONTAINER_SECURITY,
         "volumeMounts": mounts,
     }
 

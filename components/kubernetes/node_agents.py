@@ -11,15 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import pulumi
 import pulumi_kubernetes as k8s
 
 from components.kubernetes.charts import mirrored
-from components.kubernetes.isolation import METRICS_PORT
+from components.kubernetes.isolation import METRICS_PORT, telemetry_only
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import pulumi
 
 _PLUGINS = "/var/lib/kubelet/device-plugins"
 _NO_MORE = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
@@ -52,6 +51,19 @@ class NodeAgents:
             device_plugin=mirrored(self.device_plugin, registry),
             telemetry=mirrored(self.telemetry, registry),
         )
+
+
+def install(namespace: str, agents: NodeAgents, opts: pulumi.ResourceOptions) -> None:
+    """Declare them in `<namespace>-nodes`, a namespace next to the one whose pods use the nodes."""
+    name = f"{namespace}-nodes"
+    labels = {"pod-security.kubernetes.io/enforce": "privileged"}  # folders of the node
+    beside = k8s.core.v1.Namespace(name, metadata={"name": name, "labels": labels}, opts=opts)
+    inside = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[beside]))
+    for each, spec in telemetry_only().items():
+        k8s.networking.v1.NetworkPolicy(
+            f"{name}-{each}", metadata={"name": each, "namespace": name}, spec=spec, opts=inside
+        )
+    run(name, agents, inside)
 
 
 def run(

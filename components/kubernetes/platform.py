@@ -9,12 +9,12 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.kubernetes import charts, node_agents, queues
-from components.kubernetes.isolation import Destination, policies, telemetry_only
+from components.kubernetes.namespace import closed_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
+    from components.kubernetes.isolation import Destination
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,26 +70,10 @@ class Platform(pulumi.ComponentResource):
         super().__init__("scenario:kubernetes:Platform", name, {}, opts)
         own = pulumi.ResourceOptions(parent=self)
         installed = charts.install(args.charts, own) if args.charts else []
-        namespace = k8s.core.v1.Namespace(
-            args.namespace, metadata={"name": args.namespace, "labels": _RESTRICTED}, opts=own
-        )
-        inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
-        for each, spec in policies(args.destinations).items():
-            k8s.networking.v1.NetworkPolicy(
-                f"{args.namespace}-{each}",
-                metadata={"name": each, "namespace": args.namespace},
-                spec=spec,
-                opts=inside,
-            )
-        k8s.core.v1.ServiceAccount(
-            args.service_account,
-            metadata={"name": args.service_account, "namespace": args.namespace},
-            automount_service_account_token=False,
-            opts=inside,
-        )
+        namespace = closed_namespace(args.namespace, args.destinations, args.service_account, own)
         self._queue(args, [*installed, namespace])
         if args.agents:
-            self._agents(args.namespace, args.agents)
+            node_agents.install(args.namespace, args.agents, own)
         self.namespace = pulumi.Output.from_input(args.namespace)
         self.queue = pulumi.Output.from_input(args.queue)
         self.service_account = pulumi.Output.from_input(args.service_account)
@@ -113,16 +97,3 @@ class Platform(pulumi.ComponentResource):
             spec=spec,
             opts=pulumi.ResourceOptions(parent=self, depends_on=before),
         )
-
-    def _agents(self, namespace: str, agents: node_agents.NodeAgents) -> None:
-        name = f"{namespace}-nodes"
-        labels = {"pod-security.kubernetes.io/enforce": "privileged"}  # folders of the node
-        beside = k8s.core.v1.Namespace(
-            name, metadata={"name": name, "labels": labels}, opts=pulumi.ResourceOptions(parent=self)
-        )
-        inside = pulumi.ResourceOptions(parent=self, depends_on=[beside])
-        for each, spec in telemetry_only().items():
-            k8s.networking.v1.NetworkPolicy(
-                f"{name}-{each}", metadata={"name": each, "namespace": name}, spec=spec, opts=inside
-            )
-        node_agents.run(name, agents, inside)

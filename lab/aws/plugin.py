@@ -15,7 +15,7 @@ from lab.aws.environment import ROOT
 NAME = "pulumi-resource-aws"
 SERVICES = (
     *("ec2", "eks", "iam", "kms", "s3", "ecr", "sts", "cloudwatchlogs", "budgets"),
-    *("autoscaling", "cloudwatch", "sqs", "sns", "ssm", "secretsmanager", "dynamodb"),
+    *("autoscaling", "elbv2", "cloudwatch", "sqs", "sns", "ssm", "secretsmanager", "dynamodb"),
 )
 """Services whose endpoints are set to the lab, by Terraform's names."""
 

@@ -19,7 +19,7 @@ from lab.premises import USER
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SUITE = "bookworm"
+_SUITES = ("bookworm", "trixie")
 _PACKAGES = (
     "ca-certificates",
     "dbus",
@@ -72,9 +72,17 @@ _ALONE = (
 )
 
 
+def suite() -> str:
+    """Return Debian's release of the hosts: `$LAB_DEBIAN`, or Debian 12. Raises LabError for another."""
+    named = os.environ.get("LAB_DEBIAN", _SUITES[0])
+    if named not in _SUITES:
+        raise LabError(f"LAB_DEBIAN={named}: the hosts are built for {' or '.join(_SUITES)}")
+    return named
+
+
 def recipe() -> str:
     """Return the digest of everything that determines the tree, except the mirror's date."""
-    parts = [_SUITE, _PACKAGES, _CUSTOMISE, os.uname().machine]
+    parts = [suite(), _PACKAGES, _CUSTOMISE, os.uname().machine]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -84,7 +92,7 @@ def base_tree() -> Path:
     Raises LabError if there is no mirror or debootstrap fails. An interrupted run leaves a temporary folder,
     which the next one removes.
     """
-    tree = lab_cache() / f"{_SUITE}-{recipe()}"
+    tree = lab_cache() / f"{suite()}-{recipe()}"
     with exclusive(lab_cache() / "base.lock", "building the Debian tree"):
         if not tree.is_dir():
             _make(tree)
@@ -93,10 +101,10 @@ def base_tree() -> Path:
 
 def _make(tree: Path) -> None:
     source = mirror()
-    aside = tree.with_name(f"{_SUITE}.unfinished")
+    aside = tree.with_name(f"{suite()}.unfinished")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    say(f"building a Debian {_SUITE} tree, 300 MB, from {source}: about two minutes, once")
+    say(f"building a Debian {suite()} tree, 300 MB, from {source}: about two minutes, once")
     progress = Progress("Debian tree")
     _debootstrap(aside, source, progress)
     progress.update("customising")
@@ -108,7 +116,7 @@ def _make(tree: Path) -> None:
 
 def _debootstrap(aside: Path, source: str, progress: Progress) -> None:
     command = ["debootstrap", "--force-check-gpg", f"--keyring={KEYRING}", "--variant=minbase"]
-    command += [f"--include={','.join(_PACKAGES)}", _SUITE, str(aside), source]
+    command += [f"--include={','.join(_PACKAGES)}", suite(), str(aside), source]
     last: list[str] = []
     with subprocess.Popen(  # noqa: S603
         [*_ALONE, *command],
@@ -141,8 +149,8 @@ def mirror() -> str:
     debian = [each for each in targets if len(each) == 4 and each[:2] == ["Debian", "main"]]
     # The archive with this machine's release has ours too; updates and security are elsewhere.
     plain = [each for each in debian if "-" not in each[2]]
-    wanted = [each for each in plain if each[2] == _SUITE] or plain
+    wanted = [each for each in plain if each[2] == suite()] or plain
     if not wanted:
         remedy = "run apt-get update, or set LAB_DEBIAN_MIRROR to the address of a Debian mirror"
-        raise LabError(f"this machine's apt has no mirror of Debian {_SUITE}", remedy=remedy)
+        raise LabError(f"this machine's apt has no mirror of Debian {suite()}", remedy=remedy)
     return wanted[0][3]

@@ -20,14 +20,23 @@ os.environ["DO_NOT_TRACK"] = "1"
 
 # A command's module is imported only when the command runs: torch alone takes seconds to import.
 _COMMANDS = {
+    "catalogue": (
+        "scenario_model.catalogue.command",
+        "Hand releases to sites: list, assign, refresh, rotate.",
+    ),
     "credentials": (
         "scenario_model.serve.credentials_command",
         "Create a CA, a server certificate and an API key.",
+    ),
+    "edge": (
+        "scenario_model.edge.command",
+        "Take what a catalogue assigns to this site, and report numbers.",
     ),
     "evaluate": ("scenario_model.evaluate.command", "Compare a trained model with its parent: the gate."),
     "import": ("scenario_model.model_import.command", "Import a foundation model."),
     "job": ("scenario_model.job.command", "Train, evaluate and release into a bucket, on preemptible hosts."),
     "release": ("scenario_model.release.command", "Sign, verify, list, promote and roll back releases."),
+    "rollout": ("scenario_model.rollout.command", "Lead a release from ring to ring, and back if it is bad."),
     "serve": ("scenario_model.serve.command", "Serve a verified release over HTTPS."),
     "train": ("scenario_model.train.command", "Fine-tune a foundation model; resumes if it was stopped."),
 }

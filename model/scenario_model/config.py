@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
@@ -151,6 +152,17 @@ def _is_text(value: object) -> object:
     raise bad_key(f"is {_found(value)}", "it must be a non-empty text")
 
 
+def form(pattern: str, remedy: str) -> AfterValidator:
+    """Return a check of a text's form. Its error is `remedy`: users should not have to read regular expressions."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise bad_key(f"is {_found(text)}", remedy)
+        return text
+
+    return AfterValidator(check)
+
+
 def _is_on_a_host(path: Path) -> Path:
     if str(path).startswith(("/", "~/")):
         return path
@@ -227,8 +239,6 @@ def _problem(detail: ErrorDetails) -> Problem:
         allowed = str(context["expected"]).replace(" or ", ", ").replace("'", '"')
         return Problem(key=key, what=what, remedy=f"use one of {allowed}")
     wanted = _MUST_BE.get(kind.partition("_")[0])
-    if kind == "string_pattern_mismatch":
-        return Problem(key=key, what=what, remedy=f"it must match {context['pattern']}")
     return Problem(key=key, what=what, remedy=f"it must be {wanted}" if wanted else detail["msg"])
 
 

@@ -37,10 +37,18 @@ BY_TAG = {
     "aws:ec2/subnet:Subnet": "subnet",
     "aws:ec2/vpc:Vpc": "vpc",
     "aws:ec2/vpcEndpoint:VpcEndpoint": "vpc-endpoint",
+    "aws:ec2/vpcEndpointService:VpcEndpointService": "vpc-endpoint-service",
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "security-group-rule",
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "security-group-rule",
 }
 """Pulumi's types, and EC2's resource type in tags. Each resource of a stack has a unique `Name`."""
+
+BALANCING_BY_TAG = {
+    "aws:lb/listener:Listener": ":listener/",
+    "aws:lb/loadBalancer:LoadBalancer": ":loadbalancer/",
+    "aws:lb/targetGroup:TargetGroup": ":targetgroup/",
+}
+"""The same for Elastic Load Balancing, which keeps its tags itself; and a part of their ARNs, which are their IDs."""
 
 _OURS_BY_TAG = {
     "aws:cloudwatch/logGroup:LogGroup": ":log-group:",
@@ -127,6 +135,8 @@ def _identity(resource: dict[str, Any], lost: Sequence[str], session: Any) -> st
     try:
         if kind in BY_TAG:
             return _tagged(BY_TAG[kind], inputs["tags"]["Name"], lost, session.client("ec2"))
+        if kind in BALANCING_BY_TAG:
+            return _balancing(BALANCING_BY_TAG[kind], inputs["tags"]["Name"], lost, session.client("elbv2"))
         if kind == "aws:kms/key:Key":
             return _key(inputs["tags"]["Name"], lost, session.client("kms"))
         if kind == "aws:eks/podIdentityAssociation:PodIdentityAssociation":
@@ -151,6 +161,14 @@ def _tagged(kind: str, name: str, lost: Sequence[str], ec2: Any) -> str | None:
         {"Name": "value", "Values": [name]},
     ]
     named = [each["ResourceId"] for each in ec2.describe_tags(Filters=asked)["Tags"]]
+    return str(named[0]) if len(named) == 1 else None
+
+
+def _balancing(part: str, name: str, lost: Sequence[str], elbv2: Any) -> str | None:
+    arns = [each for each in lost if part in each]
+    tag = {"Key": "Name", "Value": name}
+    told = elbv2.describe_tags(ResourceArns=arns)["TagDescriptions"] if arns else []
+    named = [each["ResourceArn"] for each in told if tag in each["Tags"]]
     return str(named[0]) if len(named) == 1 else None
 
 

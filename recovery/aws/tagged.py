@@ -42,6 +42,11 @@ _KINDS = {
     "volume": ("describe_volumes", "VolumeIds", "Volumes"),
     "vpc": ("describe_vpcs", "VpcIds", "Vpcs"),
     "vpc-endpoint": ("describe_vpc_endpoints", "VpcEndpointIds", "VpcEndpoints"),
+    "vpc-endpoint-service": (
+        "describe_vpc_endpoint_service_configurations",
+        "ServiceIds",
+        "ServiceConfigurations",
+    ),
 }
 """How to query EC2 for one resource, by its type in tags: operation, request member, response member."""
 

@@ -6,19 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pulumi
-import pulumi_kubernetes as k8s
 
-from components.aws.budget import Budget, BudgetArgs
 from components.aws.capacity import CapacityBlock, capacity
-from components.aws.cluster import Cluster, ClusterArgs
 from components.aws.gpu_nodes import TRAINING_LABEL, GpuNodes, GpuNodesArgs
 from components.aws.image_registry import ImageRegistry, ImageRegistryArgs
 from components.aws.instance_types import fit, instance_type
 from components.aws.instances import Demand
-from components.aws.location import Location
-from components.aws.network import Network, NetworkArgs
-from components.aws.release_bucket import ReleaseBucket, ReleaseBucketArgs
-from components.aws.system_nodes import SystemNodes, SystemNodesArgs
 from components.aws.workload_identity import (
     WorkloadIdentity,
     WorkloadIdentityArgs,
@@ -35,14 +28,19 @@ from components.kubernetes.node_agents import NodeAgents
 from components.kubernetes.platform import Platform, PlatformArgs
 from components.kubernetes.queues import Flavor
 from stacks.builders.cluster import NAMESPACE, TrainingCloud, pod_size, quota
+from stacks.builders.eks import private_cluster, release_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pulumi_kubernetes as k8s
+
+    from components.aws.cluster import Cluster
     from components.aws.instances import InstanceType
+    from components.aws.location import Location
+    from components.aws.release_bucket import ReleaseBucket
     from stacks.settings.cloud import AwsCloud, AwsProvider, Training
 
-TAG = "scenario:stack"
 _NAME = "training"
 _CHECKPOINTS = "checkpoints/"
 _WRITTEN = ("releases/", "channels/", "runs/", _CHECKPOINTS)
@@ -71,56 +69,30 @@ def aws_cloud(
         CloudError: the settings request something that does not exist, does not fit, or is not safe.
 
     """
-    tags = _tags(stack, provider)
-    here = Location(account=cloud.account, region=provider.region or "", zones=cloud.zones)
     instance = instance_type(cloud.nodes.instance_type)
     size = _size(workers, instance)
     bought = capacity(**cloud.nodes.capacity.model_dump())
-    network = Network(_NAME, NetworkArgs(location=here, cidr=cloud.cidr, nat=cloud.nat))
-    cluster = Cluster(
-        _NAME,
-        ClusterArgs(
-            location=here,
-            cluster_name=stack,
-            subnet_ids=network.subnet_ids,
-            version=cloud.version,
-            admins=cloud.admins,
-            public_from=cloud.public_from,
-        ),
-    )
-    system = SystemNodes("system", SystemNodesArgs(cluster=cluster, subnet_ids=network.subnet_ids, tags=tags))
+    made = private_cluster(stack, _NAME, cloud, provider)
+    here, cluster = made.here, made.cluster
     nodes = GpuNodes(
         _NAME,
         GpuNodesArgs(
             cluster=cluster,
-            vpc_id=network.vpc_id,
-            subnet_id=network.subnet_ids[0],
+            vpc_id=made.network.vpc_id,
+            subnet_id=made.network.subnet_ids[0],
             instance=instance,
             maximum=cloud.nodes.maximum,
             minimum=cloud.nodes.minimum,
             # The number that the workers need; afterwards the autoscaler, or the user, decides.
             nodes=max(cloud.nodes.minimum, min(workers.pods, cloud.nodes.maximum)),
             capacity=bought,
-            tags=tags,
+            tags=made.tags,
         ),
     )
-    bucket = ReleaseBucket(
-        "releases",
-        ReleaseBucketArgs(
-            location=here,
-            s3_endpoint_id=network.s3_endpoint_id,
-            outside=cloud.readers or cloud.admins,
-            readable=list(rights.read_buckets),
-            protect=cloud.protect,
-        ),
-    )
+    bucket = release_bucket(made, cloud, readable=rights.read_buckets)
     identity = _trainer(rights, here, cluster, bucket)
     ImageRegistry("images", ImageRegistryArgs(location=here, repositories=[f"{stack}/scenario-model"]))
-    if cloud.budget:
-        Budget(_NAME, BudgetArgs(**cloud.budget.model_dump(), tag=(TAG, stack)))
-    kubernetes = k8s.Provider(
-        "cluster", kubeconfig=cluster.kubeconfig, opts=pulumi.ResourceOptions(depends_on=[cluster, system])
-    )
+    kubernetes = made.provider()
     if cloud.queueing == "install" and cloud.nodes.minimum < cloud.nodes.maximum:
         _scaling(stack, cloud, here, cluster, kubernetes)
     return TrainingCloud(
@@ -134,17 +106,6 @@ def aws_cloud(
         environment={"AWS_REGION": here.region},
         save_before=bought.save_before.isoformat() if isinstance(bought, CapacityBlock) else None,
     )
-
-
-def _tags(stack: str, provider: AwsProvider) -> dict[str, str]:
-    tags = provider.default_tags.get("tags", {})
-    if tags.get(TAG) != stack:
-        message = (
-            f"stacks/Pulumi.{stack}.yaml: aws:defaultTags has no tag {TAG}: {stack}, which identifies the stack's "
-            f'resources; write aws:defaultTags: {{tags: {{"{TAG}": {stack}}}}}'
-        )
-        raise CloudError(message)
-    return tags
 
 
 def _size(workers: Training, instance: InstanceType) -> dict[str, Any]:

@@ -63,11 +63,7 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
         ClusterError: the kubeconfig cannot be read, or the workers' size is not given.
 
     """
-    try:
-        kubeconfig = Path(cloud.kubeconfig).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ClusterError(f"cloud:kubeconfig: {cloud.kubeconfig}: {reason}") from None
+    kubeconfig = read_kubeconfig(cloud.kubeconfig)
     if workers.cpu is None or workers.memory is None:
         message = "set training.cpu and training.memory, the pod's requests; an existing cluster's nodes are not known"
         raise ClusterError(message)
@@ -83,7 +79,6 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
         charts=Charts() if cloud.queueing == "install" else None,
         destinations=destinations,
     )
-    keys = {name: SecretKey(secret=cloud.credentials, key=name) for name in _STORE_KEYS if cloud.credentials}
     return TrainingCloud(
         cluster=Path(cloud.kubeconfig).name,
         kubeconfig=secret,
@@ -93,8 +88,27 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
         size=PodSize(
             **pod_size(workers, {"cpu": workers.cpu, "memory": workers.memory, "gpus": workers.gpus or 0})
         ),
-        secret_environment=keys,
+        secret_environment=store_keys(cloud.credentials),
     )
+
+
+def read_kubeconfig(path: str) -> str:
+    """Return the text of the kubeconfig in `cloud:kubeconfig`.
+
+    Raises:
+        ClusterError: it cannot be read.
+
+    """
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ClusterError(f"cloud:kubeconfig: {path}: {reason}") from None
+
+
+def store_keys(secret: str | None) -> dict[str, SecretKey]:
+    """Return the environment variables that a Secret with a bucket's credentials gives to pods."""
+    return {name: SecretKey(secret=secret, key=name) for name in _STORE_KEYS} if secret else {}
 
 
 def pod_size(workers: Training, usual: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, Any
 
 import pulumi
 
 from components.ansible.playbook import Playbook, PlaybookArgs
 from components.errors import PremisesError
+from stacks.builders.premises import ip_address
 
 if TYPE_CHECKING:
     from components.ansible.inventory import Inventory
@@ -43,7 +43,9 @@ def prepare_hosts(
         removed_hosts=on.removed_hosts,
         preview_check=on.preview_check,
     )
-    return Playbook("hosts", arguments, pulumi.ResourceOptions(depends_on=[preflight]))
+    return Playbook(
+        "hosts", arguments, pulumi.ResourceOptions(depends_on=[preflight], deleted_with=preflight)
+    )
 
 
 def admit_hosts(
@@ -79,7 +81,7 @@ def egress_variables(stack: str, egress: Egress, inventory: Inventory) -> dict[s
             "reached by SSH in premises:inventory, or remove manageHosts"
         )
         raise PremisesError(message)
-    if nameless := [host.name for host in inventory.hosts if not _is_address(host.address)]:
+    if nameless := [host.name for host in inventory.hosts if not _reaches(host.address)]:
         message = (
             f"{where}: firewall rules need addresses, and {', '.join(nameless)} has none in {inventory.path}; set "
             "ansible_host to the address by which the other hosts reach it"
@@ -96,9 +98,7 @@ def egress_variables(stack: str, egress: Egress, inventory: Inventory) -> dict[s
     }
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+def _reaches(text: str) -> bool:
+    """Whether other hosts can reach a host by this text in a rule: a loopback address leads to themselves."""
+    address = ip_address(text)
+    return address is not None and not address.is_loopback

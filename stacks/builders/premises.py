@@ -73,8 +73,25 @@ def deployment(
     )
 
 
+def check_first(
+    on: Deployment, premises: Premises, playbook: str, variables: Mapping[str, pulumi.Input[Any]]
+) -> Playbook:
+    """Declare the checks that come before everything; their removal removes everything from the hosts.
+
+    They change nothing, so whatever fails later, even in the first update, the state knows how to undo it.
+    """
+    managed = {"manage_hosts": True} if premises.manage_hosts else {}
+    arguments = on.playbook(
+        playbook,
+        variables={**variables, **managed},
+        teardown="ansible/reset.yml",
+        removed_hosts=on.removed_hosts,
+    )
+    return Playbook("preflight", arguments)
+
+
 def provide_runtime(on: Deployment, serving: Serving, *, after: Playbook) -> Playbook:
-    """Declare the model package, and vLLM if it serves; its removal removes all but the hosts' preparation."""
+    """Declare the model package, and vLLM if it serves."""
     variables: dict[str, Any] = {}
     if isinstance(serving.engine, VllmSettings):
         # Other serving settings do not change the environment, and must not show as a change of it.
@@ -85,8 +102,6 @@ def provide_runtime(on: Deployment, serving: Serving, *, after: Playbook) -> Pla
     arguments = on.playbook(
         "runtime",
         variables=variables,
-        teardown="ansible/reset.yml",
-        removed_hosts=on.removed_hosts,
         uses_package=True,
         preview_check=on.preview_check,
     )
@@ -101,38 +116,75 @@ def serve(
     release: pulumi.Input[str],
     depends_on: Sequence[pulumi.Resource],
 ) -> dict[str, Any]:
-    """Declare the servers, with their own certificates and key; return the stack's outputs."""
+    """Declare the servers, with their own certificates and key; return the stack's outputs.
+
+    Raises:
+        PremisesError: nobody could reach the servers.
+
+    """
+    _refuse_addresses_for_names(on.stack, on.inventory)
     balanced = bool(on.inventory.in_group("balancer"))
-    names = server_names(serving, on.inventory)
+    names = server_names(serving, balancer, on.inventory)
     authority = CertificateAuthority("authority", common_name=f"{on.stack} certificate authority")
-    certificate = ServerCertificate("server", authority=authority, names=names)
-    api_key = ApiKey("client")
-    variables: dict[str, pulumi.Input[Any]] = {
-        **serving_variables(on.stack, serving),
-        "tls_certificate": certificate.certificate,
-        "api_key_sha256": api_key.sha256,
-    }
+    access = server_access(on, serving, names, authority)
+    variables: dict[str, pulumi.Input[Any]] = {**access.variables}
     if balanced:
         variables |= {"balancer": balancer.as_given(), "tls_authority": authority.certificate}
     arguments = on.playbook(
         "serve",
         variables=variables,
-        secrets={"tls_private_key": certificate.private_key},
+        secrets=access.secrets,
         after=[release],
         uses_package=True,
         preview_check=on.preview_check,
     )
     Playbook("serving", arguments, pulumi.ResourceOptions(depends_on=list(depends_on)))
     return {
-        "endpoint": f"https://{names[0]}:{balancer.port if balanced else serving.port}/v1",
-        "api_key": pulumi.Output.secret(api_key.key),
+        "endpoint": endpoint(names, balancer.port if balanced else serving.port),
+        "api_key": access.api_key,
         "ca_certificate": authority.certificate,
         "release": release,
-        "hosts": [
-            {"name": host.name, "address": host.address, "groups": list(host.groups)}
-            for host in on.inventory.hosts
-        ],
+        "hosts": described_hosts(on.inventory),
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerAccess:
+    """What servers need to be reached: variables and secrets of their playbook; and the client's key, a secret."""
+
+    variables: Mapping[str, pulumi.Input[Any]]
+    secrets: Mapping[str, pulumi.Input[Any]]
+    api_key: pulumi.Output[str]
+
+
+def server_access(
+    on: Deployment, serving: Serving, names: Sequence[str], authority: CertificateAuthority
+) -> ServerAccess:
+    """Declare the servers' certificate for `names`, and their client's key.
+
+    Raises:
+        PremisesError: nobody could reach the servers.
+
+    """
+    _refuse_unreachable(on.stack, serving, on.inventory)
+    certificate = ServerCertificate("server", authority=authority, names=names)
+    api_key = ApiKey("client")
+    return ServerAccess(
+        variables={
+            **serving_variables(on.stack, serving),
+            "tls_certificate": certificate.certificate,
+            "api_key_sha256": api_key.sha256,
+        },
+        secrets={"tls_private_key": certificate.private_key},
+        api_key=pulumi.Output.secret(api_key.key),
+    )
+
+
+def described_hosts(inventory: Inventory) -> list[dict[str, Any]]:
+    """Return the stack's output `hosts`."""
+    return [
+        {"name": host.name, "address": host.address, "groups": list(host.groups)} for host in inventory.hosts
+    ]
 
 
 def serving_variables(stack: str, serving: Serving) -> dict[str, Any]:
@@ -150,6 +202,28 @@ def serving_variables(stack: str, serving: Serving) -> dict[str, Any]:
             variables["serving"]["engine"]["requirements"] = str(lock.absolute())
         variables["vllm_requirements_digest"] = hashlib.sha256(text.encode()).hexdigest()
     return variables
+
+
+def _refuse_unreachable(stack: str, serving: Serving, inventory: Inventory) -> None:
+    remote = [host.name for host in inventory.in_group("inference") if not host.local]
+    if remote and _is_loopback(serving.as_given().get("host", "")):
+        named = ", ".join(remote)
+        message = (
+            f"stacks/Pulumi.{stack}.yaml: serving: host: {serving.host} is reached from that host alone, and "
+            f"clients of {named} are elsewhere; remove it, or set an address of that host"
+        )
+        raise PremisesError(message)
+
+
+def _refuse_addresses_for_names(stack: str, inventory: Inventory) -> None:
+    named = [host.name for host in inventory.in_group("inference") if ip_address(host.name)]
+    if named and inventory.in_group("balancer"):
+        message = (
+            f"stacks/Pulumi.{stack}.yaml: premises:inventory: behind a balancer, {', '.join(named)} needs a name, "
+            "because the balancer compares it with the server's certificate; write, for example, serve-1 with "
+            f"ansible_host: {named[0]}"
+        )
+        raise PremisesError(message)
 
 
 def root_folder(stack: str, root: str, inventory: Inventory) -> str:
@@ -170,13 +244,23 @@ def root_folder(stack: str, root: str, inventory: Inventory) -> str:
     return str(Path(root).absolute())
 
 
-def server_names(serving: Serving, inventory: Inventory) -> list[str]:
-    """Return the names and addresses that clients may use, the endpoint's first."""
-    serving_hosts = [*inventory.in_group("balancer"), *inventory.in_group("inference")]
+def server_names(serving: Serving, balancer: Balancer, inventory: Inventory) -> list[str]:
+    """Return the names and addresses that clients may use, the most usual first."""
+    balancers = inventory.in_group("balancer")
+    serving_hosts = [*balancers, *inventory.in_group("inference")]
     own = [name for host in serving_hosts for name in (host.address, host.name)]
     local = ["localhost", "127.0.0.1", "::1"] if any(host.local for host in serving_hosts) else []
+    called = balancer.host if balancers else serving.host
+    # What listens on one address alone is reached there, not by the host's other names.
+    only = [] if _is_wildcard(called) or _is_loopback(called) else [called]
     listening = [] if _is_wildcard(serving.host) else [serving.host]
-    return list(dict.fromkeys([*serving.names, *local, *own, *listening]))
+    return list(dict.fromkeys([*serving.names, *only, *local, *own, *listening]))
+
+
+def endpoint(names: Sequence[str], port: int) -> str:
+    """Return the URL of the API under the first of `names` that is one; `*.example.com` stands for many."""
+    name = next(each for each in names if "*" not in each)
+    return f"https://[{name}]:{port}/v1" if ":" in name else f"https://{name}:{port}/v1"
 
 
 def _bundle(stack: str, premises: Premises) -> dict[str, str]:
@@ -198,8 +282,19 @@ def _bundle(stack: str, premises: Premises) -> dict[str, str]:
     }
 
 
-def _is_wildcard(host: str) -> bool:
+def ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a text is; None if it is a name."""
     try:
-        return ipaddress.ip_address(host).is_unspecified
+        return ipaddress.ip_address(text)
     except ValueError:
-        return False
+        return None
+
+
+def _is_wildcard(host: str) -> bool:
+    address = ip_address(host)
+    return address is not None and address.is_unspecified
+
+
+def _is_loopback(host: str) -> bool:
+    address = ip_address(host)
+    return host == "localhost" if address is None else address.is_loopback

@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from scenario_model.config import Kinds, Many, NotNegative, Positive, Section, Text, bad_key
+from scenario_model.config import Kinds, Many, NotNegative, Positive, Section, Text, bad_key, form
 from scenario_model.job.settings import FoundationInBucket
 from scenario_model.serve.settings import Port
 from stacks.settings.base import LocalPath
 
-BucketUri = Annotated[Text, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*$")]
+BucketUri = Annotated[
+    Text, form(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*", "write s3://bucket or s3://bucket/prefix")
+]
 
 
 def _pinned(image: str) -> str:
@@ -57,19 +59,17 @@ class Budget(Section):
     """E-mail addresses to notify."""
 
 
-class AwsCloud(Section):
-    """A private training cluster on EKS, created by the stack. Region and tags are Pulumi's `aws:…` settings."""
+class AwsAccount(Section):
+    """A private cluster on EKS with its bucket, created by the stack. Region and tags are Pulumi's `aws:…` settings."""
 
-    kind: Literal["aws"] = "aws"
     account: Text
     """AWS account, 12 digits."""
     zones: Many[Text]
     """Availability zones, at least two."""
     admins: Many[Text]
     """ARNs that get cluster-admin; include the deployer's."""
-    nodes: Nodes
     readers: Many[Text] = ()
-    """ARNs that may fetch releases from outside the network; default: the admins."""
+    """ARNs that may use the bucket from outside the network, besides the admins."""
     version: Text = "1.35"
     """Kubernetes version."""
     public_from: Many[Text] = ()
@@ -79,12 +79,19 @@ class AwsCloud(Section):
     nat: bool = False
     """Give nodes internet access through a NAT gateway, for images from other registries."""
     registry: Text | None = None
-    """Mirror for the images of Kueue, JobSet and the nodes' agents, each at its own path."""
-    efa_plugin: Text | None = None
-    """Image of AWS's device plugin for EFA, in your region's EKS registry or your own."""
+    """Mirror for the images of others, such as Kueue, JobSet and the nodes' agents, each at its own path."""
     protect: bool = True
     """Keep the release bucket when the stack is destroyed."""
     budget: Budget | None = None
+
+
+class AwsCloud(AwsAccount):
+    """A private training cluster on EKS, created by the stack. Region and tags are Pulumi's `aws:…` settings."""
+
+    kind: Literal["aws"] = "aws"
+    nodes: Nodes
+    efa_plugin: Text | None = None
+    """Image of AWS's device plugin for EFA, in your region's EKS registry or your own."""
     queueing: Literal["install", "existing"] = "install"
     """Install Kueue and JobSet, or use the cluster's."""
 
@@ -92,7 +99,13 @@ class AwsCloud(Section):
 class Reachable(Section):
     """An allowed destination of the pods."""
 
-    name: Annotated[Text, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")]
+    name: Annotated[
+        Text,
+        form(
+            r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?",
+            "use 1 to 32 of a-z, 0-9 and '-', starting and ending with a letter or digit",
+        ),
+    ]
     """Name of the network policy."""
     cidrs: Many[Text]
     """Addresses."""
@@ -100,25 +113,31 @@ class Reachable(Section):
     """TCP ports."""
 
 
-class KubernetesCloud(Section):
+class ExistingCluster(Section):
     """An existing cluster, and an existing bucket."""
 
     kind: Literal["kubernetes"] = "kubernetes"
+    """An existing cluster."""
     kubeconfig: LocalPath
     """Kubeconfig of the cluster, a file on this machine."""
     store: BucketUri
     """Bucket for releases, s3://bucket/prefix."""
-    quota: dict[str, Text]
-    """Quota of all training jobs together: cpu, memory, nvidia.com/gpu."""
-    namespace: Text = "training"
-    """Namespace of the jobs."""
     credentials: Text | None = None
     """Secret in the namespace with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; default: pods get credentials
     another way."""
     node_labels: dict[str, Text] = Field(default_factory=dict)
-    """Labels of the training nodes."""
+    """Labels of the nodes that the pods run on."""
     destinations: Many[Reachable]
     """Allowed destinations of the pods: at least the bucket."""
+
+
+class KubernetesCloud(ExistingCluster):
+    """An existing cluster for training."""
+
+    quota: dict[str, Text]
+    """Quota of all training jobs together: cpu, memory, nvidia.com/gpu."""
+    namespace: Text = "training"
+    """Namespace of the jobs."""
     queueing: Literal["install", "existing"] = "install"
     """Install Kueue and JobSet, or use the cluster's."""
 
@@ -131,7 +150,9 @@ class BucketFoundation(FoundationInBucket):
 
     uri: BucketUri
     """s3://bucket/prefix."""
-    digest: Annotated[Text, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    digest: (
+        Annotated[Text, form(r"sha256:[0-9a-f]{64}", "write sha256: and 64 hexadecimal digits")] | None
+    ) = None
     """Digest that `scenario-model import` prints."""
     verification_key: LocalPath | None = None  # type: ignore[assignment]  # here a file on this machine
     """PEM file on this machine with the public half of the key used with `scenario-model import --key`."""
@@ -141,7 +162,7 @@ class ImageFoundation(Section):
     """A foundation model in a container image."""
 
     kind: Literal["image"] = "image"
-    path: Annotated[Text, Field(pattern=r"^/")]
+    path: Annotated[Text, form(r"/.*", "it must be an absolute path in the image")]
     """Its directory in the image."""
     image: Annotated[Text, AfterValidator(_pinned)] | None = None
     """The image, pinned by digest; default: the training image."""
@@ -186,7 +207,13 @@ class KmsKey(Section):
     """Sign with a key that never leaves KMS."""
 
     kind: Literal["kms"] = "kms"
-    arn: Annotated[Text, Field(pattern=r"^arn:aws:kms:[a-z0-9-]+:\d{12}:key/[0-9a-f-]{36}$")]
+    arn: Annotated[
+        Text,
+        form(
+            r"arn:aws:kms:[a-z0-9-]+:\d{12}:key/[0-9a-f-]{36}",
+            "write the ARN of a key, not of an alias: arn:aws:kms:region:account:key/id",
+        ),
+    ]
     """The key's ARN."""
     verification_key: LocalPath
     """PEM file on this machine with its public half."""

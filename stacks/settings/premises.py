@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from scenario_model.config import Many, Section, Text, mistake
-from scenario_model.serve.settings import Port
+from scenario_model.serve.settings import Host, Port
 from stacks.settings.base import LocalPath
 
 _METADATA = tuple(ipaddress.ip_network(each) for each in ("169.254.169.254/32", "fd00:ec2::254/128"))
@@ -91,7 +91,7 @@ class Egress(Section):
 class Balancer(Section):
     """Where the balancer listens, if the inventory has a host in the group `balancer`."""
 
-    host: Text = "0.0.0.0"  # noqa: S104 meant to be reachable
+    host: Host = "0.0.0.0"  # noqa: S104 meant to be reachable
     """Address to listen on."""
     port: Port = 9443
     """Port to listen on."""

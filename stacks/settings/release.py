@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
-
-from scenario_model.config import Kinds, Section, Text
+from scenario_model.config import Kinds, Section, Text, form
 from scenario_model.release.settings import Id, ReleaseNames
 from stacks.settings.base import LocalPath
 
@@ -35,7 +33,7 @@ class ReleaseUrl(Section):
     """A tar archive of a signed release, downloaded by this machine."""
 
     kind: Literal["url"] = "url"
-    url: Annotated[Text, Field(pattern=r"^https?://\S+$")]
+    url: Annotated[Text, form(r"https?://\S+", "write a URL that begins with https:// or http://")]
     """Its URL."""
     id: Id
     """The release, name@sha256:<64 hex>."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -89,7 +91,7 @@ def test_two_folders_of_one_user_never_share_a_unit() -> None:
 
 def test_folders_that_services_write_to_are_theirs_and_no_others() -> None:
     entries = decisions.folder_entries(["keys", "runs"], mode="0750", group="scenario", owned=["runs"])
-    assert [(each["path"], each["owner"]) for each in entries] == [("keys", ""), ("runs", "scenario")]
+    assert [(each["path"], each["owner"]) for each in entries] == [("keys", "root"), ("runs", "scenario")]
 
 
 def test_a_runtime_is_named_by_its_sources_and_not_by_what_builds_leave_behind(tmp_path: Path) -> None:
@@ -178,16 +180,28 @@ def test_a_look_lists_what_is_there_and_what_was_made_to_its_end(
     assert loaded.complete(tmp_path) == ["foundation/dd/tiny", "runtime/aa", "runtime/vllm/cc"]
 
 
-def test_environments_that_a_service_names_stay(module: Callable[[str], ModuleType], tmp_path: Path) -> None:
+def test_environments_and_credentials_that_a_service_names_stay(
+    module: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
     kept, used, served, old = (letter * 64 for letter in "abcd")
     for name in (kept, used, old, f"vllm/{served}", "not-one-of-ours"):
         (tmp_path / "runtime" / name).mkdir(parents=True)
     (tmp_path / "services").mkdir()
     (tmp_path / "services" / "inference.conf").write_text(f"command = {tmp_path}/runtime/{used}/bin/python")
     (tmp_path / "inference").mkdir()
-    (tmp_path / "inference" / "serve.json").write_text(f'"{tmp_path}/runtime/vllm/{served}"')
+    (tmp_path / "inference" / "serve.json").write_text(
+        f'"{tmp_path}/runtime/vllm/{served}", "{tmp_path}/inference/tls-1f/server.pem"'
+    )
+    for name in ("tls-1f", "tls-2f", "tls"):
+        (tmp_path / "inference" / name).mkdir()
+    (tmp_path / "balancer").mkdir()
+    (tmp_path / "balancer" / "server-3f.pem").touch()
     unused = module("unused_environments").unused
-    assert unused(tmp_path, {f"{tmp_path}/runtime/{kept}"}) == [tmp_path / "runtime" / old]
+    assert unused(tmp_path, {f"{tmp_path}/runtime/{kept}"}) == [
+        tmp_path / "balancer" / "server-3f.pem",
+        tmp_path / "inference" / "tls-2f",
+        tmp_path / "runtime" / old,
+    ]
 
 
 def test_a_channel_whose_history_does_not_hold_is_no_channel(module: Callable[[str], ModuleType]) -> None:
@@ -213,3 +227,84 @@ def test_on_arrival_a_release_comes_before_its_channel_and_replaces_nothing(
     assert loaded.take_entries(arriving, store, "a/stable")
     entries = {path.name: path.read_text() for path in (store / "channels" / "a" / "stable").iterdir()}
     assert entries == {"0001.json": "ours", "0002.json": "theirs"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "left"),
+    [
+        (["inference", "balancer", "premises"], []),
+        (["training", "premises"], ["balancer", "inference"]),
+        (["inference"], ["balancer"]),
+    ],
+)
+def test_services_of_groups_that_a_host_has_left_are_found(groups: list[str], left: list[str]) -> None:
+    there = [
+        "services",
+        "services/logs",
+        "services/inference-0123456789ab.service",
+        "services/balancer.conf",
+        "services/balancer.pid",
+        "store/releases",
+    ]
+    assert decisions.left_services(there, groups) == left
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "https://127.0.0.1:8443"),
+        ("::", "https://127.0.0.1:8443"),
+        ("10.0.0.5", "https://10.0.0.5:8443"),
+        ("fd00::5", "https://[fd00::5]:8443"),
+        ("gpu-1.example.com", "https://gpu-1.example.com:8443"),
+    ],
+)
+def test_a_service_is_asked_where_it_listens(host: str, url: str) -> None:
+    assert decisions.local_url(host, 8443) == url
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({"host": "0.0.0.0", "port": 8445}, "https://127.0.0.1:8445"),
+        ({"host": "fd00::5", "port": 8443}, "https://[fd00::5]:8443"),
+        ({"host": "10.0.0.5"}, "https://10.0.0.5:8443"),
+        ({"host": "10.0.0.5", "port": "many"}, "https://new"),
+        ([1], "https://new"),
+    ],
+)
+def test_a_server_is_asked_where_its_own_settings_say(settings: Any, url: str) -> None:
+    record = base64.b64encode(json.dumps(settings).encode()).decode()
+    assert decisions.server_url(record, "https://new") == url
+
+
+def test_settings_that_somebody_broke_say_nothing() -> None:
+    for content in ("", base64.b64encode(b"{").decode(), "no base64"):
+        assert decisions.server_url(content, "https://new") == "https://new"
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ({"msg": "no space left"}, "no space left"),
+        ({}, "no reason given"),
+        (
+            {
+                "msg": "Error executing command.",
+                "exception": "Traceback\n  ...\nOSError: [Errno 13] denied\n",
+            },
+            "OSError: [Errno 13] denied",
+        ),
+        ({"msg": "non-zero return code", "stderr": "warning\nerror: no wheel\n"}, "error: no wheel"),
+        (
+            {
+                "msg": "One or more items failed",
+                "results": [{"failed": False}, {"failed": True, "msg": "no such host"}],
+            },
+            "no such host",
+        ),
+        ({"msg": "MODULE FAILURE: see stderr", "module_stderr": "sh: 1: Cannot fork"}, "sh: 1: Cannot fork"),
+    ],
+)
+def test_the_reason_of_a_failure_is_the_systems_own(result: dict[str, Any], said: str) -> None:
+    assert decisions.failure_reason(result) == said

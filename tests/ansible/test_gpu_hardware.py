@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,12 +17,18 @@ V100, T4, A100, H100, GH200, L40S, B200, RTX5090 = (
 )
 
 
-def add_device(root: Path, device: int, *, kind: int = 0x030200, vendor: int = 0x10DE) -> None:
+def add_device(
+    root: Path, device: int, *, kind: int = 0x030200, vendor: int = 0x10DE, driver: str = "", vpd: bytes = b""
+) -> None:
     folder = root / "sys/bus/pci/devices"
     entry = folder / f"0000:{len(list(folder.glob('*'))):02x}:00.0"
     entry.mkdir(parents=True)
     for name, value in (("vendor", vendor), ("device", device), ("class", kind)):
         (entry / name).write_text(f"{value:#06x}\n")
+    if driver:
+        (entry / "driver").symlink_to(f"../../../../bus/pci/drivers/{driver}")
+    if vpd:
+        (entry / "vpd").write_bytes(vpd)
 
 
 def judge(root: Path, **options: str) -> dict[str, Any]:
@@ -95,6 +102,21 @@ def test_the_kernel_module_follows_from_the_generation(
             {"version": "590.44.01"},
             "driver 590.44.01 has no support for volta; the last branch is 580",
         ),
+        (
+            [V100],
+            {"version": "580.178.04"},
+            "CUDA 13, which torch needs here, has no support for volta; remove",
+        ),
+        (
+            [V100, A100],
+            {"version": "580.178.04"},
+            "CUDA 13, which torch needs here, has no support for volta; remove",
+        ),
+        (
+            [H100],
+            {"version": "535.261.03"},
+            "driver 535.261.03 is too old for CUDA 13, which torch needs here; the first branch is 580",
+        ),
     ],
 )
 def test_what_no_driver_fits_is_refused_with_the_reason(
@@ -116,13 +138,70 @@ def test_a_module_chosen_by_hand_is_taken_also_for_an_unknown_gpu(host: Path) ->
     [
         (0x22A3, 0x068000, "switches"),
         (0x1AF1, 0x068000, "switches"),
-        (B200, 0x030200, "subnet"),
+        (B200, 0x030200, "none"),
         (A100, 0x030200, "none"),
     ],
 )
 def test_switches_between_gpus_are_found(device: int, kind: int, fabric: str, host: Path) -> None:
     add_device(host, device, kind=kind)
     assert judge(host)["fabric"] == fabric
+
+
+# As lspci shows it of an HGX B200's bridge devices; the tag and its length precede it.
+BRIDGE = b"\x82\x1d\x00Nvidia HGX B200 NVLink bridge\x90\x09\x00V0\x06SW_MNG\x78"
+
+
+@pytest.mark.parametrize("place", ["pci", "infiniband"])
+def test_switches_that_are_no_pci_devices_are_known_by_what_manages_them(place: str, host: Path) -> None:
+    for _ in range(8):
+        add_device(host, B200)
+    add_device(host, 0x1021, kind=0x020700, vendor=0x15B3, vpd=b"\x82\x0c\x00ConnectX-7 HCA\x78")
+    assert judge(host)["fabric"] == "none"
+    if place == "pci":
+        add_device(host, 0x1021, kind=0x020700, vendor=0x15B3, vpd=BRIDGE)
+    else:
+        (host / "sys/class/infiniband/mlx5_4/device").mkdir(parents=True)
+        (host / "sys/class/infiniband/mlx5_4/device/vpd").write_bytes(BRIDGE)
+    assert judge(host)["fabric"] == "subnet"
+
+
+@pytest.mark.parametrize(
+    ("drivers", "held_by"),
+    [
+        (["nvidia", "nvidia"], []),
+        (["", "nvidia"], []),
+        (["nouveau"], ["nouveau"]),
+        (["NovaCore", "nvidia"], ["NovaCore"]),
+        (["nvidia", "vfio-pci"], ["vfio-pci"]),
+    ],
+)
+def test_whatever_else_holds_a_gpu_is_found_by_its_driver_link(
+    drivers: list[str], held_by: list[str], host: Path
+) -> None:
+    for driver in drivers:
+        add_device(host, H100, driver=driver)
+    add_device(host, 0x22BA, kind=0x040300, driver="snd_hda_intel")  # the sound of a GPU
+    answer = judge(host)
+    assert answer["held_by"] == held_by
+    assert [each["driver"] for each in answer["gpus"]] == drivers
+
+
+def test_the_driver_is_built_for_every_kernel_that_may_be_booted(host: Path) -> None:
+    (host / "boot").mkdir()
+    for release in ("6.1.0-28-amd64", "6.1.0-31-amd64"):
+        (host / "boot" / f"vmlinuz-{release}").touch()
+    (host / "proc/sys/kernel").mkdir(parents=True)
+    (host / "proc/sys/kernel/osrelease").write_text("6.1.0-28-amd64\n")
+    assert judge(host)["kernels"] == ["6.1.0-28-amd64", "6.1.0-31-amd64"]
+
+
+def test_the_bounds_of_the_driver_are_those_of_the_locked_cuda() -> None:
+    from ansible.module_utils.gpu_generations import CUDA
+
+    folder = LIBRARY.parents[1] / "requirements"
+    texts = [(folder / f"{name}.lock").read_text() for name in ("model", "vllm")]
+    locked = [re.findall(r"^cuda-toolkit==(\d+)\.", text, re.MULTILINE) for text in texts]
+    assert locked == [[str(CUDA)], [str(CUDA)]], "other bounds: NVIDIA's table of minimum driver versions"
 
 
 @pytest.mark.parametrize(("value", "on"), [(b"\x06\0\0\0\x01", True), (b"\x06\0\0\0\0", False), (b"", False)])
@@ -140,4 +219,4 @@ def test_the_loaded_driver_is_known_by_its_version(flavour: str, host: Path) -> 
     (host / "proc/driver/nvidia/version").write_text(line)
     (host / "sys/module/nouveau").mkdir(parents=True)
     answer = judge(host)
-    assert (answer["loaded"], answer["nouveau"]) == ("580.105.08", True)
+    assert (answer["loaded"], answer["held_by"]) == ("580.105.08", ["nouveau"])

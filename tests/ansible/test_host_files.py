@@ -45,7 +45,7 @@ def bring(module: Callable[[str], ModuleType], tmp_path: Path) -> Callable[..., 
         asked = Asked({"base": str(tmp_path), "validate": validate}, check_mode=check)
         files = loaded.HostFiles(asked)
         for entry in entries:
-            files.bring({**nothing, "state": "file", "keep": False, **entry})
+            files.bring({**nothing, "state": "file", "keep": False, "validated": True, **entry})
         return files
 
     return run
@@ -110,7 +110,9 @@ def test_a_draft_that_is_refused_leaves_what_is_there_and_nothing_beside_it(
     assert [path.name for path in (tmp_path / "f").iterdir()] == ["a"]
     assert (tmp_path / "f" / "a").read_text() == "one\n"
     bring({**FILE, "content": "two\n"}, validate="grep -q two %s")
-    assert (tmp_path / "f" / "a").read_text() == "two\n"
+    other = {**FILE, "path": "f/b", "validated": False}
+    bring(other, {**FILE, "content": "two and two\n"}, validate="grep -q two %s")
+    assert (tmp_path / "f" / "a").read_text() == "two and two\n"
 
 
 def test_a_new_file_is_never_readable_to_more_than_it_shall_be(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from types import ModuleType
 
 
@@ -59,6 +61,50 @@ def test_a_port_with_a_listener_is_not_free_and_its_holder_is_found(
         assert not free_port.bindable("127.0.0.1", port)
         assert free_port.holds(os.getpid(), free_port.listeners(port))
     assert free_port.bindable("127.0.0.1", port)
+
+
+def test_ports_of_root_are_reserved_unless_root_listens(
+    module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free_port = module("free_port")
+    assert (
+        str(free_port.first_unprivileged())
+        == Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text().strip()
+    )
+    monkeypatch.setattr(free_port, "first_unprivileged", lambda: 1024)
+    reserved = [
+        (port, user)
+        for port in (443, 1023, 1024, 8443)
+        for user in ("", "root", "scenario")
+        if free_port.reserved(port, user)
+    ]
+    assert reserved == [(443, "scenario"), (1023, "scenario")]
+
+
+def test_packages_are_held_once_dpkgs_lock_is_free_and_other_errors_are_said(
+    module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = module("held_packages")
+    monkeypatch.setattr(held.time, "sleep", lambda _: None)
+
+    class Host:
+        def __init__(self, *answers: tuple[int, str]) -> None:
+            self.answers = list(answers)
+
+        def run_command(self, command: list[str]) -> tuple[int, str, str]:
+            assert command == ["apt-mark", "hold", "curl"]
+            code, errors = self.answers.pop(0)
+            return code, "", errors
+
+        def fail_json(self, msg: str) -> None:
+            raise RuntimeError(msg)
+
+    locked = (100, "E: dpkg status database is locked by another process")
+    host = Host(locked, locked, (0, ""))
+    held._mark(host, "hold", ["curl"])
+    assert host.answers == []
+    with pytest.raises(RuntimeError, match="apt-mark hold curl: E: no such package"):
+        held._mark(Host((100, "E: no such package")), "hold", ["curl"])
 
 
 def test_of_what_a_command_printed_the_reason_is_the_line_that_names_it(

@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
     from types import ModuleType
 
 WANTED = "assistant@sha256:" + "a" * 64
@@ -59,3 +60,16 @@ def test_another_release_than_the_wanted_one_is_not_ready(wait: Callable[..., st
         wait(answers, itertools.repeat({7}), seconds=0)
         == "timed out after 0 s: it serves assistant@sha256:old"
     )
+
+
+def test_a_server_that_follows_a_file_is_ready_with_whatever_it_names_by_then(
+    module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    loaded, follow = module("server_ready"), tmp_path / "release"
+    monkeypatch.setattr(loaded, "ask", lambda _: (WANTED, "it serves another"))
+    ready = loaded.asking("https://127.0.0.1:8443/readyz", str(follow), "what is wanted")
+    assert ready() == ("", "it serves another"), "nothing is named yet"
+    follow.write_text("assistant@sha256:old\n")
+    assert ready() == ("", "it serves another")
+    follow.write_text(f"{WANTED}\n")
+    assert ready()[0] == "what is wanted"

@@ -25,7 +25,7 @@ PLAY = """
 - hosts: localhost
   connection: local
   gather_facts: false
-  vars_files: [{role}/vars/main.yml]
+  vars_files: [{role}/defaults/main.yml, {role}/vars/main.yml]
   tasks:
     - name: Write the unit
       ansible.builtin.template:

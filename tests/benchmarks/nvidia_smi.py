@@ -2,7 +2,13 @@
 
 import sys
 
-QUERIES = {"driver_version": "580.159.04", "index": "0"}
+QUERIES = {
+    "driver_version": "580.159.04",
+    "index": "0",
+    "gpu_recovery_action": "None",
+    "mig.mode.current": "Disabled",
+}
+QUERIES |= {"remapped_rows.pending": "No", "remapped_rows.failure": "No", "retired_pages.pending": "[N/A]"}
 LISTING = """\
 GPU 00000000:18:00.0
     Product Name                          : NVIDIA H100 80GB HBM3
@@ -14,7 +20,7 @@ if sys.argv[1] == "-q":
     print(LISTING, end="")
 elif sys.argv[1].startswith("--query-gpu="):
     names = sys.argv[1].partition("=")[2].split(",")
-    values = [QUERIES.get(name, "No" if name.startswith("remapped_rows") else "0") for name in names]
+    values = [QUERIES.get(name, "0") for name in names]
     if "noheader" not in sys.argv[2]:
         print(", ".join(names))
     print(", ".join(values))

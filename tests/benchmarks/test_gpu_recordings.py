@@ -37,7 +37,8 @@ def test_our_modules_answer_without_ansible(tmp_path: Path) -> None:
     for name, value in (("vendor", 0x10DE), ("device", 0x2330), ("class", 0x030200)):
         (entry / name).write_text(f"{value:#06x}\n")
     answer = run_module("gpu_hardware", root=str(tmp_path))
-    assert answer["gpus"] == [{"address": "0000:18:00.0", "device": "2330", "generation": "hopper"}]
+    found = {"address": "0000:18:00.0", "device": "2330", "generation": "hopper", "driver": ""}
+    assert answer["gpus"] == [found]
     assert (answer["module"], answer["fabric"]) == ("open", "none")
     (entry / "device").write_text("0x9999\n")
     assert "10de:9999 is not in a known generation" in run_module("gpu_hardware", root=str(tmp_path))["msg"]
@@ -84,7 +85,7 @@ def test_recordings_hold_what_nvidia_smi_says_without_serial_numbers(
     transcript = (tmp_path / "out/role-queries.txt").read_text()
     assert "$ nvidia-smi --query-gpu=driver_version --format=csv,noheader,nounits\n580.159.04\n" in transcript
     assert result["files"]["role-queries.txt"]["failed"] == []
-    assert result["host_verdict_of_lines"]["counters"]["output"] == "0, 0, No, No\n"
+    assert result["host_verdict_of_lines"]["counters"]["output"] == "0, 0, No, No, [N/A], None, Disabled\n"
     json.dumps(result)
 
 

@@ -68,7 +68,6 @@ def test_a_file_that_is_there_is_left_alone(folder: Path) -> None:
     [
         ("../out", "s3-local", "invalid stack name '../out'"),
         ("plant-7", "s3", "'s3' is not a scenario; use one of s1-local-serving"),
-        ("plant-7", "s4-cloud-serving", "s4-cloud-serving is not built yet"),
     ],
 )
 def test_what_cannot_be_a_stack_is_refused(folder: Path, stack: str, scenario: str, said: str) -> None:

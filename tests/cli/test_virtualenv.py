@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from cli import CliError, virtualenv
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ROOT / "requirements"
@@ -38,6 +41,31 @@ def test_every_package_is_pinned_with_hashes_and_no_registry_is_named(lock: Path
         assert "==" in entry.splitlines()[0], entry
         assert "--hash=sha256:" in entry, entry
     assert "://" not in text
+
+
+def test_a_python_that_is_named_and_differs_from_the_environments_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(virtualenv, "VENV", tmp_path)
+    monkeypatch.setattr(virtualenv, "_STAMP", tmp_path / ".synced.json")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").touch()
+    (tmp_path / ".synced.json").write_text(json.dumps({"set": "dev", "digest": virtualenv._digest("dev")}))
+    ours = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for version, named, refused in [
+        ("3.9.1", "python3.13", True),
+        ("3.9.1", "", False),
+        (f"{ours}.1", "python3", False),
+    ]:
+        (tmp_path / "pyvenv.cfg").write_text(f"home = /usr/bin\nversion = {version}\n")
+        monkeypatch.setenv("PYTHON", named)
+        if refused:
+            with pytest.raises(
+                CliError, match=rf"is for Python 3\.9, but PYTHON=python3\.13 is {ours}; remove "
+            ):
+                virtualenv.ensure("control")
+        else:
+            virtualenv.ensure("control")
 
 
 @pytest.mark.slow

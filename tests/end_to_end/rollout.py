@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import shutil
 import subprocess
 import threading
 from dataclasses import dataclass, field
@@ -27,9 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Load:
-    """Asks again and again, as clients do, until it is told to stop; keeps what was not answered."""
+    """Asks again and again, as clients do, until it is told to stop; keeps what was not answered.
+
+    `trusting`: whatever authority signed the endpoint's certificate, as clients that know old and new ones.
+    """
 
     clone: Clone
+    trusting: bool = False
     releases: set[str] = field(default_factory=set)
     answered: int = 0
     failed: list[str] = field(default_factory=list)
@@ -46,8 +51,9 @@ class Load:
 
     def _ask(self) -> None:
         body = {"model": "assistant", "prompt": "One, two,", "max_tokens": 4, "ignore_eos": True}
-        with client(self.clone) as http:
-            while not self._over.wait(0.2):
+        with client(self.clone, verify=not self.trusting) as http:
+            # Often enough that a gap of a second shows, and little beside what it watches.
+            while not self._over.wait(0.4):
                 try:
                     answer = http.post("/v1/completions", json=body)
                     answer.raise_for_status()
@@ -72,6 +78,19 @@ def signed(folder: Path, model: Path, *, broken: bool = False) -> dict[str, str]
     sign_directory(draft, folder / "signing.pem")
     key = str(folder / "verification.pem")
     return {"kind": "file", "path": str(draft), "id": f"assistant@{digest}", "verification_key": key}
+
+
+def signed_by_one_key(folder: Path, model: Path, count: int) -> list[dict[str, str]]:
+    """Releases of a model that one key signed, as settings; the pair is beside the first."""
+    folders = [folder / f"release-{number}" for number in range(count)]
+    made: list[dict[str, str]] = []
+    for each in folders:
+        each.mkdir()
+        if made:
+            for name in ("signing.pem", "verification.pem"):
+                shutil.copy(folders[0] / name, each / name)
+        made.append(signed(each, model))
+    return made
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from lab import lock
 from lab.fixtures import a_folder
 from lab.premises.access import ssh
 from lab.premises.lifecycle import bring_up
+from scenario_model.serve.settings import Serving
 from tests.built_runtime import VARIABLES
 from tests.chapters import write_chapters
 from tests.conftest import SHARING
@@ -43,6 +44,21 @@ _BESIDES_FILES = (
 )
 OF_THE_OTHER_STACK = {"kind": "stack", "stack": "s3-local"}
 SERVING = {"host": "0.0.0.0", "engine": {"compile": "off", "weights": "fp32", "threads": 1}}
+
+
+def every_setting_of_a_server(address: str) -> dict[str, Any]:
+    """All of them, with other values than `SERVING`'s but for the address that is listened on."""
+    changed = SERVING | {
+        "port": 8445,
+        "names": [address, "models.example.com"],
+        "cors_origins": ["https://chat.example.com"],
+        "limits": {"requests_per_minute": 5000},
+        "engine": {"compile": "off", "weights": "fp32", "threads": 1, "max_sequences": 4},
+        "metrics": {"port": 9446},
+        "drain_seconds": 20,
+    }
+    assert changed.keys() == Serving.model_fields.keys()
+    return changed
 
 
 @dataclass
@@ -158,26 +174,39 @@ def prepare(site: Site, checkpoint: Path) -> None:
         training = ",".join(site.premises.hosts[number].name for number in site.training)
         command = [program, "-i", str(site.premises.inventory), training, *copy]
         subprocess.run(command, cwd=ROOT / "ansible", check=True, capture_output=True)
+    closed = _closed(site)
+    what_trains(site, hosts=closed if len(site.training) > 1 else None)
+    settings(site.serves, hosts=closed, release=OF_THE_OTHER_STACK, serving=SERVING)
+
+
+def _closed(site: Site) -> dict[str, Any]:
     here = [site.premises.addresses.machine]
-    closed = {"manageHosts": True, "egress": {"admin_networks": here, "clients": here}}
+    return {"manageHosts": True, "egress": {"admin_networks": here, "clients": here}}
+
+
+def what_trains(
+    site: Site, *, serving: Mapping[str, Any] = SERVING, hosts: Mapping[str, Any] | None = None
+) -> None:
+    """Write the settings of the stack that trains and serves on one host."""
     settings(
         site.trains,
-        hosts=closed if len(site.training) > 1 else None,
+        hosts=hosts,
         foundation={"kind": "directory", "path": "/srv/foundation", "max_perplexity": 1e9},
         data={"kind": "text", "path": "/srv/texts", "held_out": 0.4},
         recipe={"method": "full", "max_steps": 6, "sequence_length": 128, "learning_rate": 0.01},
         gate={"old_domain_margin": 1.0},
-        serving=SERVING,
+        serving=serving,
         release={"name": "assistant", "export": ".state/releases"},
     )
-    settings(site.serves, hosts=closed, release=OF_THE_OTHER_STACK, serving=SERVING)
 
 
 @contextlib.contextmanager
-def client(clone: Clone) -> Iterator[httpx.Client]:
+def client(clone: Clone, *, verify: bool = True) -> Iterator[httpx.Client]:
     """Speaks to the stack's endpoint, and trusts nothing but its CA."""
     outputs = clone.outputs()
     tls = ssl.create_default_context(cadata=outputs["ca_certificate"])
+    if not verify:
+        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
     headers = {"Authorization": f"Bearer {outputs['api_key']}"}
     base = outputs["endpoint"].removesuffix("/v1")
     with httpx.Client(base_url=base, verify=tls, headers=headers, timeout=60) as http:

@@ -22,7 +22,16 @@ from tests.ansible.hosts.watch import at_the_router, try_all, watch
 from tests.campaigns import sizes
 from tests.end_to_end.conftest import make_clone
 from tests.end_to_end.rollout import Load, offered, signed
-from tests.end_to_end.site import OF_THE_OTHER_STACK, SERVING, Site, client, deployed, settings
+from tests.end_to_end.site import (
+    OF_THE_OTHER_STACK,
+    SERVING,
+    Site,
+    client,
+    deployed,
+    every_setting_of_a_server,
+    settings,
+    what_trains,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,6 +147,8 @@ def test_nothing_goes_out_or_comes_in_but_what_is_listed(site: Site, watched: Ho
             socket.create_connection((site.premises.hosts[number].address, 8443), timeout=2)
 
 
+# `make test` lets the playbooks foretell and mend what somebody edited: tests/ansible/site/test_check_mode.py.
+@pytest.mark.soak
 def test_rules_units_and_services_that_somebody_changed_show_in_refresh_and_are_mended(
     site: Site, watched: Host
 ) -> None:
@@ -217,6 +228,55 @@ def roll_out(site: Site, before: str, following: dict[str, str], broken: dict[st
     assert load.releases == {following["id"]}
     assert site.on(2, "systemctl show --property=MainPID --value 'inference-*.service'") == untouched
     assert "it exited 3 times before it was ready" in said
+
+
+def test_every_setting_and_the_authority_change_behind_a_balancer_without_a_failed_request(
+    site: Site,
+) -> None:
+    before = site.serves.outputs()["ca_certificate"]
+    changed = every_setting_of_a_server(site.premises.hosts[1].address)
+    try:
+        with Load(site.serves, trusting=True) as load:
+            settings(site.serves, release=OF_THE_OTHER_STACK, serving=changed)
+            site.serves.pulumi("up", "--yes", "--skip-preview", "--replace", "**::authority")
+            assert "8445" in site.on(2, "sudo ss --listening --tcp --numeric")
+        assert load.failed == []
+        assert load.answered > 20
+        assert site.serves.outputs()["ca_certificate"] != before
+        with client(site.serves) as http:
+            assert http.get("/readyz").status_code == 200
+    finally:  # settings alone, and so each of them
+        with Load(site.serves, trusting=True) as load:
+            settings(site.serves, release=OF_THE_OTHER_STACK, serving=SERVING)
+            site.serves.pulumi("up", "--yes", "--skip-preview")
+    assert load.failed == []
+    site.serves.pulumi("preview", "--expect-no-changes")
+
+
+# `make test` lets sockets wait for the next server in tests/model/serve/test_kept_socket.py.
+@pytest.mark.soak
+def test_a_server_without_a_balancer_changes_without_a_failed_request_too(site: Site) -> None:
+    # Where it listens is where clients find it.
+    changed = every_setting_of_a_server(site.premises.hosts[0].address) | {"port": 8443}
+    unit = site.unit(0, "inference")
+    started = site.on(0, f"systemctl show --property=ExecMainStartTimestampMonotonic --value {unit}")
+    before = site.trains.outputs()["ca_certificate"]
+    try:
+        with Load(site.trains, trusting=True) as load:
+            what_trains(site, serving=changed)
+            site.trains.pulumi("up", "--yes", "--skip-preview", "--replace", "**::authority")
+        assert load.failed == []
+        assert load.answered > 20
+        assert site.trains.outputs()["ca_certificate"] != before
+        assert (
+            site.on(0, f"systemctl show --property=ExecMainStartTimestampMonotonic --value {unit}") != started
+        )
+    finally:  # settings alone, and so each of them
+        with Load(site.trains, trusting=True) as load:
+            what_trains(site)
+            site.trains.pulumi("up", "--yes", "--skip-preview")
+    assert load.failed == []
+    site.trains.pulumi("preview", "--expect-no-changes")
 
 
 def test_a_controller_without_a_network_takes_engine_and_packages_from_the_bundle(

@@ -13,10 +13,13 @@ import psutil
 import pytest
 
 from tests.campaigns import campaign
+from tests.end_to_end.conftest import make_clone
 from tests.killed_engine import killed_after
 from tests.processes import kill_all, words_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.end_to_end.conftest import Clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -76,6 +79,22 @@ def test_a_bad_setting_is_one_clear_error_and_changes_nothing(
     assert ask(small_deployment) == serving
 
 
+def test_a_first_update_that_fails_halfway_is_taken_away_by_make_down(tmp_path: Path) -> None:
+    room = tmp_path / "room"
+    room.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", room], check=True)
+    try:
+        clone = make_clone(tmp_path)
+        clone.configure(**{"premises:root": str(room / "root")})
+        up = clone.run("make", "up", check=False)
+        assert "64 MB free" in " ".join(up.stdout.split())
+        assert (room / "root" / "keys").is_dir(), "it had begun"
+        clone.run("make", "down")
+        assert list(room.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "--lazy", room], check=True)
+
+
 @campaign("kills", 1, soak=10)
 def test_a_killed_update_is_mended_by_make_up(small_deployment: Clone, kills: int) -> None:
     moments = random.Random(kills)
@@ -97,6 +116,8 @@ def test_a_killed_update_is_mended_by_make_up(small_deployment: Clone, kills: in
         ask(small_deployment)
 
 
+# `make test` sees that nothing leaves hosts on which a model is trained and served: test_premises_hosts.py.
+@pytest.mark.soak
 def test_training_serving_and_answering_need_no_network(small_deployment: Clone) -> None:
     if subprocess.run(["unshare", "-rn", "true"], capture_output=True, check=False).returncode:
         pytest.skip("network namespaces are not allowed here; run as a user who may use `unshare -rn`")
@@ -116,7 +137,7 @@ def test_training_serving_and_answering_need_no_network(small_deployment: Clone)
 
 def test_no_secret_is_readable_in_state_logs_arguments_or_output(small_deployment: Clone) -> None:
     key = small_deployment.outputs()["api_key"]
-    private = next(small_deployment.path.glob(".state/**/tls/*.key")).read_text().splitlines()[1]
+    private = next(small_deployment.path.glob(".state/**/tls-*/*.key")).read_text().splitlines()[1]
     forms = [form for secret in (key, private) for form in spellings(secret)]
     shown = (
         small_deployment.pulumi("up", "--yes", "--diff").stdout

@@ -234,7 +234,7 @@ def killed_at_step(step: int) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@campaign("kills", 3, soak=30)
+@campaign("kills", 2, soak=30)
 def test_between_any_two_steps_of_the_start_a_kill_leaves_nothing(lab_folder: Path, kills: int) -> None:
     before = machine(lab_folder)
     whole = killed_at_step(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -11,6 +12,7 @@ import pytest
 
 from components.errors import PremisesError, StackError
 from stacks import s1_local_serving
+from stacks.builders.release import _handed_out
 from stacks.s1_local_serving import Settings
 from stacks.settings.read import PROJECT, SettingsError, read_settings
 
@@ -37,7 +39,7 @@ def config(**sections: Any) -> dict[str, str]:
         ),
         (
             {"kind": "url", "url": "ftp://x/r.tar", "id": ID, "verification_key": "k"},
-            "key 'release.url' is \"ftp://x/r.tar\"; it must match",
+            "key 'release.url' is \"ftp://x/r.tar\"; write a URL that begins with https://",
         ),
         (
             {"kind": "file", "path": "r", "id": "assistant", "verification_key": "k"},
@@ -80,7 +82,12 @@ def test_a_bundle_needs_a_key_and_must_be_one(tmp_path: Path) -> None:
         build(config(release=release) | bundle | {"premises:bundleKey": str(key)})
 
 
-def test_a_stack_that_hands_out_no_release_is_named_with_the_remedy() -> None:
+def test_a_stack_that_hands_out_no_release_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+
     class Unexported:
         """What a reference to a stack without such an output answers."""
 
@@ -89,7 +96,8 @@ def test_a_stack_that_hands_out_no_release_is_named_with_the_remedy() -> None:
 
     async def ask() -> None:
         reference: Any = Unexported()
-        await s1_local_serving._handed_out(STACK, reference, "s3-local", "release_path").future()
+        await _handed_out(STACK, reference, "s3-local", "release_path").future()
 
-    with pytest.raises(pulumi.RunError, match=r"stack s3-local provides no release .*release\.export"):
+    with pytest.raises(SystemExit):
         asyncio.run(ask())
+    assert re.search(r"stack s3-local provides no release .*release\.export", said[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from stacks.placement import Place
 from stacks.scenarios import SCENARIOS, ScenarioError, scenario_of
 
 
@@ -37,9 +38,14 @@ def test_a_stack_named_after_a_scenario_is_one_and_any_other_names_its_own() -> 
             "s1-local-serving",
             r"scenario is s1-local-serving, but the stack is named after s3-local",
         ),
-        ("s4-cloud-serving", None, r"s4-cloud-serving is not built yet; use one of s1-local-serving, "),
     ],
 )
 def test_a_stack_without_a_scenario_is_told_the_remedy(stack: str, named: str | None, said: str) -> None:
     with pytest.raises(ScenarioError, match=said):
         scenario_of(stack, named)
+
+
+def test_what_make_up_announces_is_what_the_scenario_does() -> None:
+    for scenario in SCENARIOS.values():
+        trains = scenario.placement.training is not Place.UNSPECIFIED
+        assert ("training" in scenario.announcement) == trains, scenario.name

@@ -8,7 +8,8 @@ changes; it is not trusted.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from scenario_model.cloud import multipart
@@ -17,12 +18,14 @@ from scenario_model.digests import file_digest
 from scenario_model.errors import InputError, Refused, TemporaryError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9][A-Za-z0-9._-]*)*)/?")
 _DIGEST = "sha256"
 _WRITERS_IN_THE_WAY = 3
 _MIB = 2**20
+_PIECE_BYTES = 256 * 1024
 _AT_ONCE = 1000  # maximum of S3's batch delete
 
 
@@ -33,10 +36,14 @@ def is_bucket_uri(where: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object's metadata: size in bytes, and the SHA-256 (`sha256:<64 hex>`) recorded by its writer, if any."""
+    """An object's metadata: size in bytes, and the SHA-256 (`sha256:<64 hex>`) recorded by its writer, if any.
+
+    `etag`: no other version of the object has it.
+    """
 
     size: int
     digest: str | None
+    etag: str = field(default="", compare=False)
 
 
 class Bucket:
@@ -86,15 +93,10 @@ class Bucket:
 
     def read(self, key: str, limit: int) -> bytes | None:
         """The content of an object of at most `limit` bytes; None if there is none. Raises Refused."""
-        from botocore.exceptions import ClientError
-
         with aws_errors(self._where(key)):
-            try:
-                answer = self._client.get_object(**self._at(key))
-            except ClientError as error:
-                if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                    return None
-                raise
+            answer = self._get(key)
+            if answer is None:
+                return None
             with answer["Body"] as body:
                 content: bytes = body.read(limit + 1)
         if len(content) > limit:
@@ -104,6 +106,16 @@ class Bucket:
     def create(self, key: str, content: bytes) -> bool:
         """Create the object if it is absent; else do nothing and return False."""
         return self._put(key, content, IfNoneMatch="*")
+
+    def swap(self, key: str, content: bytes, expected: bytes) -> bool:
+        """Replace the object if its content is `expected`, by a conditional write; else return False."""
+        with aws_errors(self._where(key)):
+            answer = self._get(key)
+            if answer is None:
+                return False
+            with answer["Body"] as body:
+                same = body.read(len(expected) + 1) == expected
+        return same and self._put(key, content, IfMatch=answer["ETag"])
 
     def put(self, key: str, content: bytes) -> None:
         """Write the object, replacing any existing one."""
@@ -120,7 +132,29 @@ class Bucket:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                     return None
                 raise
-        return Stored(answer["ContentLength"], answer["Metadata"].get(_DIGEST))
+        return Stored(answer["ContentLength"], answer["Metadata"].get(_DIGEST), answer["ETag"])
+
+    def pieces(self, key: str, version: Stored, start: int, end: int) -> Iterator[bytes]:
+        """Bytes `start` to `end` (exclusive) of the version that was described, as they arrive.
+
+        Raises Refused if the object was replaced, TemporaryError if the connection breaks.
+        """
+        from botocore.exceptions import ClientError
+
+        if start >= end:
+            return
+        with aws_errors(self._where(key)):
+            try:
+                answer = self._client.get_object(
+                    **self._at(key), Range=f"bytes={start}-{end - 1}", IfMatch=version.etag
+                )
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 412):
+                    raise Refused("was replaced meanwhile", where=self._where(key)) from None
+                raise
+            # As a context, a body is the bare HTTP response, whose errors are not AWS's.
+            with closing(answer["Body"]) as body:
+                yield from body.iter_chunks(_PIECE_BYTES)
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """The sizes in bytes of all objects below `prefix`, by key relative to it, sorted."""
@@ -197,6 +231,16 @@ class Bucket:
         """Abort uploads that killed writers left unfinished."""
         with aws_errors(self.uri):
             multipart.abandon(self._client, self._bucket, self._prefix, below=True)
+
+    def _get(self, key: str) -> Any:
+        from botocore.exceptions import ClientError
+
+        try:
+            return self._client.get_object(**self._at(key))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                return None
+            raise
 
     def _put(self, key: str, content: bytes, **condition: str) -> bool:
         from botocore.exceptions import ClientError

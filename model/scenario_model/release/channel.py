@@ -19,7 +19,7 @@ import os
 import socket
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -86,12 +86,13 @@ def promote(
     at: str,
     by: str,
     expect: str | None = None,
+    release_key: ec.EllipticCurvePublicKey | None = None,
 ) -> bool:
     """Point the channel at `release`; False if it already does.
 
-    `expect`, if given, is the release the channel must currently point at (`none`: nothing). Raises Refused
-    if it points elsewhere or was moved concurrently, if the release does not verify, or if its evaluation
-    gate failed.
+    `release_key`: of the key that signs releases, if another one signs the channel. `expect`, if given, is the release
+    the channel must currently point at (`none`: nothing). Raises Refused if it points elsewhere or was moved
+    concurrently, if the release does not verify, or if its evaluation gate failed.
     """
     name = ReleaseId.parse(release).name
     entries = _chain(store, name, channel, key.public_key())
@@ -102,12 +103,19 @@ def promote(
         raise Refused(
             f"channel {channel} is at {now}, not at {expect}", remedy="check the channel, then retry"
         )
-    _check_promotable(store, release, key.public_key())
+    _check_promotable(store, release, release_key or key.public_key())
     _append(store, key, entries, name=name, channel=channel, action="promote", release=release, at=at, by=by)
     return True
 
 
-def stamp() -> dict[str, str]:
+class Stamp(TypedDict):
+    """When a channel is moved, and by whom."""
+
+    at: str
+    by: str
+
+
+def stamp() -> Stamp:
     """The time and person that move a channel: `at` and `by` of an entry, as trustworthy as this host."""
     try:
         user = getpass.getuser()
@@ -116,8 +124,17 @@ def stamp() -> dict[str, str]:
     return {"at": datetime.now(UTC).isoformat(timespec="seconds"), "by": f"{user}@{socket.gethostname()}"}
 
 
-def rollback(store: Store, name: str, channel: str, key: SigningKey, *, at: str, by: str) -> str:
-    """Point the channel back at the release before the current one, and return that release.
+def rollback(
+    store: Store,
+    name: str,
+    channel: str,
+    key: SigningKey,
+    *,
+    at: str,
+    by: str,
+    release_key: ec.EllipticCurvePublicKey | None = None,
+) -> str:
+    """Point the channel back at the release before the current one, and return that release; keys as for `promote`.
 
     A rollback undoes the last promotion that is not yet undone. Raises Refused if there is none before it.
     """
@@ -126,7 +143,7 @@ def rollback(store: Store, name: str, channel: str, key: SigningKey, *, at: str,
     if len(standing) < 2:
         raise Refused(f"channel {channel} of {name} has no earlier release to roll back to")
     release = standing[-2]
-    _check_promotable(store, release, key.public_key())
+    _check_promotable(store, release, release_key or key.public_key())
     _append(store, key, entries, name=name, channel=channel, action="rollback", release=release, at=at, by=by)
     return release
 

@@ -1,8 +1,9 @@
-"""`scenario-model release`: key, sign, verify, list, promote, rollback."""
+"""`scenario-model release`: key, sign, verify, list, promote, rollback, push, pull."""
 
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,17 @@ _store = click.option(
 _private = click.option(
     "--key", required=True, metavar="FILE|kms:ARN", help="The private signing key: a PEM file, or in AWS KMS."
 )
+_authority = click.option(
+    "--authority", type=_PATH, metavar="FILE", help="PEM of the registry's CA; default: the system's."
+)
+_plain_http = click.option("--plain-http", is_flag=True, help="Without TLS; for a registry on this machine.")
 _channel = click.option("--channel", default="stable", show_default=True, help="The channel's name.")
 _name = click.option("--name", default="assistant", show_default=True, help="The release's name.")
 
 
 @click.group()
 def command() -> None:
-    """Sign, verify, list, promote and roll back releases.
+    """Sign, verify, list, promote and roll back releases; push them to a registry, and pull them.
 
     A store is a folder, or a bucket: s3://BUCKET/PREFIX, in the region AWS_REGION, with the credentials that
     boto3 finds. Releases fetched from a bucket are cached in $XDG_CACHE_HOME/scenario-model/releases (default
@@ -120,8 +125,15 @@ def promote(release: str, channel: str, store: str, key: str, expect: str | None
     """Point the channel at a release that verifies and has passed its gate."""
     if expect not in (None, channels.NOTHING):
         ReleaseId.parse(expect)
+    moved = channels.stamp()
     changed = channels.promote(
-        open_store(store), release, channel, keys.signing_key(key), **channels.stamp(), expect=expect
+        open_store(store),
+        release,
+        channel,
+        keys.signing_key(key),
+        at=moved["at"],
+        by=moved["by"],
+        expect=expect,
     )
     _say(as_json, f"{channel} -> {release}", changed, channel=channel, release=release)
 
@@ -134,8 +146,88 @@ def promote(release: str, channel: str, store: str, key: str, expect: str | None
 @_json
 def rollback(name: str, channel: str, store: str, key: str, as_json: bool) -> None:
     """Point the channel back at the release before the current one."""
-    release = channels.rollback(open_store(store), name, channel, keys.signing_key(key), **channels.stamp())
+    moved = channels.stamp()
+    release = channels.rollback(
+        open_store(store), name, channel, keys.signing_key(key), at=moved["at"], by=moved["by"]
+    )
     _say(as_json, f"{channel} -> {release}", True, channel=channel, release=release)
+
+
+@command.command()
+@click.argument("release", metavar="NAME@sha256:…")
+@click.argument("reference", metavar="oci://HOST/REPOSITORY[:TAG]")
+@_store
+@_authority
+@_plain_http
+@_json
+def push(
+    release: str, reference: str, store: str, authority: Path | None, plain_http: bool, as_json: bool
+) -> None:
+    """Push a release to an OCI registry, as a ModelPack artifact with its signature.
+
+    Default tag: the release's name and the first 12 digits of its digest. Credentials are those of `docker login`:
+    $DOCKER_CONFIG/config.json (default ~/.docker) and credential helpers. What the registry has is not sent again.
+    """
+    from scenario_model.release import oci
+    from scenario_model.release.oci_reference import Reference
+    from scenario_model.release.oci_registry import Registry
+
+    where = Reference.parse(reference)
+    with closing(Registry(where, authority, plain_http=plain_http)) as registry:
+        done = oci.push(registry, open_store(store), release, where)
+    _say(
+        as_json,
+        f"{done.reference} (tag {done.tagged.tag})",
+        done.changed,
+        release=release,
+        reference=str(done.reference),
+        tag=done.tagged.tag,
+        sent_bytes=done.sent,
+    )
+
+
+@command.command()
+@click.argument("reference", metavar="oci://HOST/REPOSITORY:TAG|@sha256:…")
+@click.option("--to", type=_PATH, metavar="FOLDER", help="Make this folder the release.")
+@click.option("--store", metavar="FOLDER|s3://BUCKET/PREFIX", help="Put the release into this store.")
+@click.option("--verification-key", type=_PATH, required=True, help="The public key of releases, PEM.")
+@_authority
+@_plain_http
+@_json
+def pull(
+    reference: str,
+    to: Path | None,
+    store: str | None,
+    verification_key: Path,
+    authority: Path | None,
+    plain_http: bool,
+    as_json: bool,
+) -> None:
+    """Pull a release from an OCI registry into a folder or a store, if this key signed it.
+
+    The signature is checked before anything else is downloaded, and every file once it has arrived. Run again after
+    a failure, it continues where it stopped. Credentials as for `push`.
+    """
+    from scenario_model.release import oci
+    from scenario_model.release.oci_reference import Reference
+    from scenario_model.release.oci_registry import Registry
+
+    if (to is None) == (store is None):
+        raise click.UsageError("use either --to or --store")
+    where, key = Reference.parse(reference), keys.load_public(verification_key)
+    with closing(Registry(where, authority, plain_http=plain_http)) as registry:
+        if to is not None:
+            done = oci.pull_to_folder(registry, where, key, to)
+        else:
+            done = oci.pull_to_store(registry, where, key, open_store(str(store)), oci.default_cache())
+    _say(
+        as_json,
+        f"{done.release} verified: {to or store}",
+        done.changed,
+        release=done.release,
+        reference=str(done.reference),
+        received_bytes=done.received,
+    )
 
 
 def _say(as_json: bool, text: str, changed: bool, **fields: Any) -> None:

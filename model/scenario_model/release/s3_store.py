@@ -18,9 +18,10 @@ from scenario_model.release.store import MAX_OBJECT_BYTES, check_key, is_key
 from scenario_model.signing.tree import SIGNATURE, check_file_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from scenario_model.cloud.bucket import Bucket
+    from scenario_model.cloud.bucket import Bucket, Stored
 
 
 class S3Store:
@@ -38,6 +39,12 @@ class S3Store:
         """See `Store`."""
         return self._bucket.create(check_key(key), content)
 
+    def swap(self, key: str, content: bytes, expected: bytes | None) -> bool:
+        """See `Store`."""
+        if expected is None:
+            return self.create(key, content)
+        return self._bucket.swap(check_key(key), content, expected)
+
     def children(self, prefix: str) -> list[str]:
         """See `Store`."""
         match check_key(prefix).split("/"):
@@ -47,6 +54,18 @@ class S3Store:
             case _:
                 found = self._bucket.children(prefix) if self._is_visible(f"{prefix}/.") else []
         return sorted(name for name in found if is_key(name))
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys below `prefix`, relative to it."""
+        return [*self._bucket.sizes(check_key(prefix))]
+
+    def describe(self, key: str) -> Stored | None:
+        """See `Bucket`; an incomplete release has no files."""
+        return self._bucket.describe(check_key(key)) if self._is_visible(key) else None
+
+    def pieces(self, key: str, version: Stored, start: int, end: int) -> Iterator[bytes]:
+        """See `Bucket`."""
+        return self._bucket.pieces(check_key(key), version, start, end)
 
     def upload(self, release: str, directory: Path) -> bool:
         """See `Store`. Resumes where a killed writer stopped.

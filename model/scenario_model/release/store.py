@@ -36,8 +36,17 @@ class Store(Protocol):
     def create(self, key: str, content: bytes) -> bool:
         """Create the object if it is absent, else do nothing and return False (compare-and-swap)."""
 
+    def swap(self, key: str, content: bytes, expected: bytes | None) -> bool:
+        """Replace the object's content if it is `expected` (None: no such object), else return False.
+
+        For the one object of a catalogue that has to change; all others are created once.
+        """
+
     def children(self, prefix: str) -> list[str]:
         """The sorted last segments of the keys directly below `prefix`; empty if there are none."""
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys below `prefix`, relative to it, in any order."""
 
     def upload(self, release: str, directory: Path) -> bool:
         """Store `directory` as `name@sha256:…`; does nothing and returns False if that release exists."""
@@ -97,6 +106,19 @@ class FolderStore:
             sync(path.parent)
         return True
 
+    def swap(self, key: str, content: bytes, expected: bytes | None) -> bool:
+        """See `Store`. The writers' lock is held meanwhile."""
+        path = self._path(key)
+        with self._aside() as aside:
+            if self.read(key) != expected:
+                return False
+            draft = aside / "object"
+            _write(draft, content)
+            _make_directories(path.parent)
+            draft.replace(path)
+            sync(path.parent)
+        return True
+
     def children(self, prefix: str) -> list[str]:
         """See `Store`."""
         try:
@@ -104,6 +126,10 @@ class FolderStore:
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(name for name in names if is_key(name))
+
+    def keys(self, prefix: str) -> list[str]:
+        """See `Store`."""
+        return keys_below(self.root / check_key(prefix))
 
     def upload(self, release: str, directory: Path) -> bool:
         """See `Store`. Files become read-only."""
@@ -160,6 +186,15 @@ class FolderStore:
             raise InputError(f"cannot write to the store: {error.strerror}", where=str(self.root)) from error
         finally:
             os.close(lock)
+
+
+def keys_below(folder: Path) -> list[str]:
+    """Return the paths of all files below a folder, relative to it; none if there is no such folder."""
+    found = []
+    for top, _, names in os.walk(folder):
+        below = os.path.relpath(top, folder)
+        found += [f"{below}/{name}" if below != "." else name for name in names]
+    return found
 
 
 def _copy_tree(source: Path, target: Path) -> None:

@@ -49,10 +49,15 @@ class Arrivals:
         sock.setblocking(False)
         self._loop.add_reader(sock, self._accept)
 
+    def stop(self) -> None:
+        """Stop accepting. Idempotent."""
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock)
+            self._sock.close()
+
     def close(self) -> None:
         """Stop accepting; end what has not begun."""
-        self._loop.remove_reader(self._sock)
-        self._sock.close()
+        self.stop()
         for sock in list(self._silent):
             self._end_silent(sock)
         for task in self._handshakes:

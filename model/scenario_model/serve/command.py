@@ -36,6 +36,7 @@ def command(path: Path, only_check: bool, as_json: bool) -> None:
         return
     api_keys = load_api_keys(settings.api_keys)
     # Imported late, so that configuration errors appear at once.
+    from scenario_model.serve import kept_socket
     from scenario_model.serve.lifecycle import end, run
     from scenario_model.serve.listener import bind, tls_context
 
@@ -51,7 +52,7 @@ def command(path: Path, only_check: bool, as_json: bool) -> None:
             click.echo(json.dumps(ready))
 
     logs.info("listening", host=settings.host, port=port)
-    run(settings, api_keys, release, sock, context, announce)
+    run(settings, api_keys, release, sock, context, announce, kept=kept_socket.keep(sock))
     # Everything is done, and torch's teardown may take seconds: longer than a supervisor waits.
     end(0)
 
@@ -60,9 +61,11 @@ def _verified(settings: ServeSettings) -> VerifiedRelease:
     from scenario_model.release import channel
     from scenario_model.release.stores import open_store
     from scenario_model.release.verify import verify_release
+    from scenario_model.serve.following import followed
 
     store = open_store(settings.store)
     key = settings.verification_key
-    wanted = settings.release or channel.current(store, settings.name, settings.channel, key)
+    told = followed(settings.follow) if settings.follow else None
+    wanted = settings.release or told or channel.current(store, settings.name, settings.channel, key)
     logs.info("verifying", release=wanted, store=settings.store)
     return verify_release(store.fetch(wanted), key, expect=wanted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
@@ -22,6 +24,8 @@ from scenario_model.serve.service import unavailable
 from scenario_model.serve.sse import EventStream, cancelled_on_disconnect
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from starlette.types import Receive, Scope, Send
 
     from scenario_model.serve.access import RateLimiter
@@ -30,12 +34,14 @@ if TYPE_CHECKING:
     from scenario_model.serve.parameters import CompletionParameters, Parameters
     from scenario_model.serve.prompts import PromptEncoder
     from scenario_model.serve.request_log import Call
+    from scenario_model.serve.routing import CloudRoute
     from scenario_model.serve.service import Service
     from scenario_model.serve.settings import Limits
     from scenario_model.serve.turns import Turn, Turns
 
 # Default of OpenAI's completions endpoint.
 _COMPLETION_TOKENS = 16
+_PLACE_SECONDS = 0.1
 
 
 class Completions:
@@ -48,24 +54,53 @@ class Completions:
         limiter: RateLimiter,
         turns: Turns,
         limits: Limits,
+        route: CloudRoute | None,
         *,
         chat: bool,
     ) -> None:
-        self._service, self._metrics, self._limits = service, metrics, limits
+        self._service, self._metrics, self._limits, self._route = service, metrics, limits, route
         self._limiter, self._turns = limiter, turns
         self._chat = chat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         call: Call = scope["state"]["call"]
-        self._service.require()
-        self._limiter.admit(call.key or "")
-        self._turns.check(call.key or "")
-        body = await read_body(scope, receive, self._limits)
-        async with self._turns.turn(call.key or "", len(body)) as turn:
-            with turn.measured():
-                wanted = self._read(body)
-            generation = await self._submit(wanted, call, turn)
+        async with self._service.entry() as waited:
+            if self._route is None:
+                self._service.require()
+            self._limiter.admit(call.key or "")
+            self._turns.check(call.key or "")
+            body = await read_body(scope, receive, self._limits)
+            async with self._turns.turn(call.key or "", len(body)) as turn:
+                with turn.measured():
+                    wanted = self._read(body)
+                reason = self._reason_to_leave(wanted, call, scope)
+                if reason == "queue":
+                    # What the site would refuse does not leave either.
+                    await self._checked(wanted, turn)
+                if not reason:
+                    with self._route.entering() if self._route else contextlib.nullcontext():
+                        generation = await self._submit(wanted, call, turn, patient=waited)
+            if reason:
+                if await self._elsewhere(wanted, reason, call, receive, send):
+                    return
+                self._check_where_it_is(wanted.model)
+                async with self._turns.turn(call.key or "", len(body)) as turn:
+                    generation = await self._submit(wanted, call, turn, patient=waited)
+        call.computed_at = "site"
+        self._metrics.computed(remote=False)
+        await self._here(wanted, generation, call, scope, receive, send)
+
+    async def _here(
+        self,
+        wanted: ChatParameters | CompletionParameters,
+        generation: Generation,
+        call: Call,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Send what the engine generates."""
         answer = Answer(
             chat=self._chat,
             model=wanted.model,
@@ -86,23 +121,79 @@ class Completions:
     def _read(self, body: bytes) -> ChatParameters | CompletionParameters:
         wanted: ChatParameters | CompletionParameters
         wanted = parse_chat(parse_json(body)) if self._chat else parse_completion(parse_json(body))
-        check_model(self._service, wanted.model)
+        if self._route is None:
+            check_model(self._service, wanted.model)
         return wanted
 
+    def _reason_to_leave(
+        self, wanted: ChatParameters | CompletionParameters, call: Call, scope: Scope
+    ) -> str:
+        """Why the cloud is to answer; empty if the site is. Raises ApiError for what neither may or can."""
+        if self._route is None:
+            return ""
+        may_leave = self._route.may_leave(scope["headers"], call.key or "")
+        reason = self._need(wanted.model, self._route)
+        if may_leave or not reason:
+            return reason
+        self._metrics.kept(reason)
+        check_model(self._service, wanted.model)
+        return ""
+
+    def _need(self, model: str, route: CloudRoute) -> str:
+        """Why the site cannot answer now; empty if it can, or if the cloud is not worth asking."""
+        if model not in (self._service.name, self._service.release):
+            return "model"
+        if not route.is_open:
+            return ""
+        if self._service.not_ready() is not None or self._service.engine is None:
+            return "loading"
+        return "queue" if route.is_needed(self._service.engine.statistics()) else ""
+
+    def _check_where_it_is(self, model: str) -> None:
+        """Raises ApiError 404 for a model that is nowhere, 503 for one that may be in a cloud that does not answer."""
+        elsewhere = model not in (self._service.name, self._service.release)
+        if elsewhere and self._route and not self._route.is_open:
+            raise unavailable(f"The model '{model:.200}' is not here, and the cloud does not answer.")
+        check_model(self._service, model)
+
+    async def _elsewhere(
+        self,
+        wanted: ChatParameters | CompletionParameters,
+        reason: str,
+        call: Call,
+        receive: Receive,
+        send: Send,
+    ) -> bool:
+        """Let the cloud answer; False if it does not, so that the site has to."""
+        assert self._route  # noqa: S101 who else gives a reason
+        self._metrics.spilled(reason)
+        if not await self._route.answer(wanted, call, receive, send):
+            return False
+        self._metrics.computed(remote=True)
+        self._limiter.charge_tokens(call.key or "", call.prompt_tokens + call.completion_tokens)
+        return True
+
     async def _submit(
-        self, wanted: ChatParameters | CompletionParameters, call: Call, turn: Turn
+        self, wanted: ChatParameters | CompletionParameters, call: Call, turn: Turn, *, patient: bool
     ) -> Generation:
-        engine, encoder = self._service.require()
-        try:
-            request = await _request(wanted, encoder, turn)
+        """Queue a request; if `patient`, wait for a place in the queue."""
+        with _refusals():
+            engine, _ = self._service.require()
+            request = await self._checked(wanted, turn)
             call.prompt_tokens = len(request.prompt)
-            return await engine.submit(request)
-        except QueueFull as full:
-            raise unavailable("The server is busy: the request queue is full.", full.retry_after_s) from None
-        except (EngineStopped, EngineFailed):
-            raise unavailable("The server is not accepting new requests.") from None
-        except InputError as error:
-            raise bad_request(str(error)) from None
+            while True:
+                try:
+                    return await engine.submit(request)
+                except QueueFull:
+                    if not patient:
+                        raise
+                await asyncio.sleep(_PLACE_SECONDS)
+
+    async def _checked(self, wanted: ChatParameters | CompletionParameters, turn: Turn) -> GenerationRequest:
+        """The request as the engine takes it. Raises ApiError for what it would not."""
+        _, encoder = self._service.require()
+        with _refusals():
+            return await _request(wanted, encoder, turn)
 
     async def _whole(
         self, answer: Answer, generation: Generation, call: Call, scope: Scope, receive: Receive, send: Send
@@ -160,6 +251,19 @@ class Completions:
             return unavailable("The server is shutting down and could not complete this answer; ask again.")
         call.ended("error", self._metrics)
         return unavailable("The inference engine failed.")
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Why the engine or its queues refuse a request, as answers."""
+    try:
+        yield
+    except QueueFull as full:
+        raise unavailable("The server is busy: the request queue is full.", full.retry_after_s) from None
+    except (EngineStopped, EngineFailed):
+        raise unavailable("The server is not accepting new requests.") from None
+    except InputError as error:
+        raise bad_request(str(error)) from None
 
 
 def check_model(service: Service, wanted: str) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Message, Receive, Scope, Send
 
+    from scenario_model.serve.routing import CloudRoute
     from scenario_model.serve.service import Service
     from scenario_model.serve.settings import ApiKeys, Limits
 
@@ -48,9 +49,14 @@ class Gateway:
     """The ASGI application: assigns an id to, authenticates, dispatches, logs and counts every request."""
 
     def __init__(
-        self, service: Service, api_keys: ApiKeys, limits: Limits, origins: Sequence[str] = ()
+        self,
+        service: Service,
+        api_keys: ApiKeys,
+        limits: Limits,
+        origins: Sequence[str] = (),
+        route: CloudRoute | None = None,
     ) -> None:
-        """`origins`: web pages that may call the API from a browser."""
+        """`origins`: web pages that may call the API from a browser. `route`: to the cloud, for what may leave."""
         self._service, self._limits, self.cors = service, limits, Cors(origins)
         self._keyring = Keyring(api_keys)
         self.metrics = Metrics(service)
@@ -59,8 +65,8 @@ class Gateway:
         limiter = RateLimiter(limits, self._keyring.names)
         self._pace = Pace()
         turns = Turns(self._keyring.names, limits.waiting_prompts)
-        chat = Completions(service, self.metrics, limiter, turns, limits, chat=True)
-        completion = Completions(service, self.metrics, limiter, turns, limits, chat=False)
+        chat = Completions(service, self.metrics, limiter, turns, limits, route, chat=True)
+        completion = Completions(service, self.metrics, limiter, turns, limits, route, chat=False)
         self._router = Router(
             [
                 Route("/healthz", self._healthz),
@@ -223,13 +229,14 @@ class _Exchange:
         headers = [
             (b"date", formatdate(usegmt=True).encode()),
             (b"x-request-id", self._call.request_id.encode()),
-            (b"x-release", self._service.release.encode()),
+            (b"x-release", (self._call.release or self._service.release).encode()),
+            *([(b"x-computed-at", self._call.computed_at.encode())] if self._call.computed_at else []),
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
             *self._more,
         ]
         # The rest of an unread body would be parsed as the next request's head.
-        if self._body_pending or self._service.draining:
+        if self._body_pending or self._service.leaving or self._service.draining:
             headers.append((b"connection", b"close"))
         return headers
 

@@ -15,9 +15,11 @@ import uvloop
 
 from scenario_model.errors import ScenarioModelError
 from scenario_model.serve import logs
+from scenario_model.serve.following import names_another
 from scenario_model.serve.gateway import Gateway
-from scenario_model.serve.listener import Listener
+from scenario_model.serve.listener import Listener, certificate_end
 from scenario_model.serve.room import raise_descriptor_limit
+from scenario_model.serve.routing import CloudRoute
 from scenario_model.serve.service import Service, TokenEngine
 from scenario_model.serve.vllm.settings import InstalledVllm
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 # is ready earlier has until the deadline.
 _FLUSH_SECONDS = 1.0
 _LINGER_SECONDS = 0.2
+# In which a client's next request comes on a connection that it keeps, and learns that it is the last.
+_GRACE_SECONDS = 1.0
 _WATCH_SECONDS = 1.0
 
 Announce = Callable[[float], None]
@@ -58,27 +62,37 @@ def run(
     sock: socket.socket,
     context: ssl.SSLContext,
     announce: Announce,
+    *,
+    kept: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then drain and return. A second signal ends the process at once.
 
-    announce is called once the server is ready, with the seconds it took. Raises ScenarioModelError if the
-    engine cannot load or fails.
+    announce is called once the server is ready, with the seconds it took. kept: the socket outlives this process,
+    so new connections are left to the next one, and requests wait while the model loads. Raises
+    ScenarioModelError if the engine cannot load or fails.
     """
-    server = _Server(settings, api_keys, release)
+    server = _Server(settings, api_keys, release, kept=kept)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve(sock, context, announce))
 
 
 class _Server:
-    def __init__(self, settings: ServeSettings, api_keys: ApiKeys, release: VerifiedRelease) -> None:
+    def __init__(
+        self, settings: ServeSettings, api_keys: ApiKeys, release: VerifiedRelease, *, kept: bool
+    ) -> None:
         self._settings, self._release = settings, release
-        self._service = Service(release.name, release.id, settings.limits.waiting_prompts)
-        self._gateway = Gateway(self._service, api_keys, settings.limits, settings.cors_origins)
+        self._service = Service(release.name, release.id, settings.limits.waiting_prompts, alone=kept)
+        self._route = CloudRoute(settings.route, api_keys) if settings.route else None
+        self._gateway = Gateway(self._service, api_keys, settings.limits, settings.cors_origins, self._route)
         self._listener = Listener(
             self._gateway, settings.limits, self._service.release, raise_descriptor_limit()
         )
+        self._gateway.metrics.certificate_ends(certificate_end(settings.tls))
+        if settings.metrics:
+            self._gateway.metrics.listen(settings.metrics)
         self._stop = asyncio.Event()
         self._loading = True
+        self._ending: asyncio.Task[None] | None = None
 
     async def serve(self, sock: socket.socket, context: ssl.SSLContext, announce: Announce) -> None:
         began = time.monotonic()
@@ -88,7 +102,7 @@ class _Server:
         # Listen before the model is loaded: clients get 503 with Retry-After instead of no connection.
         await self._listener.start(sock, context)
         logs.info("loading the model", release=self._service.release)
-        engine = await loop.run_in_executor(None, self._load)
+        engine = await self._loaded(loop)
         engine.start()
         try:
             await self._service.attach(engine)
@@ -101,6 +115,23 @@ class _Server:
         finally:
             engine.stop()
             await self._listener.close()
+            if self._route:
+                await self._route.close()
+
+    async def _loaded(self, loop: asyncio.AbstractEventLoop) -> RunningEngine:
+        try:
+            return await loop.run_in_executor(None, self._load)
+        except BaseException:
+            await self._refuse_those_that_wait()
+            raise
+
+    async def _refuse_those_that_wait(self) -> None:
+        """Requests that wait for the model get their 503 before the process ends."""
+        self._service.give_up()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await self._gateway.idle()
+        await asyncio.sleep(_LINGER_SECONDS)
 
     def _load(self) -> RunningEngine:
         engine = _load_engine(self._release.directory, self._settings)
@@ -117,29 +148,48 @@ class _Server:
         while not self._stop.is_set():
             if engine.statistics().state == "failed":
                 raise ScenarioModelError("the engine failed", remedy="see the log; restart the server")
+            if names_another(self._settings.follow, self._service.release):
+                logs.info("another release is to be served")
+                self._leave()
+                return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_WATCH_SECONDS):
                     await self._stop.wait()
 
     async def _drain(self, engine: RunningEngine) -> None:
-        began = time.monotonic()
-        logs.info("draining", seconds=self._settings.drain_seconds)
-        await engine.drain(self._settings.drain_seconds)
-        left = began + self._settings.drain_seconds - time.monotonic()
+        began, seconds = time.monotonic(), self._settings.drain_seconds
+        logs.info("draining", seconds=seconds)
+        if self._service.alone:
+            await self._listener.leave(_GRACE_SECONDS, seconds)
+            self._service.draining = True
+        if self._route:
+            self._route.drain(max(0.0, began + seconds - time.monotonic()))
+        await engine.drain(max(0.0, began + seconds - time.monotonic()))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(left, _FLUSH_SECONDS)):
+            async with asyncio.timeout(max(began + seconds - time.monotonic(), _FLUSH_SECONDS)):
                 await self._gateway.idle()
         await asyncio.sleep(_LINGER_SECONDS)
         logs.info("drained", seconds=round(time.monotonic() - began, 1))
 
     def _signalled(self, number: signal.Signals) -> None:
-        again = self._service.draining
-        self._service.draining = True
+        again = self._stop.is_set()
+        self._leave()
+        if again:
+            self._exit(number, 128 + number)
+        if self._loading:
+            # A loading thread cannot be interrupted.
+            self._ending = asyncio.get_running_loop().create_task(self._refuse_those_that_wait())
+            self._ending.add_done_callback(lambda _: self._exit(number, 0))
+
+    def _exit(self, number: signal.Signals, code: int) -> Never:
+        logs.info("exiting at once", signal=number.name)
+        end(code)
+
+    def _leave(self) -> None:
+        self._service.leaving = True
+        # Behind a balancer, what is refused goes to another server.
+        self._service.draining = not self._service.alone
         self._stop.set()
-        if again or self._loading:
-            # Nothing was accepted yet, or this is the second signal; a loading thread cannot be interrupted.
-            logs.info("exiting at once", signal=number.name)
-            end(128 + number if again else 0)
 
 
 def _load_engine(model_dir: Path, settings: ServeSettings) -> RunningEngine:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import socket
 import ssl
 from typing import TYPE_CHECKING
 
 import uvicorn
+from cryptography.x509 import load_pem_x509_certificate
 from uvicorn.server import ServerState
 
 from scenario_model.errors import InputError
-from scenario_model.serve import logs
+from scenario_model.serve import kept_socket, logs
 from scenario_model.serve.arrivals import Arrivals
 from scenario_model.serve.connection import WRITE_BUFFER_BYTES, Common, connection
 from scenario_model.serve.room import Room
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 # Of the kernel, which has a limit of its own: what waits to be accepted has no descriptor yet.
 _BACKLOG = 4096
 _MANY = 2**20
+_POLL_SECONDS = 0.05
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
@@ -53,8 +56,16 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     return context
 
 
+def certificate_end(tls: Tls) -> float:
+    """Return until when a certificate that `tls_context` has accepted is valid, in seconds since 1970."""
+    return load_pem_x509_certificate(tls.certificate.read_bytes()).not_valid_after_utc.timestamp()
+
+
 def bind(host: str, port: int) -> socket.socket:
-    """Bind the port, early and cheaply. Raises InputError if it is unavailable."""
+    """Listen on the port, early and cheaply, on the socket that a former server left, if it is that.
+
+    Raises InputError if the port is unavailable.
+    """
     where = f"{host}:{port}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -64,6 +75,8 @@ def bind(host: str, port: int) -> socket.socket:
         raise InputError(
             f"not an address of this machine: {error.strerror}", where=where, remedy="change 'host'"
         ) from None
+    if former := _of_former_server(address):
+        return former
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -79,6 +92,18 @@ def bind(host: str, port: int) -> socket.socket:
             remedy="change 'host' or 'port', or stop what uses it",
         ) from None
     return sock
+
+
+def _of_former_server(address: tuple[object, ...]) -> socket.socket | None:
+    kept = kept_socket.handed_over()
+    for sock in kept:
+        if sock.getsockname()[:2] == address[:2]:
+            return sock
+        sock.close()
+    if kept:
+        # It may be all addresses of the wanted port, or one of them.
+        kept_socket.forget()
+    return None
 
 
 class Listener:
@@ -126,13 +151,30 @@ class Listener:
         if self._arrivals is not None:
             self._arrivals.lost(reason)
 
+    async def leave(self, grace: float, seconds: float) -> None:
+        """Accept no further connections; wait `seconds` at most until the others have ended.
+
+        They may send requests for another `grace` seconds; then each ends with the answer that it waits for.
+        """
+        if self._arrivals is not None:
+            self._arrivals.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.sleep(grace)
+                self._end_idle()
+                while self.state.connections:  # noqa: ASYNC110  (uvicorn's set, which tells nobody)
+                    await asyncio.sleep(_POLL_SECONDS)
+
     async def close(self) -> None:
         """Stop accepting, close idle connections, abort others."""
         if self._arrivals is not None:
             self._arrivals.close()
-        for each in list(self.state.connections):
-            each.shutdown()
+        self._end_idle()
         await asyncio.sleep(0.1)
         for each in list(self.state.connections):
             if each.transport is not None:
                 each.transport.abort()
+
+    def _end_idle(self) -> None:
+        for each in list(self.state.connections):
+            each.shutdown()

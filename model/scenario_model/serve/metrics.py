@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from scenario_model.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from scenario_model.serve.engine.interface import EngineStatistics
     from scenario_model.serve.service import Service
+    from scenario_model.serve.settings import MetricsPort
 
 _LABELS = ("model_name", "release")
 _FIRST_TOKEN = (
@@ -96,6 +99,24 @@ class Metrics:
             (*_LABELS, "finished_reason"),
             registry=self._registry,
         )
+        self._computed = Counter(
+            "scenario_model_answers_computed",
+            "Answers by where they were computed: local or remote.",
+            (*_LABELS, "where"),
+            registry=self._registry,
+        )
+        self._spilled = Counter(
+            "scenario_model_requests_spilled",
+            "Requests that were to be answered by the cloud, by reason.",
+            (*_LABELS, "reason"),
+            registry=self._registry,
+        )
+        self._kept = Counter(
+            "scenario_model_requests_kept",
+            "Requests that the cloud would have answered but for their data class, by reason.",
+            (*_LABELS, "reason"),
+            registry=self._registry,
+        )
         self._http = Counter(
             "http_requests",
             "HTTP requests answered.",
@@ -124,6 +145,18 @@ class Metrics:
         """Count an answer's end: stop, length, abort (the client left) or error."""
         self._success.labels(*self._label_values, reason).inc()
 
+    def computed(self, *, remote: bool) -> None:
+        """Count an answer by where it was computed."""
+        self._computed.labels(*self._label_values, "remote" if remote else "local").inc()
+
+    def spilled(self, reason: str) -> None:
+        """Count a request that leaves for the cloud: queue, model or loading."""
+        self._spilled.labels(*self._label_values, reason).inc()
+
+    def kept(self, reason: str) -> None:
+        """Count a request whose data class keeps it here: queue, model or loading."""
+        self._kept.labels(*self._label_values, reason).inc()
+
     def http(self, handler: str, method: str, status: int) -> None:
         """Count an HTTP answer."""
         self._http.labels(*self._label_values, handler, method, str(status)).inc()
@@ -132,9 +165,27 @@ class Metrics:
         """Count a request that was refused or failed; `param`: the parameter at fault, if it is a known one."""
         self._refused_requests.labels(*self._label_values, str(status), reason, param or "").inc()
 
+    def certificate_ends(self, timestamp: float) -> None:
+        """Tell until when the server's certificate is valid, in seconds since 1970."""
+        Gauge(
+            "scenario_model_certificate_not_after_timestamp_seconds",
+            "When the server's certificate expires.",
+            _LABELS,
+            registry=self._registry,
+        ).labels(*self._label_values).set(timestamp)
+
     def refused(self, reason: str) -> None:
         """Count connections rejected before HTTP."""
         self._refused.labels(*self._label_values, reason).inc()
+
+    def listen(self, port: MetricsPort) -> None:
+        """Answer without a key on a port of its own, as long as the process lives. Raises InputError if it is taken."""
+        try:
+            start_http_server(port.port, port.host, self._registry)
+        except OSError as error:
+            raise InputError(
+                f"cannot listen there for metrics: {error.strerror}", where=f"{port.host}:{port.port}"
+            ) from None
 
     def text(self) -> bytes:
         """All metrics, in the Prometheus text exposition format 0.0.4."""

@@ -15,7 +15,8 @@ class Call:
     """Filled in while the request is handled. Times are of the monotonic clock, in seconds.
 
     status 499: the client disconnected before the answer started (an nginx convention). error, param: why the
-    request was refused; neither is ever a client's own word.
+    request was refused; neither is ever a client's own word. computed_at: site or cloud, once it is known; release: the
+    cloud's, if it computed the answer.
     """
 
     request_id: str
@@ -29,6 +30,8 @@ class Call:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     finish_reason: str | None = None
+    computed_at: str = ""
+    release: str = ""
     first_token: float | None = None
     last_token: float | None = None
 
@@ -71,6 +74,7 @@ class Call:
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "finish_reason": self.finish_reason,
+            "computed_at": self.computed_at or None,
             "first_token_ms": first,
             "duration_ms": round((time.monotonic() - self.began) * 1000, 1),
         }

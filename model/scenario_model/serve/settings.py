@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
+import json
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from scenario_model import config
-from scenario_model.config import FilePath, Kinds, Many, Positive, Seconds, Section, Text
+from scenario_model.config import FilePath, Kinds, Many, Positive, Seconds, Section, Text, bad_key, form
 from scenario_model.errors import InputError
 from scenario_model.release.settings import Id, Name
 from scenario_model.serve.engine.settings import TorchSettings
@@ -18,6 +20,39 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_NAME = re.compile(rf"({_LABEL}\.)*(?!\d+$){_LABEL}")
+
+
+def _host(text: str) -> str:
+    if not _is_name_or_address(text):
+        raise bad_key(f"is {json.dumps(text)}", "write an address or a name of the host, without a port")
+    return text
+
+
+def _server_name(text: str) -> str:
+    if not _is_name_or_address(text.removeprefix("*.")):
+        raise bad_key(
+            f"is {json.dumps(text)}",
+            "write a name, *.domain or an address, without https://, brackets or port",
+        )
+    return text
+
+
+def _is_name_or_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return bool(_NAME.fullmatch(text))
+    return True
+
+
+Host = Annotated[Text, AfterValidator(_host)]
+
+
+LOCAL, MAY_LEAVE = "local", "may-leave"
+DataClass = Literal["local", "may-leave"]
 
 
 class Limits(Section):
@@ -52,21 +87,59 @@ class Limits(Section):
         return self.connections + self.waiting_connections
 
 
+class MetricsPort(Section):
+    """Metrics without a key, on a port of their own: for scalers, for pickers of servers, and for a site's agent."""
+
+    host: Host = "127.0.0.1"
+    """Address to listen on; plain HTTP."""
+    port: Port = 9445
+    """Port to listen on."""
+
+
 class Serving(Section):
     """The endpoint of the premises."""
 
-    host: Text = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Address to listen on; 0.0.0.0 for all."""
     port: Port = 8443
     """Port to listen on."""
-    names: Many[Annotated[Text, Field(pattern=r"^[A-Za-z0-9.:*-]+$")]] = ()
+    names: Many[Annotated[Text, AfterValidator(_server_name)]] = ()
     """Further names and addresses that clients use, for the certificate."""
-    cors_origins: Many[Annotated[Text, Field(pattern=r"^(\*|https?://[A-Za-z0-9.:\[\]-]+)$")]] = ()
+    cors_origins: Many[
+        Annotated[
+            Text,
+            form(
+                r"\*|https?://[A-Za-z0-9.:\[\]-]+",
+                "write *, or the scheme and host of a page, such as https://chat.example.com",
+            ),
+        ]
+    ] = ()
     """Web pages whose scripts may call the API, such as https://chat.example.com; *: all; empty: none."""
     limits: Limits = Limits()
     engine: Annotated[TorchSettings | VllmSettings, Kinds(default="torch")] = TorchSettings()
+    metrics: MetricsPort | None = None
+    """A port for metrics alone; null: they are at /metrics, for clients with a key."""
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 8.0
     """Time for accepted requests to finish after SIGTERM; those left get 503, or an error event in a stream."""
+
+
+class LocalFirst(Section):
+    """Let a hosted endpoint answer what the site cannot take now, as far as its data class allows."""
+
+    url: Annotated[Text, form(r"https://\S+", "write https://HOST:PORT/v1")]
+    """The endpoint, https://HOST:PORT/v1."""
+    api_key: FilePath
+    """File with the key of the endpoint."""
+    authority: FilePath | None = None
+    """PEM file of the endpoint's CA; null: the system's."""
+    audit: FilePath
+    """Folder of the audit log: each request that crosses, and its answer, by size and digest."""
+    spill_at: Positive = 4
+    """Requests that wait for a slot here, from which on further ones may leave."""
+    connect_seconds: Seconds = 3.0
+    """Timeout of the connection; the site then answers itself."""
+    answer_seconds: Seconds = 120.0
+    """Timeout between two pieces of an answer."""
 
 
 class Tls(Section):
@@ -89,6 +162,8 @@ class ServeSettings(Serving):
     """Channel that names the release at start-up."""
     release: Id | None = None
     """Serve this release, whatever the channel points at."""
+    follow: FilePath | None = None
+    """Serve the release that this file names. If it names another one, the server ends, to be started again."""
     verification_key: FilePath
     """PEM file; a release not signed by this key is refused."""
     tls: Tls
@@ -99,6 +174,8 @@ class ServeSettings(Serving):
     engine: Annotated[TorchSettings | InstalledVllm, Kinds(default="torch")] = TorchSettings()
     cache: FilePath | None = None
     """Folder for compiled code."""
+    route: LocalFirst | None = None
+    """Where requests may go that the site cannot take; null: all are computed here."""
 
 
 class HashedKey(Section):
@@ -108,6 +185,9 @@ class HashedKey(Section):
     """Name of the key, in logs."""
     sha256: Text
     """SHA-256 of the key itself, hex."""
+    data_class: DataClass | None = None
+    """Whether the texts of its requests may leave the site; local: never, whatever a request says. Default: each
+    request says so in its header X-Data-Class, and without one it stays."""
 
 
 class ApiKeys(Section):

@@ -72,6 +72,26 @@ class EventStream:
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
 
+class WholeLines:
+    """Events of another server, passed on in whole lines: so an event of our own can follow at any time."""
+
+    def __init__(self) -> None:
+        self._rest, self._last = b"", b""
+
+    def add(self, piece: bytes) -> bytes:
+        """The lines that are complete now."""
+        lines, end, self._rest = (self._rest + piece).rpartition(b"\n")
+        if end:
+            self._last = lines.rpartition(b"\n")[2]
+        return lines + end
+
+    def closing(self, data: dict[str, Any]) -> bytes:
+        """A last event, after the end of the one that was under way."""
+        # Not after a comment: openai-go v2 takes a blank line for an event.
+        end = "\n" if self._last.startswith(b"data:") else ""
+        return f"{end}data: {json.dumps(data)}\n\n".encode()
+
+
 @contextlib.asynccontextmanager
 async def cancelled_on_disconnect(generation: Generation, receive: Receive) -> AsyncIterator[None]:
     """Release the generation's slot when the client disconnects, or when the block ends for any reason."""

@@ -6,11 +6,13 @@ NVIDIA's driver works. That was never tried on a host with a GPU.
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from tests.ansible.hosts.conftest import on, traces
 
@@ -24,7 +26,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 VERSION = "580.105.08"
-SMI = f"#!/bin/sh\n[ -e /run/gpu-lost ] || echo {VERSION}\necho {VERSION}\n"
+SMI = f"""#!/bin/sh
+case "$1" in
+*fabric*)
+    if [ -e /run/fabric-slow ]; then rm /run/fabric-slow; echo "In Progress, N/A"; else echo "Completed, Success"; fi
+    if [ -e /run/fabric-stuck ]; then echo "Completed, Initialization Failure"; fi ;;
+--query*) [ -e /run/gpu-lost ] || echo {VERSION}; echo {VERSION} ;;
+esac
+"""
+MODPROBE = '#!/bin/sh\necho "$*" > /run/nvidia-modprobe\n'
 UNIT = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
 
 
@@ -67,12 +77,9 @@ def driven(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hos
     )
     package(folder, "libnvidia-x", f"{VERSION}-1", {})
     package(folder, "libnvidia-x2", "590.1-1", {})
-    package(
-        folder,
-        "nvidia-fabricmanager",
-        f"{VERSION}-1",
-        {"lib/systemd/system/nvidia-fabricmanager.service": UNIT},
-    )
+    package(folder, "nvidia-modprobe", f"{VERSION}-1", {"usr/bin/nvidia-modprobe": MODPROBE})
+    for name in ("nvidia-fabricmanager", "nvidia-persistenced"):
+        package(folder, name, f"{VERSION}-1", {f"lib/systemd/system/{name}.service": UNIT})
     site.variables |= {"packages_folder": str(folder), "gpu_driver_version": VERSION}
     site.variables |= {"gpu_driver_headers": [], "gpu_driver_root": "/srv/pretended"}
     on(host, "sudo mkdir -p /etc/modprobe.d")  # the lab's hosts have no kernel of their own, so no kmod
@@ -82,7 +89,12 @@ def driven(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hos
     assert traces(host) == clean, "a check changes nothing"
     ran = site.play("gpu_driver", limit=host).changed
     # What runs can be seen when the packages are there, not before.
-    assert ran == [*foreseen, "Run the GPU switch services"]
+    units = [
+        "Load the modules and make the devices",
+        "Keep the driver initialized",
+        "Run the GPU switch services",
+    ]
+    assert ran == [*foreseen, *units]
     yield host
     site.play("gpu_driver", limit=host, reset=True)
     assert traces(host) == clean
@@ -92,12 +104,17 @@ def driven(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hos
 
 def test_driver_fabric_manager_and_pin_are_there_and_stay(driven: Host, site: Site) -> None:
     shown = on(driven, "dpkg-query --show --showformat '${Package}=${Version}\n' '*nvidia*'")
-    assert shown.split() == [
-        f"{n}={VERSION}-1" for n in ("libnvidia-x", "nvidia-fabricmanager", "nvidia-open")
-    ]
-    assert on(driven, "systemctl is-active nvidia-fabricmanager") == "active"
-    assert f"Pin: version {VERSION}*" in on(driven, "cat /etc/apt/preferences.d/scenario-gpu")
-    assert "blacklist nouveau" in on(driven, "cat /etc/modprobe.d/scenario-no-nouveau.conf")
+    names = ("libnvidia-x", "nvidia-fabricmanager", "nvidia-modprobe", "nvidia-open", "nvidia-persistenced")
+    assert shown.split() == [f"{name}={VERSION}-1" for name in names]
+    for unit in ("nvidia-fabricmanager", "nvidia-persistenced", "scenario-gpu-devices"):
+        assert on(driven, f"systemctl is-active {unit}; systemctl is-enabled {unit}").split() == [
+            "active",
+            "enabled",
+        ]
+    assert on(driven, "cat /run/nvidia-modprobe") == "-c 0 -u"
+    assert f"Pin: version {VERSION}-*" in on(driven, "cat /etc/apt/preferences.d/scenario-gpu")
+    blocked = on(driven, "cat /etc/modprobe.d/scenario-no-nouveau.conf").split()
+    assert {"nouveau", "nova_core", "nova_drm"} <= set(blocked)
     assert site.play("gpu_driver", limit=driven).changes() == 0
 
 
@@ -112,19 +129,50 @@ def test_a_gpu_that_the_driver_does_not_show_fails_the_host(driven: Host, site: 
     assert f"has 2 GPUs that should run driver {VERSION}; nvidia-smi lists {VERSION}: see" in said
 
 
-def test_a_host_that_needs_a_reboot_says_so_and_is_not_rebooted(driven: Host, site: Site) -> None:
-    pretend(driven, loaded="570.1.2")
-    started = on(driven, "stat -c %Y /proc/1")
+def test_the_fabric_is_waited_for(driven: Host, site: Site) -> None:
+    on(driven, "sudo touch /run/fabric-slow")
+    assert site.play("gpu_driver", limit=driven).changes() == 0
+    on(driven, "sudo touch /run/fabric-stuck")
     try:
-        ran = site.play("gpu_driver", limit=driven, succeeds=False)
+        ran = site.play("gpu_driver", limit=driven, succeeds=False, gpu_driver_fabric_seconds=5)
     finally:
-        pretend(driven, loaded=VERSION)
+        on(driven, "sudo rm /run/fabric-stuck")
+    said = " ".join(ran.output.split())
+    assert "after 5 s the GPUs have not joined their fabric: nvidia-smi says Completed, Success; " in said
+    assert "Completed, Initialization Failure; see `journalctl -u nvidia-fabricmanager`" in said
+
+
+def test_a_reboot_that_is_not_permitted_is_refused_before_anything_is_changed(
+    driven: Host, site: Site
+) -> None:
+    before, started = traces(driven), on(driven, "stat -c %Y /proc/1")
+    ran = site.play("gpu_driver", limit=driven, succeeds=False, gpu_driver_version="590.1")
     assert ran.code
     said = " ".join(ran.output.split())
-    assert (
-        f"needs a reboot: driver 570.1.2 is loaded, {VERSION} installed; reboot it and run this again" in said
-    )
+    assert f"needs a reboot: driver {VERSION} is loaded, 590.1 is wanted; nothing was changed." in said
+    assert ran.changes() == 0
+    assert traces(driven) == before
     assert on(driven, "stat -c %Y /proc/1") == started
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_a_command_runs_with_the_rights_of_a_service(driven: Host, site: Site, gpu: bool) -> None:
+    program = (
+        "print(*[line for line in open('/proc/self/status') if line.startswith(('NoNewPrivs', 'CapEff'))])"
+    )
+    variables: dict[str, Any] = {
+        "premises_manager": "system",
+        "premises_service_user": "daemon",
+        "service_writable": [],
+    }
+    variables |= {"premises_look": {"nvidia": gpu}, "service_command": ["python3", "-c", program]}
+    role = {"ansible.builtin.include_role": {"name": "service", "tasks_from": "probe"}, "vars": variables}
+    show = {"ansible.builtin.debug": {"msg": "{{ service_probe.stdout }} {{ service_probe.stderr }}"}}
+    play = {"hosts": "premises", "gather_facts": False, "tasks": [role, show]}
+    (site.folder / "probe.yml").write_text(yaml.safe_dump([play]))
+    said = site.run(str(site.folder / "probe.yml"), limit=driven).output
+    assert re.search(r"NoNewPrivs:\W+t?1", said), said
+    assert re.search(r"CapEff:\W+t?0{16}", said), said
 
 
 def test_a_host_without_a_gpu_goes_on_with_its_cpu(fresh: Host, site: Site) -> None:

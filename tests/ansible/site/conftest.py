@@ -43,6 +43,17 @@ SERVING: dict[str, Any] = {
     "engine": {"compile": "off", "weights": "fp32", "threads": 1, "max_sequences": 2},
 }
 RECIPE = {"method": "full", "max_steps": 4, "sequence_length": 128, "learning_rate": 0.01}
+SETTINGS: dict[str, Any] = {
+    **VARIABLES,
+    "service_host_environment": SHARING,
+    "foundation": {"kind": "directory", "path": "/srv/foundation", "max_perplexity": 1e9},
+    "training_data": {"kind": "text", "path": "/srv/texts", "held_out": 0.4},
+    "recipe": RECIPE,
+    # Random weights have no general knowledge to keep.
+    "gate": {"old_domain_margin": 1.0},
+    "serving": SERVING,
+    "training_poll_seconds": 2,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,17 +186,7 @@ def bare(
         written["premises"]["vars"]["ansible_become"] = True
         made.inventory = made.folder / "inventory.yml"
         made.inventory.write_text(yaml.safe_dump(written))
-        made.variables = {
-            **VARIABLES,
-            "service_host_environment": SHARING,
-            "foundation": {"kind": "directory", "path": "/srv/foundation", "max_perplexity": 1e9},
-            "training_data": {"kind": "text", "path": "/srv/texts", "held_out": 0.4},
-            "recipe": RECIPE,
-            # Random weights have no general knowledge to keep.
-            "gate": {"old_domain_margin": 1.0},
-            "serving": SERVING,
-            "training_poll_seconds": 2,
-        }
+        made.variables = dict(SETTINGS)
         temporary = made.folder / "tmp"
         temporary.mkdir()
         made.environment = {"TMPDIR": str(temporary)}

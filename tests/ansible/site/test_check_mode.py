@@ -101,7 +101,7 @@ def test_a_check_of_bare_hosts_changes_nothing_on_them(
 DRIFT = (
     "echo >> training/train.json; chmod 0700 store; rm runtime/current",
     "sed -i '$a#' services/inference-*.service; rm keys/release-verification.pem; chgrp root inference",
-    "systemctl stop 'inference-*'; rm inference/tls/server.key; sed -i s/8443/1/ inference/serve.json",
+    "systemctl stop 'inference-*'; rm inference/tls-*/server.key; sed -i s/8443/1/ inference/serve.json",
 )
 
 

@@ -58,10 +58,12 @@ def test_planted_secrets_are_in_no_log_fact_output_or_argument(site: ServingSite
         texts[f"journal of {host.name}"] = on(host, "sudo journalctl --output json --no-pager").encode()
         texts |= files_below(host.home / "upper")
     mine = {
-        str(host.home / "upper" / ROOT.lstrip("/") / "inference" / "tls" / name)
+        str(folder / name)
         for host in site.servers
+        for folder in (host.home / "upper" / ROOT.lstrip("/") / "inference").glob("tls-*")
         for name in ("server.key", "api_keys.json")
     }
+    assert len(mine) == 2 * len(site.servers), "the former ones are gone"
     assert {place for place, _ in leaks(texts, secrets)} == mine
     # The search looks where it should: what is no secret is found.
     for place in ("output 0", "log"):

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from components.ansible.runner import PlaybookRun, run_playbook
+from components.ansible.inventory import read_inventory
+from components.ansible.runner import PlaybookRun, _texts, run_playbook
 from components.errors import PremisesError
 
 if TYPE_CHECKING:
@@ -90,6 +91,29 @@ def test_a_second_run_changes_nothing_and_check_mode_never_does(tmp_path: Path) 
     assert "greeting : Make the folder" in predicted.changed_tasks["here"][0]
 
 
+def test_a_run_takes_the_inventory_that_a_preview_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder with a script in it, and a vaulted variable whose password is named below the project."""
+    folder = tmp_path / "hosts"
+    (folder / "group_vars").mkdir(parents=True)
+    script = folder / "script"
+    script.write_text('#!/bin/sh\necho \'{"premises": {"children": ["training"]}, "training": ["here"]}\'\n')
+    script.chmod(0o755)
+    variables = folder / "group_vars" / "all.yml"
+    variables.write_text(
+        "ansible_connection: local\nansible_python_interpreter: '{{ ansible_playbook_python }}'\ntold: by a vault\n"
+    )
+    (tmp_path / "password").write_text("planted-5ad0")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", "password")
+    subprocess.run([Path(sys.executable).with_name("ansible-vault"), "encrypt", variables], check=True)
+    inventory = read_inventory(folder, groups=("training",), playbooks=PROJECT / "ansible")
+    assert [(host.name, host.local) for host in inventory.hosts] == [("here", True)]
+    run = dataclasses.replace(greeting(tmp_path / "root", who="{{ told }}"), inventory=str(folder))
+    assert run_playbook(run).results["greeting"]["who"] == "by a vault"
+
+
 def test_a_playbook_that_ansible_cannot_read_says_so(tmp_path: Path) -> None:
     (tmp_path / "broken.yml").write_text("- hosts: all\n  rolls: [x]\n", encoding="utf-8")
     run = PlaybookRun(
@@ -109,9 +133,11 @@ def test_when_the_one_who_wanted_it_is_killed_ansible_stops_and_leaves_no_secret
         f"run_playbook(PlaybookRun(root=Path({str(PROJECT)!r}), **json.loads(sys.argv[1])))"
     )
     with subprocess.Popen([sys.executable, "-c", code, json.dumps(order)], cwd=REPOSITORY) as parent:
-        await_(lambda: (tmp_path / "password").exists(), 60)
-        started = [process.pid for process in psutil.Process(parent.pid).children(recursive=True)]
-        assert len(started) >= 3  # the worker, Ansible, and the task, which has a session of its own
+        await_(lambda: (tmp_path / "password").exists(), 120)
+        # The worker, Ansible, and the task, which has a session of its own.
+        children = psutil.Process(parent.pid).children
+        await_(lambda: len(children(recursive=True)) >= 3, 60)
+        started = [process.pid for process in children(recursive=True)]
         assert list(private.iterdir())
         parent.kill()
     await_(lambda: not list(private.iterdir()), 20)
@@ -124,3 +150,7 @@ def await_(condition: object, seconds: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
         time.sleep(0.1)
+
+
+def test_secrets_by_name_are_hidden_one_by_one() -> None:
+    assert list(_texts({"key": "a", "tokens": {"here": "b", "there": "c"}})) == ["a", "b", "c"]

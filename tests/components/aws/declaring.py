@@ -58,7 +58,9 @@ class _Recorder(pulumi.runtime.Mocks):
         if not args.custom:  # a component
             return None, dict(args.inputs)
         self.declared.resources[args.typ, args.name] = dict(args.inputs)
-        given = {"arn": f"arn:aws:test:::{args.name}", "bucket": args.name, "name": args.name}
+        given: dict[str, Any] = {"arn": f"arn:aws:test:::{args.name}", "bucket": args.name, "name": args.name}
+        if args.typ == "aws:eks/nodeGroup:NodeGroup":
+            given |= {"resources": [{"autoscalingGroups": [{"name": f"eks-{args.name}"}]}]}
         made = {**given, "nodeGroupName": args.name, "repositoryUrl": f"registry/{args.name}", **args.inputs}
         if args.typ == "aws:eks/cluster:Cluster":
             made["endpoint"] = "https://cluster.example"

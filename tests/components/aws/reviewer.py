@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -128,12 +129,16 @@ def open_to_the_world(vpc: str) -> list[str]:
             for route in table["Routes"]
             if route.get("DestinationCidrBlock") == "0.0.0.0/0" or route.get("DestinationIpv6CidrBlock")
         ]
+    balancers = boto3.client("elbv2").describe_load_balancers()["LoadBalancers"]
+    found += [
+        f"load balancer {each['LoadBalancerName']}" for each in balancers if each["Scheme"] != "internal"
+    ]
     for group in ec2.describe_security_groups(Filters=here)["SecurityGroups"]:
         found += [
             f"{group['GroupName']} from {address['CidrIp']}"
             for permission in group["IpPermissions"]
             for address in permission["IpRanges"]
-            if not address["CidrIp"].startswith("10.")
+            if not ipaddress.ip_network(address["CidrIp"]).is_private
         ]
     return found
 

@@ -137,6 +137,9 @@ def runs(
     buckets.remove(BUCKET)
 
 
+# `make test` trains in two pods (test_s2_cloud_training.py), starts crashed ones again (test_in_a_cluster.py), and
+# resumes killed processes bit for bit (tests/model/train).
+@pytest.mark.soak
 def test_one_pod_or_two_killed_or_evicted_the_same_training_comes_to_the_same_end(runs: Runs) -> None:
     said = runs.train("one", 1)
     one = runs.losses()

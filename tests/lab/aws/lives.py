@@ -101,6 +101,51 @@ LIVES: dict[str, Life] = {
         },
         {"policy": policy(Principal="*", Resource="arn:aws:s3:::y/*")},
     ),
+    "ec2/vpcEndpointService:VpcEndpointService": Life(
+        lambda w: {
+            "acceptanceRequired": False,
+            "networkLoadBalancerArns": [w.balancer()],
+            "allowedPrincipals": ["arn:aws:iam::210987654321:root"],
+        },
+        {"allowedPrincipals": ["arn:aws:iam::210987654322:root"]},
+    ),
+    "lb/loadBalancer:LoadBalancer": Life(
+        lambda w: {
+            "loadBalancerType": "network",
+            "internal": True,
+            "subnets": [w.subnet(vpc := w.vpc())],
+            "securityGroups": [w.group(vpc)],
+            "enableCrossZoneLoadBalancing": True,
+        },
+        {"enableCrossZoneLoadBalancing": False},
+    ),
+    "lb/targetGroup:TargetGroup": Life(
+        lambda w: {
+            "vpcId": w.vpc(),
+            "port": 30944,
+            "protocol": "TCP",
+            "targetType": "instance",
+            "deregistrationDelay": 15,
+            "healthCheck": {"protocol": "TCP", "interval": 10},
+        },
+        {"deregistrationDelay": 120},
+    ),
+    "lb/listener:Listener": Life(
+        lambda w: {
+            "loadBalancerArn": w.balancer(vpc := w.vpc()),
+            "port": 30944,
+            "protocol": "TCP",
+            "defaultActions": [{"type": "forward", "targetGroupArn": w.target(vpc)}],
+        },
+        {"port": 30945},
+    ),
+    "autoscaling/attachment:Attachment": Life(
+        lambda w: {
+            "autoscalingGroupName": w.scaling_group(vpc := w.vpc()),
+            "lbTargetGroupArn": w.target(vpc),
+        },
+        None,
+    ),
     "ec2/launchTemplate:LaunchTemplate": Life(
         lambda w: {
             "instanceType": "p5.48xlarge",
@@ -273,6 +318,8 @@ ONE_OF_EACH_SHAPE = {
     "vpc/securityGroupIngressRule:SecurityGroupIngressRule",
     "ec2/vpcEndpointPolicy:VpcEndpointPolicy",
     "ec2/launchTemplate:LaunchTemplate",
+    "lb/targetGroup:TargetGroup",
+    "autoscaling/attachment:Attachment",
     "iam/role:Role",
     "iam/rolePolicyAttachment:RolePolicyAttachment",
     "kms/key:Key",

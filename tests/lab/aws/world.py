@@ -51,6 +51,27 @@ class World:
         service = {"serviceName": "com.amazonaws.eu-central-1.s3"}
         return self.make("aws:ec2/vpcEndpoint:VpcEndpoint", {"vpcId": self.vpc(), **service}).id
 
+    def balancer(self, vpc: str = "") -> str:
+        asked = {"loadBalancerType": "network", "internal": True, "subnets": [self.subnet(vpc)]}
+        return self.make("aws:lb/loadBalancer:LoadBalancer", asked).id
+
+    def target(self, vpc: str) -> str:
+        asked = {"vpcId": vpc, "port": 30944, "protocol": "TCP", "targetType": "instance"}
+        return self.make("aws:lb/targetGroup:TargetGroup", asked).id
+
+    def scaling_group(self, vpc: str) -> str:
+        """That of a node group."""
+        template = self.make("aws:ec2/launchTemplate:LaunchTemplate", {"instanceType": "m7i.large"}).id
+        subnets, role = [self.subnet(vpc)], self.role().state["arn"]
+        cluster = self.make(
+            "aws:eks/cluster:Cluster", {"roleArn": role, "vpcConfig": {"subnetIds": subnets}}
+        ).id
+        sizes = {"desiredSize": 1, "minSize": 1, "maxSize": 1}
+        group = {"clusterName": cluster, "nodeRoleArn": role, "subnetIds": subnets, "scalingConfig": sizes}
+        launched = {"launchTemplate": {"id": template, "version": "1"}}
+        made = self.make("aws:eks/nodeGroup:NodeGroup", group | launched)
+        return str(made.state["resources"][0]["autoscalingGroups"][0]["name"])
+
     def role(self) -> Resource:
         trust = policy(Action="sts:AssumeRole", Principal={"Service": "eks.amazonaws.com"})
         return self.make("aws:iam/role:Role", {"assumeRolePolicy": trust})

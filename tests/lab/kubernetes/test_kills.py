@@ -37,6 +37,8 @@ def folder(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield folder
 
 
+# `make test` kills the start of a lab without a cluster: tests/lab/test_commands.py.
+@pytest.mark.soak
 def test_a_start_that_is_killed_when_the_cluster_has_begun_leaves_nothing_and_the_next_one_works(
     folder: Path,
 ) -> None:

@@ -61,6 +61,18 @@ def test_a_machine_without_a_debian_mirror_says_how_to_name_one(
     assert debian_tree.mirror() == "http://mine.example/debian"
 
 
+def test_hosts_run_the_release_of_debian_that_is_named_if_the_lab_knows_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual = debian_tree.recipe()
+    monkeypatch.setenv("LAB_DEBIAN", "trixie")
+    assert debian_tree.suite() == "trixie"
+    assert debian_tree.recipe() != usual
+    monkeypatch.setenv("LAB_DEBIAN", "sid")
+    with pytest.raises(LabError, match="LAB_DEBIAN=sid: the hosts are built for bookworm or trixie"):
+        debian_tree.recipe()
+
+
 def test_another_recipe_is_another_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     before = debian_tree.recipe()
     assert before == debian_tree.recipe()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from tests.model.serve.service_manager import ServiceManager
+
     StartServer = Callable[..., AbstractContextManager["RunningServer"]]
 
 
@@ -44,16 +46,26 @@ def write_serve_config(deployment: Path, folder: Path, **changes: Any) -> Path:
 class RunningServer:
     """The real command in a process of its own."""
 
-    def __init__(self, deployment: Path, config: Path, descriptors: int | None = None) -> None:
-        """`descriptors`: at most so many, as a service manager may set it."""
+    def __init__(
+        self,
+        deployment: Path,
+        config: Path,
+        descriptors: int | None = None,
+        manager: ServiceManager | None = None,
+    ) -> None:
+        """`descriptors`: at most so many, as a service manager may set it. `manager`: keeps its socket."""
         self.key = (deployment / "tls" / "api_key").read_text().strip()
         self.trust = ssl.create_default_context(cafile=str(deployment / "tls" / "ca.pem"))
         self.log = config.with_suffix(".log")
         command = [sys.executable, "-m", "scenario_model", "serve", "--config", str(config), "--json"]
         if descriptors is not None:
             command = ["/bin/sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *command]
+        kept = [] if manager is None else manager.stored
+        command = command if manager is None else manager.command(command)
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, pass_fds=kept
+            )
         (listening,) = self.wait_for(lambda: [e for e in self.events() if e["event"] == "listening"])
         self.port = listening["port"]
         self.url = f"https://localhost:{self.port}"

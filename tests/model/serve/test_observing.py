@@ -5,19 +5,22 @@ from __future__ import annotations
 import io
 import json
 import logging
+import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from scenario_model.errors import InputError
 from scenario_model.serve import logs
+from scenario_model.serve.settings import MetricsPort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import httpx
-
+    from scenario_model.serve.gateway import Gateway
     from scenario_model.serve.service import Service
     from tests.model.serve.stand_in import StandInEngine
 
@@ -179,3 +182,25 @@ async def test_metrics_have_the_names_that_vllm_dashboards_ask_for(
     assert samples["vllm:request_success_total"].labels["finished_reason"] == "stop"
     assert 'handler="other",method="GET"' in text
     assert 'status="404"' in text
+
+
+async def test_metrics_are_read_without_a_key_where_they_have_a_port_of_their_own(
+    gateway: Gateway, client: httpx.AsyncClient
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = MetricsPort(port=probe.getsockname()[1])
+        with pytest.raises(InputError, match=rf"127\.0\.0\.1:{port.port}: cannot listen there for metrics"):
+            gateway.metrics.listen(port)
+    gateway.metrics.listen(port)
+    await client.post("/v1/chat/completions", json=CHAT)
+    async with httpx.AsyncClient() as other:
+        told = await other.get(f"http://127.0.0.1:{port.port}/metrics")
+    families = {each.name: each for each in text_string_to_metric_families(told.text)}
+    assert {"vllm:num_requests_waiting", "vllm:num_requests_running", "vllm:kv_cache_usage_perc"} <= set(
+        families
+    )
+    (answered,) = [
+        each.value for each in families["vllm:generation_tokens"].samples if each.name.endswith("_total")
+    ]
+    assert answered > 0
+    assert SECRET not in told.text

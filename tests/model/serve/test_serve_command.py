@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -106,6 +107,15 @@ def test_every_answer_names_the_release(server: RunningServer) -> None:
     answer = server.get("/v1/models")
     assert answer.headers["x-release"] == server.release
     assert f'release="{server.release}"' in server.get("/metrics").text
+
+
+def test_metrics_tell_when_the_certificate_that_clients_get_expires(server: RunningServer) -> None:
+    with (
+        socket.create_connection(("127.0.0.1", server.port)) as raw,
+        server.trust.wrap_socket(raw, server_hostname="localhost") as tls,
+    ):
+        until = ssl.cert_time_to_seconds(str((tls.getpeercert() or {})["notAfter"]))
+    assert server.metric("scenario_model_certificate_not_after_timestamp_seconds") == until
 
 
 def test_a_reader_that_stalls_is_cut_and_its_slot_freed(server: RunningServer) -> None:

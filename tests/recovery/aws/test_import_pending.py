@@ -63,6 +63,42 @@ def found(exported: dict[str, Any]) -> dict[str, str]:
     return {each["urn"].rpartition("::")[2]: each["id"] for each in exported["deployment"]["resources"][1:]}
 
 
+def test_a_load_balancer_and_what_belongs_to_it_are_found_by_the_tags_that_it_keeps_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ec2, elb = boto3.client("ec2"), boto3.client("elbv2")
+    vpc = ec2.create_vpc(CidrBlock="10.80.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.80.0.0/24")["Subnet"]["SubnetId"]
+
+    def named(name: str) -> list[dict[str, str]]:
+        return [{"Key": "scenario:stack", "Value": "mine"}, {"Key": "Name", "Value": name}]
+
+    balancer = elb.create_load_balancer(
+        Name="one", Type="network", Scheme="internal", Subnets=[subnet], Tags=named("serving")
+    )["LoadBalancers"][0]["LoadBalancerArn"]
+    targets = {
+        name: elb.create_target_group(Name=name, Protocol="TCP", Port=port, VpcId=vpc, Tags=named(name))[
+            "TargetGroups"
+        ][0]["TargetGroupArn"]
+        for name, port in (("catalogue", 30944), ("endpoint", 30943))
+    }
+    forward = [{"Type": "forward", "TargetGroupArn": targets["endpoint"]}]
+    listener = elb.create_listener(
+        LoadBalancerArn=balancer, Protocol="TCP", Port=30943, DefaultActions=forward, Tags=named("endpoint")
+    )["Listeners"][0]["ListenerArn"]
+    # AWS's tagging service lists them; moto's does not.
+    arns = [balancer, listener, *targets.values()]
+    monkeypatch.setattr(import_pending, "tagged_resources", lambda *_: arns)
+    exported = export(
+        begun("aws:lb/loadBalancer:LoadBalancer", "serving", tags={"Name": "serving"}),
+        begun("aws:lb/targetGroup:TargetGroup", "targets", tags={"Name": "endpoint"}),
+        begun("aws:lb/listener:Listener", "listener", tags={"Name": "endpoint"}),
+        begun("aws:lb/listener:Listener", "never made", tags={"Name": "catalogue"}),
+    )
+    import_pending.import_pending(exported)
+    assert found(exported) == {"serving": balancer, "targets": targets["endpoint"], "listener": listener}
+
+
 def test_what_was_made_is_found_by_its_tags_among_others_like_it() -> None:
     ec2, kms = boto3.client("ec2"), boto3.client("kms")
     mine = ec2.create_vpc(CidrBlock="10.80.0.0/16", TagSpecifications=tagged("vpc", "net"))["Vpc"]["VpcId"]

@@ -11,7 +11,7 @@ import pulumi
 import pytest
 
 import tests.ansible.conftest  # noqa: F401  makes our module_utils importable
-from components.ansible.inventory import Host, Inventory
+from components.ansible.inventory import Host, Inventory, read_inventory
 from components.errors import PremisesError
 from stacks import program
 from stacks.builders.hosts import egress_variables
@@ -193,7 +193,9 @@ def test_a_preview_names_the_setting_and_the_rule_that_it_breaks(stack: str) -> 
 
 
 def inventory(*hosts: Host) -> Inventory:
-    return Inventory(path=Path("i.yml"), hosts=hosts, digest="sha256:0")
+    names = {group for host in hosts for group in host.groups}
+    groups = {name: tuple(host.name for host in hosts if name in host.groups) for name in names}
+    return Inventory(path=Path("i.yml"), hosts=hosts, groups=groups, digest="sha256:0")
 
 
 def test_this_machine_is_not_closed_and_a_host_needs_an_address() -> None:
@@ -203,3 +205,21 @@ def test_this_machine_is_not_closed_and_a_host_needs_an_address() -> None:
         egress_variables("s3-local", egress_of(), inventory(here))
     with pytest.raises(PremisesError, match=r"serve-1 has none in i\.yml; set ansible_host to the address"):
         egress_variables("s3-local", egress_of(), inventory(named))
+    itself = Host(name="serve-1", address="127.0.0.1", local=False, groups=("premises",))
+    with pytest.raises(PremisesError, match=r"serve-1 has none in i\.yml; set ansible_host to the address"):
+        egress_variables("s3-local", egress_of(), inventory(itself))
+
+
+@pytest.mark.parametrize(
+    "place", ["group_vars/training/more.yml", "host_vars/serve-1", "ansible/ansible.cfg"]
+)
+def test_this_machine_is_not_closed_wherever_its_connection_is_set(tmp_path: Path, place: str) -> None:
+    local = "[defaults]\ntransport = local\n" if place.endswith(".cfg") else "ansible_connection: local\n"
+    inventory_ = "[premises:children]\ntraining\n[training]\nserve-1\n"
+    texts = {"hosts": inventory_, "ansible/ansible.cfg": "", place: local}
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    read = read_inventory(tmp_path / "hosts", groups=("training",), playbooks=tmp_path / "ansible")
+    with pytest.raises(PremisesError, match="premises:manageHosts: serve-1 is this machine, which would"):
+        egress_variables("s3-local", egress_of(), read)

@@ -1,8 +1,8 @@
 """Run by the model package's Python: load every GPU of this host, or its CPU, and print its figures.
 
-Matrix products, bf16 on GPUs and fp32 on the CPU, for the given seconds, always of the same two matrices: each
-result must equal the first bit for bit, or the device is faulty. Then copies within memory, counted as read
-plus written bytes, as memory vendors count them.
+Matrix products for the given seconds, always of the same two matrices: each result must equal the first bit for
+bit, or the device is faulty. Then copies within memory, counted as read plus written bytes, as memory vendors
+count them. All GPUs at once, because only then do power supply and cooling carry their full load.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
@@ -23,12 +24,21 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def number_type(device: torch.device) -> torch.dtype:
+    """Return bf16 for GPUs that compute in it, fp16 for older ones, which emulate it, and fp32 for the CPU."""
+    if device.type != "cuda":
+        return torch.float32
+    with torch.cuda.device(device):
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float16
+
+
 def products(device: torch.device, seconds: float) -> tuple[float, list[str]]:
     """Multiply for a while; return TFLOP/s of the median batch, and any problems."""
     gpu = device.type == "cuda"
-    size, kind = (_GPU_SIZE, torch.bfloat16) if gpu else (_CPU_SIZE, torch.float32)
-    generator = torch.Generator().manual_seed(0)
-    left, right = (torch.randn(size, size, generator=generator).to(device, kind) for _ in range(2))
+    size, kind = (_GPU_SIZE if gpu else _CPU_SIZE), number_type(device)
+    generator = torch.Generator(device).manual_seed(0)
+    left, right = (torch.randn(size, size, generator=generator, device=device).to(kind) for _ in range(2))
     first = left @ right
     wrong = [] if bool(torch.isfinite(first).all()) else ["a product is not finite"]
     took: list[float] = []
@@ -66,14 +76,20 @@ def measure(device: torch.device, seconds: float) -> dict[str, object]:
     return {"name": name, "matmul_tflops": tflops, "memory_gb_s": copies(device), "wrong": wrong}
 
 
+def measure_all(devices: list[torch.device], seconds: float) -> list[dict[str, object]]:
+    """Measure all devices at the same time."""
+    with ThreadPoolExecutor(len(devices)) as threads:
+        return list(threads.map(lambda device: measure(device, seconds), devices))
+
+
 def main() -> None:
-    """Measure every device, one after the other."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, required=True, help="for each device")
+    parser.add_argument("--seconds", type=float, required=True, help="duration of the matrix products")
     seconds = parser.parse_args().seconds
     number = torch.cuda.device_count() if torch.cuda.is_available() else 0
     devices = [torch.device("cuda", index) for index in range(number)] or [torch.device("cpu")]
-    print(json.dumps({"devices": [measure(device, seconds) for device in devices]}))
+    print(json.dumps({"devices": measure_all(devices, seconds)}))
 
 
 if __name__ == "__main__":

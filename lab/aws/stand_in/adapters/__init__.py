@@ -13,6 +13,7 @@ from lab.aws.stand_in.adapters import (
     endpoints,
     iam,
     kms,
+    load_balancers,
     logs,
     network,
     routes,
@@ -28,8 +29,23 @@ if TYPE_CHECKING:
     from lab.aws.stand_in.adapter import Adapter
 
 _MODULES = (
-    *(budgets, compute, ecr, eks, eks_access, endpoints, iam, kms, logs, network, routes, s3, s3_settings),
-    *(security_groups, security_rules),
+    *(
+        budgets,
+        compute,
+        ecr,
+        eks,
+        eks_access,
+        endpoints,
+        iam,
+        kms,
+        load_balancers,
+        logs,
+        network,
+        routes,
+        s3,
+        s3_settings,
+    ),
+    *(routes, s3, s3_settings, security_groups, security_rules),
 )
 
 

@@ -141,7 +141,25 @@ class NodeGroup(Eks):
         if template.get("id"):
             self.call_ec2(aws, template["id"])
         self.make(aws, inputs, tags)
-        return f"{inputs['clusterName']}:{inputs['nodeGroupName']}"
+        identity = f"{inputs['clusterName']}:{inputs['nodeGroupName']}"
+        if template.get("id"):
+            self._scale(aws, identity, inputs, template["id"])
+        return identity
+
+    def _scale(self, aws: Cloud, identity: str, inputs: Properties, template: str) -> None:
+        """Make the autoscaling group that EKS makes and moto only names; without instances."""
+        aws.client("autoscaling").create_auto_scaling_group(
+            AutoScalingGroupName=self._scaling_group(aws, identity),
+            LaunchTemplate={"LaunchTemplateId": template},
+            VPCZoneIdentifier=",".join(inputs["subnetIds"]),
+            MinSize=0,
+            MaxSize=0,
+        )
+
+    def _scaling_group(self, aws: Cloud, identity: str) -> str:
+        cluster, _, name = identity.partition(":")
+        found = self.call(aws, "DescribeNodegroup", clusterName=cluster, nodegroupName=name)["nodegroup"]
+        return str(found["resources"]["autoScalingGroups"][0]["name"])
 
     def call_ec2(self, aws: Cloud, template: str) -> None:
         """Refuse a launch template that does not exist, which moto would accept."""
@@ -179,7 +197,11 @@ class NodeGroup(Eks):
 
     def delete(self, aws: Cloud, identity: str, state: Properties) -> None:
         cluster, _, name = identity.partition(":")
+        group = self._scaling_group(aws, identity)
         self.call(aws, "DeleteNodegroup", clusterName=cluster, nodegroupName=name)
+        scaling = aws.client("autoscaling")
+        if scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]:
+            scaling.delete_auto_scaling_group(AutoScalingGroupName=group, ForceDelete=True)
 
 
 class Addon(Eks):

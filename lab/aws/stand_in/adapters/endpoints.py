@@ -92,4 +92,52 @@ class VpcEndpointPolicy(Adapter):
         self.call(aws, self.creates, VpcEndpointId=identity, PolicyDocument=document)
 
 
-ADAPTERS = (VpcEndpoint, VpcEndpointPolicy)
+class VpcEndpointService(Ec2):
+    """What others may connect to through PrivateLink."""
+
+    token, kind = "aws:ec2/vpcEndpointService:VpcEndpointService", "vpc-endpoint-service"
+    creates = "CreateVpcEndpointServiceConfiguration"
+    holds, identity = "ServiceConfiguration", "ServiceId"
+    deletes = "DeleteVpcEndpointServiceConfigurations"
+    describes = ("DescribeVpcEndpointServiceConfigurations", "ServiceIds", "ServiceConfigurations")
+    names = {"allowedPrincipals": None}
+    reads = {"allowedPrincipals": None, "state": "ServiceState"}
+    updates = frozenset({"allowedPrincipals", "acceptanceRequired"})
+
+    def complete(self, aws: Cloud, identity: str, inputs: Properties) -> None:
+        self._allow(aws, identity, set(inputs.get("allowedPrincipals") or []))
+
+    def _allow(self, aws: Cloud, identity: str, wanted: set[str]) -> None:
+        kept = set(self._allowed(aws, identity))
+        changes = {
+            "AddAllowedPrincipals": sorted(wanted - kept),
+            "RemoveAllowedPrincipals": sorted(kept - wanted),
+        }
+        if told := {name: each for name, each in changes.items() if each}:
+            self.call(aws, "ModifyVpcEndpointServicePermissions", ServiceId=identity, **told)
+
+    def _allowed(self, aws: Cloud, identity: str) -> list[str]:
+        told = self.call(aws, "DescribeVpcEndpointServicePermissions", ServiceId=identity)
+        return [each["Principal"] for each in told["AllowedPrincipals"]]
+
+    def update(self, aws: Cloud, identity: str, inputs: Properties, changed: set[str]) -> None:
+        if "allowedPrincipals" in changed:
+            self._allow(aws, identity, set(inputs.get("allowedPrincipals") or []))
+        if "acceptanceRequired" in changed:
+            self.call(
+                aws,
+                "ModifyVpcEndpointServiceConfiguration",
+                ServiceId=identity,
+                AcceptanceRequired=bool(inputs.get("acceptanceRequired")),
+            )
+
+    def derived(self, aws: Cloud, identity: str, item: Properties) -> Properties:
+        allowed = self._allowed(aws, identity)
+        return {"allowedPrincipals": allowed} if allowed else {}
+
+    def delete(self, aws: Cloud, identity: str, state: Properties) -> None:
+        self.describe(aws, identity)
+        self.call(aws, self.deletes, ServiceIds=[identity])
+
+
+ADAPTERS = (VpcEndpoint, VpcEndpointPolicy, VpcEndpointService)

@@ -1,4 +1,4 @@
-"""The whole AWS side of a training cloud, shaped by the JSON in SHAPE; errors as a stack shows them."""
+"""The AWS side of a training and of a serving cloud, shaped by the JSON in SHAPE; errors as a stack shows them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from components.aws.gpu_nodes import GpuNodes, GpuNodesArgs
 from components.aws.image_registry import ImageRegistry, ImageRegistryArgs
 from components.aws.instance_types import fit, instance_type
 from components.aws.instances import Demand
+from components.aws.load_balancer import Entrance, LoadBalancer, LoadBalancerArgs
 from components.aws.location import Location
 from components.aws.network import Network, NetworkArgs
 from components.aws.release_bucket import ReleaseBucket, ReleaseBucketArgs
+from components.aws.serving_nodes import ServingNodes, ServingNodesArgs
 from components.aws.system_nodes import SystemNodes, SystemNodesArgs
 from components.aws.workload_identity import (
     WorkloadIdentity,
@@ -30,6 +32,31 @@ from components.errors import CloudError
 
 TAG = ("scenario:stack", "cloud-under-test")
 shape = json.loads(os.environ.get("SHAPE", "{}"))
+
+
+def serve(network: Network, cluster: Cluster, system: SystemNodes) -> None:
+    instance = instance_type("m7i.2xlarge")
+    nodes = ServingNodes(
+        "serving",
+        ServingNodesArgs(
+            cluster=cluster, subnet_ids=network.subnet_ids, instance=instance, number=2, tags=dict([TAG])
+        ),
+    )
+    LoadBalancer(
+        "serving",
+        LoadBalancerArgs(
+            vpc_id=network.vpc_id,
+            cidr="10.80.0.0/16",
+            subnet_ids=network.subnet_ids,
+            nodes_security_group_id=cluster.security_group_id,
+            scaling_groups={"system": system.scaling_group, "serving": nodes.scaling_group},
+            entrances={
+                "catalogue": Entrance(port=30944),
+                "endpoint": Entrance(port=30943, drain_seconds=120),
+            },
+            principals=["arn:aws:iam::210987654321:root"],
+        ),
+    )
 
 
 def declare() -> dict[str, Any]:
@@ -50,7 +77,10 @@ def declare() -> dict[str, Any]:
             admins=[f"arn:aws:sts::{account}:user/moto"],
         ),
     )
-    SystemNodes("system", SystemNodesArgs(cluster=cluster, subnet_ids=network.subnet_ids, tags=dict([TAG])))
+    system = SystemNodes(
+        "system", SystemNodesArgs(cluster=cluster, subnet_ids=network.subnet_ids, tags=dict([TAG]))
+    )
+    serve(network, cluster, system)
     gpus = GpuNodes(
         "gpus",
         GpuNodesArgs(

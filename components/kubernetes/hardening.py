@@ -1,0 +1,21 @@
+"""Security contexts of all pods with the model package's image; they meet Pod Security's level `restricted`.
+
+Source: <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>.
+"""
+
+from __future__ import annotations
+
+_USER = 65532  # the image's own
+
+POD_SECURITY = {
+    "runAsNonRoot": True,
+    "runAsUser": _USER,
+    "runAsGroup": _USER,
+    "fsGroup": _USER,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CONTAINER_SECURITY = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}

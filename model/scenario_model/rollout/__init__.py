@@ -1,0 +1,1 @@
+"""Leads a release from ring to ring on what sites report, and back if it is bad."""

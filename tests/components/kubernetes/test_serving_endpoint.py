@@ -1,0 +1,84 @@
+"""What a hosted endpoint declares: one Deployment per release, ready before it is used, drained before it goes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from components.kubernetes.serving_endpoint import EndpointSize, ServingEndpoint, ServingEndpointArgs
+from components.kubernetes.workload import Exposure
+from tests.components.kubernetes.declared import Declared, declared
+from tests.components.kubernetes.test_release_catalogue import WORKLOAD
+
+RELEASE = f"assistant@sha256:{'0' * 64}"
+
+
+def endpoint(**changes: Any) -> Declared:
+    arguments: dict[str, Any] = {
+        "workload": WORKLOAD,
+        "store": "s3://models/plant",
+        "release": RELEASE,
+        "verification_key": "PUBLIC KEY",
+        "serving": {"limits": {"connections": 64}, "port": 1},
+        "drain_seconds": 120.0,
+        "certificate": "CERTIFICATE",
+        "private_key": "PRIVATE KEY",
+        "api_key_sha256": "f" * 64,
+        "size": EndpointSize(cpu="2", memory="8Gi", gpus=1),
+        "replicas": 2,
+        "load_seconds": 903,
+        "exposure": Exposure(service="NodePort", port=30943),
+        **changes,
+    }
+    return declared(lambda: ServingEndpoint("endpoint", ServingEndpointArgs(**arguments)))
+
+
+def name_of(told: Declared) -> str:
+    return str(told.resources["Deployment", "endpoint"]["metadata"]["name"])
+
+
+def test_a_release_has_a_deployment_of_its_own_and_the_service_leads_to_that_alone() -> None:
+    told, other = endpoint(), endpoint(release=RELEASE.replace("0", "1"))
+    assert name_of(told) == name_of(endpoint())
+    assert name_of(told) != name_of(other)
+    selector = told.resources["Service", "endpoint"]["spec"]["selector"]
+    pods = told.resources["Deployment", "endpoint"]["spec"]
+    assert selector == pods["selector"]["matchLabels"] == pods["template"]["metadata"]["labels"]
+    assert selector != other.resources["Service", "endpoint"]["spec"]["selector"]
+
+
+def test_whatever_a_pod_is_told_is_part_of_its_deployments_name() -> None:
+    changes: list[dict[str, Any]] = [
+        {"certificate": "NEW"},
+        {"api_key_sha256": "e" * 64},
+        {"serving": {}},
+        {"size": EndpointSize(cpu="4", memory="8Gi")},
+        {"drain_seconds": 60.0},
+    ]
+    assert len({name_of(endpoint()), *(name_of(endpoint(**each)) for each in changes)}) == 1 + len(changes)
+    assert name_of(endpoint(replicas=5)) == name_of(endpoint()), "the number of pods is changed in place"
+
+
+def test_a_pod_is_used_when_it_has_produced_a_token_and_has_time_to_finish_its_answers() -> None:
+    spec = endpoint().resources["Deployment", "endpoint"]["spec"]
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    probe = container["startupProbe"]
+    assert probe["httpGet"] == {"path": "/readyz", "port": "https", "scheme": "HTTPS"}
+    assert probe["failureThreshold"] * probe["periodSeconds"] >= 903
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert pod["terminationGracePeriodSeconds"] >= 120 + container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert "cpu" not in container["resources"]["limits"]
+
+
+def test_the_server_is_told_what_the_settings_say_but_for_where_it_listens() -> None:
+    told = endpoint()
+    data = told.resources["ConfigMap", "endpoint"]["data"]
+    settings = json.loads(data["serve.json"])
+    assert settings["limits"] == {"connections": 64}
+    assert (settings["host"], settings["port"], settings["drain_seconds"]) == ("0.0.0.0", 8443, 120.0)
+    assert settings["release"] == RELEASE
+    assert settings["name"] == "assistant"
+    assert json.loads(data["api_keys.json"]) == {"keys": [{"id": "client", "sha256": "f" * 64}]}
+    assert "PRIVATE KEY" not in json.dumps(data)

@@ -1,0 +1,221 @@
+"""`s4-cloud-serving`: a cluster as the cloud, sites of one host each, and the link between them, in the lab."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import ssl
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import yaml
+
+from lab import lock
+from lab.cloud_serving import BUCKET, NAMESPACE, STACK, prepare
+from lab.premises.access import ssh
+from lab.premises.lifecycle import bring_up
+from lab.premises.wan import Wan
+from tests import buckets
+from tests.campaigns import campaign, sizes
+from tests.end_to_end.conftest import Clone, make_clone
+from tests.end_to_end.rollout import Load, signed_by_one_key
+from tests.end_to_end.site import inventory
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.compose import Lab
+    from lab.kubernetes.cluster import Cluster
+    from lab.premises.lifecycle import Premises
+    from tests.built_runtime import BuiltRuntime
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+
+
+@dataclass
+class Fleet:
+    """The stack, up, and the releases of one key that were not rolled out yet, in whatever order tests run."""
+
+    clone: Clone
+    premises: Premises
+    cluster: Cluster
+    sites: list[str]
+    release: str
+    to_come: list[dict[str, str]]
+
+    def publish(self) -> None:
+        """Let the stack roll out the next release."""
+        settings = self.to_come.pop(0)
+        self.clone.configure(release=settings)
+        self.clone.pulumi("up", "--yes", "--skip-preview")
+        self.release = settings["id"]
+
+    def is_everywhere(self) -> bool:
+        """Whether each site serves the release that was rolled out last."""
+        return set(self.served().values()) == {self.release}
+
+    def asked(self, site: str, path: str = "/readyz") -> httpx.Response:
+        outputs = self.clone.outputs()
+        (url,) = [each["endpoint"] for each in outputs["sites"] if each["name"] == site]
+        tls = ssl.create_default_context(cadata=outputs["ca_certificate"])
+        headers = {"Authorization": f"Bearer {outputs['api_key']}"}
+        return httpx.get(url.removesuffix("/v1") + path, verify=tls, headers=headers, timeout=30)
+
+    def served(self) -> dict[str, str]:
+        """The release that each site serves; empty for one that does not answer now."""
+        found = {}
+        for site in self.sites:
+            try:
+                answer = self.asked(site)
+                found[site] = answer.headers["x-release"] if answer.is_success else ""
+            except httpx.HTTPError:
+                found[site] = ""
+        return found
+
+
+@pytest.fixture(scope="module", params=sizes(2, soak=3))
+def fleet(
+    request: pytest.FixtureRequest,
+    lab: Lab,
+    cluster: Cluster,
+    tiny_checkpoint: Path,
+    runtime: BuiltRuntime,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Fleet]:
+    """The stack as the lab's helper shapes it, with a release made by hand; nothing of it is left afterwards."""
+    assert lab.aws
+    numbers = range(1, 1 + request.param)
+    folder, space = tmp_path_factory.mktemp("s4"), lab.premises.space.folder
+    runtime.lay_into(folder / "laid")
+    with lock.exclusive(space):
+        premises = bring_up(space, 1 + request.param, over=[folder / "laid"])
+    sites = [premises.hosts[number].name for number in numbers]
+    first, *to_come = signed_by_one_key(folder, tiny_checkpoint, 3)
+    clone = make_clone(folder / "clone")
+    clone.stack = STACK
+    with pytest.MonkeyPatch.context() as patch:
+        host = urlsplit(lab.aws.endpoint).hostname or ""
+        for name, value in {**lab.aws.environment, "SCENARIO_MODEL_PLAIN_HTTP": host}.items():
+            patch.setenv(name, value)
+        patch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
+        settings = prepare(cluster, lab.aws, premises, first)
+        file = clone.path / "ansible" / "inventory" / "sites.yml"
+        file.write_text(yaml.safe_dump(inventory(premises, {"inference": [*numbers]})))
+        settings["premises:inventory"] = "ansible/inventory/sites.yml"
+        (clone.path / "stacks" / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump({"config": settings}))
+        clone.configure(
+            agent={"poll_seconds": 5},
+            inference={"route": "local-first", "spill_at": 1},
+            # The ring that goes first is the one that is asked: without answers nothing is judged.
+            sites={"rings": {"first": [sites[0]]}},
+            rollout={"soak_seconds": 1, "judgement": {"periods": 1, "answers": 3, "slower_by": 50}},
+        )
+        made = Fleet(clone, premises, cluster, sites, first["id"], to_come)
+        try:
+            clone.said = clone.run("make", "up", f"STACK={STACK}").stdout
+            yield made
+        finally:
+            try:
+                clone.run("make", "down", f"STACK={STACK}")
+                assert not cluster.kubectl("get", "namespaces", "--ignore-not-found", NAMESPACE).strip()
+            finally:
+                buckets.remove(BUCKET)
+                with lock.exclusive(space):
+                    bring_up(space, 1)
+
+
+def test_both_sides_are_up_and_every_site_answers_locally(fleet: Fleet) -> None:
+    outputs = fleet.clone.outputs()
+    assert [each["name"] for each in outputs["sites"]] == fleet.sites
+    assert fleet.is_everywhere()
+    wan = Wan(fleet.premises.space)
+    wan.cut()
+    try:
+        with fleet.clone.client() as openai:
+            answer = openai.completions.create(
+                model="assistant", prompt="One, two,", max_tokens=4, extra_body={"ignore_eos": True}
+            )
+        assert answer.usage
+        assert answer.usage.completion_tokens == 4
+    finally:
+        wan.restore()
+    fleet.clone.pulumi("preview", "--expect-no-changes")
+
+
+ASK = """
+import json, ssl, sys, urllib.request
+url, key, ca = sys.argv[1:]
+body = json.dumps({"model": "assistant", "prompt": "One, two,", "max_tokens": 4}).encode()
+headers = {"Authorization": "Bearer " + key, "Content-Type": "application/json"}
+asked = urllib.request.Request(url + "/completions", body, headers)
+with urllib.request.urlopen(asked, context=ssl.create_default_context(cadata=ca), timeout=60) as answer:
+    print(answer.headers["x-release"])
+"""
+
+
+def test_a_client_on_the_premises_may_ask_the_hosted_endpoint_itself(fleet: Fleet) -> None:
+    outputs, host = fleet.clone.outputs(), fleet.premises.hosts[1]
+    given = [outputs["cloud_endpoint"], outputs["cloud_api_key"], outputs["ca_certificate"]]
+    command = shlex.join(["python3", "-c", ASK, *given])
+    assert ssh(host.folder, host.address, command, timeout_s=90).strip() == fleet.release
+
+
+def test_under_overload_only_what_may_leave_goes_to_the_cloud_and_the_audit_log_has_each(
+    fleet: Fleet,
+) -> None:
+    outputs = fleet.clone.outputs()
+    tls = ssl.create_default_context(cadata=outputs["ca_certificate"])
+    body = {"model": "assistant", "prompt": "One, two,", "max_tokens": 64, "ignore_eos": True}
+
+    def ask(number: int) -> str:
+        headers = {"Authorization": f"Bearer {outputs['api_key']}"}
+        headers |= {"X-Data-Class": "may-leave"} if number % 2 else {}
+        url = f"{outputs['endpoint']}/completions"
+        answer = httpx.post(url, json=body, headers=headers, verify=tls, timeout=120)
+        answer.raise_for_status()
+        return str(answer.headers["x-computed-at"])
+
+    with ThreadPoolExecutor(24) as pool:
+        places = list(pool.map(ask, range(24)))
+    assert set(places[::2]) == {"site"}
+    assert "cloud" in places
+    host = fleet.premises.hosts[1]
+    log = ssh(
+        host.folder, host.address, "sudo sh -c 'cat /var/lib/model-deployment-scenarios/inference/audit/*'"
+    )
+    crossed = [json.loads(line) for line in log.splitlines()]
+    assert [each["kind"] for each in crossed].count("request") == places.count("cloud")
+    assert "One, two" not in log
+
+
+@campaign("cut", True, soak=False)
+def test_a_release_goes_ring_by_ring_to_all_sites_under_load_without_a_failed_request(
+    fleet: Fleet, cut: bool
+) -> None:
+    """`cut`: it is published while the sites have no link, and they catch up when it is back."""
+    wan = Wan(fleet.premises.space)
+    try:
+        with Load(fleet.clone) as load:
+            if cut:
+                wan.cut()
+            fleet.publish()
+            time.sleep(10)
+            wan.restore()
+            until(fleet.is_everywhere, timeout_s=600)
+            time.sleep(2)
+    finally:
+        wan.restore()
+    assert load.failed == []
+    assert load.answered > 20
+    assert fleet.clone.outputs()["release"] == fleet.release
+    fleet.clone.pulumi("preview", "--expect-no-changes")
+    refreshed = fleet.clone.pulumi("refresh", "--yes", "--skip-preview").stdout
+    assert "drift" not in refreshed, "what agents do is no drift"

@@ -1,0 +1,154 @@
+"""A server that restarts while its socket is kept: nobody is turned away. A stand-in plays systemd's part."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from scenario_model.serve import kept_socket
+from tests.model.serve.running_server import RunningServer, write_serve_config
+from tests.model.serve.service_manager import ServiceManager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[ServiceManager]:
+    with ServiceManager(tmp_path) as manager:
+        yield manager
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.slow
+def test_a_restart_fails_no_request_of_clients_that_keep_connections_or_open_new_ones(
+    deployment: Path, tmp_path: Path, manager: ServiceManager
+) -> None:
+    config = write_serve_config(deployment, tmp_path, port=free_port())
+    over, answered = threading.Event(), [0, 0]
+    failed: list[str] = []
+
+    def ask(place: int, *, keeps: bool) -> None:
+        body = {"model": "assistant", "prompt": "One, two,", "max_tokens": 4, "ignore_eos": True}
+        limits = httpx.Limits(max_keepalive_connections=1 if keeps else 0)
+        headers = {"Authorization": f"Bearer {server.key}"}
+        with httpx.Client(verify=server.trust, headers=headers, limits=limits, timeout=120) as http:
+            while not over.wait(0.02):
+                try:
+                    http.post(f"{server.url}/v1/completions", json=body).raise_for_status()
+                    answered[place] += 1
+                except httpx.HTTPError as error:
+                    failed.append(repr(error))
+
+    with contextlib.ExitStack() as stack:
+        server = RunningServer(deployment, config, manager=manager)
+        stack.callback(server.kill)
+        server.wait_until_ready()
+        askers = [
+            threading.Thread(target=ask, args=(place,), kwargs={"keeps": not place}) for place in (0, 1)
+        ]
+        for asker in askers:
+            asker.start()
+        for _ in range(2):
+            enough = min(answered) + 5
+            while min(answered) < enough:
+                time.sleep(0.05)
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(30) == 0
+            server = RunningServer(deployment, config, manager=manager)
+            stack.callback(server.kill)
+            server.wait_until_ready()
+        over.set()
+        for asker in askers:
+            asker.join()
+    assert (failed, min(answered) > 10) == ([], True), answered
+
+
+@pytest.mark.slow
+def test_a_request_that_waits_for_the_model_is_refused_in_time_if_the_server_is_stopped(
+    deployment: Path, tmp_path: Path, manager: ServiceManager
+) -> None:
+    server = RunningServer(
+        deployment, write_serve_config(deployment, tmp_path, port=free_port()), manager=manager
+    )
+    try:
+        with ThreadPoolExecutor(1) as beside:
+            asked = beside.submit(server.post, "/v1/completions", {"model": "assistant", "prompt": "x"})
+            server.wait_for(lambda: server.get("/readyz").status_code == 503)
+            server.process.send_signal(signal.SIGTERM)
+            assert (asked.result(10).status_code, server.process.wait(5)) == (503, 0)
+    finally:
+        server.kill()
+
+
+def ports_of(manager: ServiceManager, *ports: int) -> str:
+    """What a service that listens on each of these ports, one start after another, prints."""
+    said = ""
+    for port in ports:
+        script = (
+            "import sys; from scenario_model.serve import kept_socket, listener;"
+            "sock = listener.bind('127.0.0.1', int(sys.argv[1]));"
+            "print(sock.fileno(), sock.getsockname()[1], kept_socket.keep(sock), kept_socket.handed_over())"
+        )
+        command = manager.command([sys.executable, "-c", script, str(port)])
+        said += subprocess.run(
+            command, pass_fds=manager.stored, capture_output=True, text=True, check=True
+        ).stdout
+    return said
+
+
+def test_a_former_socket_is_taken_over_if_it_has_the_wanted_port_and_given_back_if_not(
+    manager: ServiceManager,
+) -> None:
+    one, two = free_port(), free_port()
+    said = ports_of(manager, one, one).splitlines()
+    assert said[1] == f"3 {one} True []"
+    said = ports_of(manager, two).splitlines()
+    assert said[0].endswith(f" {two} True []")
+    (kept,) = manager.stored
+    with socket.socket(fileno=os.dup(kept)) as sock:
+        assert sock.getsockname() == ("127.0.0.1", two)
+    with socket.create_server(("127.0.0.1", one)):
+        pass
+
+
+def test_all_addresses_take_the_place_of_one(manager: ServiceManager) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)) as sock:
+        manager.stored.append(os.dup(sock.fileno()))
+    script = (
+        f"from scenario_model.serve import listener;print(listener.bind('0.0.0.0', {port}).getsockname())"
+    )
+    done = subprocess.run(
+        manager.command([sys.executable, "-c", script]),
+        pass_fds=manager.stored,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"('0.0.0.0', {port})\n"
+
+
+def test_without_a_service_manager_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.setenv("LISTEN_PID", "1")
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        assert not kept_socket.keep(sock)
+    assert kept_socket.handed_over() == []
