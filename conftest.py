@@ -24,7 +24,7 @@ _ALLOWED_IN_CI = (
 )
 
 
-# What shares something dear goes to one worker: one cluster, one AWS, the hosts of a lab.
+# What shares something dear goes to one worker: one cluster, one AWS, one deployment, the hosts of a lab.
 _TOGETHER = {
     "tests/end_to_end/test_s4_cloud_serving.py": "the cluster",
     "tests/end_to_end/test_s2_cloud_training.py": "the cluster",
@@ -32,6 +32,8 @@ _TOGETHER = {
     "tests/components/kubernetes/test_training_in_a_cluster.py": "the cluster",
     "tests/components/kubernetes/test_in_a_cluster.py": "the cluster",
     "tests/lab/kubernetes/": "the cluster",
+    "tests/end_to_end/test_s3_local_faults.py": "a small deployment",
+    "tests/end_to_end/test_several_stacks.py": "a small deployment",
     "tests/lab/aws/": "AWS",
     "tests/ansible/hosts/": "hosts",
     "tests/ansible/site/": "site",

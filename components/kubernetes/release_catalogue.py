@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.kubernetes.workload import Exposure, Workload, https_probe, labels, pod, spread
+from components.kubernetes.exposure import Exposure, expose
+from components.kubernetes.workload import Workload, https_probe, labels, pod, spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +80,7 @@ class ReleaseCatalogue(pulumi.ComponentResource):
             _STEP, metadata=self._named(_STEP), string_data={"online.pem": args.online_key}, opts=self._own
         )
         self._web(args, pulumi.Output.json_dumps([config, web], sort_keys=True))
-        self._reach(args.exposure)
+        expose(_NAME, args.exposure, self._namespace, labels(_NAME), PORT, self._own)
         self._step(args)
         self.register_outputs({})
 
@@ -135,20 +136,6 @@ class ReleaseCatalogue(pulumi.ComponentResource):
             _NAME,
             metadata=self._named(_NAME),
             spec={"maxUnavailable": 1, "selector": {"matchLabels": labels(_NAME)}},
-            opts=self._own,
-        )
-
-    def _reach(self, exposure: Exposure) -> None:
-        k8s.core.v1.Service(
-            _NAME,
-            metadata=self._named(_NAME, annotations=dict(exposure.annotations)),
-            spec=exposure.specification(labels(_NAME), "https"),
-            opts=self._own,
-        )
-        k8s.networking.v1.NetworkPolicy(
-            f"{_NAME}-clients",
-            metadata=self._named(f"{_NAME}-clients"),
-            spec=exposure.admission(labels(_NAME), PORT),
             opts=self._own,
         )
 

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.kubernetes import scaling
+from components.kubernetes.exposure import Exposure, expose
 from components.kubernetes.job_args import GPU
-from components.kubernetes.workload import Exposure, Workload, https_probe, labels, pod, spread
+from components.kubernetes.workload import Workload, https_probe, labels, pod, spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from components.kubernetes.scaling import Scaling
 
 PORT = 8443
 """Port of the gateway in its pod."""
@@ -67,7 +71,8 @@ class ServingEndpointArgs:
         private_key: its key, PEM, a secret.
         api_key_sha256: the client's key, hashed.
         size: each pod's requests.
-        replicas: number of pods.
+        replicas: number of pods; with scaling, the least one, with which each release begins.
+        scaling: more of them under load, by KEDA; None: no more.
         load_seconds: how long a pod may take until it answers.
         exposure: how clients reach it.
 
@@ -86,6 +91,7 @@ class ServingEndpointArgs:
     replicas: int
     load_seconds: int
     exposure: Exposure
+    scaling: Scaling | None = None
 
 
 class ServingEndpoint(pulumi.ComponentResource):
@@ -121,31 +127,54 @@ class ServingEndpoint(pulumi.ComponentResource):
             k8s.core.v1.Secret(
                 _NAME, metadata=self._named(named), string_data=keys, immutable=True, opts=self._own
             ),
-            k8s.networking.v1.NetworkPolicy(
-                f"{_NAME}-clients",
-                metadata=self._named(f"{_NAME}-clients"),
-                spec=args.exposure.admission(labels(_NAME), PORT),
-                opts=self._own,
-            ),
         ]
         pods = self._deployment(args, named, before)
         selector: dict[str, pulumi.Input[str]] = {**labels(_NAME), _REVISION: self.revision}
-        k8s.core.v1.Service(
-            _NAME,
-            metadata=self._named(_NAME, annotations=dict(args.exposure.annotations)),
-            spec=args.exposure.specification(selector, "https"),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[pods]),
-        )
+        ready = pulumi.ResourceOptions(parent=self, depends_on=[pods])
+        expose(_NAME, args.exposure, self._namespace, selector, PORT, ready)
         k8s.policy.v1.PodDisruptionBudget(
             _NAME,
             metadata=self._named(_NAME),
             spec={"maxUnavailable": 1, "selector": {"matchLabels": labels(_NAME)}},
             opts=self._own,
         )
+        if args.scaling:
+            self._scale(args.scaling, args.replicas, named, selector, pods)
         self.register_outputs({"revision": self.revision})
 
     def _named(self, name: pulumi.Input[str], **more: Any) -> dict[str, Any]:
         return {"name": name, "namespace": self._namespace, "labels": labels(_NAME), **more}
+
+    def _scale(
+        self,
+        wanted: Scaling,
+        least: int,
+        deployment: pulumi.Output[str],
+        selector: Mapping[str, pulumi.Input[str]],
+        pods: pulumi.Resource,
+    ) -> None:
+        name = f"{_NAME}-metrics"
+        k8s.networking.v1.NetworkPolicy(
+            name,
+            metadata=self._named(name),
+            spec=scaling.admission(labels(_NAME), METRICS_PORT, wanted),
+            opts=self._own,
+        )
+        service = k8s.core.v1.Service(
+            name,
+            metadata=self._named(name),
+            spec=scaling.metrics_service(selector, METRICS_PORT),
+            opts=self._own,
+        )
+        url = pulumi.Output.concat("http://", name, ".", self._namespace, f":{METRICS_PORT}/metrics")
+        k8s.apiextensions.CustomResource(
+            _NAME,
+            api_version=scaling.API,
+            kind=scaling.KIND,
+            metadata=self._named(_NAME),
+            spec=scaling.scaled_object(deployment, least, wanted, url),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[pods, service]),
+        )
 
     def _deployment(
         self, args: ServingEndpointArgs, named: pulumi.Output[str], before: list[pulumi.Resource]
@@ -187,6 +216,8 @@ class ServingEndpoint(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=before,
+                # KEDA's from then on.
+                ignore_changes=["spec.replicas"] if args.scaling else None,
                 custom_timeouts=pulumi.CustomTimeouts(create=f"{args.load_seconds + 120}s"),
             ),
         )

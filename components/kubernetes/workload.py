@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from components.kubernetes.hardening import CONTAINER_SECURITY, POD_SECURITY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import pulumi
 
@@ -37,42 +37,6 @@ class Workload:
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     secret_environment: Mapping[str, SecretKey] = field(default_factory=dict)
     node_labels: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exposure:
-    """How clients outside the cluster reach a service; TLS is passed through to its pods.
-
-    Attributes:
-        service: `NodePort` on this port of every node, or `LoadBalancer`.
-        port: a node port has to be within the cluster's range, usually 30000-32767.
-        annotations: for the load balancer's controller.
-        clients: networks that may reach it; empty: all.
-
-    """
-
-    service: Literal["NodePort", "LoadBalancer"]
-    port: int
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    clients: Sequence[str] = ()
-
-    def specification(self, selector: Mapping[str, pulumi.Input[str]], target: str) -> dict[str, Any]:
-        """Return the specification of a service that leads to the port `target` of the selected pods."""
-        port: dict[str, Any] = {"name": target, "port": self.port, "targetPort": target}
-        if self.service == "NodePort":
-            port["nodePort"] = self.port
-        return {"type": self.service, "selector": dict(selector), "ports": [port]}
-
-    def admission(self, selector: Mapping[str, str], port: int) -> dict[str, Any]:
-        """Return the specification of a network policy that lets the clients in, to this port of the pods."""
-        rule: dict[str, Any] = {"ports": [{"protocol": "TCP", "port": port}]}
-        if self.clients:
-            rule["from"] = [{"ipBlock": {"cidr": each}} for each in self.clients]
-        return {
-            "podSelector": {"matchLabels": dict(selector)},
-            "policyTypes": ["Ingress"],
-            "ingress": [rule],
-        }
 
 
 def pod(

@@ -15,10 +15,11 @@ from components.aws.system_nodes import SYSTEM_LABEL
 from components.aws.workload_identity import WorkloadIdentity, WorkloadIdentityArgs, bucket_access
 from components.errors import CloudError
 from components.kubernetes import node_agents
+from components.kubernetes.exposure import Exposure
 from components.kubernetes.isolation import POD_IDENTITY, Destination
 from components.kubernetes.namespace import closed_namespace
 from components.kubernetes.quantities import amount
-from components.kubernetes.workload import Exposure, Workload
+from components.kubernetes.workload import Workload
 from stacks.builders.eks import private_cluster, release_bucket
 from stacks.builders.serving_cloud import ACCOUNT, Reached, ServingCloud, folder_of
 
@@ -143,7 +144,16 @@ def _check(stack: str, cloud: AwsServing, exposed: Mapping[str, Exposed]) -> Non
 
 
 def _instance(cloud: AwsServing, endpoint: Endpoint) -> InstanceType:
-    """Return the endpoint's instance type. Raises CloudError if a pod does not fit on it, or its agents not pulled."""
+    """Return the endpoint's instance type.
+
+    Raises CloudError if a pod does not fit on it, its agents could not be pulled, or there are to be more of them.
+    """
+    if endpoint.scaling:
+        message = (
+            "endpoint.scaling needs KEDA in the cluster, which the stack does not install, and more nodes, while those "
+            "on AWS are of a fixed number; remove it, or use a cluster of your own that scales its nodes"
+        )
+        raise CloudError(message)
     instance = instance_type(cloud.nodes.instance_type)
     demand = Demand(
         gpus=endpoint.gpus,

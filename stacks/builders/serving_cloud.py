@@ -12,11 +12,13 @@ import pulumi_kubernetes as k8s
 from components.catalogue.publication import CatalogueKeys, Publication
 from components.credentials import ApiKey, CertificateAuthority, ServerCertificate, SigningKey, StackId
 from components.errors import ClusterError
+from components.kubernetes.exposure import Exposure, GatewayListener
 from components.kubernetes.isolation import Destination
 from components.kubernetes.namespace import closed_namespace
 from components.kubernetes.release_catalogue import ReleaseCatalogue, ReleaseCatalogueArgs
+from components.kubernetes.scaling import Scaling
 from components.kubernetes.serving_endpoint import EndpointSize, ServingEndpoint, ServingEndpointArgs
-from components.kubernetes.workload import Exposure, Workload
+from components.kubernetes.workload import Workload
 from stacks.builders.cluster import read_kubeconfig, store_keys
 from stacks.builders.local_files import read_local
 from stacks.builders.premises import endpoint as url_of
@@ -129,9 +131,24 @@ def _reached(stack: str, name: str, given: Exposed) -> Reached:
         )
         raise ClusterError(message)
     exposure = Exposure(
-        service=given.service, port=given.port, annotations=given.annotations, clients=given.clients
+        service=given.service,
+        port=given.port,
+        annotations=given.annotations,
+        clients=given.clients,
+        host=given.host,
+        gateway=_gateway(given),
     )
     return Reached(host=given.host, port=given.port, exposure=exposure)
+
+
+def _gateway(given: Exposed) -> GatewayListener | None:
+    told = given.gateway
+    return told and GatewayListener(
+        name=told.name,
+        namespace=told.namespace,
+        listener=told.listener or "",
+        proxies=told.proxies or told.namespace,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +233,7 @@ def host_endpoint(
             replicas=endpoint.replicas,
             load_seconds=endpoint.load_seconds,
             exposure=reached.exposure,
+            scaling=_scaling(endpoint),
         ),
         cloud.opts,
     )
@@ -223,6 +241,16 @@ def host_endpoint(
         "cloud_endpoint": reached.url,
         "cloud_api_key": pulumi.Output.secret(api_key.key),
     }
+
+
+def _scaling(endpoint: Endpoint) -> Scaling | None:
+    wanted = endpoint.scaling
+    return wanted and Scaling(
+        most=wanted.max_replicas,
+        waiting=wanted.waiting,
+        running=wanted.running or max(1, endpoint.serving.engine.max_sequences * 3 // 4),
+        namespace=wanted.namespace,
+    )
 
 
 def _keys(stack: str, keys: Keys) -> tuple[CatalogueKeys, pulumi.Input[str]]:

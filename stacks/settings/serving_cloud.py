@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -56,20 +57,58 @@ class AwsServing(AwsAccount):
 ServingClouds = Annotated[AwsServing | ServingCluster, Kinds()]
 
 
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+class GatewayListener(Section):
+    """A Gateway of the cluster (Gateway API) with a listener for TLS in mode Passthrough."""
+
+    name: Text
+    """Name of the Gateway."""
+    namespace: Text
+    """Its namespace; its listener has to allow routes of cloud:namespace."""
+    listener: Text | None = None
+    """Name of the listener; default: whichever fits."""
+    proxies: Text | None = None
+    """Namespace of the pods that do its work; default: the Gateway's own. With Envoy Gateway: envoy-gateway-system."""
+
+
 class Exposed(Section):
     """How clients outside the cluster reach a service of it."""
 
     host: Host | None = None
     """Name or address that clients use; the certificate is for it. Default on AWS: the load balancer's own name."""
-    service: Literal["NodePort", "LoadBalancer"] = "NodePort"
+    service: Literal["NodePort", "LoadBalancer", "Gateway"] = "NodePort"
     """NodePort: on this port of every node, as on AWS always. LoadBalancer: the cluster's own, which has to pass TCP
-    through."""
+    through. Gateway: one of the cluster's, which has to pass TLS through."""
+    gateway: GatewayListener | None = None
+    """Which Gateway, for service: Gateway."""
     port: Port
     """Port that clients use."""
     annotations: dict[str, Text] = Field(default_factory=dict)
     """Annotations of the service, for the load balancer's controller."""
     clients: Many[Network] = ()
-    """Networks that may reach it; empty: all, on AWS all private addresses."""
+    """Networks that may reach it; empty: all, on AWS all private addresses. A Gateway has its own rules."""
+
+    @model_validator(mode="after")
+    def _be_found_by_its_name_at_a_gateway(self) -> Self:
+        if (self.service == "Gateway") != (self.gateway is not None):
+            raise mistake("gateway says which one, for service: Gateway; set both, or neither")
+        if self.gateway and (self.host is None or _is_address(self.host)):
+            raise mistake(
+                f"host is {self.host or 'missing'}, but a Gateway knows services by their names; write a DNS name that "
+                "leads to it"
+            )
+        if self.gateway and self.clients:
+            raise mistake(
+                "clients is for services that see their clients' addresses; behind a Gateway leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _be_within_the_range_of_node_ports(self) -> Self:
@@ -88,6 +127,19 @@ class Catalogue(Exposed):
     """Port that sites use."""
 
 
+class Scaling(Section):
+    """More pods of the hosted endpoint under load, by KEDA, which has to be in the cluster."""
+
+    max_replicas: Positive
+    """The largest number of pods; endpoint.replicas is the least one."""
+    waiting: Positive = 1
+    """Requests that may wait, per pod, before there is another one."""
+    running: Positive | None = None
+    """Requests that may be computed at once, per pod; default: three quarters of the engine's max_sequences."""
+    namespace: Text = "keda"
+    """Where KEDA runs."""
+
+
 class Endpoint(Exposed):
     """The hosted endpoint: gateway and engine in the cluster."""
 
@@ -97,6 +149,8 @@ class Endpoint(Exposed):
     """Settings of the server; host and port are the pod's own. drain_seconds: as long as the longest answer."""
     replicas: Positive = 2
     """Number of pods."""
+    scaling: Scaling | None = None
+    """More pods under load; default: none."""
     cpu: Text = "2"
     """CPU request of a pod."""
     memory: Text = "8Gi"
@@ -107,6 +161,15 @@ class Endpoint(Exposed):
     """Disk space of a pod, for the release."""
     load_seconds: Positive = 900
     """How long a pod may take until it answers."""
+
+    @model_validator(mode="after")
+    def _scale_upwards(self) -> Self:
+        if self.scaling and self.scaling.max_replicas < self.replicas:
+            raise mistake(
+                f"scaling.max_replicas is {self.scaling.max_replicas}, but replicas, the least number, is "
+                f"{self.replicas}; raise the one or lower the other"
+            )
+        return self
 
 
 KeyPlace = Annotated[Text, form(r"kms:\S+|(?!kms:).+", "write the path of a PEM file, or kms:ARN")]

@@ -228,11 +228,11 @@ def small(clone: Clone, foundation: Path) -> Clone:
     return clone
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def small_deployment(
     tmp_path_factory: pytest.TempPathFactory, tiny_foundation: Path, runtime: BuiltRuntime
 ) -> Iterator[Clone]:
-    """A small deployment that is up, for the rougher tests."""
+    """A small deployment that is up, for the rougher tests, which leave it up."""
     clone = small(make_clone(tmp_path_factory.mktemp("small")), tiny_foundation)
     with brought_up(clone, runtime) as clone.said:
         yield clone

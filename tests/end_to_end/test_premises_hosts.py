@@ -192,22 +192,25 @@ def test_rules_units_and_services_that_somebody_changed_show_in_refresh_and_are_
     site.serves.pulumi("preview", "--expect-no-changes")
 
 
-def test_a_release_is_rolled_out_host_by_host_and_a_broken_one_goes_no_further(
+def test_releases_settings_and_the_authority_change_host_by_host_without_a_failed_request(
     site: Site, tmp_path: Path, tiny_checkpoint: Path
 ) -> None:
     for name in ("next", "broken"):
         (tmp_path / name).mkdir()
     following = signed(tmp_path / "next", tiny_checkpoint)
     broken = signed(tmp_path / "broken", tiny_checkpoint, broken=True)
-    before = site.serves.outputs()["release"]
+    before = site.serves.outputs()
     try:
         with offered(Path(following.pop("path"))) as url:
-            roll_out(site, before, following | {"kind": "url", "url": url}, broken)
-    finally:  # whatever became of it, the other tests meet what they expect
-        settings(site.serves, release=OF_THE_OTHER_STACK, serving=SERVING)
-        site.serves.pulumi("up", "--yes", "--skip-preview")
-    with client(site.serves) as http:
-        assert http.get("/readyz").headers["x-release"] == before
+            roll_out(site, before["release"], following | {"kind": "url", "url": url}, broken)
+        change_all_else(site)
+        assert site.serves.outputs()["ca_certificate"] != before["ca_certificate"]
+    finally:  # settings alone, and so each of them; whatever became of it, the other tests meet what they expect
+        with Load(site.serves, trusting=True) as load:
+            settings(site.serves, release=OF_THE_OTHER_STACK, serving=SERVING)
+            site.serves.pulumi("up", "--yes", "--skip-preview")
+    assert load.failed == []
+    site.serves.pulumi("preview", "--expect-no-changes")
 
 
 def roll_out(site: Site, before: str, following: dict[str, str], broken: dict[str, str]) -> None:
@@ -230,27 +233,17 @@ def roll_out(site: Site, before: str, following: dict[str, str], broken: dict[st
     assert "it exited 3 times before it was ready" in said
 
 
-def test_every_setting_and_the_authority_change_behind_a_balancer_without_a_failed_request(
-    site: Site,
-) -> None:
-    before = site.serves.outputs()["ca_certificate"]
-    changed = every_setting_of_a_server(site.premises.hosts[1].address)
-    try:
-        with Load(site.serves, trusting=True) as load:
-            settings(site.serves, release=OF_THE_OTHER_STACK, serving=changed)
-            site.serves.pulumi("up", "--yes", "--skip-preview", "--replace", "**::authority")
-            assert "8445" in site.on(2, "sudo ss --listening --tcp --numeric")
-        assert load.failed == []
-        assert load.answered > 20
-        assert site.serves.outputs()["ca_certificate"] != before
-        with client(site.serves) as http:
-            assert http.get("/readyz").status_code == 200
-    finally:  # settings alone, and so each of them
-        with Load(site.serves, trusting=True) as load:
-            settings(site.serves, release=OF_THE_OTHER_STACK, serving=SERVING)
-            site.serves.pulumi("up", "--yes", "--skip-preview")
+def change_all_else(site: Site) -> None:
+    """In one update under load: the release that was served before, every setting, and another authority."""
+    with Load(site.serves, trusting=True) as load:
+        changed = every_setting_of_a_server(site.premises.hosts[1].address)
+        settings(site.serves, release=OF_THE_OTHER_STACK, serving=changed)
+        site.serves.pulumi("up", "--yes", "--skip-preview", "--replace", "**::authority")
+        assert "8445" in site.on(2, "sudo ss --listening --tcp --numeric")
     assert load.failed == []
-    site.serves.pulumi("preview", "--expect-no-changes")
+    assert load.answered > 20
+    with client(site.serves) as http:
+        assert http.get("/readyz").status_code == 200
 
 
 # `make test` lets sockets wait for the next server in tests/model/serve/test_kept_socket.py.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.end_to_end.conftest import brought_up, free_port, make_clone, small
+from tests.end_to_end.conftest import make_clone, small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,28 +18,22 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-STACKS = {"plant-7": "s3-local", "s1-local-serving": "s1-local-serving"}
+NAME, SCENARIO = "plant-7", "s1-local-serving"
 
 
 @pytest.fixture(scope="module")
-def stacks(
-    tmp_path_factory: pytest.TempPathFactory, tiny_foundation: Path, runtime: BuiltRuntime
-) -> Iterator[dict[str, Clone]]:
-    """`make up`, then two more stacks beside it: one of the same scenario, one that takes its release."""
-    first = small(make_clone(tmp_path_factory.mktemp("several")), tiny_foundation)
-    with brought_up(first, runtime) as first.said:
-        beside = {name: dataclasses.replace(first, stack=name, port=free_port()) for name in STACKS}
-        try:
-            for name, scenario in STACKS.items():
-                runtime.give_to(first.path / ".state" / name / "premises")
-                if name == scenario:
-                    beside[name].configure(serving={"port": beside[name].port, "engine": {"compile": "off"}})
-                beside[name].said = first.run("make", "up", f"STACK={name}", f"SCENARIO={scenario}").stdout
-            yield {"s3-local": first, **beside}
-        finally:
-            for name in STACKS:
-                first.run("make", "down", f"STACK={name}", check=False)
-                (first.path / "stacks" / "Pulumi.plant-7.yaml").unlink(missing_ok=True)
+def beside(small_deployment: Clone, runtime: BuiltRuntime) -> Iterator[Clone]:
+    """`make up` of one more stack, with a name of its own, that serves the first one's release."""
+    first = small_deployment
+    dataclasses.replace(first, stack=SCENARIO).configure(serving={"engine": {"compile": "off"}})
+    second = dataclasses.replace(first, stack=NAME)
+    runtime.give_to(first.path / ".state" / NAME / "premises")
+    try:
+        second.said = first.run("make", "up", f"STACK={NAME}", f"SCENARIO={SCENARIO}").stdout
+        yield second
+    finally:
+        first.run("make", "down", f"STACK={NAME}", check=False)
+        (first.path / "stacks" / f"Pulumi.{NAME}.yaml").unlink(missing_ok=True)
 
 
 def answers(clone: Clone) -> str:
@@ -50,27 +44,26 @@ def answers(clone: Clone) -> str:
 
 
 def test_each_is_unchanged_in_the_second_run_and_goes_down_without_touching_another(
-    stacks: dict[str, Clone],
+    small_deployment: Clone, beside: Clone
 ) -> None:
-    outputs = {name: clone.outputs() for name, clone in stacks.items()}
-    assert [each["scenario"] for each in outputs.values()] == ["s3-local", "s3-local", "s1-local-serving"]
-    assert len({each["endpoint"] for each in outputs.values()}) == 3
-    assert len({each["api_key"] for each in outputs.values()}) == 3
-    assert answers(stacks["s1-local-serving"]) == answers(stacks["s3-local"]), "as shipped, it takes that one"
-    for name, clone in stacks.items():
-        assert f"{name} is up, unchanged" in clone.run("make", "up", f"STACK={name}").stdout
+    mine, other = small_deployment.outputs(), beside.outputs()
+    assert (mine["scenario"], other["scenario"]) == ("s3-local", SCENARIO)
+    assert mine["endpoint"] != other["endpoint"]
+    assert mine["api_key"] != other["api_key"]
+    release = answers(small_deployment)
+    assert answers(beside) == release, "as shipped, it takes that one"
+    for clone in (small_deployment, beside):
+        assert f"{clone.stack} is up, unchanged" in clone.run("make", "up", f"STACK={clone.stack}").stdout
 
-    first = stacks["s3-local"]
-    before = {name: answers(clone) for name, clone in stacks.items() if name != "plant-7"}
-    first.run("make", "down", "STACK=plant-7")
-    assert not (first.path / ".state" / "plant-7").exists()
-    assert {name: answers(stacks[name]) for name in before} == before
+    beside.run("make", "down", f"STACK={NAME}")
+    assert not (beside.path / ".state" / NAME).exists()
+    assert answers(small_deployment) == release
 
 
 def test_another_checkout_on_the_same_hosts_is_refused_before_it_touches_them(
-    stacks: dict[str, Clone], tmp_path: Path, tiny_foundation: Path
+    small_deployment: Clone, tmp_path: Path, tiny_foundation: Path
 ) -> None:
-    first = stacks["s3-local"]
+    first = small_deployment
     release = answers(first)
     other = small(make_clone(tmp_path / "other"), tiny_foundation)
     other.configure(**{"premises:root": str(first.path / ".state" / "s3-local" / "premises")})

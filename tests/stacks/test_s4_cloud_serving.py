@@ -86,6 +86,33 @@ def test_offline_keys_of_ones_own_stay_where_they_are(
     assert set(serving_stack.resources["SigningKey"]) == {"sites"}
 
 
+def test_an_endpoint_that_scales_grows_before_all_slots_of_its_pods_are_taken(
+    serving_stack: Declared, kubeconfig: Path
+) -> None:
+    declare(config(kubeconfig, own__endpoint={"host": "10.9.0.5", "scaling": {"max_replicas": 4}}))
+    spec = serving_stack.resources["ScaledObject"]["endpoint"]["spec"]
+    assert [each["metadata"]["targetValue"] for each in spec["triggers"]] == ["1", "12"]  # of 16 slots
+
+
+def test_behind_a_gateway_each_service_has_a_route_by_its_name_and_only_proxies_come_in(
+    serving_stack: Declared, kubeconfig: Path
+) -> None:
+    gateway = {"name": "shared", "namespace": "gateways", "proxies": "envoy-gateway-system"}
+    where = {"service": "Gateway", "gateway": gateway, "port": 443}
+    hosts = {name: f"{name}.example.com" for name in ("catalogue", "endpoint")}
+    outputs = declare(config(kubeconfig, **{f"own__{name}": where | {"host": hosts[name]} for name in hosts}))
+    assert outputs["cloud_endpoint"] == "https://endpoint.example.com:443/v1"
+    for name, host in hosts.items():
+        route = serving_stack.resources["TLSRoute"][f"{name}-route"]["spec"]
+        assert route["hostnames"] == [host]
+        assert route["parentRefs"] == [{"name": "shared", "namespace": "gateways"}]
+        assert route["rules"] == [{"backendRefs": [{"name": name, "port": 443}]}]
+        assert serving_stack.resources["Service"][name]["spec"]["type"] == "ClusterIP"
+        (rule,) = serving_stack.resources["NetworkPolicy"][f"{name}-clients"]["spec"]["ingress"]
+        proxies = {"kubernetes.io/metadata.name": "envoy-gateway-system"}
+        assert rule["from"] == [{"namespaceSelector": {"matchLabels": proxies}}]
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -103,6 +130,24 @@ def test_offline_keys_of_ones_own_stay_where_they_are(
         ),
         ({"own__catalogue": {"host": "https://catalogue.example.com"}}, "'catalogue.host' is"),
         ({"own__catalogue": {}}, "catalogue.host is missing; write by which clients reach your cluster"),
+        (
+            {"own__endpoint": {"host": "10.9.0.5", "scaling": {"max_replicas": 1}}},
+            "scaling.max_replicas is 1, but replicas, the least number, is 2",
+        ),
+        (
+            {"own__endpoint": {"host": "10.9.0.5", "service": "Gateway"}},
+            "gateway says which one, for service: Gateway; set both, or neither",
+        ),
+        (
+            {
+                "own__endpoint": {
+                    "host": "10.9.0.5",
+                    "service": "Gateway",
+                    "gateway": {"name": "shared", "namespace": "gateways"},
+                }
+            },
+            "host is 10.9.0.5, but a Gateway knows services by their names",
+        ),
         ({"own__rollout": {"rings": ["first"], "soak": 3}}, "unknown key 'rollout.soak'"),
         (
             {"own__inference": {"route": "local-first"}, "own__endpoint": None},

@@ -145,6 +145,7 @@ def test_gpu_nodes_get_nvidias_agents(serving_stack: Declared) -> None:
             {"own__endpoint": {"memory": "64Gi"}},
             "a pod requests 64 GiB of memory, but a m7i.2xlarge node has",
         ),
+        ({"own__endpoint": {"scaling": {"max_replicas": 4}}}, "endpoint.scaling needs KEDA in the cluster"),
         ({"own__endpoint": {"gpus": 1}}, "a pod requests 1 GPUs, but a m7i.2xlarge node has 0"),
         (
             {"cloud__nodes": {"instance_type": "g6.2xlarge"}, "own__endpoint": {"gpus": 1}},

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from components.kubernetes.exposure import Exposure
 from components.kubernetes.job_args import SecretKey
 from components.kubernetes.release_catalogue import ReleaseCatalogue, ReleaseCatalogueArgs
-from components.kubernetes.workload import Exposure, Workload
+from components.kubernetes.workload import Workload
 from tests.components.kubernetes.declared import Declared, declared
 
 WORKLOAD = Workload(

@@ -5,8 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from components.kubernetes.serving_endpoint import EndpointSize, ServingEndpoint, ServingEndpointArgs
-from components.kubernetes.workload import Exposure
+from components.kubernetes.exposure import Exposure
+from components.kubernetes.scaling import Scaling
+from components.kubernetes.serving_endpoint import (
+    METRICS_PORT,
+    EndpointSize,
+    ServingEndpoint,
+    ServingEndpointArgs,
+)
 from tests.components.kubernetes.declared import Declared, declared
 from tests.components.kubernetes.test_release_catalogue import WORKLOAD
 
@@ -82,3 +88,26 @@ def test_the_server_is_told_what_the_settings_say_but_for_where_it_listens() -> 
     assert settings["name"] == "assistant"
     assert json.loads(data["api_keys.json"]) == {"keys": [{"id": "client", "sha256": "f" * 64}]}
     assert "PRIVATE KEY" not in json.dumps(data)
+
+
+def test_under_load_keda_adds_pods_to_the_newest_deployment_and_reads_what_they_say_themselves() -> None:
+    told = endpoint(scaling=Scaling(most=8, waiting=1, running=12, namespace="keda"))
+    spec = told.resources["ScaledObject", "endpoint"]["spec"]
+    assert spec["scaleTargetRef"] == {"name": name_of(told)}
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (2, 8)
+    wishes = {each["metadata"]["valueLocation"]: each["metadata"]["targetValue"] for each in spec["triggers"]}
+    assert wishes == {"vllm:num_requests_waiting": "1", "vllm:num_requests_running": "12"}
+    service = told.resources["Service", "endpoint-metrics"]
+    (port,) = service["spec"]["ports"]
+    where = f"http://endpoint-metrics.{service['metadata']['namespace']}:{METRICS_PORT}/metrics"
+    assert {each["metadata"]["url"] for each in spec["triggers"]} == {where}
+    assert service["spec"]["selector"] == told.resources["Service", "endpoint"]["spec"]["selector"]
+    (rule,) = told.resources["NetworkPolicy", "endpoint-metrics"]["spec"]["ingress"]
+    assert port["port"] == rule["ports"][0]["port"] == METRICS_PORT
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "keda"}}}]
+
+
+def test_without_scaling_nobody_is_let_in_to_the_metrics() -> None:
+    told = endpoint()
+    assert set(told.of("NetworkPolicy")) == {"endpoint-clients"}
+    assert "ScaledObject" not in {kind for kind, _ in told.resources}
