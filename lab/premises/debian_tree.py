@@ -19,6 +19,8 @@ from lab.premises import USER
 if TYPE_CHECKING:
     from pathlib import Path
 
+# One of a hundred packages that did not come fails all of debootstrap.
+_ATTEMPTS = 3
 _SUITES = ("bookworm", "trixie")
 _PACKAGES = (
     "ca-certificates",
@@ -102,11 +104,18 @@ def base_tree() -> Path:
 def _make(tree: Path) -> None:
     source = mirror()
     aside = tree.with_name(f"{suite()}.unfinished")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
     say(f"building a Debian {suite()} tree, 300 MB, from {source}: about two minutes, once")
     progress = Progress("Debian tree")
-    _debootstrap(aside, source, progress)
+    for left in reversed(range(_ATTEMPTS)):
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        try:
+            _debootstrap(aside, source, progress)
+            break
+        except LabError as error:
+            if not left:
+                raise
+            say(f"lab: {error}; trying again")
     progress.update("customising")
     run([*_ALONE, "chroot", str(aside), "/bin/sh"], stdin=_CUSTOMISE, timeout_s=120)
     run(["sync", "--file-system", str(aside)], timeout_s=600)

@@ -61,6 +61,31 @@ def test_a_machine_without_a_debian_mirror_says_how_to_name_one(
     assert debian_tree.mirror() == "http://mine.example/debian"
 
 
+@pytest.mark.parametrize(("failures", "made"), [(2, True), (3, False)])
+def test_a_package_that_does_not_come_is_asked_for_again_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failures: int, made: bool
+) -> None:
+    asked: list[str] = []
+
+    def debootstrap(aside: Path, source: str, _progress: object) -> None:
+        assert list(aside.iterdir()) == [], "from the beginning"
+        (aside / "half").touch()
+        asked.append(source)
+        if len(asked) <= failures:
+            raise LabError("debootstrap failed: E: Couldn't download packages: libc6")
+
+    monkeypatch.setenv("LAB_DEBIAN_MIRROR", "http://mine.example/debian")
+    monkeypatch.setattr(debian_tree, "lab_cache", lambda: tmp_path)
+    monkeypatch.setattr(debian_tree, "_debootstrap", debootstrap)
+    monkeypatch.setattr(debian_tree, "run", lambda *_, **__: "")
+    if made:
+        assert debian_tree.base_tree().is_dir()
+    else:
+        with pytest.raises(LabError, match="Couldn't download packages"):
+            debian_tree.base_tree()
+    assert len(asked) == 3
+
+
 def test_hosts_run_the_release_of_debian_that_is_named_if_the_lab_knows_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
