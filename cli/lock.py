@@ -11,8 +11,10 @@ from cli.virtualenv import VENV
 
 # dev first: the others are subsets of it and must use the same versions, except vLLM, which has its own
 # environment.
-_SETS = ("dev", "control", "cloud", "lab", "model", "bench", "foundation", "uv", "vllm")
-_APART = {"dev", "foundation", "uv", "vllm"}
+_SETS = ("dev", "control", "cloud", "lab", "model", "bench", "foundation", "envoy", "uv", "vllm")
+_APART = {"dev", "foundation", "envoy", "uv", "vllm"}
+# Packages of which only the files count.
+_DATA = {"foundation", "envoy"}
 
 
 def main() -> None:
@@ -21,7 +23,7 @@ def main() -> None:
         source, lock = f"requirements/{name}.in", f"requirements/{name}.lock"
         flags = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url"]
         flags += ["--python-version", "3.11", "--quiet", "--upgrade"]
-        flags += ["--no-deps"] if name == "foundation" else []
+        flags += ["--no-deps"] if name in _DATA else []
         flags += ["--constraint", "requirements/dev.lock"] if name not in _APART else []
         say(f"{source} -> {lock}")
         command = [str(VENV / "bin" / "uv"), "pip", "compile", *flags, "--output-file", lock, source]

@@ -1,4 +1,4 @@
-"""`python3 -m lab.binaries [GROUP ...]`: provide these programs, or all; print one folder per line.
+"""`python3 -m lab.binaries [GROUP ...]`: provide these programs, or all that the lab needs; print one folder per line.
 
 `--for-tests` builds all, but nothing if the tests that use them cannot run: a build exceeds a test's time
 limit.
@@ -24,7 +24,7 @@ def main() -> None:
             return
         asked = []
     try:
-        for name in asked or GROUPS:
+        for name in asked or [name for name, group in GROUPS.items() if not group.asked_for]:
             print(programs(name), flush=True)
     except LabError as error:
         sys.exit(f"lab: {error}")

@@ -37,6 +37,8 @@ class Group:
     """The oldest release accepted from PATH; empty: PATH is not searched."""
     release: Release | None = None
     """None if the project publishes no programs with checksums."""
+    asked_for: bool = False
+    """Whether only those get it who ask for it by name, as `make soak` does."""
 
 
 _GITHUB = "https://github.com"
@@ -173,6 +175,24 @@ GROUPS: dict[str, Group] = {
             checksums="{file}.sha256sum",
             members=("linux-{arch}/helm",),
         ),
+    ),
+    "keda": Group(
+        version="2.21.0",
+        module="github.com/kedacore/keda/v2",
+        programs=("adapter", "operator"),
+        linked=("github.com/kedacore/keda/v2/version.Version={version}",),
+        charts="config",
+        expected="about 6 minutes the first time",
+        asked_for=True,
+    ),
+    "envoy-gateway": Group(
+        version="1.9.1",
+        module="github.com/envoyproxy/gateway",
+        programs=("envoy-gateway",),
+        linked=("github.com/envoyproxy/gateway/internal/cmd/version.envoyGatewayVersion=v{version}",),
+        charts="charts/gateway-helm",
+        expected="about 4 minutes the first time",
+        asked_for=True,
     ),
     "pause": Group(version="1", programs=("pause",), expected="a few seconds"),
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from bootstrap.cache import exclusive
 from bootstrap.console import Progress
 from lab import LabError, lab_cache
+from lab.images.envoy import EnvoyImage
 from lab.images.model import ModelImage
 from lab.images.recipes import RECIPES
 
@@ -21,7 +22,7 @@ class _Recipe(Protocol):
     def make(self, name: str, target: Path) -> None: ...
 
 
-_ALL: dict[str, _Recipe] = {**RECIPES, "model": ModelImage()}
+_ALL: dict[str, _Recipe] = {**RECIPES, "envoy": EnvoyImage(), "model": ModelImage()}
 
 
 def reference(name: str) -> str:

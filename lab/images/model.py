@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
-import sys
 import tempfile
 import tomllib
 from pathlib import Path
 
 from bootstrap.console import say
-from bootstrap.registry import uv_environment
 from bundle import BundleError, cpu_only
-from lab import LabError, lab_cache
+from lab import LabError
 from lab.images.archive import write_archive
 from lab.images.containerfile import config_of
+from lab.images.packages import install
 from lab.premises.debian_tree import base_tree, recipe
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -73,34 +71,17 @@ class ModelImage:
 
 
 class _Python:
-    """Installs packages for the Python of a tree, with uv on this machine."""
+    """Installs packages for the Python of a tree."""
 
     def __init__(self, tree: Path) -> None:
         found = next(tree.glob("usr/bin/python3.[0-9]*"), None)
         if found is None:
             raise LabError(f"{tree} has no Python", remedy="remove it; the next run recreates it")
         self._version = found.name.removeprefix("python")
-        self._uv = lab_cache() / "images" / "uv"
-        if not (self._uv / "bin" / "uv").exists():
-            _run([sys.executable, "-m", "venv", "--clear", str(self._uv)])
-            pip = [str(self._uv / "bin" / "pip"), "--disable-pip-version-check", "install", "--quiet"]
-            _run([*pip, "--require-hashes", "--requirement", str(_UV_LOCK)])
 
     def install(self, target: Path, *what: str) -> None:
-        """Install into a folder, without dependencies: the lock lists them all."""
-        chosen = ["--python", sys.executable, "--python-version", self._version, "--link-mode", "copy"]
-        command = [str(self._uv / "bin" / "uv"), "--quiet", "pip", "install", *chosen, "--no-deps"]
-        _run([*command, "--target", str(target), *what])
+        install(target, *what, options=("--python-version", self._version))
 
 
 def _is_source(path: Path) -> bool:
     return path.is_file() and "__pycache__" not in path.parts
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(  # noqa: S603
-        command, env=uv_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        words = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise LabError(f"`{Path(command[0]).name} {command[1]}` failed: {' | '.join(words[-3:])}")

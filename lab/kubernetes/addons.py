@@ -32,8 +32,8 @@ def install(layout: Layout, kubectl: Kubectl) -> None:
     """Install CoreDNS and both; returns before they are ready. Raises LabError."""
     kubectl.apply(coredns.objects())
     # In this order: Kueue's webhook refuses all other pods until Kueue itself runs.
-    _release(layout, kubectl, "jobset", _jobset_values())
-    _release(layout, kubectl, "kueue", _kueue_values())
+    install_chart(layout, kubectl, "jobset", _jobset_values(), "jobset-system")
+    install_chart(layout, kubectl, "kueue", _kueue_values(), "kueue-system")
 
 
 def wait_until_ready(kubectl: Kubectl) -> None:
@@ -53,14 +53,16 @@ def wait_until_ready(kubectl: Kubectl) -> None:
             time.sleep(0.3)
 
 
-def _release(layout: Layout, kubectl: Kubectl, name: str, values: dict[str, Any]) -> None:
-    """Install a chart unchanged, except for its image."""
+def install_chart(
+    layout: Layout, kubectl: Kubectl, name: str, values: dict[str, Any], namespace: str
+) -> None:
+    """Install the chart of a group of programs unchanged, with these values. Raises LabError."""
     file, folder = layout.config(f"{name}-values.json"), layout.data("helm")
     file.write_text(json.dumps(values, indent=1), encoding="utf-8")
     homes = [f"HELM_{each}_HOME={folder}" for each in ("CACHE", "CONFIG", "DATA")]
     command = ["env", *homes, str(binaries("helm") / "helm"), f"--kubeconfig={kubectl.kubeconfig}"]
     command += ["upgrade", "--install", name, str(binaries(name) / "charts"), f"--values={file}"]
-    run([*command, f"--namespace={name}-system", "--create-namespace"], timeout_s=120)
+    run([*command, f"--namespace={namespace}", "--create-namespace"], timeout_s=120)
 
 
 def _jobset_values() -> dict[str, Any]:

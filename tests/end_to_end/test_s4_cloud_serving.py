@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ import yaml
 
 from lab import lock
 from lab.cloud_serving import BUCKET, NAMESPACE, STACK, prepare
+from lab.kubernetes import serving_addons
 from lab.premises.access import ssh
 from lab.premises.lifecycle import bring_up
 from lab.premises.wan import Wan
@@ -81,7 +83,11 @@ class Fleet:
         return found
 
 
-@pytest.fixture(scope="module", params=sizes(2, soak=3))
+WHOLE = 3
+NAME = "endpoint.example.com"
+
+
+@pytest.fixture(scope="module", params=sizes(2, soak=WHOLE))
 def fleet(
     request: pytest.FixtureRequest,
     lab: Lab,
@@ -90,7 +96,10 @@ def fleet(
     runtime: BuiltRuntime,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Fleet]:
-    """The stack as the lab's helper shapes it, with a release made by hand; nothing of it is left afterwards."""
+    """The stack as the lab's helper shapes it, with a release made by hand; nothing of it is left afterwards.
+
+    In the whole campaign its endpoint is behind a Gateway, and scaled by KEDA.
+    """
     assert lab.aws
     numbers = range(1, 1 + request.param)
     folder, space = tmp_path_factory.mktemp("s4"), lab.premises.space.folder
@@ -118,6 +127,8 @@ def fleet(
             sites={"rings": {"first": [sites[0]]}},
             rollout={"soak_seconds": 1, "judgement": {"periods": 1, "answers": 3, "slower_by": 50}},
         )
+        if request.param == WHOLE:
+            put_behind_a_gateway(clone, premises, cluster)
         made = Fleet(clone, premises, cluster, sites, first["id"], to_come)
         try:
             clone.said = clone.run("make", "up", f"STACK={STACK}").stdout
@@ -130,6 +141,16 @@ def fleet(
                 buckets.remove(BUCKET)
                 with lock.exclusive(space):
                     bring_up(space, 1)
+
+
+def put_behind_a_gateway(clone: Clone, premises: Premises, cluster: Cluster) -> None:
+    assert cluster.own
+    serving_addons.add(cluster)
+    for host in premises.hosts:
+        line = f"echo {cluster.own.addresses.cloud} {NAME} | sudo tee -a /etc/hosts"
+        ssh(host.folder, host.address, line)
+    where = {"service": "Gateway", "gateway": serving_addons.GATEWAY, "port": serving_addons.PORT}
+    clone.configure(endpoint={**where, "host": NAME, "scaling": {"max_replicas": 2, "running": 2}})
 
 
 def test_both_sides_are_up_and_every_site_answers_locally(fleet: Fleet) -> None:
@@ -219,3 +240,46 @@ def test_a_release_goes_ring_by_ring_to_all_sites_under_load_without_a_failed_re
     fleet.clone.pulumi("preview", "--expect-no-changes")
     refreshed = fleet.clone.pulumi("refresh", "--yes", "--skip-preview").stdout
     assert "drift" not in refreshed, "what agents do is no drift"
+
+
+@pytest.mark.parametrize(
+    "fleet", [pytest.param(WHOLE, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])], indirect=True
+)
+def test_under_load_the_endpoint_gets_another_pod_and_loses_it_again_without_a_failed_request(
+    fleet: Fleet,
+) -> None:
+    outputs = fleet.clone.outputs()
+    assert fleet.cluster.own
+    url = outputs["cloud_endpoint"].replace(NAME, fleet.cluster.own.addresses.cloud) + "/completions"
+    tls = ssl.create_default_context(cadata=outputs["ca_certificate"])
+    body = {"model": "assistant", "prompt": "One, two,", "max_tokens": 256, "ignore_eos": True}
+    over = Event()
+
+    def ask_on() -> list[int]:
+        headers = {"Authorization": f"Bearer {outputs['cloud_api_key']}", "Host": NAME}
+        said = []
+        while not over.is_set():
+            # A connection each: a Gateway that passes TLS through spreads connections, not requests.
+            asked = {"json": body, "headers": headers, "extensions": {"sni_hostname": NAME}}
+            with httpx.Client(verify=tls, timeout=120) as http:
+                said.append(http.post(url, **asked).status_code)
+        return said
+
+    def pods() -> int:
+        (deployment,) = fleet.cluster.kubectl.get(
+            *("deployments", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=endpoint")
+        )["items"]
+        return int(deployment["status"].get("readyReplicas", 0))
+
+    assert pods() == 1
+    with ThreadPoolExecutor(8) as pool:
+        asking = [pool.submit(ask_on) for _ in range(8)]
+        try:
+            until(lambda: pods() == 2, timeout_s=600)
+            time.sleep(20)
+        finally:
+            over.set()
+        said = [each for one in asking for each in one.result()]
+    assert set(said) == {200}
+    fleet.clone.pulumi("preview", "--expect-no-changes")
+    until(lambda: pods() == 1, timeout_s=900)
