@@ -8,7 +8,7 @@ import random
 import resource
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
@@ -90,6 +90,11 @@ async def ask_for_health(server: RunningServer, waits: list[float]) -> None:
         await asyncio.sleep(0.05)
 
 
+def told(server: RunningServer) -> list[dict[str, Any]]:
+    """What the log says of connections that ended early."""
+    return [each for each in server.events() if each["event"] == "connections ended without a request"]
+
+
 @pytest.mark.usefixtures("many_descriptors")
 @campaign("connections", 2500, soak=20_000)
 async def test_health_is_told_throughout_connections_that_never_begin_or_end(
@@ -108,10 +113,11 @@ async def test_health_is_told_throughout_connections_that_never_begin_or_end(
         process = psutil.Process(server.process.pid)
         assert process.rlimit(psutil.RLIMIT_NOFILE) == (1024, 1024)
         await asyncio.to_thread(server.wait_for, lambda: process.num_fds() < 200)
-        ended = [
-            event for event in server.events() if event["event"] == "connections ended without a request"
-        ]
-        assert sum(event.get("made_room", 0) for event in ended) > connections / 10
+        # The last ones are told of up to ten seconds later; a quick machine has ended the flood before.
+        await asyncio.to_thread(
+            server.wait_for, lambda: sum(each.get("made_room", 0) for each in told(server)) > connections / 10
+        )
+        ended = told(server)
         assert not any("out_of_descriptors" in event for event in ended)
         # One line when it begins, and then one in ten seconds.
         assert len(ended) < 10 + sum(waits)
