@@ -36,6 +36,11 @@ def find_scenario(stack: str) -> Scenario:
     return SCENARIOS[done.stdout.strip()]
 
 
+def is_on_aws(stack: str) -> bool:
+    """Whether a stack's cloud is AWS, which it is unless its file says something else."""
+    return not re.search(r"^\s+cloud:kind:\s*[\"']?kubernetes", _text(stack), re.MULTILINE)
+
+
 def add_stack(stack: str, scenario: str) -> bool:
     """Write the file of a new stack: its scenario's, with its own folders, names and ports.
 

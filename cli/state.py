@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bootstrap.pulumi.__main__ import find_engine
-from bootstrap.pulumi.plugins import install_kubernetes
+from bootstrap.pulumi.plugins import ONLY_OURS, fetch_aws, install_kubernetes
 from cli import ROOT, CliError
-from cli.stack_files import find_scenario
+from cli.stack_files import find_scenario, is_on_aws
 from cli.virtualenv import VENV, ensure
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def prepare(stack: str) -> Prepared:
         _make_passphrase()
     if scenario.in_cloud:
         install_kubernetes(STATE / "pulumi", engine)
+        if is_on_aws(stack):
+            fetch_aws(STATE / "pulumi", engine)
     return Prepared(scenario=scenario, environment=environment)
 
 
@@ -70,7 +72,7 @@ def variables(engine: Path) -> dict[str, str]:
         "PATH": os.pathsep.join([*ahead, *behind]),
         "PULUMI_HOME": str(STATE / "pulumi"),
         "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL") or OWN_BACKEND,
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        **ONLY_OURS,
         # A stack's file that lost its salt (a checkout, a new clone) is repaired from the state.
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
     } | ({} if _has_passphrase() else {"PULUMI_CONFIG_PASSPHRASE_FILE": str(PASSPHRASE)})

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bootstrap.pulumi.plugins import ONLY_OURS
+
 ROOT = Path(__file__).parents[1]
 PASSPHRASE = "planted-passphrase-5f1d8a"
 
@@ -73,7 +75,7 @@ def new_project(source: Path, above: Path, engine: Path, *first_on_path: Path) -
         "PULUMI_HOME": str(above / "home"),
         "PULUMI_BACKEND_URL": f"{(above / 'backend').as_uri()}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        **ONLY_OURS,
         "XDG_RUNTIME_DIR": str(above / "private"),
     }
     project = PulumiProject(path, environment)

@@ -1,11 +1,13 @@
-"""The engine's Kubernetes plugin: downloaded by Pulumi itself if possible, else built from Go modules.
+"""The engine's plugins for Kubernetes, downloaded by Pulumi or built from Go modules, and for AWS, downloaded.
 
-Pulumi looks for plugins below PULUMI_HOME; one built here is linked there from the user's cache.
+Pulumi looks for plugins below PULUMI_HOME; one built here is linked there from the user's cache. Left to itself, each
+of its commands would fetch, or try to, the plugin of every package that is installed, whether the stack uses it or not.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,6 +19,11 @@ from bootstrap.pulumi.kept import pulumi_cache
 
 KUBERNETES = "4.25.0"
 """The plugin's release; the Python package `pulumi-kubernetes` is pinned to the same."""
+
+AWS = "7.51.1"
+"""The plugin's release; the Python package `pulumi-aws` is pinned to the same."""
+ONLY_OURS = {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true", "PULUMI_SKIP_UPDATE_CHECK": "true"}
+"""Variables with which the engine fetches nothing by itself."""
 
 _PROGRAM = "pulumi-resource-kubernetes"
 _MODULE = "github.com/pulumi/pulumi-kubernetes/provider/v4"
@@ -35,7 +42,7 @@ def install_kubernetes(home: Path, engine: Path, source: str = "") -> Path:
     kept = pulumi_cache() / f"kubernetes-{KUBERNETES}"
     with exclusive(kept.with_name("kubernetes.lock"), "preparing the plugin for Kubernetes"):
         if not kept.exists():
-            if source != "build" and _fetched(home, engine):
+            if source != "build" and _fetched(home, engine, "kubernetes", KUBERNETES):
                 return program
             if source == "download":
                 raise BootstrapError(
@@ -48,15 +55,24 @@ def install_kubernetes(home: Path, engine: Path, source: str = "") -> Path:
     return program
 
 
-def _fetched(home: Path, engine: Path) -> bool:
+def fetch_aws(home: Path, engine: Path) -> None:
+    """Let Pulumi fetch its plugin for AWS, unless it is there or on PATH; if it cannot, say so, as the engine will."""
+    there = home / "plugins" / f"resource-aws-v{AWS}"
+    if not there.exists() and not shutil.which("pulumi-resource-aws"):
+        say(f"engine: fetching Pulumi's plugin for AWS, {AWS}: some 200 MB, once")
+        _fetched(home, engine, "aws", AWS)
+
+
+def _fetched(home: Path, engine: Path, name: str, version: str) -> bool:
     """Let Pulumi fetch its own release; without internet access it gives up within seconds."""
-    command = [str(engine / "pulumi"), "plugin", "install", "resource", "kubernetes", KUBERNETES]
-    settings = {"PULUMI_HOME": str(home), "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    command = [str(engine / "pulumi"), "plugin", "install", "resource", name, version]
+    settings = {"PULUMI_HOME": str(home), **ONLY_OURS}
     done = subprocess.run(  # noqa: S603
         command, env=os.environ | settings, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        say(f"engine: no download of {_PROGRAM}: {done.stderr.strip().rpartition('error: ')[2]}")
+        said = done.stderr.strip().rpartition("error: ")[2]
+        say(f"engine: no download of pulumi-resource-{name}: {said}")
     return done.returncode == 0
 
 

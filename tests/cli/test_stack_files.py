@@ -89,3 +89,21 @@ def test_a_file_that_names_no_scenario_is_named(folder: Path, text: str, said: s
     (folder / "Pulumi.plant-7.yaml").write_text(text)
     with pytest.raises(ScenarioError, match=said):
         scenario_of_file("plant-7", folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "on_aws"),
+    [
+        ("config:\n  aws:region: eu-central-1\n", True),
+        ("config:\n  cloud:kind: aws\n", True),
+        ("config:\n  cloud:kind: kubernetes\n", False),
+        ("config:\n  cloud:kind: 'kubernetes'  # ours\n", False),
+        ("config:\n  # cloud:kind: kubernetes\n", True),
+    ],
+)
+def test_a_stacks_cloud_is_aws_unless_its_file_says_something_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, on_aws: bool
+) -> None:
+    (tmp_path / "Pulumi.plant.yaml").write_text(text)
+    monkeypatch.setattr(stack_files, "FOLDER", tmp_path)
+    assert stack_files.is_on_aws("plant") is on_aws

@@ -74,6 +74,8 @@ def test_a_changed_setting_shows_exactly_that_and_contacts_no_host(project: Proj
     assert '~ who: "world" => "mars"' in shown
     assert "~ inventory_digest" in shown
     inventory.write_text(text, encoding="utf-8")
+    # Nor is anybody asked for the plugins of the clouds whose packages are installed here.
+    assert "download" not in project.pulumi("preview", "--logtostderr", "-v=1", **GREETING)
 
     role = project.path / "ansible" / "roles" / "greeting" / "tasks" / "main.yml"
     role.write_text(role.read_text(encoding="utf-8") + "\n# a comment\n", encoding="utf-8")
