@@ -180,6 +180,8 @@ def test_training_survives_the_play_that_started_it_and_the_next_one_looks_on(
     assert len(list(premises.root.glob("runs/*"))) == 1
 
 
+# `make test` serves on hosts that do nothing else in tests/ansible/site and tests/end_to_end/test_premises_hosts.py.
+@pytest.mark.soak
 def test_a_host_that_only_serves_gets_the_release_verified_and_a_reset_leaves_nothing(
     two_hosts: Premises,
 ) -> None:

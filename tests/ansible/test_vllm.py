@@ -104,6 +104,8 @@ def test_a_key_of_the_bundled_engine_is_refused_by_name(ready_to_train: Premises
     assert "key 'engine.prompt_lookup' belongs to kind" in " ".join(ran.output.split())
 
 
+# `make test` serves from the runtime in test_site.py; what is special of vLLM's is in the other tests of this file.
+@pytest.mark.soak
 def test_vllm_serves_from_an_environment_of_its_own_which_goes_when_it_is_not_wanted(
     ready_to_train: Premises, lock: Path
 ) -> None:

@@ -178,7 +178,7 @@ def test_the_table_has_a_row_for_each_figure_and_each_failure() -> None:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_everything_runs_on_a_cpu(tmp_path: Path) -> None:
     done = subprocess.run(

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from lab.compose import Lab
     from lab.kubernetes.cluster import Cluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+# `make test` trains in that cluster in tests/components/kubernetes, and as on AWS in test_s2_cloud_training.py.
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture

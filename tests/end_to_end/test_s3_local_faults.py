@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from tests.campaigns import campaign
 from tests.end_to_end.conftest import make_clone
 from tests.killed_engine import killed_after
 from tests.processes import kill_all, words_of
@@ -95,7 +94,9 @@ def test_a_first_update_that_fails_halfway_is_taken_away_by_make_down(tmp_path: 
         subprocess.run(["umount", "--lazy", room], check=True)
 
 
-@campaign("kills", 1, soak=10)
+# `make test` kills an update in tests/components/test_stack.py.
+@pytest.mark.soak
+@pytest.mark.parametrize("kills", [10])
 def test_a_killed_update_is_mended_by_make_up(small_deployment: Clone, kills: int) -> None:
     moments = random.Random(kills)
     for seed in range(20, 20 + kills):

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from lab.premises.lifecycle import Premises
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+# `make test` lets processes train together as hosts do: tests/model/train/test_hosts.py.
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(2400)]
 
 HOME = HOSTS_ROOT
 STEPS = 120
@@ -180,8 +181,6 @@ def test_a_host_that_has_other_data_is_named_before_anything_trains(trainers: Tr
     assert "premises-2 and premises-1 differ in data (sha256:" in said, said[-3000:]
 
 
-# `make test` kills a process of two that train together: tests/model/train/test_hosts.py.
-@pytest.mark.soak
 def test_a_host_that_loses_its_power_is_named_and_with_it_back_the_run_ends_the_same(
     trainers: Trainers, uninterrupted: str
 ) -> None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from tests.ansible.hosts.conftest import Site
 
-pytestmark = pytest.mark.slow
+# `make test` applies hosts.yml in tests/end_to_end/test_premises_hosts.py, and resets the roles one by one here.
+pytestmark = pytest.mark.soak
 
 
 def test_hosts_are_prepared_as_foreseen_stay_so_and_are_as_before_after_a_reset(

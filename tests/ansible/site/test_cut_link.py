@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.ansible.site.conftest import RECIPE, SERVING
-from tests.campaigns import campaign
 
 if TYPE_CHECKING:
     from lab.premises.host import Host
     from tests.ansible.conftest import Ran
     from tests.ansible.site.conftest import Served, ServingSite
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.soak
 NAMED_WITHIN_S = 60.0
 
 
-@campaign("cuts", 1, soak=20, hours=3)
+# `make test` cuts links of sites: tests/end_to_end/test_s4_cloud_serving.py, tests/lab/premises/test_wan.py.
+@pytest.mark.timeout(3 * 3600)
+@pytest.mark.parametrize("cuts", [20])
 def test_a_cut_link_is_named_others_are_whole_and_the_next_run_goes_on(site: ServingSite, cuts: int) -> None:
     moments = random.Random("links")
     last = site.tasks * 3 // 4  # of the first run, which had more to do than any that follows

@@ -13,7 +13,6 @@ import pytest
 from lab import LabError
 from lab.images import reference
 from lab.kubernetes.fake_nodes import LABEL, TAINT, set_number
-from tests.campaigns import campaign
 from tests.components.kubernetes.jobs import one_pod, torchrun
 from tests.waiting import until
 
@@ -122,7 +121,7 @@ def test_what_crashes_is_started_again_a_number_of_times_and_then_told_with_the_
     assert other["metadata"]["uid"] != job_set["metadata"]["uid"], "the named way makes it anew"
 
 
-@pytest.mark.parametrize("refused", ["pods", "count/jobs.batch"])
+@pytest.mark.parametrize("refused", [pytest.param("pods", marks=pytest.mark.soak), "count/jobs.batch"])
 def test_pods_that_the_cluster_refuses_are_told_of_in_its_words(stack: Stack, refused: str) -> None:
     stack.project.up(**stack.shape())
     stack.cluster.kubectl("create", "quota", "closed", "-n", stack.namespace, f"--hard={refused}=0")
@@ -159,6 +158,8 @@ def test_a_pod_that_is_not_hardened_has_no_place_there(stack: Stack) -> None:
     assert set(policies) == {"deny-all", "dns", "to-bucket"}
 
 
+# `make test` declares them to mocks: test_platform.py.
+@pytest.mark.soak
 def test_agents_of_gpu_nodes_are_taken_by_a_real_api_server(stack: Stack) -> None:
     stack.project.up(**stack.shape(agents=True))
     listed = stack.cluster.kubectl.get("daemonsets", "-n", f"{stack.namespace}-nodes")["items"]
@@ -183,7 +184,10 @@ def test_a_preview_is_complete_without_a_cluster(stack: Stack, tmp_path: Path, u
     assert set(changed.values()) == {"create"}
 
 
-@campaign("pods", 8, soak=64)
+# `make test` admits jobs whole or not at all in tests/lab/kubernetes/test_queueing.py.
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("pods", [64])
 def test_a_job_on_nodes_with_efa_is_admitted_whole_or_not_at_all(stack: Stack, pods: int) -> None:
     gpu, efa = "nvidia.com/gpu", "vpc.amazonaws.com/efa"
 

@@ -35,6 +35,8 @@ def found() -> dict[str, list[str]]:
     }
 
 
+# `make test` does this with the components: tests/components/aws/test_cloud.py.
+@pytest.mark.soak
 def test_a_cloud_goes_up_changes_drifts_is_mended_and_leaves_nothing(stack: PulumiProject) -> None:
     said = stack.up()
     if plugin.real_plugin() is None:

@@ -49,6 +49,8 @@ def stack(
     project.pulumi("destroy", "--yes", "--skip-preview")
 
 
+# `make test` does this with a pod that trains: tests/end_to_end/test_s2_cloud_training.py.
+@pytest.mark.soak
 def test_a_pod_runs_in_the_cluster_of_the_stack_and_reaches_its_bucket(
     stack: PulumiProject, lab: Lab, cluster: Cluster
 ) -> None:

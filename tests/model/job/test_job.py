@@ -102,7 +102,7 @@ def test_sigterm_before_training_ends_with_75_too(new_job: Callable[[str], Job])
     assert job.events[-1]["event"] == "stopped"
 
 
-@pytest.mark.parametrize("file", ["result.json", "outcome.json"])
+@pytest.mark.parametrize("file", [pytest.param("result.json", marks=pytest.mark.soak), "outcome.json"])
 def test_killed_before_it_has_written_what_came_of_it_the_next_life_makes_the_same_release(
     file: str, new_job: Callable[[str], Job], s3: Any, tmp_path: Path
 ) -> None:

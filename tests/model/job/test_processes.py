@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from tests.model.job.conftest import Job
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+# `make test` stops a job of one process in test_job.py, and two that train together in tests/model/train.
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
 
 def torchrun(config: Path) -> list[str]:

@@ -152,7 +152,7 @@ def test_killed_at_random_moments_it_resumes_bit_for_bit(
 
 
 @needs_strace
-@pytest.mark.parametrize(("call", "when"), [("fsync", 9), ("rename", 6)])
+@pytest.mark.parametrize(("call", "when"), [("fsync", 9), pytest.param("rename", 6, marks=pytest.mark.soak)])
 def test_the_command_as_a_user_starts_it_survives_a_kill(
     quick: Callable[[str], Path],
     run_folder: Callable[[Path], Path],

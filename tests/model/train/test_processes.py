@@ -85,7 +85,7 @@ def dropping_foundation(tiny_checkpoint: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["fsdp", "ddp"])
+@pytest.mark.parametrize("strategy", [pytest.param("fsdp", marks=pytest.mark.soak), "ddp"])
 def test_several_save_on_sigterm_and_go_on_bit_for_bit(
     configure: Configure, run_folder: Folder, dropping_foundation: Path, strategy: str
 ) -> None:
