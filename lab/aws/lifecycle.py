@@ -26,6 +26,7 @@ _SERVER, _WEBHOOK = "lab.aws.server", "lab.aws.token_webhook"
 _TIMEOUT_S = 240.0
 """Seconds: it takes three of CPU time, which may be long on a loaded machine."""
 _PROC = Path("/proc")
+_FORK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +119,14 @@ def running(folder: Path) -> Aws | None:
 
 def take_down(folder: Path) -> None:
     """Stop both and remove their files, whatever a killed run left. Raises LabError naming what remains."""
-    for process in (*_recorded(folder).values(), *_strays(folder)):
-        if not process.kill():
-            raise LabError(f"process {process.pid} does not exit", remedy="run make lab-down again")
-        with contextlib.suppress(ChildProcessError):  # it may be a child of this run
-            os.waitpid(process.pid, os.WNOHANG)
+    # Again as long as there are some: what a killed run had just forked shows its mark a moment later.
+    while found := [each for each in (*_recorded(folder).values(), *_strays(folder)) if each.alive]:
+        for process in found:
+            if not process.kill():
+                raise LabError(f"process {process.pid} does not exit", remedy="run make lab-down again")
+            with contextlib.suppress(ChildProcessError):  # it may be a child of this run
+                os.waitpid(process.pid, os.WNOHANG)
+        time.sleep(_FORK_SECONDS)
     shutil.rmtree(folder / "aws", ignore_errors=True)
     if (folder / "aws").exists():
         raise LabError(f"left behind: {folder / 'aws'}", remedy="run make lab-down again")

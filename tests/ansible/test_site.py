@@ -150,6 +150,8 @@ def test_rotated_secrets_are_new_and_the_old_key_is_nobodys(converged: Premises)
         urllib.request.urlopen(request, context=trusted, timeout=30)
 
 
+# `make test` ends a play's watch of training with the engine that started it: tests/components/test_stack.py.
+@pytest.mark.soak
 def test_training_survives_the_play_that_started_it_and_the_next_one_looks_on(
     ready_to_train: Premises,
 ) -> None:

@@ -92,6 +92,8 @@ def test_a_site_serves_what_is_assigned_and_follows_it_without_a_play(site: Prem
     }
 
 
+# `make test` changes settings of servers in tests/end_to_end/test_premises_hosts.py.
+@pytest.mark.soak
 def test_another_setting_of_the_server_restarts_it_with_the_release_that_it_follows(
     site: Premises, cloud: Cloud
 ) -> None:

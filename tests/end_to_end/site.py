@@ -132,8 +132,8 @@ def settings(
 
 @contextlib.contextmanager
 def deployed(directory: Path, checkpoint: Path, runtime: BuiltRuntime, training: int) -> Iterator[Site]:
-    """Both stacks up, with so many hosts that train and two that serve. The first host installs the runtime
-    from the bundle. At the end both stacks are removed, and the hosts are as they were."""
+    """Both stacks up, with so many hosts that train and two that serve. If two train, the first host installs
+    the runtime from the bundle. At the end both stacks are removed, and the hosts are as they were."""
     trains = make_clone(directory)
     serves = Clone(path=trains.path, port=trains.port, stack="s1-local-serving")
     with a_folder() as folder, pytest.MonkeyPatch.context() as patch:
@@ -142,7 +142,8 @@ def deployed(directory: Path, checkpoint: Path, runtime: BuiltRuntime, training:
         laid = directory.with_name(f"{directory.name}-laid")
         runtime.lay_into(laid, bundle=trains.path / ".state" / "bundle")
         with lock.exclusive(folder):
-            bring_up(folder, 1)
+            if training > 1:
+                bring_up(folder, 1)
             premises = bring_up(folder, 2 + training, over=[laid])
         site = Site(premises, trains, serves, [0, *range(3, 2 + training)])
         prepare(site, checkpoint)
@@ -161,12 +162,13 @@ def deployed(directory: Path, checkpoint: Path, runtime: BuiltRuntime, training:
 
 def prepare(site: Site, checkpoint: Path) -> None:
     """Inventories and settings; a tiny foundation model and data on the hosts that train."""
+    installs = [0] if len(site.training) > 1 else []
     for clone, groups in (
         (site.trains, {"training": site.training, "inference": [0]}),
         (site.serves, {"inference": [1, 2], "balancer": [1]}),
     ):
         file = clone.path / "ansible" / "inventory" / f"{clone.stack}.yml"
-        file.write_text(yaml.safe_dump(inventory(site.premises, groups, installs=[0])))
+        file.write_text(yaml.safe_dump(inventory(site.premises, groups, installs=installs)))
     texts = write_chapters(site.trains.path / "texts")
     for source, target in ((checkpoint, "/srv/foundation"), (texts, "/srv/texts")):
         copy = ["-b", "-m", "ansible.builtin.copy", "-a", f"src={source}/ dest={target}/ mode=0755"]

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from lab.premises.host import Host
     from tests.ansible.hosts.conftest import Site
 
-pytestmark = pytest.mark.slow
+# `make test` has no host for it: tests/ansible/test_gpu_driver.py, test_driver_packages.py.
+pytestmark = pytest.mark.soak
 
 VERSION = "580.105.08"
 SMI = f"""#!/bin/sh

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from tests.ansible.hosts.conftest import Site
 
-pytestmark = pytest.mark.slow
 
 KEY = "sk-the-key-that-nobody-is-to-read"
 
@@ -73,6 +72,8 @@ def measured(site: Site, debs: Path, tmp_path_factory: pytest.TempPathFactory) -
         del site.variables[name]
 
 
+# `make test` measures hosts in tests/end_to_end/test_premises_hosts.py.
+@pytest.mark.soak
 def test_every_host_is_measured_and_a_second_run_changes_nothing(measured: Site) -> None:
     assert measured_hosts(measured) == ["premises-1", "premises-2"]
     rules = [rule["name"] for group in ask(measured, "/api/v1/rules") for rule in group["rules"]]
@@ -82,6 +83,7 @@ def test_every_host_is_measured_and_a_second_run_changes_nothing(measured: Site)
     assert again.changes() == 0, again.changed
 
 
+@pytest.mark.soak
 def test_a_host_that_is_not_measured_fails_the_play_by_name(measured: Site) -> None:
     second = measured.hosts[1]
     # It runs, and nobody reaches it.
@@ -96,6 +98,7 @@ def test_a_host_that_is_not_measured_fails_the_play_by_name(measured: Site) -> N
     assert "Prometheus on premises-1 does not scrape premises-2: is" in " ".join(ran.output.split())
 
 
+@pytest.mark.slow
 def test_alerts_come_when_they_should(debs: Path, tmp_path: Path) -> None:
     (package,) = debs.glob("prometheus_*.deb")
     subprocess.run(["dpkg-deb", "--extract", package, tmp_path], check=True)

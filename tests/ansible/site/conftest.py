@@ -1,5 +1,8 @@
 """Three hosts with systemd on which site.yml has run: one trains, two serve; for faults of all kinds.
 
+All of it is `make soak`'s: `make test` has such hosts in tests/end_to_end/test_premises_hosts.py, and the same plays on
+this machine in tests/ansible/test_site.py.
+
 The runtime was built on this machine, and lies below each host's own files: building takes a minute a host.
 """
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lab.premises.host import Host
     from tests.ansible.site.conftest import ServingSite
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
 
 def as_root(host: Host, line: str) -> str:

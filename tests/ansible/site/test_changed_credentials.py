@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lab.premises.host import Host
     from tests.ansible.site.conftest import ServingSite
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 NAMES = ("tls_certificate", "tls_private_key", "api_key_sha256")
 
 

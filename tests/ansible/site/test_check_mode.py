@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lab.premises.host import Host
     from tests.ansible.site.conftest import ServingSite
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
 # What a running system, or a login alone, writes.
 _VOLATILE = ("var/log/", "var/lib/systemd/", "run/", "tmp/", "var/tmp/", "home/modelops/.ansible/")

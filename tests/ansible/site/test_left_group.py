@@ -13,7 +13,7 @@ from tests.ansible.site.conftest import ROOT
 if TYPE_CHECKING:
     from tests.ansible.site.conftest import ServingSite
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
 
 def test_a_host_that_serves_no_longer_keeps_neither_server_nor_credentials(site: ServingSite) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lab.premises.host import Host
     from tests.ansible.site.conftest import ServingSite
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
 PASSWORD = "planted-p%ssword-of-modelops-5e1b07"
 SUDOERS = "etc/sudoers.d/modelops"

@@ -82,7 +82,7 @@ async def test_openai_python_reads_it(port: int, trust: ssl.SSLContext, expected
         assert "".join([chunk.choices[0].text async for chunk in stream]) == expected
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("version", ["v2", "v3"])
 async def test_openai_go_reads_it(
     cache: Path, certificates: Path, port: int, expected: str, version: str

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from tests.model.release.conftest import KeyPair
 
-pytestmark = pytest.mark.slow
+# `make test` has the same registry, and our own pull, in test_oci.py.
+pytestmark = pytest.mark.soak
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,8 @@ def test_int8_stays_close_to_float32(foundation: Path) -> None:
     assert float(agreement) > 0.9
 
 
+# `make test` compiles what tests/end_to_end/test_s3_local.py asks.
+@pytest.mark.soak
 @pytest.mark.skipif(not can_compile(), reason="needs a C++ compiler: install g++")
 def test_compiled_layers_answer_as_plain_ones_do_on_one_thread_and_on_two(
     laconic_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
