@@ -143,7 +143,9 @@ def _reached(stack: str, name: str, given: Exposed) -> Reached:
 
 def _gateway(given: Exposed) -> GatewayListener | None:
     told = given.gateway
-    return told and GatewayListener(
+    if told is None:
+        return None
+    return GatewayListener(
         name=told.name,
         namespace=told.namespace,
         listener=told.listener or "",
@@ -245,7 +247,9 @@ def host_endpoint(
 
 def _scaling(endpoint: Endpoint) -> Scaling | None:
     wanted = endpoint.scaling
-    return wanted and Scaling(
+    if wanted is None:
+        return None
+    return Scaling(
         most=wanted.max_replicas,
         waiting=wanted.waiting,
         running=wanted.running or max(1, endpoint.serving.engine.max_sequences * 3 // 4),
