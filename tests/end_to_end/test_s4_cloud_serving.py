@@ -18,9 +18,8 @@ import httpx
 import pytest
 import yaml
 
-from lab import lock
+from lab import lock, serving_addons
 from lab.cloud_serving import BUCKET, NAMESPACE, STACK, prepare
-from lab.kubernetes import serving_addons
 from lab.premises.access import ssh
 from lab.premises.lifecycle import bring_up
 from lab.premises.wan import Wan

@@ -1,6 +1,6 @@
 """KEDA and a Gateway in the lab's cluster, for those who ask: both are built from source, which takes ten minutes.
 
-`python -m lab.kubernetes.serving_addons` adds them to the lab that is up.
+`python -m lab.serving_addons` adds them to the lab that is up.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def main() -> None:
     try:
         add(running(state_folder()))
     except LabError as error:
-        sys.exit(f"lab.kubernetes.serving_addons: {error}")
+        sys.exit(f"lab.serving_addons: {error}")
     say(f"KEDA, and the Gateway {GATEWAY['name']} in {GATEWAY['namespace']} at port {PORT} of the node")
 
 
