@@ -249,7 +249,7 @@ def test_under_load_the_endpoint_gets_another_pod_and_loses_it_again_without_a_f
 ) -> None:
     outputs = fleet.clone.outputs()
     assert fleet.cluster.own
-    url = outputs["cloud_endpoint"].replace(NAME, fleet.cluster.own.addresses.cloud) + "/completions"
+    url = outputs["cloud_endpoint"].replace(NAME, fleet.cluster.own.addresses.cloud_inside) + "/completions"
     tls = ssl.create_default_context(cadata=outputs["ca_certificate"])
     body = {"model": "assistant", "prompt": "One, two,", "max_tokens": 256, "ignore_eos": True}
     over = Event()
