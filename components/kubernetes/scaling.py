@@ -56,7 +56,11 @@ def admission(selector: Mapping[str, str], port: int, scaling: Scaling) -> dict[
 def scaled_object(
     deployment: pulumi.Input[str], least: int, scaling: Scaling, url: pulumi.Input[str]
 ) -> dict[str, Any]:
-    """Return the specification of the ScaledObject. `url`: of the metrics service, `http://SERVICE.NAMESPACE…`."""
+    """Return the specification of the ScaledObject.
+
+    `url`: of the metrics service, `http://SERVICE.NAMESPACE.svc:PORT/…`. KEDA splits it at its points, and would take a
+    port for a part of the namespace.
+    """
 
     def trigger(metric: str, per_pod: int) -> dict[str, Any]:
         metadata = {

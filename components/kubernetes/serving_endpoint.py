@@ -166,7 +166,7 @@ class ServingEndpoint(pulumi.ComponentResource):
             spec=scaling.metrics_service(selector, METRICS_PORT),
             opts=self._own,
         )
-        url = pulumi.Output.concat("http://", name, ".", self._namespace, f":{METRICS_PORT}/metrics")
+        url = pulumi.Output.concat("http://", name, ".", self._namespace, f".svc:{METRICS_PORT}/metrics")
         k8s.apiextensions.CustomResource(
             _NAME,
             api_version=scaling.API,

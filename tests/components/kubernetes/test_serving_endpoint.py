@@ -99,7 +99,7 @@ def test_under_load_keda_adds_pods_to_the_newest_deployment_and_reads_what_they_
     assert wishes == {"vllm:num_requests_waiting": "1", "vllm:num_requests_running": "12"}
     service = told.resources["Service", "endpoint-metrics"]
     (port,) = service["spec"]["ports"]
-    where = f"http://endpoint-metrics.{service['metadata']['namespace']}:{METRICS_PORT}/metrics"
+    where = f"http://endpoint-metrics.{service['metadata']['namespace']}.svc:{METRICS_PORT}/metrics"
     assert {each["metadata"]["url"] for each in spec["triggers"]} == {where}
     assert service["spec"]["selector"] == told.resources["Service", "endpoint"]["spec"]["selector"]
     (rule,) = told.resources["NetworkPolicy", "endpoint-metrics"]["spec"]["ingress"]
