@@ -54,7 +54,7 @@ playbooks: .state/playbooks-checked
 quick:
 	$(VENV)/pytest -m "not slow and not soak" -q --numprocesses=2 --dist=loadscope --no-loadscope-reorder
 
-test: for-tests ## every behaviour, once: real engine, real services, real models (docs/tests.md)
+test: for-tests ## all but long campaigns: real engine, real services, real models (docs/tests.md)
 	$(VENV)/pytest -m "not soak" $(BY_WORKERS) $(TESTS)
 
 soak: for-tests ## the long campaigns, hours: random kills, cut links, 64 nodes (docs/tests.md)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bootstrap.pulumi.__main__ import find_engine
-from bootstrap.pulumi.plugins import ONLY_OURS, fetch_aws, install_kubernetes
+from bootstrap.pulumi.plugins import FETCH_NOTHING, fetch_aws, install_kubernetes
 from cli import ROOT, CliError
 from cli.stack_files import find_scenario, is_on_aws
 from cli.virtualenv import VENV, ensure
@@ -72,7 +72,7 @@ def variables(engine: Path) -> dict[str, str]:
         "PATH": os.pathsep.join([*ahead, *behind]),
         "PULUMI_HOME": str(STATE / "pulumi"),
         "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL") or OWN_BACKEND,
-        **ONLY_OURS,
+        **FETCH_NOTHING,
         # A stack's file that lost its salt (a checkout, a new clone) is repaired from the state.
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
     } | ({} if _has_passphrase() else {"PULUMI_CONFIG_PASSPHRASE_FILE": str(PASSPHRASE)})

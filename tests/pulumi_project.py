@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bootstrap.pulumi.plugins import ONLY_OURS
+from bootstrap.pulumi.plugins import FETCH_NOTHING
 
 ROOT = Path(__file__).parents[1]
 PASSPHRASE = "planted-passphrase-5f1d8a"
@@ -75,7 +75,7 @@ def new_project(source: Path, above: Path, engine: Path, *first_on_path: Path) -
         "PULUMI_HOME": str(above / "home"),
         "PULUMI_BACKEND_URL": f"{(above / 'backend').as_uri()}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
-        **ONLY_OURS,
+        **FETCH_NOTHING,
         "XDG_RUNTIME_DIR": str(above / "private"),
     }
     project = PulumiProject(path, environment)

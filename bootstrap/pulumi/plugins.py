@@ -22,7 +22,7 @@ KUBERNETES = "4.25.0"
 
 AWS = "7.51.1"
 """The plugin's release; the Python package `pulumi-aws` is pinned to the same."""
-ONLY_OURS = {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true", "PULUMI_SKIP_UPDATE_CHECK": "true"}
+FETCH_NOTHING = {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true", "PULUMI_SKIP_UPDATE_CHECK": "true"}
 """Variables with which the engine fetches nothing by itself."""
 
 _PROGRAM = "pulumi-resource-kubernetes"
@@ -59,14 +59,14 @@ def fetch_aws(home: Path, engine: Path) -> None:
     """Let Pulumi fetch its plugin for AWS, unless it is there or on PATH; if it cannot, say so, as the engine will."""
     there = home / "plugins" / f"resource-aws-v{AWS}"
     if not there.exists() and not shutil.which("pulumi-resource-aws"):
-        say(f"engine: fetching Pulumi's plugin for AWS, {AWS}: some 200 MB, once")
+        say(f"engine: fetching Pulumi's plugin for AWS, {AWS}: a large download, once")
         _fetched(home, engine, "aws", AWS)
 
 
 def _fetched(home: Path, engine: Path, name: str, version: str) -> bool:
     """Let Pulumi fetch its own release; without internet access it gives up within seconds."""
     command = [str(engine / "pulumi"), "plugin", "install", "resource", name, version]
-    settings = {"PULUMI_HOME": str(home), **ONLY_OURS}
+    settings = {"PULUMI_HOME": str(home), **FETCH_NOTHING}
     done = subprocess.run(  # noqa: S603
         command, env=os.environ | settings, capture_output=True, text=True, check=False
     )

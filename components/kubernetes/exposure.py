@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.kubernetes.isolation import pods_of
 from components.kubernetes.workload import labels
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Exposure:
         """Return the specification of a network policy that lets the clients in, to this port of the pods."""
         rule: dict[str, Any] = {"ports": [{"protocol": "TCP", "port": port}]}
         if self.gateway:
-            rule["from"] = [_pods_of(self.gateway.proxies)]
+            rule["from"] = [pods_of(self.gateway.proxies)]
         elif self.clients:
             rule["from"] = [{"ipBlock": {"cidr": each}} for each in self.clients]
         return {
@@ -134,7 +135,3 @@ def _route(name: str, exposure: Exposure, gateway: GatewayListener) -> dict[str,
         "hostnames": [exposure.host],
         "rules": [{"backendRefs": [{"name": name, "port": exposure.port}]}],
     }
-
-
-def _pods_of(namespace: str) -> dict[str, Any]:
-    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}

@@ -16,9 +16,15 @@ if TYPE_CHECKING:
 METRICS_PORT = 9400
 """Port of the GPU nodes' telemetry."""
 
+
+def pods_of(namespace: str) -> dict[str, Any]:
+    """Return a rule's peer: all pods of another namespace."""
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+
+
 _DENY_ALL: dict[str, Any] = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 _DNS = {
-    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+    **pods_of("kube-system"),
     "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
 }
 

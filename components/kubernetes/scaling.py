@@ -1,13 +1,15 @@
 """Scaling by load: KEDA changes the number of a Deployment's pods by what they say of their requests.
 
 The trigger is KEDA's `metrics-api`, which reads each pod's metrics itself: no Prometheus is needed. Source:
-<https://keda.sh/docs/2.21/scalers/metrics-api/>, and its code, since a service's pods are added up there.
+pkg/scalers/metrics_api_scaler.go of KEDA 2.21, where a service's ready pods are added up.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from components.kubernetes.isolation import pods_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,11 +47,10 @@ def metrics_service(selector: Mapping[str, pulumi.Input[str]], port: int) -> dic
 
 def admission(selector: Mapping[str, str], port: int, scaling: Scaling) -> dict[str, Any]:
     """Return the specification of a network policy that lets KEDA in, to this port of the pods."""
-    keda = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scaling.namespace}}}
     return {
         "podSelector": {"matchLabels": dict(selector)},
         "policyTypes": ["Ingress"],
-        "ingress": [{"from": [keda], "ports": [{"protocol": "TCP", "port": port}]}],
+        "ingress": [{"from": [pods_of(scaling.namespace)], "ports": [{"protocol": "TCP", "port": port}]}],
     }
 
 

@@ -150,8 +150,6 @@ def test_rotated_secrets_are_new_and_the_old_key_is_nobodys(converged: Premises)
         urllib.request.urlopen(request, context=trusted, timeout=30)
 
 
-# `make test` ends a play's watch of training with the engine that started it: tests/components/test_stack.py.
-@pytest.mark.soak
 def test_training_survives_the_play_that_started_it_and_the_next_one_looks_on(
     ready_to_train: Premises,
 ) -> None:
@@ -182,7 +180,7 @@ def test_training_survives_the_play_that_started_it_and_the_next_one_looks_on(
     assert len(list(premises.root.glob("runs/*"))) == 1
 
 
-# `make test` serves on hosts that do nothing else in tests/ansible/site and tests/end_to_end/test_premises_hosts.py.
+# `make test` serves on hosts that do nothing else in tests/end_to_end/test_premises_hosts.py.
 @pytest.mark.soak
 def test_a_host_that_only_serves_gets_the_release_verified_and_a_reset_leaves_nothing(
     two_hosts: Premises,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bootstrap.pulumi.__main__ import find_engine
-from bootstrap.pulumi.plugins import ONLY_OURS
+from bootstrap.pulumi.plugins import FETCH_NOTHING
 from cli import PROJECT
 
 ROOT = Path(__file__).parents[2]
@@ -105,7 +105,7 @@ def tree(tmp_path: Path) -> Tree:
         "PULUMI_HOME": str(path / ".state" / "pulumi"),
         "PULUMI_BACKEND_URL": f"{(path / '.state' / 'backend').as_uri()}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(path / ".state" / "passphrase"),
-        **ONLY_OURS,
+        **FETCH_NOTHING,
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
     }
     return Tree(path, environment)

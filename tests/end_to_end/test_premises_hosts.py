@@ -147,7 +147,7 @@ def test_nothing_goes_out_or_comes_in_but_what_is_listed(site: Site, watched: Ho
             socket.create_connection((site.premises.hosts[number].address, 8443), timeout=2)
 
 
-# `make test` lets the playbooks foretell and mend what somebody edited: tests/ansible/site/test_check_mode.py.
+# `make test` sees and mends what somebody edited role by role: tests/ansible/hosts, tests/ansible/test_site.py.
 @pytest.mark.soak
 def test_rules_units_and_services_that_somebody_changed_show_in_refresh_and_are_mended(
     site: Site, watched: Host

@@ -26,11 +26,10 @@ def beside(small_deployment: Clone, runtime: BuiltRuntime) -> Iterator[Clone]:
     """`make up` of one more stack, with a name of its own, that serves the first one's release."""
     first = small_deployment
     dataclasses.replace(first, stack=SCENARIO).configure(serving={"engine": {"compile": "off"}})
-    second = dataclasses.replace(first, stack=NAME)
     runtime.give_to(first.path / ".state" / NAME / "premises")
     try:
-        second.said = first.run("make", "up", f"STACK={NAME}", f"SCENARIO={SCENARIO}").stdout
-        yield second
+        first.run("make", "up", f"STACK={NAME}", f"SCENARIO={SCENARIO}")
+        yield dataclasses.replace(first, stack=NAME)
     finally:
         first.run("make", "down", f"STACK={NAME}", check=False)
         (first.path / "stacks" / f"Pulumi.{NAME}.yaml").unlink(missing_ok=True)
