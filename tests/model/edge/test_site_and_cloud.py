@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -18,10 +19,14 @@ import pytest
 
 from scenario_model.exchange.audit import AuditLog
 from scenario_model.exchange.audit_objects import AuditObjects
+from scenario_model.exchange.inbox import Inbox
+from scenario_model.exchange.spool import Spool
 from scenario_model.release.names import ReleaseId
 from scenario_model.release.store import FolderStore
 from tests.model.catalogue.conftest import key_pair, make_release, other_key_pair, pristine_world, world
 from tests.model.edge.cloud_process import Cloud, enrolled, program, run
+from tests.model.exchange.counted import counted
+from tests.model.exchange.test_spool import report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,6 +221,54 @@ def test_reports_made_while_the_cloud_is_away_all_arrive_once_whoever_is_killed(
     first = min(numbers)
     assert sorted(numbers) == [*range(first, first + len(numbers))]
     assert len(numbers) > 10
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1500)
+def test_ten_thousand_reports_of_a_cut_of_ten_minutes_arrive_once_whoever_is_killed(cloud: Cloud) -> None:
+    """The agent is killed at random during the cut, and both sides while it catches up; how long that takes is said."""
+    folder, drawn, kept = enrolled(cloud, "here"), random.Random(7), 0
+    command = program("edge", "run", "--config", folder / "edge.json")
+    spool = Spool(folder / "state" / "reports.sqlite")
+    agent = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+    def kill_the_agent() -> None:
+        nonlocal agent
+        agent.kill()
+        agent.wait()
+        agent = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+    try:
+        wait_for(lambda: len(cloud.reported()) > 0)
+        cloud.kill()
+        ends, killed_at = time.monotonic() + 600, 0.0
+        while time.monotonic() < ends:
+            spool.add(*(report(kept + number) for number in range(25)))
+            kept += 25
+            if time.monotonic() > killed_at:
+                kill_the_agent()
+                killed_at = time.monotonic() + drawn.uniform(5, 30)
+            time.sleep(1.4)
+        last = spool.add(report(kept))
+        assert kept >= 10_000
+        print(f"{spool.number_waiting} reports wait")
+        for _ in range(3):
+            cloud.start()
+            time.sleep(drawn.uniform(0.1, 0.5))
+            kill_the_agent()
+            cloud.kill()
+        print(f"{spool.number_waiting} wait after three kills of both")
+        cloud.start()
+        began = time.monotonic()
+        wait_for(lambda: not spool.waiting(1) or spool.waiting(1)[0][0] > last)
+        print(f"all arrived {time.monotonic() - began:.2f} s after the cloud answered again")
+    finally:
+        agent.kill()
+        agent.wait()
+    numbers = [each.number for each in counted(Inbox(FolderStore(cloud.world.store)))]
+    first = min(numbers)
+    assert sorted(numbers) == [*range(first, first + len(numbers))]
+    assert max(numbers) >= last
 
 
 def wait_for(condition: object, seconds: float = 60) -> None:
