@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _STARTS_WITHIN = 600.0  # seconds; ours compiles first
-_NAME = "assistant"
+NAME = "assistant"
+"""Of the model that is served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +128,24 @@ class Server:
 
 
 @contextlib.contextmanager
-def ours(checkpoint: Path, work: Path, engine: dict[str, Any]) -> Iterator[Server]:
-    """Run `scenario-model serve` over HTTPS, with an API key and a release that is signed here."""
+def ours(
+    checkpoint: Path, work: Path, engine: dict[str, Any], name: str = NAME, **settings: Any
+) -> Iterator[Server]:
+    """Run `scenario-model serve` over HTTPS, with an API key and a release that is signed here.
+
+    `name`: of its model. `settings`: others than those of the engine.
+    """
     key = secrets.token_urlsafe(32)
-    config, authority = _deploy(checkpoint, work, key, engine)
+    work.mkdir(exist_ok=True)
+    config, authority = _deploy(checkpoint, work, key, {"name": name, "engine": engine, **settings})
     port = int(json.loads(config.read_text())["port"])
     command = [sys.executable, "-m", "scenario_model", "serve", "--config", str(config)]
-    with _running(command, work / "ours.log") as process:
+    with running(command, work / "ours.log") as process:
         server = Server(
             name="scenario-model serve",
             process=process,
             url=f"https://127.0.0.1:{port}",
-            model=_NAME,
+            model=name,
             extra={"ignore_eos": True},
             headers={"Authorization": f"Bearer {key}"},
             verify=ssl.create_default_context(cafile=str(authority)),
@@ -150,11 +157,11 @@ def ours(checkpoint: Path, work: Path, engine: dict[str, Any]) -> Iterator[Serve
 @contextlib.contextmanager
 def transformers_serve(checkpoint: Path, work: Path, dtype: str, cache_tokens: int) -> Iterator[Server]:
     """Run `transformers serve --continuous-batching`, with a cache of as many tokens as ours."""
-    port, block = _free_port(), 32
+    port, block = free_port(), 32
     command = [str(Path(sys.executable).with_name("transformers")), "serve", "--continuous-batching"]
     command += ["--dtype", dtype, "--host", "127.0.0.1", "--port", str(port)]
     command += ["--cb-block-size", str(block), "--cb-num-blocks", str(cache_tokens // block), str(checkpoint)]
-    with _running(command, work / "peer.log") as process:
+    with running(command, work / "peer.log") as process:
         server = Server(
             name="transformers serve",
             process=process,
@@ -169,13 +176,13 @@ def transformers_serve(checkpoint: Path, work: Path, dtype: str, cache_tokens: i
         yield server
 
 
-def _deploy(checkpoint: Path, work: Path, key: str, engine: dict[str, Any]) -> tuple[Path, Path]:
+def _deploy(checkpoint: Path, work: Path, key: str, told: dict[str, Any]) -> tuple[Path, Path]:
     """Sign and promote a release of the checkpoint; return serve.json and the CA's certificate."""
     draft, store = work / "draft", FolderStore(work / "store")
     shutil.copytree(checkpoint, draft, ignore=shutil.ignore_patterns("foundation.json"))
-    manifest = {"format": 1, "name": _NAME, "evaluation": {"passed": True, "reasons": []}}
+    manifest = {"format": 1, "name": told["name"], "evaluation": {"passed": True, "reasons": []}}
     (draft / "release.json").write_text(json.dumps(manifest))
-    release = f"{_NAME}@{tree_digest(draft)}"
+    release = f"{told['name']}@{tree_digest(draft)}"
     private, public = work / "signing.pem", work / "verification.pem"
     keys.create_pair(private, public)
     sign_directory(draft, private)
@@ -189,17 +196,16 @@ def _deploy(checkpoint: Path, work: Path, key: str, engine: dict[str, Any]) -> t
     config = work / "serve.json"
     settings = {
         "store": str(work / "store"),
-        "name": _NAME,
         "verification_key": str(public),
-        "port": _free_port(),
+        "port": free_port(),
         "tls": {
             "certificate": str(work / "tls" / "server.pem"),
             "private_key": str(work / "tls" / "server.key"),
         },
         "api_keys": str(api_keys),
         "limits": {"requests_per_minute": None},
-        "engine": engine,
         "cache": str(work / "cache"),
+        **told,
     }
     config.write_text(json.dumps(settings))
     return config, work / "tls" / "ca.pem"
@@ -212,7 +218,8 @@ def _scenario_model(*arguments: str | Path) -> None:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program, its output in a file; it ends with the block."""
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     with log.open("wb") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment)
@@ -228,7 +235,8 @@ def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]
             process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens at now."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]

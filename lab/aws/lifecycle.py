@@ -91,7 +91,7 @@ def _finish(folder: Path) -> Aws:
     """Wait until both have published their URLs. Raises LabError; then nothing is left of them."""
     deadline = time.monotonic() + _TIMEOUT_S
     try:
-        for module, process in _recorded(folder).items():
+        for module, process in recorded(folder).items():
             while not _url(folder, module).exists():
                 if not process.alive or time.monotonic() > deadline:
                     log = _log(folder, module).read_text(encoding="utf-8", errors="replace")
@@ -107,10 +107,9 @@ def _finish(folder: Path) -> Aws:
 
 def running(folder: Path) -> Aws | None:
     """Return the running AWS API; None unless both of its processes are up."""
-    recorded = _recorded(folder)
+    there = recorded(folder)
     if all(
-        name in recorded and recorded[name].alive and _url(folder, name).exists()
-        for name in (_SERVER, _WEBHOOK)
+        name in there and there[name].alive and _url(folder, name).exists() for name in (_SERVER, _WEBHOOK)
     ):
         endpoint, webhook = (announced(_url(folder, name)) for name in (_SERVER, _WEBHOOK))
         return Aws(endpoint, webhook, _kubeconfig(folder))
@@ -120,7 +119,7 @@ def running(folder: Path) -> Aws | None:
 def take_down(folder: Path) -> None:
     """Stop both and remove their files, whatever a killed run left. Raises LabError naming what remains."""
     # Again as long as there are some: what a killed run had just forked shows its mark a moment later.
-    while found := [each for each in (*_recorded(folder).values(), *_strays(folder)) if each.alive]:
+    while found := [each for each in (*recorded(folder).values(), *_strays(folder)) if each.alive]:
         for process in found:
             if not process.kill():
                 raise LabError(f"process {process.pid} does not exit", remedy="run make lab-down again")
@@ -147,7 +146,7 @@ def _start(folder: Path, module: str, command: list[str]) -> None:
     process.returncode = 0  # it outlives this run, so it is not waited for
     # Without a start time it has already ended, and `finish` reports its last output.
     started = Process.of(process.pid) or Process(process.pid, 0)
-    _write(folder, _recorded(folder) | {module: started})
+    _write(folder, recorded(folder) | {module: started})
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -167,7 +166,8 @@ def _strays(folder: Path) -> list[Process]:
     return found
 
 
-def _recorded(folder: Path) -> dict[str, Process]:
+def recorded(folder: Path) -> dict[str, Process]:
+    """Its processes, by module; none if it is not up, or was before a boot."""
     try:
         told = json.loads((folder / "aws" / "record.json").read_text(encoding="utf-8"))
         if told.pop("boot") != boot_id():

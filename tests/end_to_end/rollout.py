@@ -8,6 +8,8 @@ import json
 import shutil
 import subprocess
 import threading
+import time
+from collections import Counter
 from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
@@ -61,6 +63,41 @@ class Load:
                     self.releases.add(answer.headers["x-release"])
                 except httpx.HTTPError as error:
                     self.failed.append(repr(error))
+
+
+@dataclass
+class Spilling:
+    """Six clients at once, whose requests may leave the site; keeps where each was answered."""
+
+    clone: Clone
+    places: Counter[str] = field(default_factory=Counter)
+    failed: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Self:
+        self._threads = [threading.Thread(target=self._ask) for _ in range(6)]
+        for each in self._threads:
+            each.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for each in self._threads:
+            each.join()
+
+    def _ask(self) -> None:
+        body = {"model": "assistant", "prompt": "One, two,", "max_tokens": 64, "ignore_eos": True}
+        with client(self.clone) as http:
+            while not self._over.is_set():
+                began = time.monotonic()
+                try:
+                    answer = http.post("/v1/completions", json=body, headers={"X-Data-Class": "may-leave"})
+                    answer.raise_for_status()
+                    self.places[answer.headers["x-computed-at"]] += 1
+                except httpx.HTTPError as error:
+                    self.failed.append(repr(error))
+                self.slowest = max(self.slowest, time.monotonic() - began)
 
 
 def signed(folder: Path, model: Path, *, broken: bool = False) -> dict[str, str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import ssl
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -25,8 +25,9 @@ from lab.premises.lifecycle import bring_up
 from lab.premises.wan import Wan
 from tests import buckets
 from tests.campaigns import campaign, sizes
-from tests.end_to_end.conftest import Clone, make_clone
-from tests.end_to_end.rollout import Load, signed_by_one_key
+from tests.end_to_end.conftest import make_clone
+from tests.end_to_end.fleet import NAME, Fleet, put_behind_a_gateway
+from tests.end_to_end.rollout import Load, Spilling, signed_by_one_key
 from tests.end_to_end.site import inventory
 from tests.waiting import until
 
@@ -35,55 +36,12 @@ if TYPE_CHECKING:
 
     from lab.compose import Lab
     from lab.kubernetes.cluster import Cluster
-    from lab.premises.lifecycle import Premises
     from tests.built_runtime import BuiltRuntime
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
-@dataclass
-class Fleet:
-    """The stack, up, and the releases of one key that were not rolled out yet, in whatever order tests run."""
-
-    clone: Clone
-    premises: Premises
-    cluster: Cluster
-    sites: list[str]
-    release: str
-    to_come: list[dict[str, str]]
-
-    def publish(self) -> None:
-        """Let the stack roll out the next release."""
-        settings = self.to_come.pop(0)
-        self.clone.configure(release=settings)
-        self.clone.pulumi("up", "--yes", "--skip-preview")
-        self.release = settings["id"]
-
-    def is_everywhere(self) -> bool:
-        """Whether each site serves the release that was rolled out last."""
-        return set(self.served().values()) == {self.release}
-
-    def asked(self, site: str, path: str = "/readyz") -> httpx.Response:
-        outputs = self.clone.outputs()
-        (url,) = [each["endpoint"] for each in outputs["sites"] if each["name"] == site]
-        tls = ssl.create_default_context(cadata=outputs["ca_certificate"])
-        headers = {"Authorization": f"Bearer {outputs['api_key']}"}
-        return httpx.get(url.removesuffix("/v1") + path, verify=tls, headers=headers, timeout=30)
-
-    def served(self) -> dict[str, str]:
-        """The release that each site serves; empty for one that does not answer now."""
-        found = {}
-        for site in self.sites:
-            try:
-                answer = self.asked(site)
-                found[site] = answer.headers["x-release"] if answer.is_success else ""
-            except httpx.HTTPError:
-                found[site] = ""
-        return found
-
-
 WHOLE = 3
-NAME = "endpoint.example.com"
 
 
 @pytest.fixture(scope="module", params=sizes(2, soak=WHOLE))
@@ -106,7 +64,7 @@ def fleet(
     with lock.exclusive(space):
         premises = bring_up(space, 1 + request.param, over=[folder / "laid"])
     sites = [premises.hosts[number].name for number in numbers]
-    first, *to_come = signed_by_one_key(folder, tiny_checkpoint, 3)
+    first, *to_come = signed_by_one_key(folder, tiny_checkpoint, 4)
     clone = make_clone(folder / "clone")
     clone.stack = STACK
     with pytest.MonkeyPatch.context() as patch:
@@ -140,16 +98,6 @@ def fleet(
                 buckets.remove(BUCKET)
                 with lock.exclusive(space):
                     bring_up(space, 1)
-
-
-def put_behind_a_gateway(clone: Clone, premises: Premises, cluster: Cluster) -> None:
-    assert cluster.own
-    serving_addons.add(cluster)
-    for host in premises.hosts:
-        line = f"echo {cluster.own.addresses.cloud} {NAME} | sudo tee -a /etc/hosts"
-        ssh(host.folder, host.address, line)
-    where = {"service": "Gateway", "gateway": serving_addons.GATEWAY, "port": serving_addons.PORT}
-    clone.configure(endpoint={**where, "host": NAME, "scaling": {"max_replicas": 2, "running": 2}})
 
 
 def test_both_sides_are_up_and_every_site_answers_locally(fleet: Fleet) -> None:
@@ -264,21 +212,64 @@ def test_under_load_the_endpoint_gets_another_pod_and_loses_it_again_without_a_f
                 said.append(asked.status_code)
         return said
 
-    def pods() -> int:
-        (deployment,) = fleet.cluster.kubectl.get(
-            *("deployments", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=endpoint")
-        )["items"]
-        return int(deployment["status"].get("readyReplicas", 0))
-
-    assert pods() == 1
+    assert fleet.pods("endpoint") == 1
     with ThreadPoolExecutor(8) as pool:
         asking = [pool.submit(ask_on) for _ in range(8)]
         try:
-            until(lambda: pods() == 2, timeout_s=600)
+            until(lambda: fleet.pods("endpoint") == 2, timeout_s=600)
             time.sleep(20)
         finally:
             over.set()
         said = [each for one in asking for each in one.result()]
     assert set(said) == {200}
     fleet.clone.pulumi("preview", "--expect-no-changes")
-    until(lambda: pods() == 1, timeout_s=900)
+    until(lambda: fleet.pods("endpoint") == 1, timeout_s=900)
+
+
+@pytest.mark.parametrize(
+    "fleet", [pytest.param(WHOLE, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])], indirect=True
+)
+def test_whatever_is_killed_in_the_cloud_clients_of_a_site_get_answers_and_all_comes_back(
+    fleet: Fleet,
+) -> None:
+    """One after the other, under load, of which a part spills to the cloud: also while it is away, its line silent."""
+    wan = Wan(fleet.premises.space)
+
+    @contextlib.contextmanager
+    def killed(namespace: str, selector: str = "") -> Iterator[None]:
+        fleet.kill(namespace, selector)
+        yield
+
+    @contextlib.contextmanager
+    def cut() -> Iterator[None]:
+        wan.cut()
+        try:
+            yield
+        finally:
+            wan.restore()
+
+    component, gateway = "app.kubernetes.io/component", "gateway.envoyproxy.io/owning-gateway-name"
+    for what, befalls in {
+        "pod": killed(NAMESPACE, f"{component}=endpoint"),
+        "scaler": killed("keda"),
+        "gateway's proxy": killed(serving_addons.GATEWAY["proxies"], gateway),
+        "catalogue": killed(NAMESPACE, f"{component}=catalogue"),
+        "bucket": fleet.bucket_away(),
+        "link": cut(),
+    }.items():
+        answered_while(fleet, what, befalls)
+    fleet.publish()
+    until(fleet.is_everywhere, timeout_s=600)
+
+
+def answered_while(fleet: Fleet, what: str, befalls: contextlib.AbstractContextManager[None]) -> None:
+    with Load(fleet.clone) as load, Spilling(fleet.clone) as spilling:
+        time.sleep(10)
+        with befalls:
+            time.sleep(40)
+        before = spilling.places["cloud"]
+        until(lambda: fleet.pods("endpoint") >= 1 and fleet.pods("catalogue") == 2, timeout_s=300)
+        until(lambda: spilling.places["cloud"] > before, timeout_s=300)
+    print(f"{what}: {load.answered} answered, {dict(spilling.places)}, {spilling.slowest:.1f} s at most")
+    assert load.failed == [], what
+    assert spilling.failed == [], what

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import socket
 import ssl
 import time
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,14 @@ _MAX_ANSWER_BYTES = 16 * 2**20
 _STREAMED = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
 # After a failure: requests that wait in the site's queue do not wait for the cloud first.
 _PAUSE_SECONDS = 10.0
+# An answer may take minutes to begin, during which a cut line looks like a slow cloud, but for the kernel's probes.
+_NOTICES_A_DEAD_LINE = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000),
+]
 _BROKEN = "The cloud broke off this answer; ask again."
 _DRAINED = "The server is shutting down and could not complete this answer; ask again."
 # Refusals that are about one request; any other concerns the next one too.
@@ -74,9 +83,13 @@ class CloudRoute:
                 "content-type": "application/json",
                 "accept-encoding": "identity",
             },
-            # The listener bounds connections already; a second bound would make requests wait in neither queue.
-            limits=httpx2.Limits(max_connections=None),
-            verify=context,
+            transport=httpx2.AsyncHTTPTransport(
+                verify=context,
+                # The listener bounds connections already; a second bound would make requests wait in neither queue.
+                limits=httpx2.Limits(max_connections=None),
+                trust_env=False,
+                socket_options=_NOTICES_A_DEAD_LINE,
+            ),
             timeout=httpx2.Timeout(settings.answer_seconds, connect=settings.connect_seconds),
             trust_env=False,
         )
