@@ -67,7 +67,7 @@ class Load:
 
 @dataclass
 class Spilling:
-    """Six clients at once, whose requests may leave the site; keeps where each was answered."""
+    """More clients at once than the site has slots; their requests may leave. Keeps where each was answered."""
 
     clone: Clone
     places: Counter[str] = field(default_factory=Counter)
@@ -76,7 +76,7 @@ class Spilling:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
-        self._threads = [threading.Thread(target=self._ask) for _ in range(6)]
+        self._threads = [threading.Thread(target=self._ask) for _ in range(24)]
         for each in self._threads:
             each.start()
         return self
