@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-FILE = "drift.safetensors"
+FILE = "drift/baseline.safetensors"
+"""Path in a run and in a release: not beside the weights, where engines load all they find."""
 FEWEST_UNITS = 12
 """Documents below which nothing is promised, and so nothing is made."""
 _MOST_UNITS, _MOST_TOKENS = 1024, 8000

@@ -110,6 +110,20 @@ class Detectors:
         """Where each detector is."""
         return [Signal(name, each.value, each.threshold) for name, each in self._sums.items()]
 
+    @property
+    def unseen(self) -> float:
+        """The share of units that may be stranger than all of the baseline's without being evidence."""
+        return float(self._reference.bounds[-1])
+
+    @property
+    def fewest(self) -> int:
+        """How many units in one window, all of them strange, make `reference` alarm."""
+        one = self._reference.logs([np.array([np.inf])])
+        number = 1
+        while np.exp(one * number).mean() < self._sums["reference"].threshold:
+            number += 1
+        return number
+
     def state(self) -> dict[str, NDArray[np.float64]]:
         """What outlives a restart: evidence and ranks. Recent traffic does not: it is learnt anew."""
         kept = {f"sums.{name}": each.sums for name, each in self._sums.items()}

@@ -16,11 +16,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
 from scenario_model.atomic_io import write_json
+from scenario_model.edge.drift import WINDOWS, drift_in
 from scenario_model.exchange.contract import BOUNDS_MS, Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from scenario_model.exchange.contract import Drift
 
 _SECONDS = httpx2.Timeout(5.0)
 _HANDLERS = frozenset({"/v1/chat/completions", "/v1/completions"})
@@ -30,7 +33,7 @@ _COMPUTED = "scenario_model_answers_computed_total"
 """With the label `where`: local or remote. Only a server that may route to the cloud has it."""
 _FIRST, _WHOLE = "vllm:time_to_first_token_seconds_bucket", "vllm:e2e_request_latency_seconds_bucket"
 _STARTED = "vllm:prompt_tokens_created"
-_NAMES = frozenset({_REQUESTS, _ENDS, _PROMPT, _ANSWER, _COMPUTED, _FIRST, _WHOLE, _STARTED})
+_NAMES = frozenset({WINDOWS, _REQUESTS, _ENDS, _PROMPT, _ANSWER, _COMPUTED, _FIRST, _WHOLE, _STARTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +61,27 @@ class LocalMetrics:
     url: str
     kept: Path
 
-    def report(self, now: float | None = None) -> Metrics | None:
-        """The report of the time since the last reading; None if there is nothing to tell, or no telling."""
+    def reports(self, now: float | None = None) -> list[Metrics | Drift]:
+        """What there is to tell since the last reading, if it can be told: counts, and drift after a new window."""
+        at = time.time() if now is None else now
         try:
             with httpx2.Client(timeout=_SECONDS, trust_env=False) as client:
                 answer = client.get(self.url)
         except httpx2.HTTPError:
-            return None
-        new = reading(answer.text, time.time() if now is None else now) if answer.is_success else None
+            return []
+        new = reading(answer.text, at) if answer.is_success else None
         if new is None:
-            return None
+            return []
         former = self._former()
         # Kept first: an agent that is killed in between leaves a gap, and counts nothing twice.
         self.kept.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.kept, [new.at, new.release, new.started, dict(new.counts)])
-        return _report(new, former) if former else None
+        if former is None:
+            return []
+        told: list[Metrics | Drift | None] = [_report(new, former)]
+        if new.since(former).get(_WINDOWS_KEY, 0.0) > 0:
+            told.append(drift_in(answer.text, at))
+        return [each for each in told if each]
 
     def _former(self) -> Reading | None:
         try:
@@ -80,6 +89,9 @@ class LocalMetrics:
             return Reading(float(at), str(release), float(started), {**counts})
         except (OSError, ValueError, TypeError):
             return None
+
+
+_WINDOWS_KEY = json.dumps([WINDOWS, {}], sort_keys=True)
 
 
 def reading(text: str, at: float) -> Reading | None:

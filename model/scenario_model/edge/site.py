@@ -97,8 +97,7 @@ class Site:
             _LOG.info("%s: %s", outcome.step, outcome.words or outcome.serves or "nothing is assigned")
         self._said = outcome
         self._note(outcome)
-        measured = self._metrics.report() if self._metrics else None
-        self._spool.add(self._status(outcome), *([measured] if measured else []))
+        self._spool.add(self._status(outcome), *(self._metrics.reports() if self._metrics else []))
         if self._line:
             self._report(self._line)
         return {name: str(getattr(outcome, name)) for name in outcome.__slots__}

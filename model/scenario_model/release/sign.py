@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from scenario_model.atomic_io import disk_errors, fresh, write_json
 from scenario_model.digests import json_digest, tree_digest
+from scenario_model.drift import baseline
 from scenario_model.errors import Refused
 from scenario_model.evaluate.run import Run, read_evaluation, read_run
 from scenario_model.release.names import ReleaseId
@@ -60,6 +61,9 @@ def _keep(run: Run, name: str, evaluation: dict[str, Any], store: Store, key: Si
     try:
         draft = aside / name
         _link_tree(run.model, draft)
+        if (usual := run.directory / baseline.FILE).is_file():
+            (draft / baseline.FILE).parent.mkdir()
+            (draft / baseline.FILE).hardlink_to(usual)
         write_json(draft / MANIFEST, describe(run, name, evaluation))
         release = str(ReleaseId(name, tree_digest(draft)))
         changed = release.partition("@")[2].replace(":", "-") not in store.children(f"releases/{name}")

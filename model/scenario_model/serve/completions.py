@@ -24,10 +24,11 @@ from scenario_model.serve.service import unavailable
 from scenario_model.serve.sse import EventStream, cancelled_on_disconnect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from starlette.types import Receive, Scope, Send
 
+    from scenario_model.observe.observer import Observer
     from scenario_model.serve.access import RateLimiter
     from scenario_model.serve.engine.interface import Delta, Generation
     from scenario_model.serve.metrics import Metrics
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 # Default of OpenAI's completions endpoint.
 _COMPLETION_TOKENS = 16
 _PLACE_SECONDS = 0.1
+_SESSION, _SESSION_LENGTH = b"x-session-id", 256
 
 
 class Completions:
@@ -55,9 +57,11 @@ class Completions:
         turns: Turns,
         limits: Limits,
         route: CloudRoute | None,
+        observer: Observer | None,
         *,
         chat: bool,
     ) -> None:
+        self._observer = observer
         self._service, self._metrics, self._limits, self._route = service, metrics, limits, route
         self._limiter, self._turns = limiter, turns
         self._chat = chat
@@ -80,15 +84,17 @@ class Completions:
                     await self._checked(wanted, turn)
                 if not reason:
                     with self._route.entering() if self._route else contextlib.nullcontext():
-                        generation = await self._submit(wanted, call, turn, patient=waited)
+                        generation, prompt = await self._submit(wanted, call, turn, patient=waited)
             if reason:
                 if await self._elsewhere(wanted, reason, call, receive, send):
                     return
                 self._check_where_it_is(wanted.model)
                 async with self._turns.turn(call.key or "", len(body)) as turn:
-                    generation = await self._submit(wanted, call, turn, patient=waited)
+                    generation, prompt = await self._submit(wanted, call, turn, patient=waited)
         call.computed_at = "site"
         self._metrics.computed(remote=False)
+        if self._observer:
+            self._observer.note(call.key or "", _session(scope["headers"]), prompt)
         await self._here(wanted, generation, call, scope, receive, send)
 
     async def _here(
@@ -175,15 +181,15 @@ class Completions:
 
     async def _submit(
         self, wanted: ChatParameters | CompletionParameters, call: Call, turn: Turn, *, patient: bool
-    ) -> Generation:
-        """Queue a request; if `patient`, wait for a place in the queue."""
+    ) -> tuple[Generation, tuple[int, ...]]:
+        """Queue a request, and return its prompt, too; if `patient`, wait for a place in the queue."""
         with _refusals():
             engine, _ = self._service.require()
             request = await self._checked(wanted, turn)
             call.prompt_tokens = len(request.prompt)
             while True:
                 try:
-                    return await engine.submit(request)
+                    return await engine.submit(request), request.prompt
                 except QueueFull:
                     if not patient:
                         raise
@@ -289,6 +295,12 @@ async def _request(
     return GenerationRequest(
         prompt=prompt, max_tokens=encoder.room(prompt, max_tokens, parameter), **_sampling(wanted)
     )
+
+
+def _session(headers: Sequence[tuple[bytes, bytes]]) -> str:
+    """What the client calls the session that a request belongs to; empty if it says nothing."""
+    told = [value.decode("latin-1") for name, value in headers if name == _SESSION]
+    return told[0][:_SESSION_LENGTH] if told else ""
 
 
 def _sampling(wanted: Parameters) -> dict[str, Any]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Message, Receive, Scope, Send
 
+    from scenario_model.observe.observer import Observer
     from scenario_model.serve.routing import CloudRoute
     from scenario_model.serve.service import Service
     from scenario_model.serve.settings import ApiKeys, Limits
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 OPEN_PATHS = ("/healthz", "/readyz")
 # Our listener's extension of the ASGI scope to abort a connection at once.
 ABORT = "scenario_model.abort"
-_PATHS = (*OPEN_PATHS, "/metrics", "/v1/models", "/v1/chat/completions", "/v1/completions")
+_COMPLETIONS = ("/v1/chat/completions", "/v1/completions")
+_PATHS = (*OPEN_PATHS, "/metrics", "/v1/models", *_COMPLETIONS)
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -55,8 +57,13 @@ class Gateway:
         limits: Limits,
         origins: Sequence[str] = (),
         route: CloudRoute | None = None,
+        observer: Observer | None = None,
     ) -> None:
-        """`origins`: web pages that may call the API from a browser. `route`: to the cloud, for what may leave."""
+        """`origins`: web pages that may call the API from a browser. `route`: to the cloud, for what may leave.
+
+        `observer`: takes notes of the traffic.
+        """
+        self._observer = observer
         self._service, self._limits, self.cors = service, limits, Cors(origins)
         self._keyring = Keyring(api_keys)
         self.metrics = Metrics(service)
@@ -65,8 +72,8 @@ class Gateway:
         limiter = RateLimiter(limits, self._keyring.names)
         self._pace = Pace()
         turns = Turns(self._keyring.names, limits.waiting_prompts)
-        chat = Completions(service, self.metrics, limiter, turns, limits, route, chat=True)
-        completion = Completions(service, self.metrics, limiter, turns, limits, route, chat=False)
+        chat = Completions(service, self.metrics, limiter, turns, limits, route, observer, chat=True)
+        completion = Completions(service, self.metrics, limiter, turns, limits, route, observer, chat=False)
         self._router = Router(
             [
                 Route("/healthz", self._healthz),
@@ -129,6 +136,8 @@ class Gateway:
     def _record(self, call: Call) -> None:
         status = call.status or 499
         self.metrics.http(call.handler, call.method, status)
+        if self._observer and call.handler in _COMPLETIONS:
+            self._observer.end(status, call.first_token_ms)
         if call.error is not None:
             self.metrics.refused_request(status, call.error, call.param)
         # Probes and scrapes come every few seconds and are not worth logging.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Never, Protocol
 import uvloop
 
 from scenario_model.errors import ScenarioModelError
+from scenario_model.observe.observer import Observer
 from scenario_model.serve import logs
 from scenario_model.serve.following import names_another
 from scenario_model.serve.gateway import Gateway
@@ -83,13 +84,19 @@ class _Server:
         self._settings, self._release = settings, release
         self._service = Service(release.name, release.id, settings.limits.waiting_prompts, alone=kept)
         self._route = CloudRoute(settings.route, api_keys) if settings.route else None
-        self._gateway = Gateway(self._service, api_keys, settings.limits, settings.cors_origins, self._route)
+        here = settings.observation
+        self._observer = Observer(here, release.id, release.directory, logs.info) if here else None
+        self._gateway = Gateway(
+            self._service, api_keys, settings.limits, settings.cors_origins, self._route, self._observer
+        )
         self._listener = Listener(
             self._gateway, settings.limits, self._service.release, raise_descriptor_limit()
         )
         self._gateway.metrics.certificate_ends(certificate_end(settings.tls))
         if settings.metrics:
             self._gateway.metrics.listen(settings.metrics)
+        if self._observer:
+            self._gateway.metrics.observe(self._observer)
         self._stop = asyncio.Event()
         self._loading = True
         self._ending: asyncio.Task[None] | None = None
@@ -110,10 +117,14 @@ class _Server:
             seconds = time.monotonic() - began
             logs.info("ready", release=self._service.release, seconds=round(seconds, 1))
             announce(seconds)
+            if self._observer:
+                self._observer.start()
             await self._watch(engine)
             await self._drain(engine)
         finally:
             engine.stop()
+            if self._observer:
+                self._observer.stop()
             await self._listener.close()
             if self._route:
                 await self._route.close()

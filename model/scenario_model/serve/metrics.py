@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from scenario_model.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from prometheus_client import Metric
+
+    from scenario_model.observe.observer import Observer
     from scenario_model.serve.engine.interface import EngineStatistics
     from scenario_model.serve.service import Service
     from scenario_model.serve.settings import MetricsPort
@@ -178,6 +182,10 @@ class Metrics:
         """Count connections rejected before HTTP."""
         self._refused.labels(*self._label_values, reason).inc()
 
+    def observe(self, observer: Observer) -> None:
+        """Offer what an observer has found, as it is at each scrape."""
+        self._registry.register(_DriftMetrics(observer, self._label_values))
+
     def listen(self, port: MetricsPort) -> None:
         """Answer without a key on a port of its own, as long as the process lives. Raises InputError if it is taken."""
         try:
@@ -221,6 +229,36 @@ class _EngineMetrics:
                 family = kind(name, documentation, labels=_LABELS)
                 family.add_metric(labels, value)
                 yield family
+
+
+class _DriftMetrics(Collector):
+    """The detectors' state after the last window."""
+
+    def __init__(self, observer: Observer, labels: tuple[str, str]) -> None:
+        self._observer, self._labels = observer, labels
+
+    def collect(self) -> Iterator[Metric]:
+        """Read them, when Prometheus scrapes."""
+        watched = self._observer
+        counts = GaugeMetricFamily(
+            "scenario_model_drift_units", "Sessions of the last window.", labels=_LABELS
+        )
+        counts.add_metric(self._labels, watched.units)
+        length = GaugeMetricFamily(
+            "scenario_model_drift_window_seconds", "A window's length.", labels=_LABELS
+        )
+        length.add_metric(self._labels, watched.window_seconds)
+        windows = CounterMetricFamily(
+            "scenario_model_drift_windows", "Windows since the start.", labels=_LABELS
+        )
+        windows.add_metric(self._labels, watched.windows)
+        labels = (*_LABELS, "detector")
+        values = GaugeMetricFamily("scenario_model_drift_evidence", "Evidence of a change.", labels=labels)
+        limits = GaugeMetricFamily("scenario_model_drift_threshold", "Where evidence alarms.", labels=labels)
+        for signal in watched.signals:
+            values.add_metric((*self._labels, signal.name), signal.value)
+            limits.add_metric((*self._labels, signal.name), signal.threshold)
+        yield from (counts, length, windows, values, limits)
 
 
 def _gauges(now: EngineStatistics) -> dict[str, tuple[str, float]]:

@@ -60,9 +60,13 @@ class Call:
         if self.first_token is not None and self.last_token is not None and self.completion_tokens > 1:
             metrics.per_token.observe((self.last_token - self.first_token) / (self.completion_tokens - 1))
 
+    @property
+    def first_token_ms(self) -> float | None:
+        """Milliseconds until the first token; None if there was none."""
+        return None if self.first_token is None else round((self.first_token - self.began) * 1000, 1)
+
     def fields(self) -> dict[str, Any]:
         """Return the log line's fields; times in milliseconds."""
-        first = None if self.first_token is None else round((self.first_token - self.began) * 1000, 1)
         return {
             "request_id": self.request_id,
             "key": self.key,
@@ -75,6 +79,6 @@ class Call:
             "completion_tokens": self.completion_tokens,
             "finish_reason": self.finish_reason,
             "computed_at": self.computed_at or None,
-            "first_token_ms": first,
+            "first_token_ms": self.first_token_ms,
             "duration_ms": round((time.monotonic() - self.began) * 1000, 1),
         }

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from scenario_model import config
 from scenario_model.config import FilePath, Kinds, Many, Positive, Seconds, Section, Text, bad_key, form
 from scenario_model.errors import InputError
+from scenario_model.observe.settings import Observation, ObservationHere
 from scenario_model.release.settings import Id, Name
 from scenario_model.serve.engine.settings import TorchSettings
 from scenario_model.serve.vllm.settings import InstalledVllm, VllmSettings
@@ -119,6 +120,7 @@ class Serving(Section):
     engine: Annotated[TorchSettings | VllmSettings, Kinds(default="torch")] = TorchSettings()
     metrics: MetricsPort | None = None
     """A port for metrics alone; null: they are at /metrics, for clients with a key."""
+    observation: Observation = Observation()
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 8.0
     """Time for accepted requests to finish after SIGTERM; those left get 503, or an error event in a stream."""
 
@@ -174,6 +176,8 @@ class ServeSettings(Serving):
     engine: Annotated[TorchSettings | InstalledVllm, Kinds(default="torch")] = TorchSettings()
     cache: FilePath | None = None
     """Folder for compiled code."""
+    observation: ObservationHere | None = None  # type: ignore[assignment]
+    """What is noted of the traffic; null: nothing."""
     route: LocalFirst | None = None
     """Where requests may go that the site cannot take; null: all are computed here."""
 

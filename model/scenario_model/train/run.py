@@ -25,6 +25,7 @@ from scenario_model.train.loop import Training, make_optimizer
 from scenario_model.train.model import LossModel, load_model, save_trained, trainable
 from scenario_model.train.reporter import Reporter
 from scenario_model.train.tokenized import tokenized
+from scenario_model.train.usual_texts import keep_baseline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,6 +167,7 @@ def _finish(plan: Plan, training: Training, target_tokens: int) -> dict[str, Any
                 aside = atomic_io.fresh(folder.root / ".model.writing")
                 save_trained(tensors, plan.settings.foundation, recipe, aside)
                 atomic_io.publish(aside, folder.model)
+            keep_baseline(plan)
             sequences = min(training.batches.total, training.batches.steps * recipe.sequences_per_step)
             result = {
                 "model": tree_digest(folder.model),

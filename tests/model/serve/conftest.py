@@ -11,9 +11,11 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import numpy as np
 import pytest
 
 from scenario_model.digests import tree_digest
+from scenario_model.drift import baseline
 from scenario_model.release import channel
 from scenario_model.release.store import FolderStore
 from scenario_model.serve import credentials
@@ -103,12 +105,22 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, tiny_foundation: Path, 
     return deploy(tmp_path_factory.mktemp("deployment"), tiny_foundation, certificates)
 
 
+def usual_texts() -> baseline.Baseline:
+    """A baseline of texts without a sense."""
+    random = np.random.default_rng(1)
+    made = baseline.make([random.integers(0, 300, 200) for _ in range(16)], 512)
+    assert made
+    return made
+
+
 def deploy(root: Path, foundation: Path, certificates: Path) -> Path:
     """Sign and promote a release of a foundation model below `root`."""
     draft = root / "draft" / "assistant"
     shutil.copytree(foundation, draft, ignore=shutil.ignore_patterns("foundation.json"))
     manifest = {"format": 1, "name": "assistant", "evaluation": {"passed": True, "reasons": []}}
     (draft / "release.json").write_text(json.dumps(manifest))
+    (draft / baseline.FILE).parent.mkdir()
+    (draft / baseline.FILE).write_bytes(usual_texts().encoded())
     release = f"assistant@{tree_digest(draft)}"
     private, public = root / "release-signing.pem", root / "release-verification.pem"
     keys.create_pair(private, public)

@@ -1,0 +1,41 @@
+"""Observation of real requests by the real server: in windows, with the release's baseline, without their texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from scenario_model.observe.observer import WINDOWS
+from scenario_model.observe.windows import WindowLog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.model.serve.running_server import StartServer
+
+pytestmark = pytest.mark.slow
+ENGINE = {"weights": "fp32", "compile": "off", "threads": 1}
+DETECTORS = ("outlying", "reference", "short", "long")
+
+
+def test_what_is_asked_is_counted_scored_and_offered_to_prometheus(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    told = {"state": str(tmp_path / "observation"), "window_seconds": 1.0}
+    with start_server(engine=ENGINE, observation=told) as server:
+        secret = "the planted secret of a prompt, and what else one says to be long enough for a session " * 3
+        body = {"model": "assistant", "prompt": secret, "max_tokens": 2, "ignore_eos": True}
+        assert server.post("/v1/completions", body).status_code == 200
+        assert server.post("/v1/completions", {"model": "assistant"}).status_code == 400
+        log = WindowLog(tmp_path / "observation" / WINDOWS)
+        (window,) = server.wait_for(lambda: [each for each in log.read() if each.units])
+        assert window.release == server.release
+        assert [name for name, _, _ in window.signals] == list(DETECTORS)
+        assert sum(each.answered for each in log.read()) == 1
+        assert sum(each.refused for each in log.read()) == 1
+        for name in DETECTORS:
+            assert server.metric("scenario_model_drift_threshold", detector=name) > 10_000
+        assert server.metric("scenario_model_drift_windows_total") >= 1
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "observation").iterdir())
+    assert b"planted" not in kept
