@@ -6,9 +6,9 @@ import secrets
 import statistics
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from hashlib import blake2b
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
@@ -48,6 +48,12 @@ class End(NamedTuple):
     first_token_ms: float | None
 
 
+class Rating(NamedTuple):
+    """What a person thinks of an answer."""
+
+    rating: Literal["good", "bad"]
+
+
 class Observer:
     """Takes notes from the event loop's thread, which never waits for it.
 
@@ -74,8 +80,9 @@ class Observer:
         self.window_seconds = settings.window_seconds
         self.windows = self.units = 0
         """Windows since this server's start, and units of the last."""
-        self._key, self._notes = secrets.token_bytes(16), deque[Note | End]()
+        self._key, self._notes = secrets.token_bytes(16), deque[Note | End | Rating]()
         self._sessions, self._ends, self._missed = Sessions(), list[End](), 0
+        self._ratings = Counter[str]()
         self._start = self._begin()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="observer", daemon=True)
@@ -98,7 +105,11 @@ class Observer:
         """Note a request's end."""
         self._take(End(status, first_token_ms))
 
-    def _take(self, note: Note | End) -> None:
+    def rated(self, rating: Literal["good", "bad"]) -> None:
+        """Note what a person thinks of an answer."""
+        self._take(Rating(rating))
+
+    def _take(self, note: Note | End | Rating) -> None:
         if len(self._notes) < _MOST_NOTES:
             self._notes.append(note)
         else:
@@ -114,6 +125,8 @@ class Observer:
             note = self._notes.popleft()
             if isinstance(note, End):
                 self._ends.append(note)
+            elif isinstance(note, Rating):
+                self._ratings[note.rating] += 1
             elif self._detectors:
                 self._sessions.add(self._hashed(note.client), self._hashed(note.session), note.prompt)
         if self._now() < self._start + self.window_seconds:
@@ -133,6 +146,7 @@ class Observer:
         self.windows, self.units = self.windows + 1, len(units)
         ends, self._ends = self._ends, []
         missed, self._missed = self._missed, 0
+        ratings, self._ratings = self._ratings, Counter()
         window = Window(
             start=self._start,
             seconds=self.window_seconds,
@@ -145,6 +159,8 @@ class Observer:
             signals=[(each.name, round(each.value, 3), each.threshold) for each in self.signals],
             asks=asks(self.signals),
             missed=missed,
+            good=ratings["good"],
+            bad=ratings["bad"],
         )
         self._start = self._begin()
         self.log.add(window)

@@ -30,6 +30,7 @@ class Window:
         signals: name, value and threshold of each detector.
         asks: nothing, warning or retraining.
         missed: requests that were not observed, because there were too many.
+        good, bad: answers that people rated so.
 
     """
 
@@ -44,6 +45,8 @@ class Window:
     signals: Sequence[tuple[str, float, float]]
     asks: str
     missed: int = 0
+    good: int = 0
+    bad: int = 0
 
 
 class WindowLog:

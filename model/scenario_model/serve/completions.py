@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 
-from scenario_model.errors import InputError
+from scenario_model.canary.judge import Outcome
 from scenario_model.serve.engine.interface import (
     Drained,
     EngineFailed,
@@ -16,34 +16,30 @@ from scenario_model.serve.engine.interface import (
     GenerationRequest,
     QueueFull,
 )
-from scenario_model.serve.errors import ApiError, bad_request
+from scenario_model.serve.errors import ApiError
+from scenario_model.serve.feedback import Rated
+from scenario_model.serve.generation_request import check_model, refusals, request_of
 from scenario_model.serve.parameters import ChatParameters, parse_chat, parse_completion, parse_json
 from scenario_model.serve.request_body import Disconnected, read_body
 from scenario_model.serve.responses import Answer
+from scenario_model.serve.seats import Accepted, Beside, Seat
 from scenario_model.serve.service import unavailable
 from scenario_model.serve.sse import EventStream, cancelled_on_disconnect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from starlette.types import Receive, Scope, Send
 
-    from scenario_model.observe.observer import Observer
     from scenario_model.serve.access import RateLimiter
     from scenario_model.serve.engine.interface import Delta, Generation
     from scenario_model.serve.metrics import Metrics
-    from scenario_model.serve.parameters import CompletionParameters, Parameters
-    from scenario_model.serve.prompts import PromptEncoder
+    from scenario_model.serve.parameters import CompletionParameters
     from scenario_model.serve.request_log import Call
     from scenario_model.serve.routing import CloudRoute
     from scenario_model.serve.service import Service
     from scenario_model.serve.settings import Limits
     from scenario_model.serve.turns import Turn, Turns
 
-# Default of OpenAI's completions endpoint.
-_COMPLETION_TOKENS = 16
 _PLACE_SECONDS = 0.1
-_SESSION, _SESSION_LENGTH = b"x-session-id", 256
 
 
 class Completions:
@@ -56,14 +52,13 @@ class Completions:
         limiter: RateLimiter,
         turns: Turns,
         limits: Limits,
-        route: CloudRoute | None,
-        observer: Observer | None,
+        beside: Beside,
         *,
         chat: bool,
     ) -> None:
-        self._observer = observer
-        self._service, self._metrics, self._limits, self._route = service, metrics, limits, route
-        self._limiter, self._turns = limiter, turns
+        self._service, self._metrics, self._limits, self._beside = service, metrics, limits, beside
+        self._route, self._limiter, self._turns = beside.route, limiter, turns
+        self._running = Seat(service, metrics, "running")
         self._chat = chat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,35 +79,48 @@ class Completions:
                     await self._checked(wanted, turn)
                 if not reason:
                     with self._route.entering() if self._route else contextlib.nullcontext():
-                        generation, prompt = await self._submit(wanted, call, turn, patient=waited)
+                        accepted = await self._submit(wanted, call, turn, patient=waited)
             if reason:
                 if await self._elsewhere(wanted, reason, call, receive, send):
                     return
                 self._check_where_it_is(wanted.model)
                 async with self._turns.turn(call.key or "", len(body)) as turn:
-                    generation, prompt = await self._submit(wanted, call, turn, patient=waited)
+                    accepted = await self._submit(wanted, call, turn, patient=waited)
         call.computed_at = "site"
         self._metrics.computed(remote=False)
-        if self._observer:
-            self._observer.note(call.key or "", _session(scope["headers"]), prompt)
-        await self._here(wanted, generation, call, scope, receive, send)
+        if self._beside.observer:
+            self._beside.observer.note(call.key or "", call.session, accepted.prompt)
+        try:
+            await self._here(wanted, accepted, call, scope, receive, send)
+        except ApiError:
+            if call.arm == "running" or call.status is not None:
+                raise
+            # Nothing was sent yet: what the canary broke, the running release answers.
+            self._failed(call)
+            async with self._turns.turn(call.key or "", len(body)) as turn:
+                accepted = await self._submit_to(self._running, wanted, call, turn, patient=waited)
+            await self._here(wanted, accepted, call, scope, receive, send)
 
     async def _here(
         self,
         wanted: ChatParameters | CompletionParameters,
-        generation: Generation,
+        accepted: Accepted,
         call: Call,
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
         """Send what the engine generates."""
+        generation = accepted.generation
         answer = Answer(
             chat=self._chat,
             model=wanted.model,
-            fingerprint=self._service.release.rpartition("@")[2],
+            fingerprint=accepted.seat.service.release.rpartition("@")[2],
             include_usage=wanted.include_usage,
         )
+        if self._beside.feedback:
+            self._beside.feedback.remember(answer.id, Rated(call.key or "", call.arm))
+        call.metrics = accepted.seat.metrics
         try:
             async with cancelled_on_disconnect(generation, receive):
                 if wanted.stream:
@@ -122,7 +130,7 @@ class Completions:
         finally:
             self._limiter.charge_tokens(call.key or "", call.prompt_tokens + call.completion_tokens)
             if call.finish_reason is None:
-                call.ended("abort", self._metrics)
+                call.ended("abort", accepted.seat.metrics)
 
     def _read(self, body: bytes) -> ChatParameters | CompletionParameters:
         wanted: ChatParameters | CompletionParameters
@@ -181,15 +189,43 @@ class Completions:
 
     async def _submit(
         self, wanted: ChatParameters | CompletionParameters, call: Call, turn: Turn, *, patient: bool
-    ) -> tuple[Generation, tuple[int, ...]]:
-        """Queue a request, and return its prompt, too; if `patient`, wait for a place in the queue."""
-        with _refusals():
-            engine, _ = self._service.require()
-            request = await self._checked(wanted, turn)
+    ) -> Accepted:
+        """Queue a request, with the canary if it is one of its share and it takes it."""
+        canary = self._beside.canary
+        seat = canary.seat_for(wanted, call.key or "", call.session) if canary else None
+        if seat:
+            try:
+                return await self._submit_to(seat, wanted, call, turn, patient=False)
+            except ApiError as error:
+                if error.status < 500:
+                    raise
+                self._failed(call)
+        return await self._submit_to(self._running, wanted, call, turn, patient=patient)
+
+    def _failed(self, call: Call) -> None:
+        """Count a request that the canary did not answer; it begins anew."""
+        assert self._beside.canary  # noqa: S101 who else has a seat of its own
+        self._beside.canary.outcome("canary", Outcome(failed=True))
+        call.begin_anew()
+
+    async def _submit_to(
+        self,
+        seat: Seat,
+        wanted: ChatParameters | CompletionParameters,
+        call: Call,
+        turn: Turn,
+        *,
+        patient: bool,
+    ) -> Accepted:
+        """Queue a request; if `patient`, wait for a place in the queue."""
+        with refusals():
+            engine, encoder = seat.service.require()
+            request = await request_of(wanted, encoder, turn)
             call.prompt_tokens = len(request.prompt)
+            call.arm, call.release = seat.arm, seat.service.release
             while True:
                 try:
-                    return await engine.submit(request), request.prompt
+                    return Accepted(await engine.submit(request), request.prompt, seat)
                 except QueueFull:
                     if not patient:
                         raise
@@ -198,8 +234,8 @@ class Completions:
     async def _checked(self, wanted: ChatParameters | CompletionParameters, turn: Turn) -> GenerationRequest:
         """The request as the engine takes it. Raises ApiError for what it would not."""
         _, encoder = self._service.require()
-        with _refusals():
-            return await _request(wanted, encoder, turn)
+        with refusals():
+            return await request_of(wanted, encoder, turn)
 
     async def _whole(
         self, answer: Answer, generation: Generation, call: Call, scope: Scope, receive: Receive, send: Send
@@ -247,61 +283,14 @@ class Completions:
                 await stream.event(answer.piece(delta.text))
 
     def _account(self, call: Call, delta: Delta) -> None:
-        call.produced(delta.tokens, self._metrics)
+        metrics = call.metrics or self._metrics
+        call.produced(delta.tokens, metrics)
         if delta.finish_reason is not None:
-            call.ended(delta.finish_reason, self._metrics)
+            call.ended(delta.finish_reason, metrics)
 
     def _broken(self, call: Call, error: Drained | EngineFailed | EngineStopped) -> ApiError:
         if not isinstance(error, EngineFailed):
-            call.ended("abort", self._metrics)
+            call.ended("abort", call.metrics or self._metrics)
             return unavailable("The server is shutting down and could not complete this answer; ask again.")
-        call.ended("error", self._metrics)
+        call.ended("error", call.metrics or self._metrics)
         return unavailable("The inference engine failed.")
-
-
-@contextlib.contextmanager
-def _refusals() -> Iterator[None]:
-    """Why the engine or its queues refuse a request, as answers."""
-    try:
-        yield
-    except QueueFull as full:
-        raise unavailable("The server is busy: the request queue is full.", full.retry_after_s) from None
-    except (EngineStopped, EngineFailed):
-        raise unavailable("The server is not accepting new requests.") from None
-    except InputError as error:
-        raise bad_request(str(error)) from None
-
-
-def check_model(service: Service, wanted: str) -> None:
-    """Accept the release's name, alone or with its digest. Raises ApiError 404 for any other."""
-    if wanted not in (service.name, service.release):
-        raise ApiError(
-            404,
-            f"The model '{wanted:.200}' does not exist here; use '{service.name}' ({service.release}).",
-            code="model_not_found",
-            param="model",
-        )
-
-
-async def _request(
-    wanted: ChatParameters | CompletionParameters, encoder: PromptEncoder, turn: Turn
-) -> GenerationRequest:
-    if isinstance(wanted, ChatParameters):
-        prompt, parameter, default = await encoder.chat(wanted.messages, turn.add), "messages", None
-    else:
-        prompt = await encoder.completion(wanted.prompt, turn.add)
-        parameter, default = "prompt", _COMPLETION_TOKENS
-    max_tokens = default if wanted.max_tokens is None else wanted.max_tokens
-    return GenerationRequest(
-        prompt=prompt, max_tokens=encoder.room(prompt, max_tokens, parameter), **_sampling(wanted)
-    )
-
-
-def _session(headers: Sequence[tuple[bytes, bytes]]) -> str:
-    """What the client calls the session that a request belongs to; empty if it says nothing."""
-    told = [value.decode("latin-1") for name, value in headers if name == _SESSION]
-    return told[0][:_SESSION_LENGTH] if told else ""
-
-
-def _sampling(wanted: Parameters) -> dict[str, Any]:
-    return {name: getattr(wanted, name) for name in ("temperature", "top_p", "seed", "stop", "ignore_eos")}

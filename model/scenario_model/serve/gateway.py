@@ -19,13 +19,15 @@ from starlette.routing import Route, Router
 
 from scenario_model.serve import logs
 from scenario_model.serve.access import Keyring, RateLimiter
-from scenario_model.serve.completions import Completions, check_model
+from scenario_model.serve.completions import Completions
 from scenario_model.serve.cors import Cors
 from scenario_model.serve.errors import ApiError
+from scenario_model.serve.generation_request import check_model
 from scenario_model.serve.metrics import Metrics
 from scenario_model.serve.parameters import known_parameter
 from scenario_model.serve.request_body import Disconnected
 from scenario_model.serve.request_log import Call
+from scenario_model.serve.seats import Beside
 from scenario_model.serve.turns import Pace, Turns
 
 if TYPE_CHECKING:
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Message, Receive, Scope, Send
 
-    from scenario_model.observe.observer import Observer
-    from scenario_model.serve.routing import CloudRoute
     from scenario_model.serve.service import Service
     from scenario_model.serve.settings import ApiKeys, Limits
 
@@ -43,7 +43,10 @@ OPEN_PATHS = ("/healthz", "/readyz")
 # Our listener's extension of the ASGI scope to abort a connection at once.
 ABORT = "scenario_model.abort"
 _COMPLETIONS = ("/v1/chat/completions", "/v1/completions")
-_PATHS = (*OPEN_PATHS, "/metrics", "/v1/models", *_COMPLETIONS)
+# What a client calls the session that a request belongs to.
+_SESSION, _SESSION_LENGTH = b"x-session-id", 256
+_FEEDBACK = "/v1/feedback"
+_PATHS = (*OPEN_PATHS, "/metrics", "/v1/models", *_COMPLETIONS, _FEEDBACK)
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -56,14 +59,10 @@ class Gateway:
         api_keys: ApiKeys,
         limits: Limits,
         origins: Sequence[str] = (),
-        route: CloudRoute | None = None,
-        observer: Observer | None = None,
+        beside: Beside | None = None,
     ) -> None:
-        """`origins`: web pages that may call the API from a browser. `route`: to the cloud, for what may leave.
-
-        `observer`: takes notes of the traffic.
-        """
-        self._observer = observer
+        """`origins`: web pages that may call the API from a browser. `beside`: what else it has."""
+        self._beside = beside or Beside()
         self._service, self._limits, self.cors = service, limits, Cors(origins)
         self._keyring = Keyring(api_keys)
         self.metrics = Metrics(service)
@@ -72,8 +71,9 @@ class Gateway:
         limiter = RateLimiter(limits, self._keyring.names)
         self._pace = Pace()
         turns = Turns(self._keyring.names, limits.waiting_prompts)
-        chat = Completions(service, self.metrics, limiter, turns, limits, route, observer, chat=True)
-        completion = Completions(service, self.metrics, limiter, turns, limits, route, observer, chat=False)
+        chat = Completions(service, self.metrics, limiter, turns, limits, self._beside, chat=True)
+        completion = Completions(service, self.metrics, limiter, turns, limits, self._beside, chat=False)
+        feedback = self._beside.feedback
         self._router = Router(
             [
                 Route("/healthz", self._healthz),
@@ -83,6 +83,7 @@ class Gateway:
                 Route("/v1/models/{model:path}", self._model),
                 Route("/v1/chat/completions", chat, methods=["POST"]),
                 Route("/v1/completions", completion, methods=["POST"]),
+                *([Route(_FEEDBACK, feedback, methods=["POST"])] if feedback else []),
             ],
             redirect_slashes=False,
             default=_not_found,
@@ -136,13 +137,19 @@ class Gateway:
     def _record(self, call: Call) -> None:
         status = call.status or 499
         self.metrics.http(call.handler, call.method, status)
-        if self._observer and call.handler in _COMPLETIONS:
-            self._observer.end(status, call.first_token_ms)
+        if call.handler in _COMPLETIONS and call.computed_at != "cloud":
+            self._note_end(call, status)
         if call.error is not None:
             self.metrics.refused_request(status, call.error, call.param)
         # Probes and scrapes come every few seconds and are not worth logging.
         if call.handler not in (*OPEN_PATHS, "/metrics"):
-            logs.info("request", **call.fields(), release=self._service.release)
+            logs.info("request", **call.fields(), release=call.release or self._service.release)
+
+    def _note_end(self, call: Call, status: int) -> None:
+        if self._beside.observer:
+            self._beside.observer.end(status, call.first_token_ms)
+        if self._beside.canary:
+            self._beside.canary.ended(call.arm, call, status)
 
     async def _healthz(self, request: Request) -> Response:  # noqa: ARG002
         return PlainTextResponse("alive\n")
@@ -253,12 +260,14 @@ class _Exchange:
 def _call(scope: Scope) -> Call:
     path = "/v1/models/{model}" if scope["path"].startswith("/v1/models/") else scope["path"]
     asked = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    sessions = [value.decode("latin-1") for name, value in scope["headers"] if name == _SESSION]
     sane = len(asked) == 1 and re.fullmatch(rb"[A-Za-z0-9_.-]{1,64}", asked[0])
     return Call(
         request_id=asked[0].decode() if sane else f"req_{secrets.token_hex(12)}",
         method=scope["method"] if scope["method"] in _METHODS else "other",
         # Anything else a client writes there may be a secret.
         handler=path if path in (*_PATHS, "/v1/models/{model}") else "other",
+        session=sessions[0][:_SESSION_LENGTH] if sessions else "",
     )
 
 

@@ -13,14 +13,20 @@ from typing import TYPE_CHECKING, Never, Protocol
 
 import uvloop
 
-from scenario_model.errors import ScenarioModelError
+from scenario_model.canary.judge import Outcome
+from scenario_model.errors import InputError, ScenarioModelError
 from scenario_model.observe.observer import Observer
+from scenario_model.release.stores import open_store
+from scenario_model.release.verify import verify_release
 from scenario_model.serve import logs
+from scenario_model.serve.canary import Canary
+from scenario_model.serve.feedback import Feedback
 from scenario_model.serve.following import names_another
 from scenario_model.serve.gateway import Gateway
 from scenario_model.serve.listener import Listener, certificate_end
 from scenario_model.serve.room import raise_descriptor_limit
 from scenario_model.serve.routing import CloudRoute
+from scenario_model.serve.seats import Beside
 from scenario_model.serve.service import Service, TokenEngine
 from scenario_model.serve.vllm.settings import InstalledVllm
 
@@ -29,7 +35,9 @@ if TYPE_CHECKING:
     import ssl
     from pathlib import Path
 
+    from scenario_model.canary.judge import Arm
     from scenario_model.release.verify import VerifiedRelease
+    from scenario_model.serve.feedback import Rating
     from scenario_model.serve.settings import ApiKeys, ServeSettings
 
 # After the drain's deadline: time for final data to reach clients, then for new requests to get 503. Data that
@@ -86,9 +94,14 @@ class _Server:
         self._route = CloudRoute(settings.route, api_keys) if settings.route else None
         here = settings.observation
         self._observer = Observer(here, release.id, release.directory, logs.info) if here else None
-        self._gateway = Gateway(
-            self._service, api_keys, settings.limits, settings.cors_origins, self._route, self._observer
+        self._canary = self._canary_of(settings)
+        beside = Beside(
+            route=self._route,
+            observer=self._observer,
+            canary=self._canary,
+            feedback=Feedback(settings.limits, self._rated),
         )
+        self._gateway = Gateway(self._service, api_keys, settings.limits, settings.cors_origins, beside)
         self._listener = Listener(
             self._gateway, settings.limits, self._service.release, raise_descriptor_limit()
         )
@@ -100,6 +113,7 @@ class _Server:
         self._stop = asyncio.Event()
         self._loading = True
         self._ending: asyncio.Task[None] | None = None
+        self._leading: asyncio.Task[None] | None = None
 
     async def serve(self, sock: socket.socket, context: ssl.SSLContext, announce: Announce) -> None:
         began = time.monotonic()
@@ -119,15 +133,44 @@ class _Server:
             announce(seconds)
             if self._observer:
                 self._observer.start()
+            if self._canary:
+                self._leading = asyncio.get_running_loop().create_task(self._canary.watch())
             await self._watch(engine)
             await self._drain(engine)
         finally:
             engine.stop()
+            if self._leading and self._canary:
+                self._leading.cancel()
+                await self._canary.close()
             if self._observer:
                 self._observer.stop()
             await self._listener.close()
             if self._route:
                 await self._route.close()
+
+    def _canary_of(self, settings: ServeSettings) -> Canary | None:
+        if settings.canary is None:
+            return None
+        if isinstance(settings.engine, InstalledVllm):
+            raise InputError(
+                "vLLM takes the whole GPU, so that no second release fits beside the one that is served",
+                where="canary",
+                remedy="set canary: null",
+            )
+
+        def load(release: str) -> RunningEngine:
+            store = open_store(settings.store)
+            return _load_verified(
+                verify_release(store.fetch(release), settings.verification_key, release), settings
+            )
+
+        return Canary(settings.canary, self._service.release, load)
+
+    def _rated(self, arm: Arm, rating: Rating) -> None:
+        if self._canary:
+            self._canary.outcome(arm, Outcome(bad=rating == "bad"))
+        if self._observer:
+            self._observer.rated(rating)
 
     async def _loaded(self, loop: asyncio.AbstractEventLoop) -> RunningEngine:
         try:
@@ -145,14 +188,7 @@ class _Server:
         await asyncio.sleep(_LINGER_SECONDS)
 
     def _load(self) -> RunningEngine:
-        engine = _load_engine(self._release.directory, self._settings)
-        try:
-            # No file may have been replaced between verification and loading.
-            self._release.check_unchanged()
-        except BaseException:
-            engine.stop()
-            raise
-        return engine
+        return _load_verified(self._release, self._settings)
 
     async def _watch(self, engine: RunningEngine) -> None:
         """Wait for a signal. Raises ScenarioModelError if the engine fails: a supervisor then restarts the server."""
@@ -201,6 +237,17 @@ class _Server:
         # Behind a balancer, what is refused goes to another server.
         self._service.draining = not self._service.alone
         self._stop.set()
+
+
+def _load_verified(release: VerifiedRelease, settings: ServeSettings) -> RunningEngine:
+    engine = _load_engine(release.directory, settings)
+    try:
+        # No file may have been replaced between verification and loading.
+        release.check_unchanged()
+    except BaseException:
+        engine.stop()
+        raise
+    return engine
 
 
 def _load_engine(model_dir: Path, settings: ServeSettings) -> RunningEngine:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scenario_model.canary.judge import Arm
     from scenario_model.serve.metrics import Metrics
 
 
@@ -15,8 +16,9 @@ class Call:
     """Filled in while the request is handled. Times are of the monotonic clock, in seconds.
 
     status 499: the client disconnected before the answer started (an nginx convention). error, param: why the
-    request was refused; neither is ever a client's own word. computed_at: site or cloud, once it is known; release: the
-    cloud's, if it computed the answer.
+    request was refused; neither is ever a client's own word. computed_at: site or cloud, once it is known; release: of
+    who answers. session: the client's name for it. arm, metrics: whether the canary answers, and where its
+    tokens are counted.
     """
 
     request_id: str
@@ -32,8 +34,16 @@ class Call:
     finish_reason: str | None = None
     computed_at: str = ""
     release: str = ""
+    session: str = ""
+    arm: Arm = "running"
+    metrics: Metrics | None = None
     first_token: float | None = None
     last_token: float | None = None
+
+    def begin_anew(self) -> None:
+        """Another release answers, after one that did not."""
+        self.arm, self.finish_reason, self.completion_tokens = "running", None, 0
+        self.first_token = self.last_token = None
 
     def produced(self, tokens: int, metrics: Metrics) -> None:
         """Record newly generated tokens."""

@@ -144,6 +144,19 @@ class LocalFirst(Section):
     """Timeout between two pieces of an answer."""
 
 
+class CanaryHere(Section):
+    """A second release beside the one that is served, for a share of the conversations."""
+
+    file: FilePath
+    """The file that names it; empty or missing: none."""
+    state: FilePath
+    """Folder for how it does."""
+    share: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    """Its share of the conversations."""
+    false_alarms: Annotated[float, Field(gt=0, le=0.5)] = 0.01
+    """The chance that a canary that is no worse is called worse."""
+
+
 class Tls(Section):
     """The server's certificate and key, PEM files."""
 
@@ -178,6 +191,8 @@ class ServeSettings(Serving):
     """Folder for compiled code."""
     observation: ObservationHere | None = None  # type: ignore[assignment]
     """What is noted of the traffic; null: nothing."""
+    canary: CanaryHere | None = None
+    """Another release to be tried beside this one; null: none ever is. Not with vLLM."""
     route: LocalFirst | None = None
     """Where requests may go that the site cannot take; null: all are computed here."""
 
