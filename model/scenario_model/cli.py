@@ -28,6 +28,7 @@ _COMMANDS = {
         "scenario_model.serve.credentials_command",
         "Create a CA, a server certificate and an API key.",
     ),
+    "drift": ("scenario_model.drift.command", "Show what a release's baseline promises."),
     "edge": (
         "scenario_model.edge.command",
         "Take what a catalogue assigns to this site, and report numbers.",
@@ -35,6 +36,7 @@ _COMMANDS = {
     "evaluate": ("scenario_model.evaluate.command", "Compare a trained model with its parent: the gate."),
     "import": ("scenario_model.model_import.command", "Import a foundation model."),
     "job": ("scenario_model.job.command", "Train, evaluate and release into a bucket, on preemptible hosts."),
+    "lifecycle": ("scenario_model.lifecycle.command", "Retrain when traffic drifts; try, promote or drop."),
     "release": ("scenario_model.release.command", "Sign, verify, list, promote and roll back releases."),
     "rollout": ("scenario_model.rollout.command", "Lead a release from ring to ring, and back if it is bad."),
     "serve": ("scenario_model.serve.command", "Serve a verified release over HTTPS."),

@@ -23,9 +23,11 @@ _SECONDS_BETWEEN_LINES = 5.0
 @click.command()
 @click.option("--run", type=_PATH, required=True, help="The directory of a finished training run.")
 @click.option("--gate", type=_PATH, help="The gate's criteria, JSON; see below.")
+@click.option("--beside", type=_PATH, help="A release's folder: to be better than that, not than the parent.")
+@click.option("--former", type=_PATH, help="That release's run: what it held out is an old domain by now.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @with_settings(GateSettings)
-def command(run: Path, gate: Path | None, as_json: bool) -> None:
+def command(run: Path, gate: Path | None, beside: Path | None, former: Path | None, as_json: bool) -> None:
     """Compare a trained model with its parent: bits per byte on held-out and on general text.
 
     It passes if, at the stated confidence, it is better on the new domain (by more than minimum_gain bits per
@@ -33,7 +35,7 @@ def command(run: Path, gate: Path | None, as_json: bool) -> None:
     evaluation.json. Exit codes: 0 passed; 1 failed, with the reasons; 2 bad input.
     """
     settings = GateSettings() if gate is None else load_file(GateSettings, gate)
-    evaluation, changed = evaluate_run(run, settings, _Progress())
+    evaluation, changed = evaluate_run(run, settings, _Progress(), beside=beside, former=former)
     click.echo(json.dumps({**evaluation, "changed": changed}) if as_json else _summary(evaluation))
     if not evaluation["passed"]:
         raise Refused("gate failed: " + "; ".join(evaluation["reasons"]), where=str(run))

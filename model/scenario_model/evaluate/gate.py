@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from scenario_model.atomic_io import disk_errors, write_json
 from scenario_model.data.documents import family_of
 from scenario_model.digests import file_digest, json_digest, tree_digest
-from scenario_model.errors import Refused
+from scenario_model.errors import InputError, Refused
 from scenario_model.evaluate.decide import Scores, decide
 from scenario_model.evaluate.documents import GENERAL, counted_bytes, read_documents
-from scenario_model.evaluate.run import EVALUATION, Run, read_run
+from scenario_model.evaluate.run import EVALUATION, HELD_OUT, Run, read_run
 from scenario_model.foundation.importer import NOT_COUNTED
 
 if TYPE_CHECKING:
@@ -28,9 +28,17 @@ _PROCEDURE = 2
 
 
 def evaluate_run(
-    directory: Path, gate: GateSettings, progress: Callable[[str, float], None]
+    directory: Path,
+    gate: GateSettings,
+    progress: Callable[[str, float], None],
+    *,
+    beside: Path | None = None,
+    former: Path | None = None,
 ) -> tuple[dict[str, Any], bool]:
     """The verdict on the run in `directory`, also written to its evaluation.json; and whether that changed.
+
+    `beside`: a release to be better than, in place of the run's parent. `former`: that release's run: what was held out
+    there is an old domain by now, on which the new model must not be worse.
 
     `progress` gets the current activity and its share done, 0 to 1. Matching scores are reused: with other
     gate settings only the verdict is recomputed. Raises InputError for a run that cannot be evaluated,
@@ -40,11 +48,13 @@ def evaluate_run(
     of = {
         "procedure": _PROCEDURE,
         "model": tree_digest(run.model),
-        "parent": run.parent["digest"],
+        "parent": tree_digest(beside) if beside else run.parent["digest"],
         "held_out": file_digest(run.held_out),
         "general": file_digest(GENERAL),
     }
-    scores = _kept(run, of) or _score(run, of, progress)
+    if former:
+        of["former"] = file_digest(former / HELD_OUT)
+    scores = _kept(run, of) or _score(run, of, progress, beside, former)
     verdict = decide(Scores(**scores["new"]), Scores(**scores["old"]), gate)
     evaluation = {
         **verdict,
@@ -52,6 +62,8 @@ def evaluate_run(
         "precision": scores["precision"],
         "texts": json_digest([of["held_out"], of["general"]]),
     }
+    if beside:
+        evaluation["beside"] = of["parent"]
     if _read(directory / EVALUATION) == evaluation:
         return evaluation, False
     with disk_errors(directory):
@@ -59,9 +71,25 @@ def evaluate_run(
     return evaluation, True
 
 
-def _score(run: Run, of: dict[str, Any], progress: Callable[[str, float], None]) -> dict[str, Any]:
+def _score(
+    run: Run,
+    of: dict[str, Any],
+    progress: Callable[[str, float], None],
+    beside: Path | None,
+    former: Path | None,
+) -> dict[str, Any]:
     new, old = read_documents(run.held_out), read_documents(GENERAL)
-    if tree_digest(run.foundation, leave_out=NOT_COUNTED) != run.parent["digest"]:
+    if former:
+        known = set(map(family_of, read_documents(former / HELD_OUT)))
+        old += [document for document in new if family_of(document) in known]
+        new = [document for document in new if family_of(document) not in known]
+        if not new:
+            raise InputError(
+                "nothing of what is new was held out, so there is nothing to compare on",
+                where=str(run.held_out),
+                remedy="add more documents",
+            )
+    if beside is None and tree_digest(run.foundation, leave_out=NOT_COUNTED) != run.parent["digest"]:
         raise Refused(
             "is not the foundation model that the run started from",
             where=str(run.foundation),
@@ -69,7 +97,7 @@ def _score(run: Run, of: dict[str, Any], progress: Callable[[str, float], None])
         )
     from scenario_model.evaluate.compare import compare
 
-    parent, candidate, precision = compare(run.foundation, run.model, [*new, *old], progress)
+    parent, candidate, precision = compare(beside or run.foundation, run.model, [*new, *old], progress)
     scores = {
         "of": of,
         "precision": precision,

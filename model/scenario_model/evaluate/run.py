@@ -9,7 +9,7 @@ from typing import Any
 
 from scenario_model.errors import InputError
 
-EVALUATION = "evaluation.json"
+EVALUATION, HELD_OUT = "evaluation.json", "held_out.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Run:
     @property
     def held_out(self) -> Path:
         """The held-out documents, one JSON object per line."""
-        return self.directory / "held_out.jsonl"
+        return self.directory / HELD_OUT
 
 
 def read_run(directory: Path) -> Run:

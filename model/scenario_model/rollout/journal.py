@@ -5,23 +5,18 @@ A signed, numbered chain of objects for each release, written by the online key,
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from typing import TYPE_CHECKING, Literal
 
 from scenario_model.errors import Refused
 from scenario_model.release.names import ReleaseId
+from scenario_model.signing.chain import Chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cryptography.hazmat.primitives.asymmetric import ec
 
     from scenario_model.release.store import Store
     from scenario_model.signing.keys import SigningKey
@@ -55,7 +50,15 @@ class Trial:
 
 def entries(store: Store, release: str, key: ec.EllipticCurvePublicKey) -> list[Entry]:
     """Return the events of a release, the oldest first. Raises Refused if the chain is not genuine."""
-    return [entry for entry, _ in _chain(store, release, key)]
+    found = []
+    for fields, _ in _chain(store, release).read(key):
+        try:
+            found.append(Entry(**fields))
+        except TypeError:
+            raise Refused("is no entry of a rollout", where=_folder(release)) from None
+        if found[-1].release != release:
+            raise Refused("is an entry of another release", where=_folder(release))
+    return found
 
 
 def append(
@@ -69,20 +72,8 @@ def append(
     sites: Sequence[str] = (),
 ) -> None:
     """Write the next event. Raises Refused if somebody else wrote one at the same time."""
-    chain = _chain(store, release, key.public_key())
-    entry = Entry(
-        release=release,
-        number=len(chain) + 1,
-        action=action,
-        sites=sorted(sites),
-        at=at,
-        why=why,
-        previous=chain[-1][1] if chain else "",
-    )
-    signature = key.sign(_DOMAIN + _canonical(asdict(entry)), ec.ECDSA(hashes.SHA256()))
-    where = f"{_folder(release)}/{entry.number:06d}.json"
-    if not store.create(where, _encode(entry, signature)):
-        raise Refused("was written at the same time by another step", where=where, remedy="run it again")
+    told = {"release": release, "action": action, "sites": sorted(sites), "at": at, "why": why}
+    _chain(store, release).append(key, told)
 
 
 def last_trial(log: Sequence[Entry]) -> Trial | None:
@@ -106,44 +97,10 @@ def begun_again(log: Sequence[Entry]) -> bool:
     return bool(said) and said[-1] == "again"
 
 
-def _chain(store: Store, release: str, key: ec.EllipticCurvePublicKey) -> list[tuple[Entry, str]]:
-    found: list[tuple[Entry, str]] = []
-    folder = _folder(release)
-    for number, child in enumerate(store.children(folder), start=1):
-        where = f"{folder}/{child}"
-        content = store.read(where) or b""
-        entry = _decode(content, key, where)
-        previous = found[-1][1] if found else ""
-        if (entry.release, entry.number, entry.previous) != (release, number, previous):
-            raise Refused("does not follow the entry before it", where=where)
-        found.append((entry, hashlib.sha256(content).hexdigest()))
-    return found
+def _chain(store: Store, release: str) -> Chain:
+    return Chain(store, _folder(release), _DOMAIN)
 
 
 def _folder(release: str) -> str:
     name = ReleaseId.parse(release)
     return f"{FOLDER}/{name.name}/{name.digest.removeprefix('sha256:')}"
-
-
-def _encode(entry: Entry, signature: bytes) -> bytes:
-    told = {"entry": asdict(entry), "signature": base64.b64encode(signature).decode()}
-    return _canonical(told) + b"\n"
-
-
-def _decode(content: bytes, key: ec.EllipticCurvePublicKey, where: str) -> Entry:
-    try:
-        parsed = json.loads(content)
-        entry = Entry(**parsed["entry"])
-        signature = base64.b64decode(parsed["signature"], validate=True)
-        # One encoding only, so that the chain covers every byte.
-        genuine = _encode(entry, signature) == content
-        key.verify(signature, _DOMAIN + _canonical(asdict(entry)), ec.ECDSA(hashes.SHA256()))
-    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error, InvalidSignature):
-        genuine = False
-    if not genuine:
-        raise Refused("is not an entry that the rollout's key signed", where=where)
-    return entry
-
-
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

@@ -1,0 +1,85 @@
+"""A signed history: numbered entries in a store, each with the digest of the one before; it only ever grows.
+
+Creating the next number if it is absent is the compare-and-swap: of two writers, one finds it taken.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from scenario_model.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scenario_model.release.store import Store
+    from scenario_model.signing.keys import SigningKey
+
+Fields = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The history in a folder of a store.
+
+    `domain`: so that no other signature of the key is valid here. Each entry has `number` and `previous` besides its
+    own fields.
+    """
+
+    store: Store
+    folder: str
+    domain: bytes
+
+    def read(self, key: ec.EllipticCurvePublicKey) -> list[tuple[Fields, str]]:
+        """All entries, the oldest first, each with the digest of its bytes. Raises Refused if it is not genuine."""
+        found: list[tuple[Fields, str]] = []
+        for number, child in enumerate(self.store.children(self.folder), start=1):
+            where = f"{self.folder}/{child}"
+            content = self.store.read(where) or b""
+            entry = self._decode(content, key, where)
+            if (entry["number"], entry["previous"]) != (number, found[-1][1] if found else ""):
+                raise Refused("does not follow the entry before it", where=where)
+            found.append((entry, hashlib.sha256(content).hexdigest()))
+        return found
+
+    def append(self, key: SigningKey, fields: Mapping[str, Any]) -> None:
+        """Write the next entry. Raises Refused if somebody else wrote one at the same time."""
+        chain = self.read(key.public_key())
+        entry = {**fields, "number": len(chain) + 1, "previous": chain[-1][1] if chain else ""}
+        signature = key.sign(self.domain + _canonical(entry), ec.ECDSA(hashes.SHA256()))
+        where = f"{self.folder}/{entry['number']:06d}.json"
+        if not self.store.create(where, _encode(entry, signature)):
+            raise Refused(
+                "was written at the same time by another process", where=where, remedy="run it again"
+            )
+
+    def _decode(self, content: bytes, key: ec.EllipticCurvePublicKey, where: str) -> Fields:
+        try:
+            parsed = json.loads(content)
+            entry: Fields = parsed["entry"]
+            signature = base64.b64decode(parsed["signature"], validate=True)
+            # One encoding only, so that the chain covers every byte.
+            genuine = _encode(entry, signature) == content and {"number", "previous"} <= set(entry)
+            key.verify(signature, self.domain + _canonical(entry), ec.ECDSA(hashes.SHA256()))
+        except (ValueError, KeyError, TypeError, RecursionError, binascii.Error, InvalidSignature):
+            genuine = False
+        if not genuine:
+            raise Refused("is not an entry that the right key signed", where=where)
+        return entry
+
+
+def _encode(entry: Fields, signature: bytes) -> bytes:
+    return _canonical({"entry": entry, "signature": base64.b64encode(signature).decode()}) + b"\n"
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
