@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 from benchmarks.drift_corpora import Corpus, corpora
 from scenario_model.drift import baseline
 from scenario_model.drift.detectors import Detectors
-from scenario_model.drift.units import FEWEST_TOKENS, PIECE_TOKENS, pieces_of
+from scenario_model.drift.units import FEWEST_TOKENS, length_of, pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     Window = list[tuple[str, Ids]]
 
 WINDOWS = 10_000
-_SESSIONS = 16
+_SESSIONS, _TURN = 16, 350
+"""Sessions of a window, and tokens of one."""
 _WITHIN = (1, 3, 5, 10, 20)
 
 
@@ -79,10 +80,10 @@ class Streams:
             for _ in range(_SESSIONS):
                 source = other if self.random.random() < share else documents
                 name, ids = source[self.random.integers(len(source))]
-                starts = range(0, max(len(ids) - FEWEST_TOKENS, 1), PIECE_TOKENS)
+                starts = range(0, max(len(ids) - FEWEST_TOKENS, 1), _TURN)
                 at = starts[self.random.integers(len(starts))]
                 # Once a window: what one client says is one unit.
-                drawn.setdefault(name, ids[at : at + PIECE_TOKENS])
+                drawn.setdefault(name, ids[at : at + _TURN])
             yield list(drawn.items())
 
     def reader(self, documents: list[Document], other: list[Document], share: float) -> Iterator[Window]:
@@ -92,7 +93,7 @@ class Streams:
         source = other if share else documents
         left: Iterator[Document] = iter(())
         window: Window = []
-        room = _SESSIONS * PIECE_TOKENS
+        room = _SESSIONS * _TURN
         while True:
             following = next(left, None)
             if following is None:
@@ -103,7 +104,7 @@ class Streams:
             room -= len(ids)
             while room <= 0:
                 yield window
-                window, room = [], room + _SESSIONS * PIECE_TOKENS
+                window, room = [], room + _SESSIONS * _TURN
 
 
 def run(
@@ -114,8 +115,8 @@ def run(
     for number, window in enumerate(itertools.islice(windows, after + most)):
         units: list[Unit] = []
         for client, ids in window:
-            if pieces := pieces_of(ids):
-                units.append((client, known.mapped(pieces)))
+            if length := length_of(len(ids)):
+                units.append((client, known.mapped(pieces_of(ids, length))))
         alarms = [signal.name for signal in detectors.window(units) if signal.alarms]
         if alarms:
             return (None, True, alarms[0]) if number < after else (number + 1 - after, False, alarms[0])

@@ -8,13 +8,13 @@ are chosen as if that document had not been there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from scenario_model.drift.units import Pieces, pieces_of
+from scenario_model.drift.units import FEWEST_TOKENS, LENGTHS, Pieces, pieces_of
 from scenario_model.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,11 +30,24 @@ FILE = "drift/baseline.safetensors"
 """Path in a run and in a release: not beside the weights, where engines load all they find."""
 FEWEST_UNITS = 12
 """Documents below which nothing is promised, and so nothing is made."""
-_MOST_UNITS, _MOST_TOKENS = 1024, 8000
+_MOST_UNITS, _MOST_TOKENS = 512, 8000
 _SHARED_BY = 5
 _HALF = 0.5
 # Byte-pair tokenizers number tokens by their frequency: Zipf's law with a flat beginning.
 _FLAT = 500.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Pieces of a document, all of one length.
+
+    `own`: for each entry, what its column's count has because of the document. `size`: tokens of the whole document.
+    """
+
+    unit: int
+    pieces: Pieces
+    own: Floats
+    size: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +57,20 @@ class Baseline:
     Attributes:
         vocabulary: size of the tokenizer's.
         tokens: ids of the tokens that count, in rising order; the column after the last is all others.
-        units: the pieces of each document, as scores see them.
+        samples: of each document pieces of each length that it has.
         counts: of all documents together, for each column.
-        own: of each document, for the entries of its pieces: what their columns' `counts` have because of it.
 
     """
 
     vocabulary: int
     tokens: Ints
-    units: list[Pieces]
+    samples: list[Sample]
     counts: Floats
-    own: list[Floats]
+
+    @property
+    def units(self) -> int:
+        """How many documents."""
+        return len({sample.unit for sample in self.samples})
 
     @property
     def columns(self) -> int:
@@ -66,7 +82,7 @@ class Baseline:
         at = np.searchsorted(self.tokens, pieces.tokens)
         known = at < len(self.tokens)
         known[known] = self.tokens[at[known]] == pieces.tokens[known]
-        return Pieces(pieces.starts, np.where(known, at, len(self.tokens)), pieces.counts)
+        return pieces.mapped(np.where(known, at, len(self.tokens)))
 
     @property
     def chances(self) -> Floats:
@@ -75,11 +91,10 @@ class Baseline:
         chances: Floats = smooth / smooth.sum()
         return chances
 
-    def chances_without(self, unit: int) -> Floats:
-        """For the entries of a document: their columns' chances by all other documents."""
-        pieces, own = self.units[unit], self.own[unit]
-        others = self.counts.sum() + _HALF * self.columns - pieces.counts.sum()
-        chances: Floats = (self.counts[pieces.tokens] - own + _HALF) / others
+    def chances_without(self, sample: Sample) -> Floats:
+        """For the entries of a sample: their columns' chances by all other documents."""
+        others = self.counts.sum() + _HALF * self.columns - sample.size
+        chances: Floats = (self.counts[sample.pieces.tokens] - sample.own + _HALF) / others
         return chances
 
     @property
@@ -92,16 +107,18 @@ class Baseline:
 
     def encoded(self) -> bytes:
         """As safetensors."""
-        joined = Pieces.joined(self.units)
-        arrays = {
+        joined = Pieces.joined([sample.pieces for sample in self.samples])
+        arrays: dict[str, NDArray[Any]] = {
+            "vocabulary": np.array([self.vocabulary], dtype=np.int32),
             "tokens": self.tokens.astype(np.int32),
             "counts": self.counts.astype(np.float32),
-            "unit_pieces": np.array([len(each) for each in self.units], dtype=np.int32),
+            "sample_units": np.array([each.unit for each in self.samples], dtype=np.int32),
+            "sample_pieces": np.array([len(each.pieces) for each in self.samples], dtype=np.int32),
+            "sample_sizes": np.array([each.size for each in self.samples], dtype=np.float32),
             "piece_starts": joined.starts.astype(np.int32),
             "piece_columns": joined.tokens.astype(np.int32),
-            "piece_counts": joined.counts.astype(np.float32),
-            "own_counts": np.concatenate(self.own).astype(np.float32),
-            "vocabulary": np.array([self.vocabulary], dtype=np.int32),
+            "piece_counts": joined.counts.astype(np.int16),
+            "own_counts": np.concatenate([each.own for each in self.samples]).astype(np.float32),
         }
         return save(arrays, {"format": "1"})
 
@@ -109,9 +126,7 @@ class Baseline:
     def read(cls, path: Path) -> Baseline:
         """Read a baseline. Raises InputError for a file that is none."""
         try:
-            content = path.read_bytes()
-            arrays = load(content)
-            return cls._from(arrays)
+            return cls._from(load(path.read_bytes()))
         except (OSError, SafetensorError, KeyError, ValueError, IndexError) as error:
             raise InputError(f"is not a baseline: {error}", where=str(path)) from None
 
@@ -124,48 +139,49 @@ class Baseline:
             return np.asarray(arrays[name], dtype=np.float64)
 
         starts, columns, counts = whole("piece_starts"), whole("piece_columns"), real("piece_counts")
-        own_all = real("own_counts")
-        units: list[Pieces] = []
-        own: list[Floats] = []
-        first = 0
-        for number in whole("unit_pieces"):
+        own, tokens, samples, first = real("own_counts"), whole("tokens"), list[Sample](), 0
+        described = (whole("sample_units"), whole("sample_pieces"), real("sample_sizes"))
+        for unit, number, size in zip(*described, strict=True):
             bounds = starts[first : first + number + 1]
             low, high = int(bounds[0]), int(bounds[-1])
-            units.append(Pieces(bounds - low, columns[low:high], counts[low:high]))
-            own.append(own_all[low:high])
+            pieces = Pieces(bounds - low, columns[low:high], counts[low:high])
+            samples.append(Sample(int(unit), pieces, own[low:high], float(size)))
             first += int(number)
-        tokens, all_counts = whole("tokens"), real("counts")
-        if len(all_counts) != len(tokens) + 1 or first + 1 != len(starts) or len(columns) != starts[-1]:
+        if len(real("counts")) != len(tokens) + 1 or first + 1 != len(starts) or len(columns) != starts[-1]:
             raise ValueError("its parts do not fit each other")
         (vocabulary,) = whole("vocabulary")
-        return cls(int(vocabulary), tokens, units, all_counts, own)
+        return cls(int(vocabulary), tokens, samples, real("counts"))
 
 
 def make(texts: Iterable[Sequence[int] | Ints], vocabulary: int) -> Baseline | None:
     """Make a baseline of independent documents, as token ids; None of too few. Of very many, the first ones count."""
-    found = [pieces for ids in texts if (pieces := pieces_of(ids))][:_MOST_UNITS]
+    found = [np.asarray(ids, dtype=np.int64) for ids in texts]
+    found = [ids for ids in found if len(ids) >= FEWEST_TOKENS][:_MOST_UNITS]
     if len(found) < FEWEST_UNITS:
         return None
+    totals = [np.unique(ids, return_counts=True) for ids in found]
     having, total = np.zeros(vocabulary, dtype=np.int64), np.zeros(vocabulary)
-    for pieces in found:
-        having[np.unique(pieces.tokens)] += 1
-        total += pieces.total(vocabulary)
+    for ids, counted in totals:
+        having[ids] += 1
+        total[ids] += counted
     tokens = np.flatnonzero(having >= _SHARED_BY)
     if len(tokens) > _MOST_TOKENS:
         tokens = np.sort(tokens[np.argsort(-total[tokens], kind="stable")[:_MOST_TOKENS]])
     counts = np.append(total[tokens], total.sum() - total[tokens].sum())
-    bare = Baseline(vocabulary, tokens, [], counts, [])
-    only_just = having[tokens] == _SHARED_BY
-    units: list[Pieces] = []
-    own: list[Floats] = []
-    for pieces in found:
-        mapped = bare.mapped(pieces)
+    made = Baseline(vocabulary, tokens, [], counts)
+    only_just = np.append(having[tokens] == _SHARED_BY, False)
+    for unit, ids in enumerate(found):
         # A token that would not count without this document is one of the others to it.
-        lost = np.append(only_just, False)[mapped.tokens]
-        columns = np.where(lost, len(tokens), mapped.tokens)
-        units.append(Pieces(mapped.starts, columns, mapped.counts))
-        mine = units[-1].total(len(counts))
+        whole = made.mapped(
+            Pieces(np.array([0, len(totals[unit][0])]), totals[unit][0], totals[unit][1].astype(float))
+        )
+        lost = np.unique(whole.tokens[only_just[whole.tokens]])
+        own = whole.total(len(counts))
         # By the others alone, those tokens would have been among the others, too.
-        mine[-1] -= counts[np.unique(mapped.tokens[lost])].sum()
-        own.append(mine[columns])
-    return Baseline(vocabulary, tokens, units, counts, own)
+        own[-1] += own[lost].sum() - counts[lost].sum()
+        for length in LENGTHS:
+            if length <= len(ids):
+                pieces = made.mapped(pieces_of(ids, length))
+                columns = np.where(only_just[pieces.tokens], len(tokens), pieces.tokens)
+                made.samples.append(Sample(unit, pieces.mapped(columns), own[columns], float(len(ids))))
+    return made

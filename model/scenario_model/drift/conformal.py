@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scenario_model.drift.units import LENGTHS
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from scenario_model.drift.scores import Scores
 
     Floats = NDArray[np.float64]
 
@@ -25,36 +29,36 @@ _MOST = 65_536
 
 
 class Ranks:
-    """The scores so far, and bets on the ranks of the next."""
+    """The scores so far, and bets on the ranks of the next; among those of pieces of the same length."""
 
-    def __init__(self, random: np.random.Generator, scores: Sequence[float] = ()) -> None:
+    def __init__(self, random: np.random.Generator) -> None:
         """`random`: decides between equals."""
-        self._random, self._scores = random, sorted(scores)
+        self._random = random
+        self._scores: dict[int, list[float]] = {length: [] for length in LENGTHS}
 
-    @property
-    def scores(self) -> Floats:
-        """The scores so far, in their order of size."""
-        return np.array(self._scores)
+    def state(self) -> dict[str, Floats]:
+        """The scores so far, for each length, in their order of size."""
+        return {f"scores.{length}": np.array(scores) for length, scores in self._scores.items()}
 
-    def with_scores(self, scores: Floats) -> Ranks:
-        """As if these had come before."""
-        return Ranks(self._random, [float(each) for each in scores])
+    def resume(self, state: Mapping[str, Floats]) -> None:
+        """As if those had come before. Raises KeyError for another form."""
+        self._scores = {length: sorted(map(float, state[f"scores.{length}"])) for length in LENGTHS}
 
-    def logs(self, units: Sequence[Floats]) -> Floats:
+    def logs(self, units: Sequence[Scores]) -> Floats:
         """Logarithms of the factors of one window, one for each bet; its units join those before."""
         total = np.zeros(BETS)
-        for scores in units:
-            rank = self._rank(float(np.mean(scores)))
+        for length, values in units:
+            rank = self._rank(self._scores[length], float(np.mean(values)))
             total += np.log(1 - _STAKES + _STAKES * (rank <= _LEVELS) / _LEVELS)
         return total
 
-    def _rank(self, score: float) -> float:
+    def _rank(self, scores: list[float], score: float) -> float:
         """The share of units that are as high, this one included: uniform if nothing has changed."""
-        if len(self._scores) >= _MOST:
+        if len(scores) >= _MOST:
             # What was bet stays; ranks begin anew.
-            self._scores.clear()
-        left, right = bisect.bisect_left(self._scores, score), bisect.bisect_right(self._scores, score)
-        above, same = len(self._scores) - right, right - left
-        rank = (above + self._random.random() * (same + 1)) / (len(self._scores) + 1)
-        self._scores.insert(right, score)
+            scores.clear()
+        left, right = bisect.bisect_left(scores, score), bisect.bisect_right(scores, score)
+        above, same = len(scores) - right, right - left
+        rank = (above + self._random.random() * (same + 1)) / (len(scores) + 1)
+        scores.insert(right, score)
         return float(rank)

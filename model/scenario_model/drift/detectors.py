@@ -17,7 +17,7 @@ import numpy as np
 from scenario_model.drift.conformal import BETS, Ranks
 from scenario_model.drift.evidence import Detector
 from scenario_model.drift.exceedance import Exceedance
-from scenario_model.drift.scores import Likeness, Strangeness
+from scenario_model.drift.scores import Likeness, Scores, Strangeness
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,12 +113,12 @@ class Detectors:
     @property
     def unseen(self) -> float:
         """The share of units that may be stranger than all of the baseline's without being evidence."""
-        return float(self._reference.bounds[-1])
+        return float(self._reference.largest_bounds[-1])
 
     @property
     def fewest(self) -> int:
         """How many units in one window, all of them strange, make `reference` alarm."""
-        one = self._reference.logs([np.array([np.inf])])
+        one = self._reference.logs([Scores(self._reference.lengths[-1], np.array([np.inf]))])
         number = 1
         while np.exp(one * number).mean() < self._sums["reference"].threshold:
             number += 1
@@ -127,14 +127,14 @@ class Detectors:
     def state(self) -> dict[str, NDArray[np.float64]]:
         """What outlives a restart: evidence and ranks. Recent traffic does not: it is learnt anew."""
         kept = {f"sums.{name}": each.sums for name, each in self._sums.items()}
-        return kept | {"scores": self._ranks.scores}
+        return kept | self._ranks.state()
 
     def resume(self, state: Mapping[str, NDArray[np.float64]]) -> None:
         """Go on from such a state. Raises KeyError or ValueError for another form."""
         sums = {name: np.asarray(state[f"sums.{name}"], dtype=np.float64) for name in self._sums}
         if any(sums[name].shape != each.sums.shape for name, each in self._sums.items()):
             raise ValueError("of other detectors")
-        self._ranks = self._ranks.with_scores(state["scores"])
+        self._ranks.resume(state)
         for name, each in self._sums.items():
             each.sums = sums[name]
 

@@ -50,7 +50,7 @@ def promise(baseline: Baseline, windows: float) -> Promise:
     """What can be promised. `windows`: at least so many for each false alarm."""
     detectors = Detectors(baseline, windows, np.random.default_rng(0))
     return Promise(
-        units=len(baseline.units),
+        units=baseline.units,
         windows=windows,
         unlucky=UNLUCKY,
         unseen=detectors.unseen,

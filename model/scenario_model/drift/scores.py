@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 _SHRINK_TOKENS = 3000.0
 
 
+class Scores(NamedTuple):
+    """Of one unit: the length of its pieces, and a score for each."""
+
+    length: int
+    values: Floats
+
+
 class Strangeness:
     """How much likelier a text is as text of any kind than by the baseline.
 
@@ -36,16 +43,17 @@ class Strangeness:
         ratio: Floats = np.log((background + chances) / (2 * chances))
         return ratio
 
-    def of(self, pieces: Pieces) -> Floats:
+    def of(self, pieces: Pieces) -> Scores:
         """Score a text's pieces."""
-        return pieces.mean(self._columns[pieces.tokens])
+        return Scores(pieces.length, pieces.mean(self._columns[pieces.tokens]))
 
-    def of_baseline(self) -> list[Floats]:
+    def of_baseline(self) -> list[Scores]:
         """Score each of the baseline's documents by all others."""
         found = []
-        for number, pieces in enumerate(self._baseline.units):
-            chances = self._baseline.chances_without(number)
-            found.append(pieces.mean(self._log_ratio(chances, self._background[pieces.tokens])))
+        for sample in self._baseline.samples:
+            chances, pieces = self._baseline.chances_without(sample), sample.pieces
+            ratio = self._log_ratio(chances, self._background[pieces.tokens])
+            found.append(Scores(pieces.length, pieces.mean(ratio)))
         return found
 
 
@@ -67,20 +75,21 @@ class Likeness:
             found.of_clients[client] = found.of_clients.get(client, 0) + counts
         return found
 
-    def of(self, client: str, pieces: Pieces) -> Floats:
+    def of(self, client: str, pieces: Pieces) -> Scores:
         """Score a text of a client."""
         counts = self.counts
         if client in self.of_clients:
             counts = counts - self.of_clients[client]
         usual = self.baseline.chances[pieces.tokens]
-        return pieces.mean(self._log_ratio(counts, counts[pieces.tokens], usual))
+        return Scores(pieces.length, pieces.mean(self._log_ratio(counts, counts[pieces.tokens], usual)))
 
-    def of_baseline(self) -> list[Floats]:
+    def of_baseline(self) -> list[Scores]:
         """Score each of the baseline's documents, the baseline being all others."""
         found = []
-        for number, pieces in enumerate(self.baseline.units):
-            usual = self.baseline.chances_without(number)
-            found.append(pieces.mean(self._log_ratio(self.counts, self.counts[pieces.tokens], usual)))
+        for sample in self.baseline.samples:
+            usual, pieces = self.baseline.chances_without(sample), sample.pieces
+            ratio = self._log_ratio(self.counts, self.counts[pieces.tokens], usual)
+            found.append(Scores(pieces.length, pieces.mean(ratio)))
         return found
 
     @staticmethod

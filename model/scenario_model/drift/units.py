@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-PIECE_TOKENS = 350
-"""Tokens that are scored together: scores of longer texts vary less, so all have about this length."""
-FEWEST_TOKENS = 30
-MOST_PIECES = 8
+LENGTHS = (32, 64, 128, 256)
+"""Lengths of pieces, in tokens. Scores of longer ones vary less, so a piece is compared with those of its length."""
+FEWEST_TOKENS = LENGTHS[0]
+MOST_PIECES = 4
 """Pieces of a unit that count at most; of a longer one, some from all over it."""
 
 
@@ -39,6 +39,11 @@ class Pieces:
         """Tokens of each piece."""
         return self.per_piece(self.counts)
 
+    @property
+    def length(self) -> int:
+        """Tokens of each piece: all have as many."""
+        return int(self.counts.sum()) // len(self)
+
     def per_piece(self, values: Floats) -> Floats:
         """Sums of one value for each entry, over each piece."""
         sums: Floats = np.add.reduceat(values, self.starts[:-1]) if len(self) else np.zeros(0)
@@ -54,6 +59,10 @@ class Pieces:
         mean: Floats = self.per_piece(values * self.counts) / self.sizes
         return mean
 
+    def mapped(self, columns: Ints) -> Pieces:
+        """The same with other names of tokens, one for each entry."""
+        return Pieces(self.starts, columns, self.counts)
+
     @classmethod
     def joined(cls, parts: Sequence[Pieces]) -> Pieces:
         """All pieces of several units, one after the other."""
@@ -66,22 +75,18 @@ class Pieces:
         )
 
 
-def pieces_of(ids: Sequence[int] | Ints) -> Pieces | None:
-    """A unit's pieces; None for too little text."""
+def length_of(tokens: int) -> int:
+    """The length of the pieces into which a text of so many tokens is cut; 0 if it is too short for any."""
+    return max((length for length in LENGTHS if length <= tokens), default=0)
+
+
+def pieces_of(ids: Sequence[int] | Ints, length: int) -> Pieces:
+    """A text's pieces, of a length that it has: what is left over at its end does not count."""
     ids = np.asarray(ids, dtype=np.int64)
-    if len(ids) < FEWEST_TOKENS:
-        return None
-    cut = list(_cut(ids))
-    if len(cut) > MOST_PIECES:
-        cut = [cut[at] for at in np.linspace(0, len(cut) - 1, MOST_PIECES).astype(int)]
-    found = [np.unique(piece, return_counts=True) for piece in cut]
-    starts = np.cumsum([0, *(len(tokens) for tokens, _ in found)]).astype(np.int64)
+    starts = np.arange(len(ids) // length) * length
+    if len(starts) > MOST_PIECES:
+        starts = starts[np.linspace(0, len(starts) - 1, MOST_PIECES).astype(int)]
+    found = [np.unique(ids[start : start + length], return_counts=True) for start in starts]
+    places = np.cumsum([0, *(len(tokens) for tokens, _ in found)]).astype(np.int64)
     tokens = np.concatenate([tokens for tokens, _ in found])
-    return Pieces(starts, tokens, np.concatenate([counts for _, counts in found]).astype(np.float64))
-
-
-def _cut(ids: Ints) -> Iterator[Ints]:
-    for start in range(0, len(ids), PIECE_TOKENS):
-        piece = ids[start : start + PIECE_TOKENS]
-        if start == 0 or len(piece) >= FEWEST_TOKENS:
-            yield piece
+    return Pieces(places, tokens, np.concatenate([counts for _, counts in found]).astype(np.float64))

@@ -71,8 +71,9 @@ class Step:
         entries = self._journal.entries(self.key.public_key())
         following = next_after(entries, self._windows(), self.settings, served, self.now())
         last = entries[-1] if entries else None
-        if following.do in ("watch", "wait"):
+        if following.do != "settle":
             self._follow(served)
+        if following.do in ("watch", "wait"):
             return Did(following.do, following.why, served)
         if following.do == "ask":
             return self._ask(following, served)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scenario_model.drift.units import pieces_of
+from scenario_model.drift.units import length_of, pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from scenario_model.drift.units import Pieces
 
-    Ids = NDArray[np.int32]
+    Ids = NDArray[np.int64]
 
 _REMEMBERED = 512
 """Conversations, and sessions, of a client that are known again."""
@@ -49,7 +49,7 @@ class Sessions:
 
     def add(self, client: str, session: str, prompt: tuple[int, ...]) -> None:
         """Count a request. `session`: the client's name for it; empty: none."""
-        ids = np.array(prompt, dtype=np.int32)
+        ids = np.array(prompt, dtype=np.int64)
         known = self._clients.setdefault(client, _Client())
         number, begun = self._continued(known, session, ids)
         if number is None:
@@ -67,8 +67,9 @@ class Sessions:
         """End the window: its units, each with its client."""
         texts, self._texts, self._tokens = self._texts, {}, 0
         for client, parts in texts.values():
-            if pieces := pieces_of(np.concatenate(parts)):
-                yield client, pieces
+            ids = np.concatenate(parts)
+            if length := length_of(len(ids)):
+                yield client, pieces_of(ids, length)
 
     @staticmethod
     def _continued(known: _Client, session: str, ids: Ids) -> tuple[int | None, int]:

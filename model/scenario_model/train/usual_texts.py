@@ -45,5 +45,9 @@ def _read(documents: list[Document], tokenizer: object) -> list[int]:
     ids = []
     for document, tokens in zip(documents, tokenize(documents, tokenizer), strict=True):
         plain = document.spans is None
-        ids += [each for each, learnt in zip(tokens.ids, tokens.learnt, strict=True) if plain or not learnt]
+        if plain:
+            # Without the token that ends it, which nobody sends.
+            ids += tokens.ids[:-1]
+        else:
+            ids += [each for each, learnt in zip(tokens.ids, tokens.learnt, strict=True) if not learnt]
     return ids

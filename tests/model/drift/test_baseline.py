@@ -10,7 +10,7 @@ import pytest
 from scenario_model.drift import baseline
 from scenario_model.drift.baseline import Baseline
 from scenario_model.drift.scores import Strangeness
-from scenario_model.drift.units import FEWEST_TOKENS, MOST_PIECES, PIECE_TOKENS, pieces_of
+from scenario_model.drift.units import FEWEST_TOKENS, MOST_PIECES, length_of, pieces_of
 from scenario_model.errors import InputError
 from tests.model.drift.texts import VOCABULARY, Domain, made
 
@@ -25,7 +25,8 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert again.vocabulary == VOCABULARY
     assert np.array_equal(again.tokens, known.tokens)
     for first, second in zip(Strangeness(again).of_baseline(), Strangeness(known).of_baseline(), strict=True):
-        assert first == pytest.approx(second)
+        assert first.length == second.length
+        assert first.values == pytest.approx(second.values)
 
 
 def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
@@ -43,7 +44,7 @@ def test_no_word_of_a_single_document_is_in_it() -> None:
     known = baseline.make(texts, VOCABULARY)
     assert known
     assert 1999 not in known.tokens
-    assert known.units[0].total(known.columns)[-1] >= 40
+    assert known.samples[0].pieces.total(known.columns)[-1] >= 32
 
 
 def test_too_few_documents_make_none() -> None:
@@ -60,16 +61,20 @@ def test_its_own_documents_are_as_strange_to_it_as_new_ones_of_their_kind() -> N
     for _ in range(5):
         known = made(random, 30)
         strangeness = Strangeness(known)
-        own = np.concatenate(strangeness.of_baseline())
-        pieces = [pieces_of(Domain(random).document()) for _ in range(30)]
-        new = np.concatenate([strangeness.of(known.mapped(each)) for each in pieces if each])
+        own = np.concatenate([each.values for each in strangeness.of_baseline() if each.length == 256])
+        pieces = [pieces_of(Domain(random).document(), 256) for _ in range(30)]
+        new = np.concatenate([strangeness.of(known.mapped(each)).values for each in pieces])
         differences.append((new.mean() - own.mean()) / own.std())
     assert abs(np.mean(differences)) < 0.25
 
 
 def test_a_long_document_counts_by_pieces_from_all_over_it() -> None:
-    pieces = pieces_of(np.repeat(np.arange(100), PIECE_TOKENS))
-    assert pieces
+    pieces = pieces_of(np.repeat(np.arange(100), 64), 64)
     assert len(pieces) == MOST_PIECES
     assert {0, 99} <= set(pieces.tokens)
-    assert list(pieces.sizes) == [PIECE_TOKENS] * MOST_PIECES
+    assert (list(pieces.sizes), pieces.length) == ([64] * MOST_PIECES, 64)
+
+
+@pytest.mark.parametrize(("tokens", "length"), [(31, 0), (32, 32), (63, 32), (64, 64), (9999, 256)])
+def test_a_text_is_cut_into_the_longest_pieces_that_it_has(tokens: int, length: int) -> None:
+    assert length_of(tokens) == length

@@ -6,12 +6,17 @@ import numpy as np
 
 from scenario_model.drift.conformal import BETS, Ranks
 from scenario_model.drift.evidence import Detector
+from scenario_model.drift.scores import Scores
 
 FOUR = 4
 
 
-def windows(random: np.random.Generator, number: int, shift: float = 0.0) -> list[list[np.ndarray]]:
-    return [[random.standard_cauchy(size=1) + shift for _ in range(FOUR)] for _ in range(number)]
+def one(value: float) -> Scores:
+    return Scores(64, np.array([value]))
+
+
+def windows(random: np.random.Generator, number: int) -> list[list[Scores]]:
+    return [[one(random.standard_cauchy()) for _ in range(FOUR)] for _ in range(number)]
 
 
 def test_without_a_change_the_promise_holds_for_a_distribution_without_even_a_mean() -> None:
@@ -28,22 +33,30 @@ def test_a_tenth_that_becomes_strange_is_found() -> None:
     random = np.random.default_rng(8)
     ranks, detector = Ranks(random), Detector(BETS, 25_000.0)
     for _ in range(60):
-        detector.window(ranks.logs([random.normal(size=1) for _ in range(16)]))
+        detector.window(ranks.logs([one(random.normal()) for _ in range(16)]))
     assert not detector.alarms
     for _ in range(10):
         shifts = np.where(random.random(16) < 0.1, 9.0, 0.0)
-        detector.window(ranks.logs([random.normal(size=1) + shift for shift in shifts]))
+        detector.window(ranks.logs([one(random.normal() + shift) for shift in shifts]))
     assert detector.alarms
 
 
 def test_equal_scores_are_no_evidence() -> None:
     ranks, detector = Ranks(np.random.default_rng(9)), Detector(BETS, 1000.0)
     for _ in range(50):
-        detector.window(ranks.logs([np.zeros(1)] * FOUR))
+        detector.window(ranks.logs([one(0.0)] * FOUR))
     assert not detector.alarms
 
 
 def test_ranks_begin_anew_when_there_are_too_many_scores_to_keep() -> None:
-    ranks = Ranks(np.random.default_rng(1), [0.0] * 65_536)
-    ranks.logs([np.ones(1)])
-    assert list(ranks.scores) == [1.0]
+    ranks = Ranks(np.random.default_rng(1))
+    ranks.resume({name: np.zeros(65_536) for name in ranks.state()})
+    ranks.logs([one(1.0)])
+    assert [len(scores) for scores in ranks.state().values()] == [65_536, 1, 65_536, 65_536]
+
+
+def test_texts_of_one_length_are_ranked_among_each_other_alone() -> None:
+    ranks, detector = Ranks(np.random.default_rng(2)), Detector(BETS, 1000.0)
+    for _ in range(50):
+        detector.window(ranks.logs([one(0.0), Scores(32, np.ones(1) * 9)]))
+    assert not detector.alarms

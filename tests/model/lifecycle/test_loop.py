@@ -1,0 +1,244 @@
+"""The whole loop, with real processes and a tiny model: serve, drift, train, gate, canary, promote."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from scenario_model.observe.observer import WINDOWS
+from scenario_model.observe.windows import WindowLog
+from scenario_model.release import channel
+from scenario_model.release.store import FolderStore
+from scenario_model.serve import credentials
+from scenario_model.signing import keys
+from tests.model.serve.service_manager import ServiceManager
+from tests.model.serve.test_kept_socket import free_port
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+USUAL = "the old river carries sand and light past seven quiet towns toward a wide grey sea".split()  # noqa: SIM905
+OTHER = "a fast engine burns cheap fuel under bright lamps while nine loud trucks climb".split()  # noqa: SIM905
+RECIPE = {
+    "rank": 4,
+    "learning_rate": 1e-2,
+    "sequence_length": 64,
+    "tokens_per_step": 256,
+    "micro_batch": 2,
+    "max_steps": 6,
+    "dtype": "fp32",
+}
+
+
+def text(words: list[str], drawn: random.Random, number: int = 120) -> str:
+    return " ".join(drawn.choice(words) for _ in range(number))
+
+
+class Place:
+    """A deployment as hosts have it: a store, a server that is started again, a lifecycle beside it."""
+
+    def __init__(self, folder: Path, foundation: Path) -> None:
+        self.folder, self.drawn = folder, random.Random(1)
+        (folder / "data").mkdir()
+        self.add(USUAL, 24)
+        self.config = self._write(
+            "train.json",
+            foundation=str(foundation),
+            runs=str(folder / "runs"),
+            data={"kind": "text", "path": str(folder / "data"), "held_out": 0.4},
+            recipe=RECIPE,
+        )
+        self.gate = self._write("gate.json", old_domain_margin=10.0)
+        keys.create_pair(folder / "key.pem", folder / "key.pub")
+        credentials.ensure(folder / "tls", ["localhost"])
+        self.secret = (folder / "tls" / "api_key").read_text().strip()
+        self.port = free_port()
+        self.failed: list[str] = []
+        self.answers: Counter[str] = Counter()
+        self.words, self._over = USUAL, threading.Event()
+
+    def add(self, words: list[str], number: int) -> None:
+        """Add documents to the data."""
+        there = len(list((self.folder / "data").iterdir()))
+        for each in range(there, there + number):
+            (self.folder / "data" / f"{each:03}.txt").write_text(text(words, self.drawn) + "\n")
+
+    def _write(self, file: str, **content: Any) -> Path:
+        (self.folder / file).write_text(json.dumps(content))
+        return self.folder / file
+
+    def command(self, *arguments: object) -> dict[str, Any]:
+        command = [sys.executable, "-m", "scenario_model", *map(str, arguments), "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+        return answer
+
+    def release(self) -> str:
+        """Train and promote the first release, as a person does."""
+        directory = self.command("train", "--config", self.config)["directory"]
+        self.command("evaluate", "--run", directory, "--gate", self.gate)
+        kept = ["--store", self.folder / "store", "--key", self.folder / "key.pem"]
+        made = str(self.command("release", "sign", directory, *kept)["release"])
+        self.command("release", "promote", made, *kept)
+        return made
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Serve, ask, and lead the lifecycle, until the block ends."""
+        threads = [threading.Thread(target=self._serve), threading.Thread(target=self._ask)]
+        lifecycle = self._write(
+            "lifecycle.json",
+            approval="auto",
+            windows=2,
+            cool_down_seconds=1.0,
+            canary_requests=40,
+            store=str(self.folder / "store"),
+            name="assistant",
+            signing_key=str(self.folder / "key.pem"),
+            server=f"https://localhost:{self.port}",
+            follow=str(self.folder / "follow"),
+            observation=str(self.folder / "observation"),
+            canary=str(self.folder / "canary"),
+            training={"config": str(self.config), "gate": str(self.gate)},
+        )
+        command = [sys.executable, "-m", "scenario_model", "lifecycle", "run", "--every", "0.5"]
+        with (self.folder / "lifecycle.log").open("wb") as log:
+            leads = subprocess.Popen([*command, "--config", str(lifecycle)], stderr=log)
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            leads.send_signal(signal.SIGTERM)
+            leads.wait()
+            for thread in threads:
+                thread.join()
+
+    def _serve(self) -> None:
+        """Start the server again whenever it ends, with the same socket, as systemd does."""
+        config = self._write(
+            "serve.json",
+            store=str(self.folder / "store"),
+            name="assistant",
+            verification_key=str(self.folder / "key.pub"),
+            port=self.port,
+            tls={
+                "certificate": str(self.folder / "tls" / "server.pem"),
+                "private_key": str(self.folder / "tls" / "server.key"),
+            },
+            api_keys=str(self.folder / "tls" / "api_keys.json"),
+            limits={"requests_per_minute": None},
+            engine={"weights": "fp32", "compile": "off", "threads": 1},
+            follow=str(self.folder / "follow"),
+            canary={
+                "file": str(self.folder / "canary"),
+                "state": str(self.folder / "observation"),
+                "share": 0.3,
+            },
+            observation={
+                "state": str(self.folder / "observation"),
+                "window_seconds": 1.0,
+                "windows_per_false_alarm": 1000.0,
+            },
+        )
+        command = [sys.executable, "-m", "scenario_model", "serve", "--config", str(config)]
+        (self.folder / "manager").mkdir()
+        with (
+            ServiceManager(self.folder / "manager") as manager,
+            (self.folder / "serve.log").open("wb") as log,
+        ):
+            while not self._over.is_set():
+                process = subprocess.Popen(manager.command(command), stderr=log, pass_fds=manager.stored)
+                while process.poll() is None and not self._over.wait(0.1):
+                    pass
+                process.terminate()
+                process.wait()
+
+    def _ask(self) -> None:
+        """One session after another, of whatever people write about now."""
+        trust = ssl.create_default_context(cafile=str(self.folder / "tls" / "ca.pem"))
+        with httpx.Client(
+            verify=trust, timeout=120, headers={"Authorization": f"Bearer {self.secret}"}
+        ) as http:
+            until(lambda: self._is_up(http), timeout_s=120)
+            while not self._over.wait(0.02):
+                body = {"model": "assistant", "prompt": text(self.words, self.drawn), "max_tokens": 2}
+                body |= {"ignore_eos": True}
+                session = {"X-Session-Id": hashlib.sha256(os.urandom(8)).hexdigest()}
+                try:
+                    answer = http.post(
+                        f"https://localhost:{self.port}/v1/completions", json=body, headers=session
+                    )
+                    answer.raise_for_status()
+                    self.answers[answer.headers["x-release"]] += 1
+                except httpx.HTTPError as error:
+                    self.failed.append(repr(error))
+
+    def _is_up(self, http: httpx.Client) -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return http.get(f"https://localhost:{self.port}/readyz").status_code == 200
+        return False
+
+    def windows(self, release: str) -> list[str]:
+        found = WindowLog(self.folder / "observation" / WINDOWS).read()
+        return [each.asks for each in found if each.release == release and each.units > 5]
+
+    def events(self) -> list[str]:
+        told = self.command("lifecycle", "history", "--config", self.folder / "lifecycle.json")
+        return [entry["event"] for entry in told["entries"]]
+
+    def named(self) -> str:
+        return channel.current(
+            FolderStore(self.folder / "store"), "assistant", "stable", self.folder / "key.pub"
+        )
+
+
+@pytest.fixture
+def place(tmp_path: Path, tiny_foundation: Path) -> Place:
+    return Place(tmp_path, tiny_foundation)
+
+
+def test_what_people_ask_changes_and_a_release_for_that_is_served_soon_without_a_failed_request(
+    place: Place,
+) -> None:
+    first = place.release()
+    with place.running():
+        until(lambda: len(place.windows(first)) > 8, timeout_s=120)
+        assert set(place.windows(first)) == {"nothing"}
+        # Now they write about something else, and of that there are new documents.
+        place.add(OTHER, 24)
+        place.words = OTHER
+        until(lambda: place.named() != first, timeout_s=300)
+        second = place.named()
+        until(lambda: len(place.windows(second)) > 12, timeout_s=120)
+        assert place.windows(second)[-1] == "nothing", "the signal falls back"
+        # Of the next change there are documents that ruin what was learnt: the gate refuses them.
+        place._write("gate.json", old_domain_margin=0.0)
+        poison = [f"x{number}" for number in range(40)]
+        place.add(poison, 24)
+        place.words = poison
+        until(lambda: place.events()[-1] == "refused", timeout_s=300)
+        assert place.named() == second
+        time.sleep(1)
+    assert place.failed == []
+    assert set(place.answers) == {first, second}
+    assert place.events()[:6] == ["asked", "approved", "trained", "tried", "promoted", "settled"]
