@@ -2,7 +2,9 @@
 
 outlying     units that are strange compared with all before them here: a later change, also of a part of the traffic
 reference    units that are strange compared with the baseline: a change that was there from the start
-short, long  units that are more like the traffic of the 4 or 16 windows before than like the baseline: a gentle change
+changed      units that are more like the traffic of the 4 windows before than like the baseline: a gentle change
+novel        the same over 8 windows, and compared with the part of the baseline that traffic is most like: traffic that
+             has become a part of what it was has changed, and is not novel
 
 All false alarms that are promised are divided among them.
 """
@@ -27,10 +29,10 @@ if TYPE_CHECKING:
     from scenario_model.drift.baseline import Baseline
     from scenario_model.drift.scores import Unit
 
-Name = Literal["outlying", "reference", "short", "long"]
-SHARES: dict[Name, float] = {"outlying": 0.4, "reference": 0.2, "short": 0.2, "long": 0.2}
+Name = Literal["outlying", "reference", "changed", "novel"]
+SHARES: dict[Name, float] = {"outlying": 0.4, "reference": 0.2, "changed": 0.2, "novel": 0.2}
 """Each detector's share of the false alarms."""
-_PERIODS: dict[Name, int] = {"short": 4, "long": 16}
+_PERIODS: dict[Name, int] = {"changed": 4, "novel": 8}
 _STRANGE, _LIKE = (0.8, 0.97, 1.0), (0.5, 0.8, 0.95)
 UNLUCKY = 0.01
 """The chance that a baseline is so unlucky a sample that `reference` promises nothing."""
@@ -53,9 +55,11 @@ class Signal:
 class _Recent:
     """Learns from some windows, and bets on as many that follow."""
 
-    def __init__(self, baseline: Baseline, windows: int, detector: Detector, chance: float) -> None:
-        """`chance`: that what was learnt in one window makes unfair bets."""
-        self._baseline, self._windows, self.detector = baseline, windows, detector
+    def __init__(
+        self, baseline: Baseline, windows: int, detector: Detector, chance: float, *, novel: bool
+    ) -> None:
+        """`chance`: that what was learnt in one window makes unfair bets. `novel`: see Likeness."""
+        self._baseline, self._windows, self.detector, self._novel = baseline, windows, detector, novel
         self._chance = chance * windows
         self._units: list[Unit] = []
         self._seen = 0
@@ -74,7 +78,7 @@ class _Recent:
 
     def _learn(self) -> None:
         if self._units:
-            self._likeness = Likeness.learnt(self._baseline, self._units)
+            self._likeness = Likeness.learnt(self._baseline, self._units, novel=self._novel)
             self._bets = Exceedance(self._likeness.of_baseline(), _LIKE, self._chance)
         self._units, self._seen = [], 0
 
@@ -91,7 +95,9 @@ class Detectors:
         self._ranks = Ranks(random or np.random.default_rng())
         # Half of what a detector of recent traffic may alarm falsely is for what it has learnt.
         self._recent = {
-            name: _Recent(baseline, period, self._sums[name], SHARES[name] / windows / 2)
+            name: _Recent(
+                baseline, period, self._sums[name], SHARES[name] / windows / 2, novel=name == "novel"
+            )
             for name, period in _PERIODS.items()
         }
         for name in _PERIODS:

@@ -156,7 +156,7 @@ class Watched:
 
     def __init__(self) -> None:
         self.windows = 1
-        self.signals = [Signal("short", 3.25, 100.0), Signal("reference", 200.0, 100.0)]
+        self.signals = [Signal("changed", 3.25, 100.0), Signal("reference", 200.0, 100.0)]
 
 
 def test_drift_is_reported_once_for_each_window(server: Server, tmp_path: Path) -> None:
@@ -169,10 +169,10 @@ def test_drift_is_reported_once_for_each_window(server: Server, tmp_path: Path) 
     _, drift = local.reports(3.0)
     assert isinstance(drift, Drift)
     assert (drift.release, drift.units, drift.window_seconds, drift.asks) == (RELEASE, 5, 60.0, "warning")
-    assert [(each.name, each.value) for each in drift.signals] == [("reference", 200.0), ("short", 3.25)]
+    assert [(each.name, each.value) for each in drift.signals] == [("reference", 200.0), ("changed", 3.25)]
     assert decode(encode(drift)) == drift
     watched.windows += 1
-    watched.signals[0] = Signal("short", 300.0, 100.0)
+    watched.signals[0] = Signal("changed", 300.0, 100.0)
     _, drift = local.reports(4.0)
     assert isinstance(drift, Drift)
     assert drift.asks == "retraining"

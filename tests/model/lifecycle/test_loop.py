@@ -230,7 +230,8 @@ def test_what_people_ask_changes_and_a_release_for_that_is_served_soon_without_a
         until(lambda: place.named() != first, timeout_s=300)
         second = place.named()
         until(lambda: len(place.windows(second)) > 12, timeout_s=120)
-        assert place.windows(second)[-1] == "nothing", "the signal falls back"
+        # The baseline is of the old documents, too: traffic has become a part of it, which is no reason to train.
+        assert "retraining" not in place.windows(second), "the signal falls back"
         # Of the next change there are documents that ruin what was learnt: the gate refuses them.
         place._write("gate.json", old_domain_margin=0.0)
         poison = [f"x{number}" for number in range(40)]

@@ -24,11 +24,11 @@ QUIET = Window(
     failed=0,
     units=5,
     first_token_ms=None,
-    signals=[("short", 1.0, 10.0), ("reference", 1.0, 10.0)],
+    signals=[("changed", 1.0, 10.0), ("reference", 1.0, 10.0)],
     asks="nothing",
 )
-ASKING = replace(QUIET, signals=[("short", 20.0, 10.0), ("reference", 30.0, 10.0)], asks="retraining")
-WARNING = replace(QUIET, signals=[("short", 20.0, 10.0), ("reference", 1.0, 10.0)], asks="warning")
+ASKING = replace(QUIET, signals=[("changed", 20.0, 10.0), ("reference", 30.0, 10.0)], asks="retraining")
+WARNING = replace(QUIET, signals=[("changed", 20.0, 10.0), ("reference", 1.0, 10.0)], asks="warning")
 
 
 def event(name: Any, at: float = 0.0, release: str = NEW) -> Entry:
@@ -39,8 +39,8 @@ def event(name: Any, at: float = 0.0, release: str = NEW) -> Entry:
 def test_detectors_that_agree_for_long_enough_ask_for_retraining() -> None:
     found = next_after([], [QUIET, ASKING, ASKING], AUTO, OLD, 0.0)
     assert found.do == "ask"
-    assert found.why == "short and reference agree that traffic has drifted"
-    assert found.evidence == {"short": [20.0, 10.0], "reference": [30.0, 10.0]}
+    assert found.why == "changed and reference agree that traffic has drifted"
+    assert found.evidence == {"changed": [20.0, 10.0], "reference": [30.0, 10.0]}
 
 
 @pytest.mark.parametrize(

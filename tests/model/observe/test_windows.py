@@ -19,7 +19,7 @@ ONE = Window(
     failed=1,
     units=2,
     first_token_ms=(10.0, 20.0),
-    signals=[("short", 1.0, 10.0)],
+    signals=[("changed", 1.0, 10.0)],
     asks="nothing",
 )
 

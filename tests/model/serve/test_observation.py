@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 ENGINE = {"weights": "fp32", "compile": "off", "threads": 1}
-DETECTORS = ("outlying", "reference", "short", "long")
+DETECTORS = ("outlying", "reference", "changed", "novel")
 
 
 def test_what_is_asked_is_counted_scored_and_offered_to_prometheus(
