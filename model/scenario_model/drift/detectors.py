@@ -2,9 +2,9 @@
 
 outlying     units that are strange compared with all before them here: a later change, also of a part of the traffic
 reference    units that are strange compared with the baseline: a change that was there from the start
-changed      units that are more like the traffic of the 4 windows before than like the baseline: a gentle change
-novel        the same over 8 windows, and compared with the part of the baseline that traffic is most like: traffic that
-             has become a part of what it was has changed, and is not novel
+changed      units that are more like the traffic of the 4 windows before than a document of the baseline usually is:
+             a gentle change, or traffic that has become a part of what it was
+novel        units that are more like the traffic of the 8 windows before than hardly any document is
 
 All false alarms that are promised are divided among them.
 """
@@ -33,7 +33,11 @@ Name = Literal["outlying", "reference", "changed", "novel"]
 SHARES: dict[Name, float] = {"outlying": 0.4, "reference": 0.2, "changed": 0.2, "novel": 0.2}
 """Each detector's share of the false alarms."""
 _PERIODS: dict[Name, int] = {"changed": 4, "novel": 8}
-_STRANGE, _LIKE = (0.8, 0.97, 1.0), (0.5, 0.8, 0.95)
+_QUANTILES: dict[Name, tuple[float, ...]] = {
+    "reference": (0.8, 0.97, 1.0),
+    "changed": (0.5, 0.8),
+    "novel": (0.95, 1.0),
+}
 UNLUCKY = 0.01
 """The chance that a baseline is so unlucky a sample that `reference` promises nothing."""
 
@@ -56,10 +60,11 @@ class _Recent:
     """Learns from some windows, and bets on as many that follow."""
 
     def __init__(
-        self, baseline: Baseline, windows: int, detector: Detector, chance: float, *, novel: bool
+        self, baseline: Baseline, windows: int, quantiles: Sequence[float], detector: Detector, chance: float
     ) -> None:
-        """`chance`: that what was learnt in one window makes unfair bets. `novel`: see Likeness."""
-        self._baseline, self._windows, self.detector, self._novel = baseline, windows, detector, novel
+        """`chance`: that what was learnt in one window makes unfair bets."""
+        self._baseline, self._windows, self._quantiles = baseline, windows, quantiles
+        self.detector = detector
         self._chance = chance * windows
         self._units: list[Unit] = []
         self._seen = 0
@@ -67,7 +72,7 @@ class _Recent:
         self._bets: Exceedance | None = None
 
     def window(self, units: Sequence[Unit]) -> None:
-        logs = np.zeros(Exceedance.bets(_LIKE))
+        logs = np.zeros(Exceedance.bets(self._quantiles))
         if self._likeness and self._bets:
             logs = self._bets.logs([self._likeness.of(client, pieces) for client, pieces in units])
         self.detector.window(logs)
@@ -78,8 +83,8 @@ class _Recent:
 
     def _learn(self) -> None:
         if self._units:
-            self._likeness = Likeness.learnt(self._baseline, self._units, novel=self._novel)
-            self._bets = Exceedance(self._likeness.of_baseline(), _LIKE, self._chance)
+            self._likeness = Likeness.learnt(self._baseline, self._units)
+            self._bets = Exceedance(self._likeness.of_baseline(), self._quantiles, self._chance)
         self._units, self._seen = [], 0
 
 
@@ -91,13 +96,11 @@ class Detectors:
         self.baseline = baseline
         self._sums = {name: Detector(_bets(name), windows / share) for name, share in SHARES.items()}
         self._strangeness = Strangeness(baseline)
-        self._reference = Exceedance(self._strangeness.of_baseline(), _STRANGE, UNLUCKY)
+        self._reference = Exceedance(self._strangeness.of_baseline(), _QUANTILES["reference"], UNLUCKY)
         self._ranks = Ranks(random or np.random.default_rng())
         # Half of what a detector of recent traffic may alarm falsely is for what it has learnt.
         self._recent = {
-            name: _Recent(
-                baseline, period, self._sums[name], SHARES[name] / windows / 2, novel=name == "novel"
-            )
+            name: _Recent(baseline, period, _QUANTILES[name], self._sums[name], SHARES[name] / windows / 2)
             for name, period in _PERIODS.items()
         }
         for name in _PERIODS:
@@ -146,6 +149,4 @@ class Detectors:
 
 
 def _bets(name: Name) -> int:
-    if name == "outlying":
-        return BETS
-    return Exceedance.bets(_STRANGE if name == "reference" else _LIKE)
+    return Exceedance.bets(_QUANTILES[name]) if name in _QUANTILES else BETS

@@ -12,14 +12,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from scenario_model.drift.baseline import Baseline, Sample
+    from scenario_model.drift.baseline import Baseline
     from scenario_model.drift.units import Pieces
 
     Floats = NDArray[np.float64]
     Unit = tuple[str, Pieces]
 
-_SHRINK_TOKENS, _NEAR_SHRINK_TOKENS = 3000.0, 500.0
-_FEWEST_NEAR = 4
+_SHRINK_TOKENS = 3000.0
 
 
 class Scores(NamedTuple):
@@ -60,66 +59,38 @@ class Strangeness:
 
 @dataclass
 class Likeness:
-    """How much likelier a text is by recent traffic, of other clients, than by the baseline.
-
-    The baseline is all of its documents or, to tell what is novel, mostly the quarter that recent traffic is most like.
-    """
+    """How much likelier a text is by recent traffic, of other clients, than by the baseline."""
 
     baseline: Baseline
     counts: Floats
     of_clients: dict[str, Floats] = field(default_factory=dict)
-    near: dict[int, Floats] = field(default_factory=dict)
-    """Counts of the nearest documents."""
-
-    def __post_init__(self) -> None:
-        self._all_near: Floats = np.zeros(self.baseline.columns)
 
     @classmethod
-    def learnt(cls, baseline: Baseline, units: Sequence[Unit], *, novel: bool) -> Likeness:
+    def learnt(cls, baseline: Baseline, units: Sequence[Unit]) -> Likeness:
         """Learn from units of recent traffic."""
         found = cls(baseline, np.zeros(baseline.columns))
         for client, pieces in units:
             counts = pieces.total(baseline.columns)
             found.counts += counts
             found.of_clients[client] = found.of_clients.get(client, 0) + counts
-        if novel:
-            found._find_near()
         return found
-
-    def _find_near(self) -> None:
-        whole = {
-            sample.unit: sample for sample in self.baseline.samples
-        }  # the longest pieces of each come last
-        likeness = {unit: float(self._of_sample(sample).mean()) for unit, sample in whole.items()}
-        nearest = sorted(likeness, key=lambda unit: -likeness[unit])[: max(len(whole) // 4, _FEWEST_NEAR)]
-        self.near = {unit: whole[unit].pieces.total(self.baseline.columns) for unit in nearest}
-        self._all_near = np.sum(list(self.near.values()), axis=0)
 
     def of(self, client: str, pieces: Pieces) -> Scores:
         """Score a text of a client."""
         counts = self.counts
         if client in self.of_clients:
             counts = counts - self.of_clients[client]
-        usual = self._usual(self._all_near, self.baseline.chances[pieces.tokens], pieces)
+        usual = self.baseline.chances[pieces.tokens]
         return Scores(pieces.length, pieces.mean(self._log_ratio(counts, pieces, usual)))
 
     def of_baseline(self) -> list[Scores]:
         """Score each of the baseline's documents, the baseline being all others."""
-        return [Scores(sample.pieces.length, self._of_sample(sample)) for sample in self.baseline.samples]
-
-    def _of_sample(self, sample: Sample) -> Floats:
-        near = self._all_near
-        if sample.unit in self.near:
-            near = near - self.near[sample.unit]
-        usual = self._usual(near, self.baseline.chances_without(sample), sample.pieces)
-        return sample.pieces.mean(self._log_ratio(self.counts, sample.pieces, usual))
-
-    @staticmethod
-    def _usual(near: Floats, by_all: Floats, pieces: Pieces) -> Floats:
-        usual: Floats = (near[pieces.tokens] + _NEAR_SHRINK_TOKENS * by_all) / (
-            near.sum() + _NEAR_SHRINK_TOKENS
-        )
-        return usual
+        found = []
+        for sample in self.baseline.samples:
+            usual, pieces = self.baseline.chances_without(sample), sample.pieces
+            ratio = self._log_ratio(self.counts, pieces, usual)
+            found.append(Scores(pieces.length, pieces.mean(ratio)))
+        return found
 
     @staticmethod
     def _log_ratio(counts: Floats, pieces: Pieces, usual: Floats) -> Floats:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-LENGTHS = (32, 64, 128, 256)
+LENGTHS = (40, 80, 160, 320)
 """Lengths of pieces, in tokens. Scores of longer ones vary less, so a piece is compared with those of its length."""
 FEWEST_TOKENS = LENGTHS[0]
-MOST_PIECES = 4
+MOST_PIECES = 8
 """Pieces of a unit that count at most; of a longer one, some from all over it."""
 
 

@@ -56,10 +56,13 @@ def _watch(
     if not of_this[-1].signals:
         return Next("watch", "the running release has no baseline, so drift is not looked for")
     latest = of_this[-settings.windows :]
-    asking = sum(window.asks == "retraining" for window in latest)
+    enough = ("retraining",) if settings.retrain_on == "agreement" else ("retraining", "warning")
+    asking = sum(window.asks in enough for window in latest)
     if asking < settings.windows:
         said = of_this[-1].asks
-        words = {"nothing": "nothing unusual", "warning": "one detector alone warns"}
+        words = {"nothing": "nothing unusual"}
+        if settings.retrain_on == "agreement":
+            words["warning"] = "one detector alone warns"
         return Next("watch", words.get(said, f"{asking} of {settings.windows} windows in a row ask"))
     if entries and now < entries[-1].time + settings.cool_down_seconds:
         left = entries[-1].time + settings.cool_down_seconds - now
@@ -70,4 +73,8 @@ def _watch(
         )
     alarms = [name for name, value, threshold in of_this[-1].signals if value >= threshold]
     evidence = {name: [value, threshold] for name, value, threshold in of_this[-1].signals}
-    return Next("ask", f"{' and '.join(alarms)} agree that traffic has drifted", evidence)
+    return Next("ask", f"{_said_by(alarms)} that traffic has drifted", evidence)
+
+
+def _said_by(detectors: Sequence[str]) -> str:
+    return f"{' and '.join(detectors)} {'agree' if len(detectors) > 1 else 'says'}"

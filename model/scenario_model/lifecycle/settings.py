@@ -15,8 +15,10 @@ class Lifecycle(Section):
 
     approval: Literal["auto", "person"] = "person"
     """person: nothing is retrained before somebody said so (`scenario-model lifecycle approve`); auto: at once."""
+    retrain_on: Literal["agreement", "warning"] = "agreement"
+    """agreement: two detectors have to alarm; warning: one is enough, also if traffic became a part of what it was."""
     windows: Positive = 2
-    """Windows in a row whose detectors have to ask for retraining."""
+    """Windows in a row that have to ask for retraining."""
     cool_down_seconds: Seconds = 86_400.0
     """Time after an end, good or bad, in which nothing new begins."""
     retrainings: Positive = 4

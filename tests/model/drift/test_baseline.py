@@ -44,7 +44,7 @@ def test_no_word_of_a_single_document_is_in_it() -> None:
     known = baseline.make(texts, VOCABULARY)
     assert known
     assert 1999 not in known.tokens
-    assert known.samples[0].pieces.total(known.columns)[-1] >= 32
+    assert known.samples[0].pieces.total(known.columns)[-1] >= 40
 
 
 def test_too_few_documents_make_none() -> None:
@@ -61,20 +61,20 @@ def test_its_own_documents_are_as_strange_to_it_as_new_ones_of_their_kind() -> N
     for _ in range(5):
         known = made(random, 30)
         strangeness = Strangeness(known)
-        own = np.concatenate([each.values for each in strangeness.of_baseline() if each.length == 256])
-        pieces = [pieces_of(Domain(random).document(), 256) for _ in range(30)]
+        own = np.concatenate([each.values for each in strangeness.of_baseline() if each.length == 320])
+        pieces = [pieces_of(Domain(random).document(), 320) for _ in range(30)]
         new = np.concatenate([strangeness.of(known.mapped(each)).values for each in pieces])
         differences.append((new.mean() - own.mean()) / own.std())
     assert abs(np.mean(differences)) < 0.25
 
 
 def test_a_long_document_counts_by_pieces_from_all_over_it() -> None:
-    pieces = pieces_of(np.repeat(np.arange(100), 64), 64)
+    pieces = pieces_of(np.repeat(np.arange(100), 80), 80)
     assert len(pieces) == MOST_PIECES
     assert {0, 99} <= set(pieces.tokens)
-    assert (list(pieces.sizes), pieces.length) == ([64] * MOST_PIECES, 64)
+    assert (list(pieces.sizes), pieces.length) == ([80] * MOST_PIECES, 80)
 
 
-@pytest.mark.parametrize(("tokens", "length"), [(31, 0), (32, 32), (63, 32), (64, 64), (9999, 256)])
+@pytest.mark.parametrize(("tokens", "length"), [(39, 0), (40, 40), (79, 40), (80, 80), (9999, 320)])
 def test_a_text_is_cut_into_the_longest_pieces_that_it_has(tokens: int, length: int) -> None:
     assert length_of(tokens) == length

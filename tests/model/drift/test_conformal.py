@@ -12,7 +12,7 @@ FOUR = 4
 
 
 def one(value: float) -> Scores:
-    return Scores(64, np.array([value]))
+    return Scores(80, np.array([value]))
 
 
 def windows(random: np.random.Generator, number: int) -> list[list[Scores]]:
@@ -58,5 +58,5 @@ def test_ranks_begin_anew_when_there_are_too_many_scores_to_keep() -> None:
 def test_texts_of_one_length_are_ranked_among_each_other_alone() -> None:
     ranks, detector = Ranks(np.random.default_rng(2)), Detector(BETS, 1000.0)
     for _ in range(50):
-        detector.window(ranks.logs([one(0.0), Scores(32, np.ones(1) * 9)]))
+        detector.window(ranks.logs([one(0.0), Scores(40, np.ones(1) * 9)]))
     assert not detector.alarms

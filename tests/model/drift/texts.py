@@ -49,6 +49,6 @@ def window(known: Baseline, domain: Domain, units: int = 16) -> list[Unit]:
     """Units of as many clients, each a new one."""
     found: list[Unit] = []
     for _ in range(units):
-        pieces = pieces_of(domain.document(), 256)
+        pieces = pieces_of(domain.document(), 320)
         found.append((str(domain._random.random()), known.mapped(pieces)))
     return found

@@ -92,3 +92,10 @@ def test_without_another_word_a_person_has_to_approve() -> None:
 )
 def test_what_was_begun_goes_on_whatever_the_windows_say(last: str, do: str) -> None:
     assert next_after([event("asked"), event(last)], [], AUTO, OLD, 0.0).do == do
+
+
+def test_a_warning_is_enough_if_the_settings_say_so() -> None:
+    settings = AUTO.model_copy(update={"retrain_on": "warning"})
+    found = next_after([], [WARNING, ASKING, WARNING], settings, OLD, 0.0)
+    assert (found.do, found.why) == ("ask", "changed says that traffic has drifted")
+    assert next_after([], [QUIET, WARNING], settings, OLD, 0.0).why == "1 of 2 windows in a row ask"

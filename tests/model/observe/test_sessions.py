@@ -6,7 +6,7 @@ import pytest
 
 from scenario_model.observe.sessions import Sessions
 
-FIRST, SECOND, OTHER = tuple(range(100, 132)), tuple(range(200, 232)), tuple(range(300, 364))
+FIRST, SECOND, OTHER = tuple(range(100, 140)), tuple(range(200, 240)), tuple(range(300, 380))
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_prompts_that_have_nothing_in_common_are_units_of_their_own(sessions: Se
     sessions.add("a", "", SECOND)
     sessions.add("b", "", FIRST)
     found = sizes(sessions)
-    assert [size for _, size in found] == [32, 32, 32]
+    assert [size for _, size in found] == [40, 40, 40]
     assert len({client for client, _ in found}) == 3
 
 
@@ -39,7 +39,7 @@ def test_a_session_is_what_the_client_says_it_is(sessions: Sessions) -> None:
     sessions.add("a", "s", FIRST)
     sessions.add("a", "s", SECOND)
     sessions.add("b", "s", OTHER)
-    assert [size for _, size in sizes(sessions)] == [64, 64]
+    assert [size for _, size in sizes(sessions)] == [80, 80]
 
 
 def test_a_session_counts_in_the_window_in_which_it_began_alone(sessions: Sessions) -> None:
@@ -52,7 +52,7 @@ def test_a_session_counts_in_the_window_in_which_it_began_alone(sessions: Sessio
 
 
 def test_too_little_text_is_no_unit(sessions: Sessions) -> None:
-    sessions.add("a", "", FIRST[:31])
+    sessions.add("a", "", FIRST[:39])
     assert sizes(sessions) == []
     sessions.add("a", "s", FIRST[:20])
     sessions.add("a", "s", SECOND[:20])
