@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 from benchmarks.drift_corpora import Corpus, corpora
 from scenario_model.drift import baseline
 from scenario_model.drift.detectors import Detectors
-from scenario_model.drift.units import FEWEST_TOKENS, length_of, pieces_of
+from scenario_model.drift.units import FEWEST_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,8 +115,8 @@ def run(
     for number, window in enumerate(itertools.islice(windows, after + most)):
         units: list[Unit] = []
         for client, ids in window:
-            if length := length_of(len(ids)):
-                units.append((client, known.mapped(pieces_of(ids, length))))
+            if pieces := known.unit(ids):
+                units.append((client, pieces))
         alarms = [signal.name for signal in detectors.window(units) if signal.alarms]
         if alarms:
             return (None, True, alarms[0]) if number < after else (number + 1 - after, False, alarms[0])

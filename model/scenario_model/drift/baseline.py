@@ -7,6 +7,7 @@ are chosen as if that document had not been there.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,20 @@ class Baseline:
     def columns(self) -> int:
         """How many values a text has: a count for each token that counts, and one for all others."""
         return len(self.tokens) + 1
+
+    @property
+    def lengths(self) -> list[int]:
+        """Lengths of pieces that enough documents have, in rising order."""
+        having = Counter(sample.pieces.length for sample in self.samples)
+        return sorted(length for length, documents in having.items() if documents >= FEWEST_UNITS)
+
+    def unit(self, ids: Sequence[int] | Ints) -> Pieces | None:
+        """A text's pieces, of the longest length for which there is something to compare with; None if it is too short.
+
+        Their tokens are columns.
+        """
+        fitting = [length for length in self.lengths if length <= len(ids)]
+        return self.mapped(pieces_of(ids, fitting[-1])) if fitting else None
 
     def mapped(self, pieces: Pieces) -> Pieces:
         """A text's pieces, with columns in place of token ids."""

@@ -75,11 +75,6 @@ class Pieces:
         )
 
 
-def length_of(tokens: int) -> int:
-    """The length of the pieces into which a text of so many tokens is cut; 0 if it is too short for any."""
-    return max((length for length in LENGTHS if length <= tokens), default=0)
-
-
 def pieces_of(ids: Sequence[int] | Ints, length: int) -> Pieces:
     """A text's pieces, of a length that it has: what is left over at its end does not count."""
     ids = np.asarray(ids, dtype=np.int64)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scenario_model.drift.detectors import Signal
+    from scenario_model.drift.scores import Unit
     from scenario_model.observe.settings import ObservationHere
 
 _MOST_NOTES = 20_000
@@ -137,12 +138,12 @@ class Observer:
             self._say(f"observations cannot be kept: {error}")
 
     def _end_window(self) -> None:
-        units = list(self._sessions.window())
+        units: list[Unit] = []
+        for client, ids in self._sessions.window():
+            if self._detectors and (pieces := self._detectors.baseline.unit(ids)):
+                units.append((client, pieces))
         if self._detectors:
-            baseline = self._detectors.baseline
-            self.signals = self._detectors.window(
-                [(client, baseline.mapped(pieces)) for client, pieces in units]
-            )
+            self.signals = self._detectors.window(units)
         self.windows, self.units = self.windows + 1, len(units)
         ends, self._ends = self._ends, []
         missed, self._missed = self._missed, 0

@@ -13,14 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scenario_model.drift.units import length_of, pieces_of
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
-
-    from scenario_model.drift.units import Pieces
 
     Ids = NDArray[np.int64]
 
@@ -63,13 +57,10 @@ class Sessions:
             self._texts[number][1].append(ids[begun:])
             self._tokens += len(ids) - begun
 
-    def window(self) -> Iterator[tuple[str, Pieces]]:
-        """End the window: its units, each with its client."""
+    def window(self) -> list[tuple[str, Ids]]:
+        """End the window: its sessions' texts as token ids, each with its client."""
         texts, self._texts, self._tokens = self._texts, {}, 0
-        for client, parts in texts.values():
-            ids = np.concatenate(parts)
-            if length := length_of(len(ids)):
-                yield client, pieces_of(ids, length)
+        return [(client, np.concatenate(parts)) for client, parts in texts.values()]
 
     @staticmethod
     def _continued(known: _Client, session: str, ids: Ids) -> tuple[int | None, int]:

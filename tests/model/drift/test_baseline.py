@@ -10,7 +10,7 @@ import pytest
 from scenario_model.drift import baseline
 from scenario_model.drift.baseline import Baseline
 from scenario_model.drift.scores import Strangeness
-from scenario_model.drift.units import FEWEST_TOKENS, MOST_PIECES, length_of, pieces_of
+from scenario_model.drift.units import FEWEST_TOKENS, MOST_PIECES, pieces_of
 from scenario_model.errors import InputError
 from tests.model.drift.texts import VOCABULARY, Domain, made
 
@@ -75,6 +75,14 @@ def test_a_long_document_counts_by_pieces_from_all_over_it() -> None:
     assert (list(pieces.sizes), pieces.length) == ([80] * MOST_PIECES, 80)
 
 
-@pytest.mark.parametrize(("tokens", "length"), [(39, 0), (40, 40), (79, 40), (80, 80), (9999, 320)])
-def test_a_text_is_cut_into_the_longest_pieces_that_it_has(tokens: int, length: int) -> None:
-    assert length_of(tokens) == length
+def test_a_text_is_cut_into_the_longest_pieces_that_enough_documents_have() -> None:
+    random = np.random.default_rng(5)
+    texts = [Domain(random).document()[:length] for length in [170] * 20 + [390] * 11]
+    known = baseline.make(texts, VOCABULARY)
+    assert known
+    assert known.lengths == [40, 80, 160]
+    for tokens, length in ((40, 40), (159, 80), (390, 160)):
+        pieces = known.unit(Domain(random).document()[:tokens])
+        assert pieces
+        assert pieces.length == length
+    assert known.unit(texts[0][:39]) is None

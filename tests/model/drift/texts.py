@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scenario_model.drift import baseline
-from scenario_model.drift.units import pieces_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,6 +48,7 @@ def window(known: Baseline, domain: Domain, units: int = 16) -> list[Unit]:
     """Units of as many clients, each a new one."""
     found: list[Unit] = []
     for _ in range(units):
-        pieces = pieces_of(domain.document(), 320)
-        found.append((str(domain._random.random()), known.mapped(pieces)))
+        pieces = known.unit(domain.document())
+        assert pieces
+        found.append((str(domain._random.random()), pieces))
     return found
