@@ -9,10 +9,12 @@ import pulumi
 
 from components.ansible.inventory import read_inventory
 from components.ansible.playbook import Playbook
+from components.errors import PremisesError
 from components.premises.training_run import TrainingRun, TrainingRunArgs
 from scenario_model.data.settings import Data, PythonReference
 from scenario_model.evaluate.settings import GateSettings
 from scenario_model.foundation.settings import Foundation, PackagedFoundation
+from scenario_model.lifecycle.settings import Lifecycle
 from scenario_model.serve.settings import Serving
 from scenario_model.train.settings import Recipe
 from stacks.builders.hosts import admit_hosts, prepare_hosts
@@ -22,6 +24,7 @@ from stacks.settings.premises import Balancer, Premises
 from stacks.settings.release import Release
 
 if TYPE_CHECKING:
+    from components.ansible.inventory import Inventory
     from stacks.builders.premises import Deployment
 
 
@@ -34,6 +37,8 @@ class Settings(StackSettings):
     gate: GateSettings = GateSettings()
     serving: Serving = Serving()
     release: Release = Release()
+    lifecycle: Lifecycle | None = None
+    """Let the host that trains and serves retrain when its traffic drifts; null: only an update retrains."""
     balancer: Balancer = Balancer()
     premises: Premises = Premises()
 
@@ -74,6 +79,7 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
         settings.balancer,
         release=training.release,
         depends_on=[ready, training],
+        more=_lifecycle(stack, settings, inventory),
     )
     outputs |= {"evaluation": training.evaluation, **admission}
     if settings.release.export:
@@ -84,6 +90,28 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
             "verification_key": training.verification_key.apply(_text),
         }
     return outputs
+
+
+def _lifecycle(stack: str, settings: Settings, inventory: Inventory) -> dict[str, Any]:
+    """Return the lifecycle's variables.
+
+    Raises:
+        PremisesError: there is no one host that could lead it.
+
+    """
+    if settings.lifecycle is None:
+        return {}
+    if (
+        inventory.in_group("training") != inventory.in_group("inference")
+        or len(inventory.in_group("training")) > 1
+    ):
+        message = (
+            f"{stack}: key 'lifecycle': one host leads it, which trains and serves, and the inventory has others, too; "
+            "leave the key out, or put one and the same host into both groups"
+        )
+        raise PremisesError(message)
+    lifecycle, gate = settings.lifecycle.as_given(), settings.gate.as_given()
+    return {"lifecycle_enabled": True, "lifecycle": lifecycle, "gate": gate}
 
 
 def _text(path: str) -> str | None:

@@ -19,6 +19,7 @@ from scenario_model.config import Kinds, Section, kinds_of
 from scenario_model.describe import one_line, sections_in, settings_of, summary, type_of
 from scenario_model.edge.settings import EdgeSettings
 from scenario_model.job.settings import JobSettings
+from scenario_model.lifecycle.settings import LifecycleHere
 from scenario_model.rollout.settings import PublishSettings, RolloutSettings
 from scenario_model.serve.settings import ServeSettings, Serving
 from scenario_model.train.settings import TrainSettings
@@ -37,6 +38,7 @@ _FILES: dict[str, type[Section]] = {
     "scenario-model job": JobSettings,
     "scenario-model serve": ServeSettings,
     "scenario-model edge run": EdgeSettings,
+    "scenario-model lifecycle step": LifecycleHere,
     "scenario-model rollout step": RolloutSettings,
     "scenario-model rollout publish": PublishSettings,
 }

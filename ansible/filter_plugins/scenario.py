@@ -17,8 +17,14 @@ _WITHOUT_PATH = frozenset({"packaged", "python-reference"})
 """Kinds of foundation models and data that are bundled with the project."""
 
 
-_GROUP_OF = {"training": "training", "inference": "inference", "edge": "inference", "balancer": "balancer"}
-"""The inventory's group whose hosts run a service."""
+_GROUP_OF = {
+    "training": "training",
+    "inference": "inference",
+    "edge": "inference",
+    "lifecycle": "lifecycle",
+    "balancer": "balancer",
+}
+"""The inventory's group whose hosts run a service; a lifecycle has none, and is there if it is asked for."""
 
 
 _DEFAULTS = Path(__file__).with_name("settings.json")

@@ -115,8 +115,9 @@ def serve(
     *,
     release: pulumi.Input[str],
     depends_on: Sequence[pulumi.Resource],
+    more: Mapping[str, pulumi.Input[Any]] | None = None,
 ) -> dict[str, Any]:
-    """Declare the servers, with their own certificates and key; return the stack's outputs.
+    """Declare the servers, with their own certificates and key; return the stack's outputs. `more`: their variables.
 
     Raises:
         PremisesError: nobody could reach the servers.
@@ -127,7 +128,7 @@ def serve(
     names = server_names(serving, balancer, on.inventory)
     authority = CertificateAuthority("authority", common_name=f"{on.stack} certificate authority")
     access = server_access(on, serving, names, authority)
-    variables: dict[str, pulumi.Input[Any]] = {**access.variables}
+    variables: dict[str, pulumi.Input[Any]] = {**access.variables, **(more or {})}
     if balanced:
         variables |= {"balancer": balancer.as_given(), "tls_authority": authority.certificate}
     arguments = on.playbook(
