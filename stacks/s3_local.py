@@ -52,7 +52,8 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
     """
     inventory = read_inventory(Path(settings.premises.inventory), groups=("training", "inference"))
     names = {"release_name": settings.release.name, "release_channel": settings.release.channel}
-    on = deployment(stack, settings.premises, inventory, names)
+    led = {} if settings.lifecycle is None else {"lifecycle_enabled": True}
+    on = deployment(stack, settings.premises, inventory, names | led)
     asked = {
         "foundation": settings.foundation.as_given(),
         "data": settings.data.as_given(),
@@ -111,7 +112,7 @@ def _lifecycle(stack: str, settings: Settings, inventory: Inventory) -> dict[str
         )
         raise PremisesError(message)
     lifecycle, gate = settings.lifecycle.as_given(), settings.gate.as_given()
-    return {"lifecycle_enabled": True, "lifecycle": lifecycle, "gate": gate}
+    return {"lifecycle": lifecycle, "gate": gate}
 
 
 def _text(path: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import httpx
 import pytest
@@ -39,7 +39,7 @@ class Asking:
         self.releases: list[str] = []
         self._over = threading.Event()
 
-    def __enter__(self) -> Asking:
+    def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._ask)
         self._thread.start()
         return self
