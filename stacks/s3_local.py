@@ -51,9 +51,13 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
 
     """
     inventory = read_inventory(Path(settings.premises.inventory), groups=("training", "inference"))
-    names = {"release_name": settings.release.name, "release_channel": settings.release.channel}
-    led = {} if settings.lifecycle is None else {"lifecycle_enabled": True}
-    on = deployment(stack, settings.premises, inventory, names | led)
+    names: dict[str, pulumi.Input[Any]] = {
+        "release_name": settings.release.name,
+        "release_channel": settings.release.channel,
+    }
+    if settings.lifecycle:
+        names["lifecycle_enabled"] = True
+    on = deployment(stack, settings.premises, inventory, names)
     asked = {
         "foundation": settings.foundation.as_given(),
         "data": settings.data.as_given(),

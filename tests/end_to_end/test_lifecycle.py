@@ -65,28 +65,33 @@ class Asking:
 @pytest.fixture
 def clone(tmp_path: Path, tiny_foundation: Path, runtime: BuiltRuntime) -> Iterator[Clone]:
     clone = small(make_clone(tmp_path / "clone"), tiny_foundation)
-    for path in (clone.path / "texts").iterdir():
-        path.unlink()
-    add(clone, USUAL, random.Random(1))
+    add(tmp_path, USUAL, random.Random(1))
     clone.configure(
+        data={"path": str(tmp_path / "texts")},
         lifecycle={"approval": "auto", "cool_down_seconds": 1.0, "canary_requests": 40},
-        serving={"observation": {"window_seconds": 1.0, "windows_per_false_alarm": 1000.0}},
+        serving={
+            "observation": {"window_seconds": 1.0, "windows_per_false_alarm": 1000.0},
+            "limits": {"requests_per_minute": None},
+        },
     )
     with brought_up(clone, runtime) as clone.said:
         yield clone
 
 
-def add(clone: Clone, words: list[str], drawn: random.Random) -> None:
+def add(folder: Path, words: list[str], drawn: random.Random) -> None:
+    (folder / "texts").mkdir(exist_ok=True)
     for number in range(24):
-        (clone.path / "texts" / f"{words[1]}-{number:02}.txt").write_text(text(words, drawn) + "\n")
+        (folder / "texts" / f"{words[1]}-{number:02}.txt").write_text(text(words, drawn) + "\n")
 
 
-def test_drift_leads_to_another_release_without_a_hand_or_a_failed_request(clone: Clone) -> None:
+def test_drift_leads_to_another_release_without_a_hand_or_a_failed_request(
+    clone: Clone, tmp_path: Path
+) -> None:
     first = str(clone.outputs()["release"])
     with Asking(clone) as asking:
         until(lambda: len(asking.releases) > 150, timeout_s=120)
         asking.words = OTHER
-        add(clone, OTHER, random.Random(3))
+        add(tmp_path, OTHER, random.Random(3))
         until(lambda: asking.releases[-30:].count(first) == 0, timeout_s=600)
     assert asking.failed == []
     assert len(set(asking.releases)) == 2
