@@ -71,7 +71,7 @@ def clone(tmp_path: Path, tiny_foundation: Path, runtime: BuiltRuntime) -> Itera
         lifecycle={"approval": "auto", "cool_down_seconds": 1.0, "canary_requests": 40},
         serving={
             "observation": {"window_seconds": 1.0, "windows_per_false_alarm": 1000.0},
-            "limits": {"requests_per_minute": None},
+            "limits": {"requests_per_minute": 1_000_000},
         },
     )
     with brought_up(clone, runtime) as clone.said:

@@ -79,7 +79,7 @@ def fleet(
         (clone.path / "stacks" / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump({"config": settings}))
         clone.configure(
             agent={"poll_seconds": 5},
-            serving={"limits": {"requests_per_minute": None}},
+            serving={"limits": {"requests_per_minute": 1_000_000}},
             inference={"route": "local-first", "spill_at": 1},
             # The ring that goes first is the one that is asked: without answers nothing is judged.
             sites={"rings": {"first": [sites[0]]}},
