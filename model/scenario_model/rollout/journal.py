@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from scenario_model.errors import Refused
+from scenario_model.release.chain import Chain
 from scenario_model.release.names import ReleaseId
-from scenario_model.signing.chain import Chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scenario_model.canary.judge import Arm
-    from scenario_model.serve.lifecycle import RunningEngine
     from scenario_model.serve.parameters import CompletionParameters
     from scenario_model.serve.request_log import Call
+    from scenario_model.serve.service import RunningEngine
     from scenario_model.serve.settings import CanaryHere
 
     Load = Callable[[str], RunningEngine]

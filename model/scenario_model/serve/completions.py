@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse
 
 from scenario_model.canary.judge import Outcome
+from scenario_model.serve.beside import Beside
 from scenario_model.serve.engine.interface import (
     Drained,
     EngineFailed,
@@ -22,7 +23,7 @@ from scenario_model.serve.generation_request import check_model, refusals, reque
 from scenario_model.serve.parameters import ChatParameters, parse_chat, parse_completion, parse_json
 from scenario_model.serve.request_body import Disconnected, read_body
 from scenario_model.serve.responses import Answer
-from scenario_model.serve.seats import Accepted, Beside, Seat
+from scenario_model.serve.seats import Accepted, Seat
 from scenario_model.serve.service import unavailable
 from scenario_model.serve.sse import EventStream, cancelled_on_disconnect
 

@@ -19,6 +19,7 @@ from starlette.routing import Route, Router
 
 from scenario_model.serve import logs
 from scenario_model.serve.access import Keyring, RateLimiter
+from scenario_model.serve.beside import Beside
 from scenario_model.serve.completions import Completions
 from scenario_model.serve.cors import Cors
 from scenario_model.serve.errors import ApiError
@@ -27,7 +28,6 @@ from scenario_model.serve.metrics import Metrics
 from scenario_model.serve.parameters import known_parameter
 from scenario_model.serve.request_body import Disconnected
 from scenario_model.serve.request_log import Call
-from scenario_model.serve.seats import Beside
 from scenario_model.serve.turns import Pace, Turns
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Never, Protocol
+from typing import TYPE_CHECKING, Never
 
 import uvloop
 
@@ -19,6 +19,7 @@ from scenario_model.observe.observer import Observer
 from scenario_model.release.stores import open_store
 from scenario_model.release.verify import verify_release
 from scenario_model.serve import logs
+from scenario_model.serve.beside import Beside
 from scenario_model.serve.canary import Canary
 from scenario_model.serve.feedback import Feedback
 from scenario_model.serve.following import names_another
@@ -26,8 +27,7 @@ from scenario_model.serve.gateway import Gateway
 from scenario_model.serve.listener import Listener, certificate_end
 from scenario_model.serve.room import raise_descriptor_limit
 from scenario_model.serve.routing import CloudRoute
-from scenario_model.serve.seats import Beside
-from scenario_model.serve.service import Service, TokenEngine
+from scenario_model.serve.service import RunningEngine, Service
 from scenario_model.serve.vllm.settings import InstalledVllm
 
 if TYPE_CHECKING:
@@ -49,19 +49,6 @@ _GRACE_SECONDS = 1.0
 _WATCH_SECONDS = 1.0
 
 Announce = Callable[[float], None]
-
-
-class RunningEngine(TokenEngine, Protocol):
-    """The engine interface needed here, in addition to the gateway's."""
-
-    def start(self) -> None:
-        """Start accepting requests; called in the event loop."""
-
-    async def drain(self, seconds: float) -> None:
-        """Accept no new requests and finish accepted ones; those left after `seconds` are aborted."""
-
-    def stop(self) -> None:
-        """Stop at once."""
 
 
 def run(

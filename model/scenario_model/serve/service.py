@@ -36,6 +36,19 @@ class TokenEngine(Protocol):
         """Return a snapshot."""
 
 
+class RunningEngine(TokenEngine, Protocol):
+    """The engine interface needed here, in addition to the gateway's."""
+
+    def start(self) -> None:
+        """Start accepting requests; called in the event loop."""
+
+    async def drain(self, seconds: float) -> None:
+        """Accept no new requests and finish accepted ones; those left after `seconds` are aborted."""
+
+    def stop(self) -> None:
+        """Stop at once."""
+
+
 class Service:
     """A verified release and the engine that runs it.
 

@@ -169,7 +169,7 @@ def test_drift_is_reported_once_for_each_window(server: Server, tmp_path: Path) 
     _, drift = local.reports(3.0)
     assert isinstance(drift, Drift)
     assert (drift.release, drift.units, drift.window_seconds, drift.asks) == (RELEASE, 5, 60.0, "warning")
-    assert [(each.name, each.value) for each in drift.signals] == [("reference", 200.0), ("changed", 3.25)]
+    assert [(each.name, each.value) for each in drift.signals] == [("changed", 3.25), ("reference", 200.0)]
     assert decode(encode(drift)) == drift
     watched.windows += 1
     watched.signals[0] = Signal("changed", 300.0, 100.0)

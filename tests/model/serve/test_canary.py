@@ -13,11 +13,11 @@ import pytest
 
 from scenario_model.canary.judge import Outcome
 from scenario_model.errors import Refused
+from scenario_model.serve.beside import Beside
 from scenario_model.serve.canary import Canary
 from scenario_model.serve.engine.interface import EngineFailed
 from scenario_model.serve.feedback import Feedback
 from scenario_model.serve.gateway import Gateway
-from scenario_model.serve.seats import Beside
 from scenario_model.serve.settings import ApiKeys, CanaryHere, HashedKey, Limits
 from tests.model.serve.conftest import KEY, RELEASE
 from tests.model.serve.stand_in import StandInEngine
@@ -92,7 +92,7 @@ class World:
         watching.cancel()
 
     async def until(self, true: Callable[[], Any]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not true():  # noqa: ASYNC110 it is a file that changes
                 await asyncio.sleep(0.02)
 
