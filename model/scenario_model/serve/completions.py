@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse
 
 from scenario_model.canary.judge import Outcome
-from scenario_model.serve.beside import Beside
 from scenario_model.serve.engine.interface import (
     Drained,
     EngineFailed,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from scenario_model.serve.access import RateLimiter
+    from scenario_model.serve.beside import Beside
     from scenario_model.serve.engine.interface import Delta, Generation
     from scenario_model.serve.metrics import Metrics
     from scenario_model.serve.parameters import CompletionParameters
