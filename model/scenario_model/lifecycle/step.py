@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from scenario_model.atomic_io import write_text
 from scenario_model.errors import ScenarioModelError, TemporaryError
-from scenario_model.lifecycle.journal import Entry, Event, Journal
 from scenario_model.lifecycle.policy import next_after
 from scenario_model.observe.observer import WINDOWS
 from scenario_model.observe.windows import WindowLog
 from scenario_model.release import channel
+from scenario_model.release.journal import Entry, Event, Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -79,6 +79,7 @@ class Observer:
             self._resume(self._detectors)
         self.signals: list[Signal] = self._detectors.signals() if self._detectors else []
         self.window_seconds = settings.window_seconds
+        self.windows_per_false_alarm = settings.windows_per_false_alarm
         self.windows = self.units = 0
         """Windows since this server's start, and units of the last."""
         self._key, self._notes = secrets.token_bytes(16), deque[Note | End | Rating]()
@@ -87,6 +88,11 @@ class Observer:
         self._start = self._begin()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="observer", daemon=True)
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """Of the release; None if it has none."""
+        return self._detectors.baseline if self._detectors else None
 
     def start(self) -> None:
         """Begin."""

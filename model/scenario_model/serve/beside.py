@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from scenario_model.serve.canary import Canary
     from scenario_model.serve.feedback import Feedback
     from scenario_model.serve.routing import CloudRoute
+    from scenario_model.serve.status import StatusPage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class Beside:
         observer: takes notes of the traffic.
         canary: another release, for a share of the conversations.
         feedback: lets answers be rated.
+        status: shows how it is, to people.
 
     """
 
@@ -28,3 +30,4 @@ class Beside:
     observer: Observer | None = None
     canary: Canary | None = None
     feedback: Feedback | None = None
+    status: StatusPage | None = None

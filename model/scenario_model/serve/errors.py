@@ -32,6 +32,7 @@ class ApiError(Exception):
         super().__init__(message)
         self.status, self.message, self.code, self.param = status, message, code, param
         self.retry_after, self.allow = retry_after, allow
+        self.challenge = "Bearer"
 
     @property
     def reason(self) -> str:
@@ -55,7 +56,7 @@ class ApiError(Exception):
         if self.allow:
             headers["allow"] = self.allow
         if self.status == 401:
-            headers["www-authenticate"] = "Bearer"
+            headers["www-authenticate"] = self.challenge
         return headers
 
 

@@ -28,6 +28,8 @@ from scenario_model.serve.metrics import Metrics
 from scenario_model.serve.parameters import known_parameter
 from scenario_model.serve.request_body import Disconnected
 from scenario_model.serve.request_log import Call
+from scenario_model.serve.status import PATH as _STATUS
+from scenario_model.serve.status import bearer_of
 from scenario_model.serve.turns import Pace, Turns
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ _COMPLETIONS = ("/v1/chat/completions", "/v1/completions")
 # What a client calls the session that a request belongs to.
 _SESSION, _SESSION_LENGTH = b"x-session-id", 256
 _FEEDBACK = "/v1/feedback"
-_PATHS = (*OPEN_PATHS, "/metrics", "/v1/models", *_COMPLETIONS, _FEEDBACK)
+_PATHS = (*OPEN_PATHS, "/metrics", "/v1/models", *_COMPLETIONS, _FEEDBACK, _STATUS)
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -84,6 +86,7 @@ class Gateway:
                 Route("/v1/chat/completions", chat, methods=["POST"]),
                 Route("/v1/completions", completion, methods=["POST"]),
                 *([Route(_FEEDBACK, feedback, methods=["POST"])] if feedback else []),
+                *([Route(_STATUS, self._beside.status.__call__)] if self._beside.status else []),
             ],
             redirect_slashes=False,
             default=_not_found,
@@ -120,9 +123,14 @@ class Gateway:
                 await exchange.empty(allowed)
                 return
             if scope["path"] not in OPEN_PATHS:
-                call.key = self._keyring.identify(scope["headers"])
+                browser = scope["path"] == _STATUS
+                call.key = self._keyring.identify(
+                    bearer_of(scope["headers"]) if browser else scope["headers"]
+                )
             await self._router(scope, exchange.receive, exchange.send)
         except ApiError as error:
+            if error.status == 401 and scope["path"] == _STATUS:
+                error.challenge = 'Basic realm="status", charset="UTF-8"'
             # Those without a key share one pace: only their refusals wait for each other.
             await self._pace.hold(call.key or "")
             await exchange.refuse(error)

@@ -28,6 +28,7 @@ from scenario_model.serve.listener import Listener, certificate_end
 from scenario_model.serve.room import raise_descriptor_limit
 from scenario_model.serve.routing import CloudRoute
 from scenario_model.serve.service import RunningEngine, Service
+from scenario_model.serve.status import StatusPage
 from scenario_model.serve.vllm.settings import InstalledVllm
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class _Server:
             observer=self._observer,
             canary=self._canary,
             feedback=Feedback(settings.limits, self._rated),
+            status=StatusPage(settings, release.id, self._observer) if self._observer else None,
         )
         self._gateway = Gateway(self._service, api_keys, settings.limits, settings.cors_origins, beside)
         self._listener = Listener(

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from scenario_model.lifecycle.journal import Entry
 from scenario_model.lifecycle.policy import next_after
 from scenario_model.lifecycle.settings import Lifecycle
 from scenario_model.observe.windows import Window
+from scenario_model.release.journal import Entry
 
 OLD, NEW = (f"assistant@sha256:{digit * 64}" for digit in "01")
 AUTO = Lifecycle(approval="auto", windows=2, cool_down_seconds=1000.0, retrainings=2)

@@ -12,13 +12,13 @@ import pytest
 
 from scenario_model.errors import InputError, Refused, ScenarioModelError, TemporaryError
 from scenario_model.lifecycle.history import served_at
-from scenario_model.lifecycle.journal import Journal
 from scenario_model.lifecycle.settings import LifecycleHere
 from scenario_model.lifecycle.step import Step
 from scenario_model.lifecycle.trainer import Trained
 from scenario_model.observe.observer import WINDOWS
 from scenario_model.observe.windows import WindowLog
 from scenario_model.release import channel
+from scenario_model.release.journal import Journal
 from scenario_model.release.store import FolderStore
 from scenario_model.signing import keys
 from tests.model.lifecycle.test_policy import ASKING, QUIET

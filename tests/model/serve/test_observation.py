@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from scenario_model.observe.observer import WINDOWS
@@ -37,5 +38,18 @@ def test_what_is_asked_is_counted_scored_and_offered_to_prometheus(
         for name in DETECTORS:
             assert server.metric("scenario_model_drift_threshold", detector=name) > 10_000
         assert server.metric("scenario_model_drift_windows_total") >= 1
+        shown = server.get("/status")
+        assert (shown.status_code, shown.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert "default-src 'none'" in shown.headers["content-security-policy"]
+        assert server.release in shown.text
+        assert "promote" in shown.text, "the channel's history"
+        assert "at most one alarm in 10,000 windows" in shown.text
+        assert "planted" not in shown.text
+        browser = httpx.get(server.url + "/status", auth=("anyone", server.key), verify=server.trust)
+        assert browser.status_code == 200
+        stranger = httpx.get(server.url + "/status", auth=("anyone", "wrong"), verify=server.trust)
+        assert (stranger.status_code, stranger.headers["www-authenticate"][:5]) == (401, "Basic")
+        elsewhere = httpx.get(server.url + "/v1/models", auth=("anyone", server.key), verify=server.trust)
+        assert (elsewhere.status_code, elsewhere.headers["www-authenticate"]) == (401, "Bearer")
     kept = b"".join(path.read_bytes() for path in (tmp_path / "observation").iterdir())
     assert b"planted" not in kept
