@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from scenario_model.observe.windows import Window
 
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 720, 170, 56, 24
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 720, 170, 66, 24
 # Readable by people who do not tell red from green, on white and in print.
 COLOURS = ("#0b5fa5", "#b35900", "#5b2a86", "#2f6b2f")
 _FLOOR, _CEILING = -4.0, 2.0
@@ -80,8 +80,10 @@ def served(windows: Sequence[Window]) -> str:
     for number, release in enumerate(releases):
         start = next(window.start for window in windows if window.release == release)
         name = release.rpartition(":")[2][:8]
+        late = frame.x(start) > _WIDTH / 2
+        anchor = f'x="{frame.x(start) - 3 if late else frame.x(start) + 3}" text-anchor="{"end" if late else "start"}"'
         drawn.append(
-            f'<text x="{frame.x(start) + 3}" y="{52 + 15 * (number % 2)}" fill="{COLOURS[number % len(COLOURS)]}">'
+            f'<text {anchor} y="{52 + 15 * (number % 2)}" fill="{COLOURS[number % len(COLOURS)]}">'
             f"{escape(name)} from {_clock(start)}</text>"
         )
     return chart("What was served when", f"{len(releases)} releases", drawn, 76)
@@ -112,7 +114,7 @@ def traffic(windows: Sequence[Window]) -> str:
     times = Frame.of(windows, 0, slowest)
     for place, colour in ((0, COLOURS[0]), (1, COLOURS[1])):
         drawn.append(times.line([(window.start, both[place]) for window, both in timed], colour))
-    drawn.append(f'<text x="{_WIDTH - 10}" y="14" text-anchor="end">{slowest:.0f} ms</text>')
+    drawn.append(f'<text x="{_LEFT - 6}" y="26" text-anchor="end">{slowest:.0f} ms</text>')
     failed, requests = sum(each.failed for each in windows), sum(each.answered for each in windows)
     return chart("Traffic and latency", f"{requests} requests answered, {failed} failed", drawn)
 
@@ -120,7 +122,7 @@ def traffic(windows: Sequence[Window]) -> str:
 def drift(windows: Sequence[Window]) -> str:
     """Evidence of each detector, as a power of ten of its threshold."""
     frame = Frame.of(windows, _FLOOR, _CEILING)
-    ticks = [(-4.0, "1/10,000"), (-2.0, "1/100"), (0.0, "alarm"), (2.0, "100 times")]
+    ticks = [(-4.0, "1e-4"), (-2.0, "1e-2"), (0.0, "alarm"), (2.0, "1e2")]
     drawn = [frame.axes(ticks), frame.line([(frame.first, 0.0), (frame.last, 0.0)], "#a00000", "6 4")]
     names = list(dict.fromkeys(name for window in windows for name, _, _ in window.signals))
     for number, name in enumerate(names):

@@ -20,8 +20,9 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; m
 main { padding: 1rem; }
 h1 { font-size: 1.3rem; }
 h2 { font-size: 1.05rem; margin: 1.6rem 0 .3rem; }
-svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; fill: #1a1a1a; }
+svg { width: 100%; height: auto; overflow: visible; font: 12px system-ui, sans-serif; fill: #1a1a1a; }
 code { overflow-wrap: anywhere; }
+td code { white-space: nowrap; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .5rem .25rem 0; border-bottom: 1px solid #ddd; }
 .legend { list-style: none; padding: 0; margin: 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .9rem; }
@@ -29,7 +30,7 @@ th, td { text-align: left; vertical-align: top; padding: .25rem .5rem .25rem 0; 
 .state { padding: .5rem .8rem; border-left: 5px solid #2f6b2f; background: #f3f7f3; }
 .warning { border-color: #b35900; background: #fbf5ee; }
 .retraining { border-color: #a00000; background: #fbf0f0; }
-@media (max-width: 30rem) { svg { font-size: 18px; } }
+@media (max-width: 34rem) { svg { font-size: 18px; } }
 @media print { body { max-width: none; } }
 """
 _STATES = {
@@ -62,7 +63,8 @@ class Facts:
 def page(facts: Facts) -> str:
     """Return the page as HTML."""
     windows = facts.windows[-_SHOWN:]
-    parts = [f"<h1>Status of <code>{escape(facts.release)}</code></h1>"]
+    name = escape(facts.release.partition("@")[0])
+    parts = [f"<h1>Status of {name}</h1><p><small><code>{escape(facts.release)}</code></small></p>"]
     if windows:
         asks = windows[-1].asks
         parts.append(f'<p class="state {escape(asks)}" role="status">{_STATES.get(asks, escape(asks))}</p>')
