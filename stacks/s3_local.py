@@ -84,7 +84,7 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
         settings.balancer,
         release=training.release,
         depends_on=[ready, training],
-        more=_lifecycle(stack, settings, inventory),
+        more=lifecycle_of(stack, settings, inventory),
     )
     outputs |= {"evaluation": training.evaluation, **admission}
     if settings.release.export:
@@ -97,7 +97,7 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
     return outputs
 
 
-def _lifecycle(stack: str, settings: Settings, inventory: Inventory) -> dict[str, Any]:
+def lifecycle_of(stack: str, settings: Settings, inventory: Inventory) -> dict[str, Any]:
     """Return the lifecycle's variables.
 
     Raises:
