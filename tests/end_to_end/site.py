@@ -55,6 +55,7 @@ def every_setting_of_a_server(address: str) -> dict[str, Any]:
         "limits": {"requests_per_minute": 5000},
         "engine": {"compile": "off", "weights": "fp32", "threads": 1, "max_sequences": 4},
         "metrics": {"port": 9446},
+        "observation": {"window_seconds": 600.0},
         "drain_seconds": 20,
     }
     assert changed.keys() == Serving.model_fields.keys()
