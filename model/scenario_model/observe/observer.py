@@ -17,7 +17,6 @@ from scenario_model.atomic_io import write_bytes
 from scenario_model.drift.baseline import FILE, Baseline
 from scenario_model.drift.detectors import Detectors
 from scenario_model.drift.promise import asks
-from scenario_model.errors import ScenarioModelError
 from scenario_model.observe.sessions import Sessions
 from scenario_model.observe.windows import Window, WindowLog
 
@@ -140,8 +139,8 @@ class Observer:
             return
         try:
             self._end_window()
-        except (OSError, ScenarioModelError) as error:
-            self._say(f"observations cannot be kept: {error}")
+        except Exception as error:  # noqa: BLE001 the server goes on, whatever befalls its observer
+            self._say(f"observations cannot be kept: {type(error).__name__}: {error}")
 
     def _end_window(self) -> None:
         units: list[Unit] = []
@@ -187,14 +186,13 @@ class Observer:
         return self._settings.state / f"{blake2b(told.encode(), digest_size=8).hexdigest()}.safetensors"
 
     def _resume(self, detectors: Detectors) -> None:
-        self._settings.state.mkdir(parents=True, exist_ok=True)
-        for path in self._settings.state.glob("*.safetensors"):
-            if path != self._state:
-                path.unlink(missing_ok=True)
-        if not self._state.is_file():
-            return
         try:
-            detectors.resume(load_file(self._state))
+            self._settings.state.mkdir(parents=True, exist_ok=True)
+            for path in self._settings.state.glob("*.safetensors"):
+                if path != self._state:
+                    path.unlink(missing_ok=True)
+            if self._state.is_file():
+                detectors.resume(load_file(self._state))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             self._say(f"evidence begins anew, because it cannot be read: {type(error).__name__}")
 

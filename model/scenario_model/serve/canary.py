@@ -101,8 +101,8 @@ class Canary:
                 elif self._seat is None and self._engine:
                     await self._leave()
                 self._tell()
-            except (OSError, ScenarioModelError) as error:
-                logs.info("the canary cannot be led", reason=str(error))
+            except Exception as error:  # noqa: BLE001 the running release answers, whatever befalls the canary
+                logs.info("the canary cannot be led", reason=f"{type(error).__name__}: {error}")
             await asyncio.sleep(_LOOKS_SECONDS)
 
     async def close(self) -> None:
@@ -128,8 +128,8 @@ class Canary:
         self._tell()
         try:
             engine = await asyncio.get_running_loop().run_in_executor(None, self._load, release)
-        except ScenarioModelError as error:
-            self._settle("failed", str(error))
+        except Exception as error:  # noqa: BLE001 a library may raise anything for weights that it does not like
+            self._settle("failed", str(error) or type(error).__name__)
             return
         service = Service(release.partition("@")[0], release)
         engine.start()
