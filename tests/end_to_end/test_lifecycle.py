@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.built_runtime import BuiltRuntime
     from tests.end_to_end.conftest import Clone
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(1800)]
 USUAL = "the old river carries sand and light past seven quiet towns toward a wide grey sea".split()  # noqa: SIM905
 OTHER = "a fast engine burns cheap fuel under bright lamps while nine loud trucks climb".split()  # noqa: SIM905
 
