@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import threading
 import time
-from collections import Counter
+import uuid
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
@@ -22,7 +23,7 @@ from scenario_model.signing.signature import sign_directory
 from tests.end_to_end.site import client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.end_to_end.conftest import Clone
@@ -33,10 +34,16 @@ class Load:
     """Asks again and again, as clients do, until it is told to stop; keeps what was not answered.
 
     `trusting`: whatever authority signed the endpoint's certificate, as clients that know old and new ones.
+    `prompt`: what is asked next; each request is a session of its own. `pause`: often enough that a gap of a second
+    shows, and little beside what it watches.
     """
 
     clone: Clone
     trusting: bool = False
+    prompt: Callable[[], str] = lambda: "One, two,"
+    pause: float = 0.4
+    last: deque[str] = field(default_factory=lambda: deque(maxlen=30))
+    """The releases of the last answers."""
     releases: set[str] = field(default_factory=set)
     answered: int = 0
     failed: list[str] = field(default_factory=list)
@@ -52,15 +59,17 @@ class Load:
         self._thread.join()
 
     def _ask(self) -> None:
-        body = {"model": "assistant", "prompt": "One, two,", "max_tokens": 4, "ignore_eos": True}
         with client(self.clone, verify=not self.trusting) as http:
-            # Often enough that a gap of a second shows, and little beside what it watches.
-            while not self._over.wait(0.4):
+            while not self._over.wait(self.pause):
+                body = {"model": "assistant", "prompt": self.prompt(), "max_tokens": 4, "ignore_eos": True}
                 try:
-                    answer = http.post("/v1/completions", json=body)
+                    answer = http.post(
+                        "/v1/completions", json=body, headers={"X-Session-Id": uuid.uuid4().hex}
+                    )
                     answer.raise_for_status()
                     self.answered += 1
                     self.releases.add(answer.headers["x-release"])
+                    self.last.append(answer.headers["x-release"])
                 except httpx.HTTPError as error:
                     self.failed.append(repr(error))
 

@@ -22,7 +22,7 @@ from scenario_model.lifecycle.history import served_at
 from scenario_model.lifecycle.settings import LifecycleHere
 from scenario_model.lifecycle.step import Step
 from scenario_model.lifecycle.trainer import Trainer
-from scenario_model.release.journal import Journal
+from scenario_model.release.lifecycle_journal import Journal
 from scenario_model.release.stores import open_store
 from scenario_model.signing import keys
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    from scenario_model.release.journal import Entry
+    from scenario_model.release.lifecycle_journal import Entry
     from scenario_model.release.store import Store
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from scenario_model.release.journal import ENDS, retrainings_since
+from scenario_model.release.lifecycle_journal import ENDS, retrainings_since
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scenario_model.lifecycle.settings import Lifecycle
     from scenario_model.observe.windows import Window
-    from scenario_model.release.journal import Entry
+    from scenario_model.release.lifecycle_journal import Entry
 
 Do = Literal["watch", "ask", "wait", "approve", "train", "try", "judge", "settle"]
 _MONTH_SECONDS = 30 * 86_400.0

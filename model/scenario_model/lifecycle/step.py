@@ -14,7 +14,7 @@ from scenario_model.lifecycle.policy import next_after
 from scenario_model.observe.observer import WINDOWS
 from scenario_model.observe.windows import WindowLog
 from scenario_model.release import channel
-from scenario_model.release.journal import Entry, Event, Journal
+from scenario_model.release.lifecycle_journal import Entry, Event, Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

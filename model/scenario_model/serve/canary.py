@@ -18,7 +18,6 @@ from scenario_model.canary.judge import Judge, Outcome
 from scenario_model.errors import InputError, ScenarioModelError
 from scenario_model.serve import logs
 from scenario_model.serve.following import followed
-from scenario_model.serve.metrics import Metrics
 from scenario_model.serve.parameters import ChatParameters
 from scenario_model.serve.seats import Seat
 from scenario_model.serve.service import Service
@@ -140,7 +139,7 @@ class Canary:
             self._settle("failed", str(error))
             return
         logs.info("a canary answers its share", canary=release, share=self._settings.share)
-        self.state, self._seat = "judging", Seat(service, Metrics(service), "canary")
+        self.state, self._seat = "judging", Seat(service, "canary")
 
     def _was_judged(self) -> bool:
         """Go on from what an earlier process found; True if that was final."""

@@ -59,7 +59,7 @@ class Completions:
     ) -> None:
         self._service, self._metrics, self._limits, self._beside = service, metrics, limits, beside
         self._route, self._limiter, self._turns = beside.route, limiter, turns
-        self._running = Seat(service, metrics, "running")
+        self._running = Seat(service, "running")
         self._chat = chat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,7 +121,6 @@ class Completions:
         )
         if self._beside.feedback:
             self._beside.feedback.remember(answer.id, Rated(call.key or "", call.arm))
-        call.metrics = accepted.seat.metrics
         try:
             async with cancelled_on_disconnect(generation, receive):
                 if wanted.stream:
@@ -131,7 +130,7 @@ class Completions:
         finally:
             self._limiter.charge_tokens(call.key or "", call.prompt_tokens + call.completion_tokens)
             if call.finish_reason is None:
-                call.ended("abort", accepted.seat.metrics)
+                call.ended("abort", self._metrics)
 
     def _read(self, body: bytes) -> ChatParameters | CompletionParameters:
         wanted: ChatParameters | CompletionParameters
@@ -284,14 +283,13 @@ class Completions:
                 await stream.event(answer.piece(delta.text))
 
     def _account(self, call: Call, delta: Delta) -> None:
-        metrics = call.metrics or self._metrics
-        call.produced(delta.tokens, metrics)
+        call.produced(delta.tokens, self._metrics)
         if delta.finish_reason is not None:
-            call.ended(delta.finish_reason, metrics)
+            call.ended(delta.finish_reason, self._metrics)
 
     def _broken(self, call: Call, error: Drained | EngineFailed | EngineStopped) -> ApiError:
         if not isinstance(error, EngineFailed):
-            call.ended("abort", call.metrics or self._metrics)
+            call.ended("abort", self._metrics)
             return unavailable("The server is shutting down and could not complete this answer; ask again.")
-        call.ended("error", call.metrics or self._metrics)
+        call.ended("error", self._metrics)
         return unavailable("The inference engine failed.")

@@ -17,8 +17,7 @@ class Call:
 
     status 499: the client disconnected before the answer started (an nginx convention). error, param: why the
     request was refused; neither is ever a client's own word. computed_at: site or cloud, once it is known; release: of
-    who answers. session: the client's name for it. arm, metrics: whether the canary answers, and where its
-    tokens are counted.
+    who answers. session: the client's name for it. arm: whether the canary answers.
     """
 
     request_id: str
@@ -36,7 +35,6 @@ class Call:
     release: str = ""
     session: str = ""
     arm: Arm = "running"
-    metrics: Metrics | None = None
     first_token: float | None = None
     last_token: float | None = None
 

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from scenario_model.canary.judge import Arm
     from scenario_model.serve.engine.interface import Generation
-    from scenario_model.serve.metrics import Metrics
     from scenario_model.serve.service import Service
 
 
 class Seat(NamedTuple):
-    """What answers a request: a service, its metrics, and whether it is the canary's."""
+    """What answers a request: a service, and whether it is the canary's."""
 
     service: Service
-    metrics: Metrics
     arm: Arm
 
 

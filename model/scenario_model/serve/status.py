@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse
 from scenario_model.drift.promise import promise
 from scenario_model.errors import ScenarioModelError
 from scenario_model.release import channel
-from scenario_model.release.journal import Journal
+from scenario_model.release.lifecycle_journal import Journal
 from scenario_model.release.stores import open_store
 from scenario_model.signing.keys import load_public
 from scenario_model.status.page import Facts, page

@@ -20,12 +20,12 @@ from scenario_model.foundation.importer import verify_foundation
 from scenario_model.train import hardware, parallel
 from scenario_model.train.batches import Batches
 from scenario_model.train.checkpoint import Checkpoints
+from scenario_model.train.drift_baseline import keep_baseline
 from scenario_model.train.hooks import NO_HOOKS, TrainingHooks
 from scenario_model.train.loop import Training, make_optimizer
 from scenario_model.train.model import LossModel, load_model, save_trained, trainable
 from scenario_model.train.reporter import Reporter
 from scenario_model.train.tokenized import tokenized
-from scenario_model.train.usual_texts import keep_baseline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,6 +27,7 @@ from scenario_model.serve import credentials
 from scenario_model.signing import keys
 from tests.model.serve.service_manager import ServiceManager
 from tests.model.serve.test_kept_socket import free_port
+from tests.topics import OTHER, USUAL, text
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-USUAL = "the old river carries sand and light past seven quiet towns toward a wide grey sea".split()  # noqa: SIM905
-OTHER = "a fast engine burns cheap fuel under bright lamps while nine loud trucks climb".split()  # noqa: SIM905
 RECIPE = {
     "rank": 4,
     "learning_rate": 1e-2,
@@ -45,10 +44,6 @@ RECIPE = {
     "max_steps": 6,
     "dtype": "fp32",
 }
-
-
-def text(words: list[str], drawn: random.Random, number: int = 120) -> str:
-    return " ".join(drawn.choice(words) for _ in range(number))
 
 
 class Place:

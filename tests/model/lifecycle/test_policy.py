@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from scenario_model.lifecycle.policy import next_after
 from scenario_model.lifecycle.settings import Lifecycle
-from scenario_model.observe.windows import Window
-from scenario_model.release.journal import Entry
+from scenario_model.release.lifecycle_journal import Entry
+from tests.model.observe.test_windows import ONE
+
+if TYPE_CHECKING:
+    from scenario_model.observe.windows import Window
 
 OLD, NEW = (f"assistant@sha256:{digit * 64}" for digit in "01")
 AUTO = Lifecycle(approval="auto", windows=2, cool_down_seconds=1000.0, retrainings=2)
-QUIET = Window(
-    start=0.0,
-    seconds=60.0,
-    release=OLD,
-    answered=9,
-    refused=0,
-    failed=0,
-    units=5,
-    first_token_ms=None,
-    signals=[("changed", 1.0, 10.0), ("reference", 1.0, 10.0)],
-    asks="nothing",
-)
+QUIET = replace(ONE, release=OLD, signals=[("changed", 1.0, 10.0), ("reference", 1.0, 10.0)])
 ASKING = replace(QUIET, signals=[("changed", 20.0, 10.0), ("reference", 30.0, 10.0)], asks="retraining")
 WARNING = replace(QUIET, signals=[("changed", 20.0, 10.0), ("reference", 1.0, 10.0)], asks="warning")
 

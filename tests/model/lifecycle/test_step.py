@@ -18,7 +18,7 @@ from scenario_model.lifecycle.trainer import Trained
 from scenario_model.observe.observer import WINDOWS
 from scenario_model.observe.windows import WindowLog
 from scenario_model.release import channel
-from scenario_model.release.journal import Journal
+from scenario_model.release.lifecycle_journal import Journal
 from scenario_model.release.store import FolderStore
 from scenario_model.signing import keys
 from tests.model.lifecycle.test_policy import ASKING, QUIET

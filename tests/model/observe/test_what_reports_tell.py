@@ -28,8 +28,8 @@ def test_the_attack_works_on_a_report_that_holds_hashed_counts(random: np.random
     for _ in range(50):
         asked = Domain(random).document()
         report = np.bincount(places[asked], minlength=HASHED)
-        guessed = set(np.flatnonzero(report[places]))
-        found.append(recovered(guessed, set(asked)))
+        guessed = set(map(int, np.flatnonzero(report[places])))
+        found.append(recovered(guessed, set(map(int, asked))))
     assert np.mean(found) == 1.0
 
 

@@ -6,19 +6,15 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from scenario_model.observe.windows import Window
 from scenario_model.status.page import Facts, page
+from tests.model.observe.test_windows import ONE
 
 OLD, NEW = (f"assistant@sha256:{digit * 64}" for digit in "01")
-ONE = Window(
+WINDOW = replace(
+    ONE,
     start=1_700_000_000.0,
     seconds=900.0,
     release=OLD,
-    answered=30,
-    refused=2,
-    failed=1,
-    units=9,
-    first_token_ms=(40.0, 90.0),
     signals=[
         ("outlying", 3.0, 25_000.0),
         ("reference", 0.0, 50_000.0),
@@ -30,8 +26,8 @@ ONE = Window(
 FACTS = Facts(
     release=NEW,
     windows=[
-        *(replace(ONE, start=ONE.start + 900 * number, asks="nothing") for number in range(20)),
-        *(replace(ONE, start=ONE.start + 900 * number, release=NEW) for number in range(20, 40)),
+        *(replace(WINDOW, start=WINDOW.start + 900 * number, asks="nothing") for number in range(20)),
+        *(replace(WINDOW, start=WINDOW.start + 900 * number, release=NEW) for number in range(20, 40)),
     ],
     history=[("2026-11-29T12:00:00+00:00", "promoted", NEW, "500 requests, and by no measure worse")],
     canary={},
@@ -95,7 +91,7 @@ def test_words_from_outside_are_words_and_nothing_else() -> None:
         FACTS,
         history=[(evil, evil, evil, evil)],
         canary={"release": evil, "state": evil, "why": evil, "canary": 1, "running": 2},
-        windows=[replace(ONE, release=evil, signals=[(evil, 1.0, 2.0)], asks=evil)],
+        windows=[replace(WINDOW, release=evil, signals=[(evil, 1.0, 2.0)], asks=evil)],
         promise=[evil],
     )
     assert "script" not in Read(page(facts)).seen
@@ -104,7 +100,7 @@ def test_words_from_outside_are_words_and_nothing_else() -> None:
 def test_a_server_that_is_new_says_so() -> None:
     bare = replace(FACTS, windows=[], history=[], promise=[])
     assert "No window is over yet." in Read(page(bare)).words
-    without = replace(FACTS, windows=[replace(ONE, signals=[], first_token_ms=None, answered=0)])
+    without = replace(FACTS, windows=[replace(WINDOW, signals=[], first_token_ms=None, answered=0)])
     assert "This release has no baseline, so drift is not looked for." in Read(page(without)).words
 
 
