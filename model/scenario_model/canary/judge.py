@@ -26,6 +26,9 @@ _MOST_WAITING = 1000
 _ODDS = (2.0, 4.0, 10.0)
 _STAKES = (0.3, 0.6, 0.9)
 _LATE, _LATE_STAKE = 0.9, 0.15
+# An engine that is asked less is woken more often, which costs milliseconds: what nobody notices is no reason.
+_UNNOTICED: dict[Measure, float] = {"latency": 0.010, "pace": 0.002}
+"""Seconds by which a canary may be slower."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +37,8 @@ class Outcome:
 
     Attributes:
         failed: it was not answered, by the server's fault.
-        latency: until the first token.
-        pace: for each further token.
+        latency: until the first token, in seconds.
+        pace: for each further token, in seconds.
         loss: bits per byte of its text, by the release that answered.
         bad: a person called the answer bad.
 
@@ -126,7 +129,8 @@ class Judge:
         while canary and running:
             share = min(max(len(running) // len(canary), 1), _MOST_BESIDE)
             beside = [running.popleft() for _ in range(share)]
-            self.fortunes[measure].bet(canary.popleft(), beside, self._random.random())
+            value = canary.popleft() - _UNNOTICED.get(measure, 0.0)
+            self.fortunes[measure].bet(value, beside, self._random.random())
             self.compared += measure == "errors"
 
     def resume(self, compared: int, logs: Mapping[str, Sequence[float]]) -> None:

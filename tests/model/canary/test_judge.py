@@ -77,6 +77,16 @@ def test_a_worse_tail_is_found_although_the_middle_is_the_same() -> None:
     assert stopped(1, worse, 400)[1] == ["latency"]
 
 
+def test_milliseconds_that_nobody_notices_stop_no_fast_model() -> None:
+    """A second engine in the same server that is asked less is a little slower, whatever it has loaded."""
+    drawn, judge = random.Random(5), Judge()
+    for _ in range(500):
+        for _ in range(3):
+            judge.add("running", Outcome(latency=drawn.gauss(0.006, 0.001), pace=drawn.gauss(0.003, 0.0005)))
+        judge.add("canary", Outcome(latency=drawn.gauss(0.012, 0.001), pace=drawn.gauss(0.004, 0.0005)))
+    assert judge.worse == []
+
+
 def test_what_is_not_known_decides_nothing() -> None:
     judge = Judge()
     for _ in range(1000):
