@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,10 @@ from components.ansible.sources import package_digest, playbook_sources
 from components.dynamic import Provider, settle_in
 from components.errors import PremisesError
 
+_NULL = "<null>"
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from components.ansible.events import Report
     from components.ansible.inventory import Inventory
@@ -171,7 +174,7 @@ def playbook_inputs(args: PlaybookArgs, root: Path | None = None) -> Properties:
         "sources": playbook_sources(root, args.playbook),
         "inventory": _below(root, args.inventory.path),
         "inventory_digest": args.inventory.digest,
-        "variables": dict(args.variables),
+        "variables": _with_nulls(args.variables),
     }
     if args.secrets:
         inputs["secrets"] = pulumi.Output.secret(dict(args.secrets))
@@ -241,8 +244,17 @@ def _has_unknowns(value: object) -> bool:
     return bool(value == rpc.UNKNOWN)
 
 
+def _with_nulls(value: Any) -> Any:
+    """Write nulls as text: Pulumi drops those of mappings, and a default would take the place of what was set."""
+    if isinstance(value, Mapping):
+        return {key: _with_nulls(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_nulls(item) for item in value]
+    return _NULL if value is None else value
+
+
 def _as_written(value: Any) -> Any:
-    """Turn whole floats back into integers, and sort keys.
+    """Undo what Pulumi's state does to values: whole floats are integers again, nulls are nulls, and keys are sorted.
 
     Pulumi passes every number as a float, and mappings from its state in a different order: roles that digest
     their variables would see a change.
@@ -251,4 +263,6 @@ def _as_written(value: Any) -> Any:
         return {key: _as_written(item) for key, item in sorted(value.items())}
     if isinstance(value, list):
         return [_as_written(item) for item in value]
+    if value == _NULL:
+        return None
     return int(value) if isinstance(value, float) and value.is_integer() else value

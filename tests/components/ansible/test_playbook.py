@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pulumi.runtime import rpc
 
 from components.ansible import playbook
 from components.ansible.events import Report
+from components.ansible.inventory import Inventory
+from components.ansible.playbook import PlaybookArgs
 
 if TYPE_CHECKING:
     import pytest
@@ -30,3 +36,21 @@ def test_hosts_are_told_the_same_on_an_update_and_on_a_refresh(monkeypatch: pyte
     provider.read("serve", {**where, "variables": {"serving": {"engine": stored, "port": 8443}}})
     assert told[0] == told[1]
     assert '"port": 8443}' in told[0]
+
+
+def test_a_null_that_was_set_is_told_to_the_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[PlaybookRun] = []
+
+    def note(run: PlaybookRun) -> Report:
+        told.append(run)
+        return Report(playbook=run.playbook)
+
+    monkeypatch.setattr(playbook, "run_playbook", note)
+    monkeypatch.setattr(playbook, "settle_in", lambda: None)
+    serving = {"limits": {"requests_per_minute": None, "connections": 8}, "names": ["a"]}
+    inventory = Inventory(path=Path("i.yml"), digest="", hosts=(), groups={})
+    args = PlaybookArgs(playbook="ansible/serve.yml", inventory=inventory, variables={"serving": serving})
+    inputs = playbook.playbook_inputs(args)
+    sent = asyncio.run(rpc.serialize_properties(inputs, {}))  # as Pulumi hands it over
+    playbook.PlaybookProvider().create(rpc.deserialize_properties(sent))
+    assert told[0].variables == {"serving": serving}
