@@ -189,7 +189,7 @@ def _deploy(checkpoint: Path, work: Path, key: str, told: dict[str, Any]) -> tup
     store.upload(release, draft)
     at = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
     channel.promote(store, release, "stable", keys.load_private(private), at=at, by="benchmark")
-    _scenario_model("credentials", "--out", work / "tls", "--host", "127.0.0.1")
+    _scenario_model("credentials", "--out", work / "tls", "--host", "127.0.0.1", "--host", "localhost")
     api_keys = work / "api_keys.json"
     api_keys.write_text(json.dumps({"keys": [{"id": "bench", "sha256": sha256(key.encode()).hexdigest()}]}))
     api_keys.chmod(0o600)

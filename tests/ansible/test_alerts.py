@@ -43,6 +43,14 @@ def test_every_metric_of_an_alert_or_a_panel_is_one_that_the_exporter_reports() 
             assert there.get(metric) in {"gauge", "counter"}, f"{name} asks for {metric}"
 
 
+def test_every_metric_of_a_service_is_one_that_the_server_reports() -> None:
+    source = (PLAYBOOKS.parent / "model/scenario_model/serve/metrics.py").read_text()
+    for name, expression in expressions().items():
+        for metric in re.findall(r"(?:scenario_model_|vllm:|http_)\w+", expression):
+            known = metric.removesuffix("_bucket").removesuffix("_total")  # the library adds these
+            assert f'"{known}"' in source, f"{name} asks for {metric}"
+
+
 def test_every_reported_metric_is_known_to_the_exporter() -> None:
     known = set(re.findall(r"DCGM_\w+", KNOWN.read_text()))
     assert reported().keys() <= known

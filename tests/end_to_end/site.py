@@ -190,10 +190,12 @@ def _closed(site: Site) -> dict[str, Any]:
 def what_trains(
     site: Site, *, serving: Mapping[str, Any] = SERVING, hosts: Mapping[str, Any] | None = None
 ) -> None:
-    """Write the settings of the stack that trains and serves on one host."""
+    """Write the settings of the stack that trains and serves on one host; trained by it alone, it has a lifecycle."""
+    alone = {"lifecycle": {"approval": "person"}} if len(site.training) == 1 else {}
     settings(
         site.trains,
         hosts=hosts,
+        **alone,
         foundation={"kind": "directory", "path": "/srv/foundation", "max_perplexity": 1e9},
         data={"kind": "text", "path": "/srv/texts", "held_out": 0.4},
         recipe={"method": "full", "max_steps": 6, "sequence_length": 128, "learning_rate": 0.01},

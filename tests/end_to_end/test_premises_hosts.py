@@ -81,7 +81,14 @@ def test_what_one_host_trained_two_others_serve_behind_one_endpoint(site: Site) 
 
 
 def test_services_are_protected_and_each_host_comes_back_by_itself(site: Site) -> None:
-    for number, service in ((0, "inference"), (1, "inference"), (1, "balancer"), (2, "inference")):
+    lifecycles = [(0, "lifecycle")] if len(site.training) == 1 else []
+    for number, service in (
+        *lifecycles,
+        (0, "inference"),
+        (1, "inference"),
+        (1, "balancer"),
+        (2, "inference"),
+    ):
         unit = site.on(number, f"systemctl list-units --plain --no-legend '{service}-*.service'").split()[0]
         told = site.on(number, f"systemd-analyze security --no-pager {unit} | tail -1")
         assert float(told.split(":")[1].split()[0]) < 3.0, told
@@ -95,6 +102,30 @@ def test_services_are_protected_and_each_host_comes_back_by_itself(site: Site) -
         while site.on(2, f"systemctl show --property=MainPID --value {unit}").strip() in {"0", killed}:
             assert time.monotonic() < deadline
             time.sleep(1)
+
+
+def test_a_lifecycle_watches_the_server_and_has_the_signing_key_from_systemd_alone(site: Site) -> None:
+    if len(site.training) > 1:
+        assert not site.on(0, "systemctl list-unit-files --plain --no-legend 'lifecycle-*'")
+        return
+    unit = site.unit(0, "lifecycle")
+    root = (
+        site.on(0, f"systemctl show --property=ReadWritePaths --value {unit}").split()[0].rpartition("/")[0]
+    )
+    python = f"{root}/runtime/bin/python -m scenario_model lifecycle"
+    deadline = time.monotonic() + 60
+    while "waiting: " not in (said := site.on(0, f"sudo journalctl --no-pager --output=cat --unit={unit}")):
+        assert time.monotonic() < deadline, said
+        time.sleep(1)
+    assert "tried again" not in said
+    assert site.on(0, f"systemctl show --property=NRestarts --value {unit}").strip() == "0"
+    readable = f"sudo -u scenario test -r {root}/keys/release-signing.pem && echo yes; true"
+    assert site.on(0, readable) == "", "a server that is taken over signs nothing"
+    history = site.on(0, f"sudo {python} history --config {root}/lifecycle/lifecycle.json --json")
+    assert json.loads(history)
+    # What it would do if somebody had to say yes: nothing was asked for, and the answer says so.
+    refused = site.on(0, f"sudo {python} approve --config {root}/lifecycle/lifecycle.json 2>&1; true")
+    assert "nothing" in refused
 
 
 def test_the_hosts_are_closed_first_and_admitted_before_they_serve(site: Site) -> None:

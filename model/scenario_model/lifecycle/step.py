@@ -203,7 +203,7 @@ class Step:
         entries = self._journal.entries(self.key.public_key())
         if not entries or entries[-1].event != "asked":
             raise ScenarioModelError(
-                "nothing waits for approval", remedy="see `scenario-model lifecycle status`"
+                "nothing waits for approval", remedy="see `scenario-model lifecycle history`"
             )
         return self._note("approved", "", entries[-1].beside, f"approved by {by}")
 

@@ -1,0 +1,128 @@
+"""What observation costs: the same server twice, one that notes its traffic and looks for drift, and one that does not.
+
+Requests are streamed, each a session of its own, which is the most that there is to note; windows are of ten seconds
+instead of fifteen minutes. Both servers run, and a round asks one and then the other, the order turned each time. A
+request's time is from its first byte to its last.
+
+    python -m benchmarks.observation --foundation DIR [--rounds 10] [--clients 16] [--tokens 32]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import pydoc_data.topics
+import shutil
+import statistics
+import tempfile
+import time
+import uuid
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokenizers import Tokenizer
+
+from benchmarks.servers import ours
+from benchmarks.serving import prompts
+from scenario_model.drift import baseline
+
+if TYPE_CHECKING:
+    from benchmarks.servers import Server
+
+Round = tuple[float, list[float]]
+"""Tokens per second, and the requests' seconds."""
+
+
+def with_baseline(foundation: Path, target: Path, tokenizer: Tokenizer) -> Path:
+    """Copy a model, with a baseline of Python's language reference, as training leaves one in its release."""
+    shutil.copytree(foundation, target)
+    texts = [tokenizer.encode(text).ids for text in pydoc_data.topics.topics.values()]
+    made = baseline.make(texts, tokenizer.get_vocab_size())
+    assert made
+    (target / baseline.FILE).parent.mkdir()
+    (target / baseline.FILE).write_bytes(made.encoded())
+    return target
+
+
+async def measure(server: Server, texts: list[str], clients: int, tokens: int) -> Round:
+    """Share the prompts out among clients."""
+    took = list[float]()
+
+    async def work(first: int) -> None:
+        for text in texts[first::clients]:
+            body: dict[str, Any] = {
+                "model": server.model,
+                "prompt": text,
+                "max_tokens": tokens,
+                "stream": True,
+            }
+            body |= {"temperature": 0, "ignore_eos": True}
+            began = time.perf_counter()
+            session = {"X-Session-Id": uuid.uuid4().hex}
+            url = f"{server.url}/v1/completions"
+            async with client.stream("POST", url, json=body, headers=session) as answer:
+                answer.raise_for_status()
+                async for _ in answer.aiter_bytes():
+                    pass
+            took.append(time.perf_counter() - began)
+
+    async with server.client() as client:
+        began = time.perf_counter()
+        await asyncio.gather(*map(work, range(clients)))
+        return len(texts) * tokens / (time.perf_counter() - began), took
+
+
+def main() -> None:
+    """Start both, measure, print the ratio of throughput and the difference of latency."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--foundation", type=Path, required=True, help="an imported foundation model")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--each", type=int, default=8, help="requests of a client, one after the other")
+    parser.add_argument("--tokens", type=int, default=32, help="length of every answer")
+    options = parser.parse_args()
+    tokenizer = Tokenizer.from_file(str(options.foundation / "tokenizer.json"))
+    known = prompts(tokenizer, 60)
+    with ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        model = with_baseline(options.foundation.resolve(), work / "model", tokenizer)
+        engine = {"max_sequences": 16, "max_context": 512, "max_waiting": 128, "prompt_lookup": "off"}
+        noted = {"state": str(work / "windows"), "window_seconds": 10}
+        servers = {
+            "off": stack.enter_context(ours(model, work / "off", engine)),
+            "on": stack.enter_context(ours(model, work / "on", engine, observation=noted)),
+        }
+        found: dict[str, list[Round]] = {name: [] for name in servers}
+        count = options.clients * options.each
+        for number in range(-1, options.rounds):  # the first, not counted, warms up
+            texts = [known[at % len(known)] for at in range((number + 1) * count, (number + 2) * count)]
+            for name in ("off", "on") if number % 2 else ("on", "off"):
+                done = asyncio.run(measure(servers[name], texts, options.clients, options.tokens))
+                if number >= 0:
+                    found[name].append(done)
+        windows = len((work / "windows" / "windows.jsonl").read_text().splitlines())
+    _say(found, windows, options.clients)
+
+
+def _say(found: dict[str, list[Round]], windows: int, clients: int) -> None:
+    shares = [on / off for (on, _), (off, _) in zip(found["on"], found["off"], strict=True)]
+    spread = f"{statistics.median(shares):.4f} ({min(shares):.4f} to {max(shares):.4f})"
+    print(
+        f"{clients} clients, {len(shares)} rounds, {windows} windows noted: throughput with / without: {spread}"
+    )
+    for share in (50, 99):
+        on, off = (
+            _quantile([each for _, took in found[name] for each in took], share) for name in ("on", "off")
+        )
+        print(f"p{share}: {on * 1000:.1f} ms with, {off * 1000:.1f} ms without: {(on - off) * 1000:+.1f} ms")
+
+
+def _quantile(values: list[float], percent: int) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+if __name__ == "__main__":
+    main()
