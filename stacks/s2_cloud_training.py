@@ -20,6 +20,7 @@ from scenario_model.train.settings import Recipe
 from stacks.builders.aws import TrainerRights, aws_cloud
 from stacks.builders.cluster import existing_cluster
 from stacks.builders.local_files import read_local
+from stacks.builders.retraining import retrain_key
 from stacks.settings.base import StackSettings
 from stacks.settings.cloud import (
     AwsCloud,
@@ -69,6 +70,7 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
 
     """
     workers = settings.training
+    again = retrain_key(stack, workers, settings.release.name)
     if isinstance(settings.cloud, AwsCloud):
         cloud = aws_cloud(stack, settings.cloud, settings.aws, workers, _rights(settings))
     else:
@@ -90,7 +92,7 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
             environment={
                 **cloud.environment,
                 **workers.environment,
-                **({"RETRAIN_KEY": workers.retrain_key} if workers.retrain_key else {}),
+                **({"RETRAIN_KEY": again} if again else {}),
             },
             secret_environment=cloud.secret_environment,
             spread=workers.spread,

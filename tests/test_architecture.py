@@ -74,12 +74,17 @@ def test_nothing_imports_against_the_direction_of_dependency(folder: str, module
     assert forbidden_in(folder, *modules) == []
 
 
-def test_stacks_take_settings_alone_from_the_model_package_and_no_torch_with_them() -> None:
+def test_stacks_take_settings_and_signed_reports_alone_from_the_model_package_and_no_torch_with_them() -> (
+    None
+):
     taken = {name for file in (ROOT / "stacks").rglob("*.py") for name in imports_of(file)}
     found = sorted(name for name in taken if name.startswith("scenario_model"))
     described = {"scenario_model.config", "scenario_model.describe"}
+    described |= {"scenario_model.report", "scenario_model.errors"}
     assert [name for name in found if not name.endswith(".settings") and name not in described] == []
-    program = f"import stacks, sys, {', '.join(found)}; sys.exit(str(set(sys.modules) & set({TORCH!r})))"
+    program = (
+        f"import stacks, sys, {', '.join(found)}; sys.exit(str(set(sys.modules) & {{'numpy', *{TORCH!r}}}))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )

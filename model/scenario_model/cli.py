@@ -38,6 +38,7 @@ _COMMANDS = {
     "job": ("scenario_model.job.command", "Train, evaluate and release into a bucket, on preemptible hosts."),
     "lifecycle": ("scenario_model.lifecycle.command", "Retrain when traffic drifts; try, promote or drop."),
     "release": ("scenario_model.release.command", "Sign, verify, list, promote and roll back releases."),
+    "report": ("scenario_model.report.command", "Write and check signed reports of drift."),
     "rollout": ("scenario_model.rollout.command", "Lead a release from ring to ring, and back if it is bad."),
     "serve": ("scenario_model.serve.command", "Serve a verified release over HTTPS."),
     "train": ("scenario_model.train.command", "Fine-tune a foundation model; resumes if it was stopped."),

@@ -16,8 +16,10 @@ from lab.cloud_training import BUCKET
 from lab.images.archive import Config, write_archive
 from scenario_model.release import channel
 from scenario_model.release.stores import open_store
+from scenario_model.serve import credentials
 from tests.chapters import CHAPTERS
 from tests.end_to_end.cloud import Cloud, add_text, clone_for, tiny_training
+from tests.model.report import made as report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,16 +85,20 @@ def own_cluster(cloud: Cloud) -> dict[str, object]:
     }
 
 
-def test_a_new_retrain_key_trains_only_what_has_changed_and_promotes_it(cloud: Cloud, tmp_path: Path) -> None:
+def test_a_new_retrain_key_or_a_report_of_drift_trains_only_what_has_changed_and_promotes_it(
+    cloud: Cloud, tmp_path: Path
+) -> None:
     cloud.clone.pulumi("preview", "--expect-no-changes")
     first = cloud.clone.outputs()["release"]
 
-    said = retrained(cloud, "2026-W48")
+    said = retrained(cloud, "training.retrain_key", "2026-W48")
     assert ": step " not in said, "the data is the same"
     assert cloud.clone.outputs()["release"] == first
 
     add_text(CHAPTERS)
-    said = retrained(cloud, "2026-W49")
+    tls = credentials.ensure(tmp_path / "tls", ["localhost"], report.BEFORE).directory
+    cloud.clone.pulumi("config", "set", "--path", "training.reports_authority", str(tls / "ca.pem"))
+    said = retrained(cloud, "training.reports[0]", str(report.written(tmp_path / "report.json", tls)))
     assert "step 8/8" in said
     outputs = cloud.clone.outputs()
     assert outputs["release"] != first
@@ -102,7 +108,7 @@ def test_a_new_retrain_key_trains_only_what_has_changed_and_promotes_it(cloud: C
     assert channel.current(store, "assistant", "stable", key) == outputs["release"]
 
 
-def retrained(cloud: Cloud, name: str) -> str:
-    """Set another retrain key and go up, as a scheduled job does; what `pulumi up` says."""
-    cloud.clone.pulumi("config", "set", "--path", "training.retrain_key", name)
+def retrained(cloud: Cloud, setting: str, value: str) -> str:
+    """Set what makes it train again and go up, as a scheduled job does; what `pulumi up` says."""
+    cloud.clone.pulumi("config", "set", "--path", setting, value)
     return cloud.clone.pulumi("up", "--yes").stdout

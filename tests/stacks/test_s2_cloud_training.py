@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -11,8 +12,10 @@ import pytest
 
 import tests.aws_sdk  # noqa: F401 loads it
 from recovery.aws.import_pending import BY_TAG
+from scenario_model.serve import credentials
 from stacks.s2_cloud_training import Settings
 from stacks.settings.read import PROJECT, read_settings
+from tests.model.report import made as report
 from tests.pulumi_mocks import mocked
 from tests.stacks import declaring
 from tests.stacks.declaring import config_of
@@ -157,6 +160,58 @@ def test_another_retrain_key_is_another_job_with_the_same_configuration(declared
     assert {"name": "RETRAIN_KEY", "value": "2026-W48"} in container["env"]
     (config_map,) = declared.resources["kubernetes:core/v1:ConfigMap"]
     assert "2026-W48" not in config_map["data"]["job.json"]
+
+
+def test_a_report_that_asks_for_retraining_is_a_new_retrain_key_and_acts_once(
+    declared: Declared, tmp_path: Path
+) -> None:
+    tls = credentials.ensure(tmp_path / "tls", ["localhost"], report.BEFORE).directory
+    asks, warns = (tmp_path / name for name in ("asks.json", "warns.json"))
+    report.written(asks, tls)
+    report.written(warns, tls, [report.window(0, 50_000, both=False)])
+    training = {"image": "i", "pods": 2, "retrain_key": "w1", "reports_authority": str(tls / "ca.pem")}
+
+    def key(*reports: Path) -> str:
+        declared.resources.clear()
+        declare(config(own__training=training | {"reports": list(map(str, reports))}))
+        (job,) = declared.resources["kubernetes:jobset.x-k8s.io/v1alpha2:JobSet"]
+        (pod,) = job["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]["containers"]
+        (found,) = (each["value"] for each in pod["env"] if each["name"] == "RETRAIN_KEY")
+        return str(found)
+
+    assert key() == key(warns) == "w1"
+    once = key(asks, warns)
+    assert re.fullmatch(r"w1\+[0-9a-f]{16}", once)
+    report.written(asks, tls)  # ECDSA signs the same otherwise each time
+    assert key(asks) == once
+
+
+def test_reports_that_cannot_be_trusted_or_are_about_another_model_fail_the_preview(
+    declared: Declared, tmp_path: Path
+) -> None:
+    tls = credentials.ensure(tmp_path / "tls", ["localhost"], report.BEFORE).directory
+    other = credentials.ensure(tmp_path / "other", ["localhost"]).directory
+    file = report.written(tmp_path / "report.json", tls)
+    training = {"image": "i", "pods": 2, "reports": [str(file)]}
+    trusted = training | {"reports_authority": str(tls / "ca.pem")}
+    untrusted = training | {"reports_authority": str(other / "ca.pem")}
+    for settings, expected in (
+        (
+            {"own__training": training},
+            r"nobody says whose reports may be trusted; set training\.reports_authority",
+        ),
+        (
+            {"own__training": untrusted},
+            r"training\.reports: .*report\.json: its signer is not of the authority",
+        ),
+        (
+            {"own__training": trusted, "own__release": {"name": "mailer"}},
+            r"is about assistant@sha256:a+, and this stack trains mailer",
+        ),
+    ):
+        with pytest.raises(pulumi.RunError, match=expected):
+            declare(config(**settings))
+    assert not declared.resources
 
 
 def in_a_cluster(kubeconfig: str = "~/config", **training: Any) -> dict[str, str]:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scenario_model.drift.detectors import UNLUCKY, Detectors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from scenario_model.drift.baseline import Baseline
-
-Asks = Literal["nothing", "warning", "retraining"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +52,3 @@ def promise(baseline: Baseline, windows: float) -> Promise:
         unseen=detectors.unseen,
         fewest=detectors.fewest,
     )
-
-
-class Compared(Protocol):
-    """Evidence and where it alarms."""
-
-    @property
-    def value(self) -> float: ...  # noqa: D102
-    @property
-    def threshold(self) -> float: ...  # noqa: D102
-
-
-def asks(signals: Sequence[Compared]) -> Asks:
-    """What the signals ask for: one detector alone warns, two that agree ask for retraining."""
-    alarms = sum(signal.value >= signal.threshold for signal in signals)
-    return "retraining" if alarms > 1 else "warning" if alarms else "nothing"

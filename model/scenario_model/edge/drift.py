@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
-from scenario_model.drift.promise import asks
+from scenario_model.drift.agreement import asks
 from scenario_model.exchange.contract import Drift, Signal
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from scenario_model.atomic_io import write_bytes
+from scenario_model.drift.agreement import asks
 from scenario_model.drift.baseline import FILE, Baseline
 from scenario_model.drift.detectors import Detectors
-from scenario_model.drift.promise import asks
 from scenario_model.observe.sessions import Sessions
 from scenario_model.observe.windows import Window, WindowLog
 

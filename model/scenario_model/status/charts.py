@@ -64,7 +64,8 @@ class Frame:
 def chart(title: str, words: str, drawn: Sequence[str], height: int = _HEIGHT) -> str:
     """An SVG with a title and a description for those who do not see it."""
     told = f"<title>{escape(title)}</title><desc>{escape(words)}</desc>"
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title)}">{told}{"".join(drawn)}</svg>'
+    place = f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}"'
+    return f'<svg {place} role="img" aria-label="{escape(title)}">{told}{"".join(drawn)}</svg>'
 
 
 def served(windows: Sequence[Window]) -> str:

@@ -1,0 +1,82 @@
+"""`scenario-model report`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from scenario_model.atomic_io import write_bytes
+from scenario_model.config import load_file
+from scenario_model.errors import InputError
+from scenario_model.observe.observer import WINDOWS
+from scenario_model.observe.windows import WindowLog
+from scenario_model.report import drift_report
+from scenario_model.serve.settings import ServeSettings
+
+_path = click.Path(path_type=Path)
+
+
+@click.group("report")
+def command() -> None:
+    """A signed report of drift, to be carried from where a model is served to where it is trained."""
+
+
+@command.command()
+@click.option("--config", required=True, type=_path, help="The server's serve.json, on its host.")
+@click.option("--out", required=True, type=_path, help="The report, a new file.")
+@click.option("--certificate", type=_path, help="Signer's certificate; default: the server's own.")
+@click.option("--private-key", type=_path, help="Signer's ECDSA key; default: the server's own.")
+def write(config: Path, out: Path, certificate: Path | None, private_key: Path | None) -> None:
+    """Write what this host's server has seen of drift."""
+    settings = load_file(ServeSettings, config)
+    if settings.observation is None:
+        raise InputError(
+            "this server does not observe its traffic", where=str(config), remedy="set 'observation'"
+        )
+    windows = WindowLog(settings.observation.state / WINDOWS).read()
+    report = drift_report.of_windows(
+        windows,
+        windows[-1].release if windows else settings.name,
+        settings.observation.windows_per_false_alarm,
+    )
+    content = drift_report.signed(
+        report, certificate or settings.tls.certificate, private_key or settings.tls.private_key
+    )
+    try:
+        write_bytes(out, content)
+    except OSError as error:
+        raise InputError(error.strerror or "cannot be written", where=str(out)) from None
+    click.echo(f"{out}: {report.drift.release} asks for {report.drift.asks}")
+
+
+@command.command()
+@click.argument("path", metavar="REPORT", type=_path)
+@click.option(
+    "--authority", required=True, type=_path, help="PEM file of who issued the server's certificate."
+)
+@click.option("--picture", type=_path, help="Also write the evidence over time there, as an SVG.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def show(path: Path, authority: Path, picture: Path | None, as_json: bool) -> None:
+    """Check a report's signature, and say what it says."""
+    found = drift_report.read(path, authority)
+    told = found.report
+    if picture:
+        try:
+            write_bytes(picture, told.picture.encode())
+        except OSError as error:
+            raise InputError(error.strerror or "cannot be written", where=str(picture)) from None
+    if as_json:
+        click.echo(json.dumps({**told.model_dump(mode="json", exclude={"picture"}), "signer": found.signer}))
+        return
+    lines = [f"{told.drift.release} asks for {told.drift.asks} ({found.signer})"]
+    lines += [
+        f"  {each.name}: {each.value:g}, alarm at {each.threshold:g}{'  ALARM' if each.value >= each.threshold else ''}"
+        for each in told.drift.signals
+    ]
+    lines.append(f"  {told.windows} windows, the last {told.asking} of them asked for retraining")
+    lines.append(
+        f"  promised: without a change, at most one alarm in {told.windows_per_false_alarm:,.0f} windows"
+    )
+    click.echo("\n".join(lines))
