@@ -2,7 +2,8 @@
 
 Requests are streamed, each a session of its own, which is the most that there is to note; windows are of ten seconds
 instead of fifteen minutes. Both servers run, and a round asks one and then the other, the order turned each time. A
-request's time is from its first byte to its last.
+request's time is from its first byte to its last. Processor time is the whole server's: it shows what throughput cannot
+on a machine that others use, too.
 
     python -m benchmarks.observation --foundation DIR [--rounds 10] [--clients 16] [--tokens 32]
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import pydoc_data.topics
 import shutil
 import statistics
@@ -19,7 +21,7 @@ import time
 import uuid
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenizers import Tokenizer
 
@@ -30,8 +32,13 @@ from scenario_model.drift import baseline
 if TYPE_CHECKING:
     from benchmarks.servers import Server
 
-Round = tuple[float, list[float]]
-"""Tokens per second, and the requests' seconds."""
+
+class Round(NamedTuple):
+    """Tokens per second, seconds of processor time, and the requests' seconds."""
+
+    throughput: float
+    computed: float
+    took: list[float]
 
 
 def with_baseline(foundation: Path, target: Path, tokenizer: Tokenizer) -> Path:
@@ -68,9 +75,16 @@ async def measure(server: Server, texts: list[str], clients: int, tokens: int) -
             took.append(time.perf_counter() - began)
 
     async with server.client() as client:
-        began = time.perf_counter()
+        began, computed = time.perf_counter(), cpu_seconds(server)
         await asyncio.gather(*map(work, range(clients)))
-        return len(texts) * tokens / (time.perf_counter() - began), took
+        speed = len(texts) * tokens / (time.perf_counter() - began)
+        return Round(speed, cpu_seconds(server) - computed, took)
+
+
+def cpu_seconds(server: Server) -> float:
+    """What all threads of a server have computed so far."""
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -108,14 +122,19 @@ def main() -> None:
 
 
 def _say(found: dict[str, list[Round]], windows: int, clients: int) -> None:
-    shares = [on / off for (on, _), (off, _) in zip(found["on"], found["off"], strict=True)]
-    spread = f"{statistics.median(shares):.4f} ({min(shares):.4f} to {max(shares):.4f})"
     print(
-        f"{clients} clients, {len(shares)} rounds, {windows} windows noted: throughput with / without: {spread}"
+        f"{clients} clients, {len(found['on'])} rounds, {windows} windows noted; with observation / without it:"
     )
+    pairs = list(zip(found["on"], found["off"], strict=True))
+    shares = {
+        "throughput": [on.throughput / off.throughput for on, off in pairs],
+        "processor time": [on.computed / off.computed for on, off in pairs],
+    }
+    for what, each in shares.items():
+        print(f"{what}: {statistics.median(each):.4f} ({min(each):.4f} to {max(each):.4f})")
     for share in (50, 99):
         on, off = (
-            _quantile([each for _, took in found[name] for each in took], share) for name in ("on", "off")
+            _quantile([each for done in found[name] for each in done.took], share) for name in ("on", "off")
         )
         print(f"p{share}: {on * 1000:.1f} ms with, {off * 1000:.1f} ms without: {(on - off) * 1000:+.1f} ms")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class Sample:
     size: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Baseline:
     """Documents of a release.
 
@@ -78,7 +79,7 @@ class Baseline:
         """How many values a text has: a count for each token that counts, and one for all others."""
         return len(self.tokens) + 1
 
-    @property
+    @cached_property  # asked for with every session
     def lengths(self) -> list[int]:
         """Lengths of pieces that enough documents have, in rising order."""
         having = Counter(sample.pieces.length for sample in self.samples)
