@@ -106,7 +106,7 @@ def _measure(job: Job, context: Context, scale: Scale, rows: int, about: dict[st
     # In front of each configuration: clocks change with the temperature, and a CPU may be shared.
     product = mfu.matmul_flops(device, getattr(torch, about["dtype"])) / 1e12
     begun = time.perf_counter()
-    torch.use_deterministic_algorithms(job.deterministic, warn_only=context.gpu)
+    torch.use_deterministic_algorithms(job.deterministic)
     built = build(job, context, scale.shape, length=scale.length, rows=rows, per_step=scale.micro_batches)
     if context.gpu:
         torch.cuda.reset_peak_memory_stats(device)

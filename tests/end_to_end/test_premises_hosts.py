@@ -114,7 +114,7 @@ def test_a_lifecycle_watches_the_server_and_has_the_signing_key_from_systemd_alo
     )
     python = f"{root}/runtime/bin/python -m scenario_model lifecycle"
     deadline = time.monotonic() + 60
-    while "waiting: " not in (said := site.on(0, f"sudo journalctl --no-pager --output=cat --unit={unit}")):
+    while "watch: " not in (said := site.on(0, f"sudo journalctl --no-pager --output=cat --unit={unit}")):
         assert time.monotonic() < deadline, said
         time.sleep(1)
     assert "tried again" not in said
