@@ -68,7 +68,7 @@ def _train(plan: Plan, world: World, hooks: TrainingHooks) -> dict[str, Any]:
     recipe = plan.settings.recipe
     with atomic_io.disk_errors(plan.folder.root):
         environment = world.share(_begin(plan, world) if world.leads else None)
-    _repeatable(recipe.seed, environment["threads"], world)
+    _repeatable(recipe.seed, environment["threads"])
     bf16 = environment["dtype"] == "bf16"
     with atomic_io.disk_errors(plan.folder.root):
         packed = tokenized(plan, world)
@@ -105,7 +105,7 @@ def _train(plan: Plan, world: World, hooks: TrainingHooks) -> dict[str, Any]:
         peak_flops=peak,
         save_before=hooks.save_before,
     )
-    with atomic_io.disk_errors(plan.folder.root):
+    with atomic_io.disk_errors(plan.folder.root), _same_bits_or_none():
         training.run()
     if reporter:
         reporter.close()
@@ -205,13 +205,29 @@ def _training_bytes(model: LossModel) -> int:
     return sum(p.numel() * p.element_size() * (4 if p.requires_grad else 1) for p in model.parameters())
 
 
-def _repeatable(seed: int, threads: int, world: World) -> None:
+def _repeatable(seed: int, threads: int) -> None:
     """Make torch deterministic, bit for bit. The order of sums depends on the number of threads."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for deterministic cuBLAS
     torch.set_num_threads(threads)
     # With warn_only, attention on a GPU would take its other form although it has a deterministic one.
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(seed)
+
+
+@contextmanager
+def _same_bits_or_none() -> Iterator[None]:
+    """Say what to do about an operation that gives other bits each time: a resumed run would be another one."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "deterministic implementation" not in str(error):
+            raise
+        operation = str(error).partition(" ")[0]
+        raise ScenarioModelError(
+            f"this model needs {operation}, which gives other bits each time on a GPU",
+            where="training",
+            remedy="train it on CPUs (CUDA_VISIBLE_DEVICES=''), or use another foundation model",
+        ) from None
 
 
 def _result(folder: RunFolder) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from scenario_model.config import load_file as load_config
 from scenario_model.digests import tree_digest
 from scenario_model.errors import InputError, ScenarioModelError
+from scenario_model.train import run as training_run
 from scenario_model.train.command import command
 from scenario_model.train.plan import make_plan
 from scenario_model.train.run import train
@@ -195,3 +196,15 @@ def test_a_foundation_model_that_was_changed_is_not_trained(configure: Configure
     config.write_text(json.dumps({**content, "foundation": str(copy)}))
     with pytest.raises(ScenarioModelError, match="differ from those that were imported"):
         run(config)
+
+
+def test_an_operation_that_gives_other_bits_each_time_ends_training_and_says_what_to_do() -> None:
+    # Torch's own words, which only a GPU makes it say.
+    said = "put_ does not have a deterministic implementation, but you set 'torch.use_deterministic_algorithms(True)'"
+    with (
+        pytest.raises(ScenarioModelError, match=r"needs put_, which gives other bits.*; train it on CPUs"),
+        training_run._same_bits_or_none(),
+    ):
+        raise RuntimeError(said)
+    with pytest.raises(RuntimeError, match="out of memory"), training_run._same_bits_or_none():
+        raise RuntimeError("out of memory")
