@@ -112,7 +112,7 @@ def test_a_lifecycle_watches_the_server_and_has_the_signing_key_from_systemd_alo
     root = (
         site.on(0, f"systemctl show --property=ReadWritePaths --value {unit}").split()[0].rpartition("/")[0]
     )
-    program = f"{root}/runtime/current/bin/scenario-model lifecycle"
+    program = f"{root}/runtime/current/bin/python -m scenario_model lifecycle"
     deadline = time.monotonic() + 60
     while "watch: " not in (said := site.on(0, f"sudo journalctl --no-pager --output=cat --unit={unit}")):
         assert time.monotonic() < deadline, said
@@ -126,9 +126,7 @@ def test_a_lifecycle_watches_the_server_and_has_the_signing_key_from_systemd_alo
     # What it would do if somebody had to say yes: nothing was asked for, and the answer says so.
     refused = site.on(0, f"sudo {program} approve --config {root}/lifecycle/lifecycle.json 2>&1; true")
     assert "nothing waits for approval" in refused
-    written = (
-        f"sudo {root}/runtime/current/bin/scenario-model report write --config {root}/inference/serve.json"
-    )
+    written = f"sudo {root}/runtime/current/bin/python -m scenario_model report write --config {root}/inference/serve.json"
     report = site.on(0, f"{written} --out /root/report.json 2>&1; true")
     assert "with detectors is over yet" in report, "a quarter of an hour after its start it would be"
 
