@@ -112,7 +112,7 @@ def test_a_lifecycle_watches_the_server_and_has_the_signing_key_from_systemd_alo
     root = (
         site.on(0, f"systemctl show --property=ReadWritePaths --value {unit}").split()[0].rpartition("/")[0]
     )
-    program = f"{root}/runtime/current/bin/python -m scenario_model lifecycle"
+    program = f"{root}/runtime/current/bin/python -m scenario_model"
     deadline = time.monotonic() + 60
     while "watch: " not in (said := site.on(0, f"sudo journalctl --no-pager --output=cat --unit={unit}")):
         assert time.monotonic() < deadline, said
@@ -121,14 +121,16 @@ def test_a_lifecycle_watches_the_server_and_has_the_signing_key_from_systemd_alo
     assert site.on(0, f"systemctl show --property=NRestarts --value {unit}").strip() == "0"
     readable = f"sudo -u scenario test -r {root}/keys/release-signing.pem && echo yes; true"
     assert site.on(0, readable) == "", "a server that is taken over signs nothing"
-    history = site.on(0, f"sudo {program} history --config {root}/lifecycle/lifecycle.json --json")
+    history = site.on(0, f"sudo {program} lifecycle history --config {root}/lifecycle/lifecycle.json --json")
     assert json.loads(history) == {"entries": []}
     # What it would do if somebody had to say yes: nothing was asked for, and the answer says so.
-    refused = site.on(0, f"sudo {program} approve --config {root}/lifecycle/lifecycle.json 2>&1; true")
+    refused = site.on(
+        0, f"sudo {program} lifecycle approve --config {root}/lifecycle/lifecycle.json 2>&1; true"
+    )
     assert "nothing waits for approval" in refused
-    written = f"sudo {root}/runtime/current/bin/python -m scenario_model report write --config {root}/inference/serve.json"
-    report = site.on(0, f"{written} --out /root/report.json 2>&1; true")
-    assert "with detectors is over yet" in report, "a quarter of an hour after its start it would be"
+    report = f"report write --config {root}/inference/serve.json --out /root/report.json"
+    refused = site.on(0, f"sudo {program} {report} 2>&1; true")
+    assert "with detectors is over yet" in refused, "a quarter of an hour after its start it would be"
 
 
 def test_the_hosts_are_closed_first_and_admitted_before_they_serve(site: Site) -> None:
