@@ -9,10 +9,22 @@ from bootstrap.console import run, say
 from cli import ROOT
 from cli.virtualenv import VENV
 
-# dev first: the others are subsets of it and must use the same versions, except vLLM, which has its own
-# environment.
-_SETS = ("dev", "control", "cloud", "lab", "model", "bench", "foundation", "envoy", "uv", "vllm")
-_APART = {"dev", "foundation", "envoy", "uv", "vllm"}
+# dev first: the others are subsets of it and must use the same versions, except vLLM and the peers of our drift
+# detectors, which have environments of their own.
+_SETS = (
+    "dev",
+    "control",
+    "cloud",
+    "lab",
+    "model",
+    "bench",
+    "foundation",
+    "envoy",
+    "uv",
+    "vllm",
+    "drift-peers",
+)
+_APART = {"dev", "foundation", "envoy", "uv", "vllm", "drift-peers"}
 # Packages of which only the files count.
 _DATA = {"foundation", "envoy"}
 
