@@ -118,6 +118,8 @@ def signed(report: DriftReport, certificate: Path, private_key: Path) -> bytes:
             where=str(private_key),
             remedy="name a pair of the same authority with --certificate and --private-key",
         )
+    if chain[0].public_key() != key.public_key():
+        raise InputError("is not the key of the certificate", where=str(private_key))
     told = report.model_dump(mode="json")
     signature = key.sign(_DOMAIN + _canonical(told), ec.ECDSA(hashes.SHA256()))
     return _encoded(told, chain, signature)
@@ -153,9 +155,8 @@ def _check_chain(
     chain: Sequence[x509.Certificate], trusted: Sequence[x509.Certificate], at: float, where: str
 ) -> None:
     """Each is issued by the next, and the last by one that is trusted; all were valid when the report was made."""
-    issued = [(each, chain[number : number + 1]) for number, each in enumerate(chain, start=1)]
-    known = all(any(map(_issued(each), above or trusted)) for each, above in issued)
-    if not known:
+    above = [*((each,) for each in chain[1:]), trusted]
+    if not all(any(_issued(each, by) for by in those) for each, those in zip(chain, above, strict=True)):
         raise Refused(
             "its signer is not of the authority that is trusted",
             where=where,
@@ -166,18 +167,13 @@ def _check_chain(
         raise Refused("its signer's certificate was not valid when it was made", where=where)
 
 
-def _issued(certificate: x509.Certificate) -> Any:
-    """Whether an authority issued the certificate, as a function of the authority."""
-
-    def by(authority: x509.Certificate) -> bool:
-        try:
-            certificate.verify_directly_issued_by(authority)
-            constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
-        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound):
-            return False
-        return bool(constraints.ca)
-
-    return by
+def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+        constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound):
+        return False
+    return constraints.ca
 
 
 def _public(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:

@@ -102,6 +102,13 @@ def test_another_kind_of_key_is_named_with_the_way_out(tmp_path: Path, tls: Path
         drift_report.signed(report, tls / "server.pem", tmp_path / "rsa.pem")
 
 
+def test_another_certificates_key_signs_nothing(tmp_path: Path, tls: Path) -> None:
+    other = credentials.ensure(tmp_path, ["localhost"]).directory
+    report = drift_report.of_windows(made.asking(), made.RELEASE, 10_000)
+    with pytest.raises(InputError, match="is not the key of the certificate"):
+        drift_report.signed(report, tls / "server.pem", other / "server.key")
+
+
 def test_it_has_no_field_for_text(tmp_path: Path, tls: Path) -> None:
     told = json.loads(made.written(tmp_path / "report", tls).read_bytes())["report"]
     assert told.keys() == {"format", "drift", "windows", "asking", "windows_per_false_alarm", "picture"}
