@@ -41,9 +41,10 @@ class StatusPage:
     def __init__(self, settings: ServeSettings, release: str, observer: Observer) -> None:
         self._settings, self._release, self._observer = settings, release, observer
 
-    async def __call__(self, request: Request) -> Response:  # noqa: ARG002
-        """Answer with the page."""
-        return HTMLResponse(page(await asyncio.to_thread(self._facts)), headers=_HEADERS)
+    async def __call__(self, request: Request) -> Response:
+        """Answer with the page; with `?live` it renews itself."""
+        facts = await asyncio.to_thread(self._facts)
+        return HTMLResponse(page(facts, live="live" in request.query_params), headers=_HEADERS)
 
     def _facts(self) -> Facts:
         baseline, windows = self._observer.baseline, self._observer.log.read()

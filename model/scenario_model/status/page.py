@@ -33,6 +33,8 @@ th, td { text-align: left; vertical-align: top; padding: .25rem .5rem .25rem 0; 
 @media (max-width: 34rem) { svg { font-size: 18px; } }
 @media print { body { max-width: none; } }
 """
+_STILL = '<a href="?live">Renew this page every 30 seconds</a>'
+_LIVE = 'It renews itself every 30 seconds. <a href="?">Stop that</a>'
 _STATES = {
     "nothing": "Nothing unusual in what is asked.",
     "warning": "One detector alarms: traffic may be changing.",
@@ -60,8 +62,8 @@ class Facts:
     promise: Sequence[str]
 
 
-def page(facts: Facts) -> str:
-    """Return the page as HTML."""
+def page(facts: Facts, *, live: bool = False) -> str:
+    """Return the page as HTML. `live`: it renews itself, which only who asked for it can be expected to follow."""
     windows = facts.windows[-_SHOWN:]
     name = escape(facts.release.partition("@")[0])
     parts = [f"<h1>Status of {name}</h1><p><small><code>{escape(facts.release)}</code></small></p>"]
@@ -83,10 +85,11 @@ def page(facts: Facts) -> str:
     else:
         parts.append("<p>No window is over yet.</p>")
     parts += _history(facts.history)
-    body = "".join(parts)
+    parts.append(f"<p>{_LIVE if live else _STILL}</p>")
+    body, renews = "".join(parts), '<meta http-equiv="refresh" content="30">' if live else ""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta http-equiv="refresh" content="30">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">{renews}'
         f"<title>Status</title><style>{_STYLE}</style></head><body><main>{body}</main></body></html>"
     )
 
