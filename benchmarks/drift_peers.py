@@ -29,6 +29,7 @@ from benchmarks.drift import WINDOWS, Streams, changes, named
 from benchmarks.drift_corpora import corpora
 from scenario_model.drift import baseline
 from scenario_model.drift.detectors import Detectors
+from scenario_model.drift.units import Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks.drift import Window
-    from scenario_model.drift.units import Pieces
 
 _FEATURES, _LEVEL = 50, 0.05
 _BEFORE, _AFTER = 20, 20
@@ -85,8 +85,9 @@ class Table:
         self._size = known.columns
         self._chosen = np.argsort(known.counts[:-1])[::-1][:_FEATURES]
         longest = known.lengths[-1]
+        # A piece of each document, as long as those of sessions: of several together, shares vary less.
         self.reference = np.array(
-            [self._row(each.pieces) for each in known.samples if each.pieces.length == longest]
+            [self._row(_first(each.pieces)) for each in known.samples if each.pieces.length == longest]
         )
 
     def _row(self, pieces: Pieces) -> NDArray[np.float64]:
@@ -96,7 +97,12 @@ class Table:
 
     def of(self, sessions: Sequence[tuple[str, Pieces]]) -> NDArray[np.float64]:
         """A row for each session."""
-        return np.array([self._row(pieces) for _, pieces in sessions])
+        return np.array([self._row(_first(pieces)) for _, pieces in sessions])
+
+
+def _first(pieces: Pieces) -> Pieces:
+    entries = slice(pieces.starts[0], pieces.starts[1])
+    return Pieces(pieces.starts[:2], pieces.tokens[entries], pieces.counts[entries])
 
 
 def ks(level: float) -> Callable[[baseline.Baseline], Watches]:
@@ -160,6 +166,7 @@ def main() -> None:
     parser.add_argument("--jargon", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--streams", type=int, default=20)
+    parser.add_argument("--only", nargs="+", choices=PEERS, default=list(PEERS), metavar="DETECTOR")
     options = parser.parse_args()
     tokenizer = Tokenizer.from_file(str(options.tokenizer))
     (corpus, *_) = corpora(options.sotu, options.jargon, tokenizer)
@@ -168,7 +175,7 @@ def main() -> None:
     print(f"{corpus.name}, {options.streams} streams each, {_BEFORE} windows before a change, {_AFTER} after")
     print("| detector | no change: alarm in 40 | before the change | abrupt within 3 | gentle within 20 |")
     print("|---|---|---|---|---|")
-    for name, make in PEERS.items():
+    for name in options.only:
         found: dict[str, list[int | None]] = {case: [] for case in cases}
         for case, (other, share) in cases.items():
             draws = Streams(7)  # the same streams for all
@@ -179,7 +186,7 @@ def main() -> None:
                 usual = named(rest, "own")
                 before = itertools.islice(draws.sessions(usual, [], 0.0), _BEFORE)
                 stream = itertools.chain(before, draws.sessions(usual, other, share))
-                found[case].append(first_alarm(make(known), known, stream, _BEFORE + _AFTER))
+                found[case].append(first_alarm(PEERS[name](known), known, stream, _BEFORE + _AFTER))
         false = sum(each is not None for each in found["none"])
         early = [
             sum(each is not None and each < _BEFORE for each in found[case]) for case in ("abrupt", "gentle")
