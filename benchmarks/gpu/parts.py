@@ -48,7 +48,7 @@ PARTS = (
         name="engine",
         module="benchmarks.gpu.engine",
         what="tokens per second of the torch engine",
-        limits_s=(120, 150),
+        limits_s=(200, 150),
     ),
     Part(
         name="nccl",
