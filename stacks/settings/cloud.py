@@ -199,7 +199,7 @@ class Training(Section):
     """Fail the update if the job is not admitted or makes no progress for this long."""
     retrain_key: Text | None = None
     """A new value (a week, say) makes the job re-read its bucket and train on changed data."""
-    reports: list[LocalPath] = Field(default_factory=list)
+    reports: Many[LocalPath] = ()
     """Signed reports of drift (`scenario-model report write`); one that asks for retraining is a new retrain key."""
     reports_authority: LocalPath | None = None
     """PEM file of the authority of the servers that reports are from: an output of their stack."""

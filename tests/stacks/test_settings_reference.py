@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import Field
@@ -38,3 +39,9 @@ def test_every_setting_has_a_line_of_help() -> None:
         if line.startswith("| `") and line.endswith("|  |")
     ]
     assert silent == []
+
+
+def test_every_type_is_said_in_words() -> None:
+    assert not [
+        text for text in settings_reference.contents().values() if re.search(r" at 0x|typing\.|<class", text)
+    ]
