@@ -191,7 +191,7 @@ def what_trains(
     site: Site, *, serving: Mapping[str, Any] = SERVING, hosts: Mapping[str, Any] | None = None
 ) -> None:
     """Write the settings of the stack that trains and serves on one host; trained by it alone, it has a lifecycle."""
-    alone = {"lifecycle": {"approval": "person"}} if len(site.training) == 1 else {}
+    alone: dict[str, Any] = {"lifecycle": {"approval": "person"}} if len(site.training) == 1 else {}
     settings(
         site.trains,
         hosts=hosts,

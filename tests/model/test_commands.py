@@ -18,7 +18,7 @@ def named() -> set[tuple[str, str]]:
     """Each command that a source or a page names, with its subcommand, if there is one."""
     sources = [*(ROOT / "model").rglob("*.py"), *(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
     sources += [path for folder in ("stacks", "components") for path in (ROOT / folder).rglob("*.py")]
-    return {found.groups(default="") for path in sources for found in _NAMED.finditer(path.read_text())}
+    return {(found[1], found[2] or "") for path in sources for found in _NAMED.finditer(path.read_text())}
 
 
 @pytest.mark.parametrize("name", sorted(named()))
