@@ -13,7 +13,6 @@ import gc
 import os
 import statistics
 import time
-import warnings
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +60,6 @@ _JOBS = (
 def run(context: Context) -> dict[str, Any]:
     """Measure every configuration that there is time for; each that fails has its reason."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as a run sets it
-    warnings.filterwarnings("ignore", message=".*deterministic.*")
     device = context.torch_device()
     dtype = torch.bfloat16 if context.gpu else torch.float32
     sheet = peaks.datasheet(torch.cuda.get_device_name(device)) if context.gpu else None

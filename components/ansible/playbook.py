@@ -18,8 +18,6 @@ from components.ansible.sources import package_digest, playbook_sources
 from components.dynamic import Provider, settle_in
 from components.errors import PremisesError
 
-_NULL = "<null>"
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
     from components.ansible.inventory import Inventory
 
     Properties = dict[str, Any]
+
+_NULL = "<null>"
 
 
 @dataclass(frozen=True, kw_only=True)

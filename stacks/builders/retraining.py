@@ -24,7 +24,7 @@ def retrain_key(stack: str, training: Training, release_name: str) -> str:
         StackError: a report cannot be trusted, or is about another model.
 
     """
-    keys = [training.retrain_key] if training.retrain_key else []
+    asking = set[str]()
     if training.reports and not training.reports_authority:
         raise StackError(
             f"stacks/Pulumi.{stack}.yaml: training.reports: nobody says whose reports may be trusted; set training."
@@ -42,7 +42,7 @@ def retrain_key(stack: str, training: Training, release_name: str) -> str:
                 f"{where}: {path} is about {drift.release}, and this stack trains {release_name}"
             )
         if drift.asks == "retraining":
-            keys.append(found.digest[:16])
+            asking.add(found.digest[:16])
         else:
             pulumi.log.warn(f"{path}: asks for {drift.asks}, so it does not make this stack retrain")
-    return "+".join(keys)
+    return "+".join([*([training.retrain_key] if training.retrain_key else []), *sorted(asking)])

@@ -184,6 +184,8 @@ def test_a_report_that_asks_for_retraining_is_a_new_retrain_key_and_acts_once(
     assert re.fullmatch(r"w1\+[0-9a-f]{16}", once)
     report.written(asks, tls)  # ECDSA signs the same otherwise each time
     assert key(asks) == once
+    report.written(later := tmp_path / "later.json", tls, report.asking(4))
+    assert key(asks, later) == key(later, asks) != once
 
 
 def test_reports_that_cannot_be_trusted_or_are_about_another_model_fail_the_preview(
@@ -202,7 +204,7 @@ def test_reports_that_cannot_be_trusted_or_are_about_another_model_fail_the_prev
         ),
         (
             {"own__training": untrusted},
-            r"training\.reports: .*report\.json: its signer is not of the authority",
+            r"training\.reports: .*report\.json: its signer was not known to the authority",
         ),
         (
             {"own__training": trusted, "own__release": {"name": "mailer"}},

@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import verification
 from pydantic import Field
 
 from scenario_model.config import Section
@@ -96,7 +97,7 @@ def of_windows(windows: Sequence[Window], release: str, windows_per_false_alarm:
         windows=len(mine),
         asking=sum(1 for _ in takewhile(lambda each: each.asks == "retraining", reversed(mine))),
         windows_per_false_alarm=windows_per_false_alarm,
-        picture=charts.drift(mine[-_DRAWN:]),
+        picture=charts.drift(mine[-_DRAWN:], named=True),
     )
 
 
@@ -154,26 +155,31 @@ def read(path: Path, authority: Path) -> SignedReport:
 def _check_chain(
     chain: Sequence[x509.Certificate], trusted: Sequence[x509.Certificate], at: float, where: str
 ) -> None:
-    """Each is issued by the next, and the last by one that is trusted; all were valid when the report was made."""
-    above = [*((each,) for each in chain[1:]), trusted]
-    if not all(any(_issued(each, by) for by in those) for each, those in zip(chain, above, strict=True)):
+    """Refuse a signer that no trusted authority vouches for, or whose certificate was not valid at that time.
+
+    Its own extensions may be any: it is known by its authority alone, and not as a server or client of TLS.
+    """
+    policy = (
+        verification.PolicyBuilder()
+        .store(verification.Store(list(trusted)))
+        .time(datetime.fromtimestamp(at, UTC))
+        .extension_policies(
+            ca_policy=verification.ExtensionPolicy.webpki_defaults_ca(),
+            ee_policy=verification.ExtensionPolicy.permit_all(),
+        )
+    )
+    try:
+        verified = policy.build_client_verifier().verify(chain[0], list(chain[1:]))
+    except verification.VerificationError as error:
+        reason = str(error).partition(" (encountered")[0]
+    else:
+        reason = "" if len(verified.chain) > 1 else "a server's own certificate is no authority"
+    if reason:
         raise Refused(
-            "its signer is not of the authority that is trusted",
+            f"its signer was not known to the authority that is trusted when it was made: {reason}",
             where=where,
             remedy="name the output `ca_certificate` of the stack whose server it is from",
         )
-    moment = datetime.fromtimestamp(at, UTC)
-    if not all(each.not_valid_before_utc <= moment <= each.not_valid_after_utc for each in chain):
-        raise Refused("its signer's certificate was not valid when it was made", where=where)
-
-
-def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(authority)
-        constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound):
-        return False
-    return constraints.ca
 
 
 def _public(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:

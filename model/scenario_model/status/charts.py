@@ -65,7 +65,8 @@ def chart(title: str, words: str, drawn: Sequence[str], height: int = _HEIGHT) -
     """An SVG with a title and a description for those who do not see it."""
     told = f"<title>{escape(title)}</title><desc>{escape(words)}</desc>"
     place = f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}"'
-    return f'<svg {place} role="img" aria-label="{escape(title)}">{told}{"".join(drawn)}</svg>'
+    letters = 'font-family="sans-serif" font-size="12"'  # a page's own style wins
+    return f'<svg {place} {letters} role="img" aria-label="{escape(title)}">{told}{"".join(drawn)}</svg>'
 
 
 def served(windows: Sequence[Window]) -> str:
@@ -120,8 +121,8 @@ def traffic(windows: Sequence[Window]) -> str:
     return chart("Traffic and latency", f"{requests} requests answered, {failed} failed", drawn)
 
 
-def drift(windows: Sequence[Window]) -> str:
-    """Evidence of each detector, as a power of ten of its threshold."""
+def drift(windows: Sequence[Window], *, named: bool = False) -> str:
+    """Evidence of each detector, as a power of ten of its threshold. `named`: with names, for a picture by itself."""
     frame = Frame.of(windows, _FLOOR, _CEILING)
     ticks = [(-4.0, "1e-4"), (-2.0, "1e-2"), (0.0, "alarm"), (2.0, "1e2")]
     drawn = [frame.axes(ticks), frame.line([(frame.first, 0.0), (frame.last, 0.0)], "#a00000", "6 4")]
@@ -136,6 +137,10 @@ def drift(windows: Sequence[Window]) -> str:
         drawn.append(
             frame.line(points, COLOURS[number % len(COLOURS)], ("", "8 3", "2 3", "10 3 2 3")[number % 4])
         )
+        if named:
+            drawn.append(
+                f'<text x="{_LEFT + 6 + 90 * number}" y="18" fill="{COLOURS[number % len(COLOURS)]}">{name}</text>'
+            )
     return chart("Drift", "evidence of each detector compared with where it alarms", drawn)
 
 

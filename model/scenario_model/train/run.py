@@ -105,7 +105,7 @@ def _train(plan: Plan, world: World, hooks: TrainingHooks) -> dict[str, Any]:
         peak_flops=peak,
         save_before=hooks.save_before,
     )
-    with atomic_io.disk_errors(plan.folder.root), _same_bits_or_none():
+    with atomic_io.disk_errors(plan.folder.root), _explaining_what_varies():
         training.run()
     if reporter:
         reporter.close()
@@ -215,7 +215,7 @@ def _repeatable(seed: int, threads: int) -> None:
 
 
 @contextmanager
-def _same_bits_or_none() -> Iterator[None]:
+def _explaining_what_varies() -> Iterator[None]:
     """Say what to do about an operation that gives other bits each time: a resumed run would be another one."""
     try:
         yield

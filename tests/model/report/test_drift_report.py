@@ -6,12 +6,14 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from scenario_model.errors import InputError, Refused
 from scenario_model.report import drift_report
 from scenario_model.serve import credentials
+from scenario_model.signing.certificates import builder
 from tests.model.report import made
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ def test_it_says_what_the_last_window_of_the_release_has_shown(tmp_path: Path, t
         ("changed", 50_000),
         ("novel", 50_000),
     ]
+    assert all(f">{name}</text>" in found.picture for name in ("changed", "novel"))
     assert found.picture.startswith('<svg xmlns="http://www.w3.org/2000/svg"')
 
 
@@ -72,22 +75,40 @@ def test_rubbish_is_refused(tmp_path: Path, tls: Path, content: bytes) -> None:
 def test_a_server_of_another_authority_is_not_believed(tmp_path: Path, tls: Path) -> None:
     report = made.written(tmp_path / "report", tls)
     credentials.ensure(tmp_path / "others", ["localhost"])
-    with pytest.raises(
-        Refused, match=r"not of the authority that is trusted; name the output `ca_certificate`"
-    ):
+    with pytest.raises(Refused, match=r"not known to the authority .*; name the output `ca_certificate`"):
         drift_report.read(report, tmp_path / "others" / "ca.pem")
 
 
 def test_a_server_is_no_authority(tmp_path: Path, tls: Path) -> None:
     """Whoever has a server's key cannot vouch for another key."""
     report = made.written(tmp_path / "report", tls)
-    with pytest.raises(Refused, match="not of the authority"):
+    with pytest.raises(Refused, match="own certificate is no authority"):
         drift_report.read(report, tls / "server.pem")
+
+
+def test_a_server_cannot_vouch_for_another_key(tmp_path: Path, tls: Path) -> None:
+    server = x509.load_pem_x509_certificate((tls / "server.pem").read_bytes())
+    its_key = serialization.load_pem_private_key((tls / "server.key").read_bytes(), None)
+    assert isinstance(its_key, ec.EllipticCurvePrivateKey)
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    begin, end = server.not_valid_before_utc, server.not_valid_after_utc
+    forged = builder(server.subject, server.subject, stranger.public_key(), begin, end)
+    certificate = forged.serial_number(7).sign(its_key, hashes.SHA256())
+    pem = serialization.Encoding.PEM
+    (tmp_path / "forged.pem").write_bytes(certificate.public_bytes(pem) + server.public_bytes(pem))
+    kind, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (tmp_path / "forged.key").write_bytes(stranger.private_bytes(pem, kind, plain))
+    report = drift_report.of_windows(made.asking(), made.RELEASE, 10_000)
+    (tmp_path / "report").write_bytes(
+        drift_report.signed(report, tmp_path / "forged.pem", tmp_path / "forged.key")
+    )
+    with pytest.raises(Refused, match="not known to the authority"):
+        drift_report.read(tmp_path / "report", tls / "ca.pem")
 
 
 def test_a_certificate_has_to_be_valid_when_the_report_was_made(tmp_path: Path, tls: Path) -> None:
     late = [made.window(100 * 96 * number, 50_000) for number in range(8)]
-    with pytest.raises(Refused, match="was not valid when it was made"):
+    with pytest.raises(Refused, match="not valid at validation time"):
         drift_report.read(made.written(tmp_path / "report", tls, late), tls / "ca.pem")
 
 

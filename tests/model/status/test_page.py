@@ -50,7 +50,10 @@ class Read(HTMLParser):
         self.seen.append(tag)
         for name, value in attrs:
             assert not name.startswith("on")
-            assert name not in {"src", "href", "xlink:href", "action"}, value
+            if (tag, name) == ("a", "href"):
+                assert value in {"?", "?live"}, "the page leads to itself alone"
+            else:
+                assert name not in {"src", "href", "xlink:href", "action"}, value
         if tag != "meta":
             self.open.append(tag)
 
@@ -109,3 +112,8 @@ def test_a_canary_is_told_of() -> None:
     assert f"Canary {NEW} — judging; 12 requests beside 110 of the running release." in " ".join(
         Read(page(replace(FACTS, canary=told))).words
     )
+
+
+def test_it_renews_itself_for_who_asked_for_it_alone() -> None:
+    facts = Facts(release="assistant@sha256:0", windows=[], history=[], canary={}, promise=[])
+    assert ['http-equiv="refresh"' in page(facts, live=live) for live in (False, True)] == [False, True]

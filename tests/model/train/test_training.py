@@ -203,8 +203,8 @@ def test_an_operation_that_gives_other_bits_each_time_ends_training_and_says_wha
     said = "put_ does not have a deterministic implementation, but you set 'torch.use_deterministic_algorithms(True)'"
     with (
         pytest.raises(ScenarioModelError, match=r"needs put_, which gives other bits.*; train it on CPUs"),
-        training_run._same_bits_or_none(),
+        training_run._explaining_what_varies(),
     ):
         raise RuntimeError(said)
-    with pytest.raises(RuntimeError, match="out of memory"), training_run._same_bits_or_none():
+    with pytest.raises(RuntimeError, match="out of memory"), training_run._explaining_what_varies():
         raise RuntimeError("out of memory")
