@@ -8,12 +8,12 @@ from typing import Any
 import pulumi
 
 from components.ansible.inventory import read_inventory
-from components.credentials import CertificateAuthority, StackId
+from components.credentials import ApiKey, CertificateAuthority, StackId
 from scenario_model.edge.settings import AgentSettings
 from scenario_model.rollout.settings import RolloutSettings
 from scenario_model.serve.settings import Serving
 from stacks.builders.release import received_release
-from stacks.builders.serving_cloud import GivenRelease, hand_out, host_endpoint, serving_cluster
+from stacks.builders.serving_cloud import GivenRelease, hand_out, host_endpoint, serving_cluster, waking_of
 from stacks.builders.sites import (
     refuse_route_without_endpoint,
     refuse_wrong_egress,
@@ -79,11 +79,13 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
         cloud = aws_serving(stack, settings.cloud, settings.aws, identity, exposed, settings.endpoint)
     else:
         cloud = serving_cluster(stack, settings.cloud, identity, exposed)
-    handout = hand_out(cloud, settings.keys, settings.rollout.as_given(), given, authority)
+    client = ApiKey("cloud-client") if settings.endpoint else None
+    waking = waking_of(settings.endpoint, client) if client else None
+    handout = hand_out(cloud, settings.keys, settings.rollout.as_given(), given, authority, waking)
     outputs: dict[str, Any] = {"catalogue": handout.url, "catalogue_store": cloud.store, **cloud.outputs}
-    if settings.endpoint:
-        outputs |= host_endpoint(cloud, settings.endpoint, given, handout)
-    route = route_to(settings.inference, outputs.get("cloud_endpoint"), outputs.get("cloud_api_key"))
+    if settings.endpoint and client:
+        outputs |= host_endpoint(cloud, settings.endpoint, given, handout, client)
+    route = route_to(settings.inference, settings.endpoint, handout, outputs)
     return outputs | serve_sites(
         stack,
         premises=settings.premises,

@@ -10,7 +10,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.kubernetes.exposure import Exposure, expose
-from components.kubernetes.workload import Workload, https_probe, labels, pod, spread
+from components.kubernetes.scaling import metrics_for_scaler
+from components.kubernetes.workload import Workload, api_keys, https_probe, labels, pod, spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,20 @@ _REPLICAS = 2
 # A download that is cut off goes on where it was; a site's poll takes milliseconds.
 _DRAIN_SECONDS = 15
 _STEP_SECONDS = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waking:
+    """Sites may have the hosted endpoint started.
+
+    Attributes:
+        api_key_sha256: the endpoint's key, hashed: who has it may.
+        scaler: where KEDA runs, which reads whether somebody does.
+
+    """
+
+    api_key_sha256: pulumi.Input[str]
+    scaler: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +56,7 @@ class ReleaseCatalogueArgs:
         verification_key: the public key that verifies releases, PEM.
         rollout: settings of the rollout, as `scenario-model rollout step` takes them.
         exposure: how sites reach it.
+        waking: of the hosted endpoint; None: it does not sleep.
 
     """
 
@@ -54,13 +70,20 @@ class ReleaseCatalogueArgs:
     verification_key: pulumi.Input[str]
     rollout: Mapping[str, Any]
     exposure: Exposure
+    waking: Waking | None = None
 
 
 class ReleaseCatalogue(pulumi.ComponentResource):
     """Two web servers over one bucket, and a CronJob; nothing in the cluster is lost with them.
 
     Whoever reads the Secrets of the web server's pods cannot move a ring: the rollout's key is in a Secret of its own.
+
+    Attributes:
+        wanted: URL of the metrics that say whether a site wants the hosted endpoint; None if it does not sleep.
+
     """
+
+    wanted: pulumi.Output[str] | None = None
 
     def __init__(
         self, name: str, args: ReleaseCatalogueArgs, opts: pulumi.ResourceOptions | None = None
@@ -73,6 +96,15 @@ class ReleaseCatalogue(pulumi.ComponentResource):
             "rollout.json": pulumi.Output.json_dumps(args.rollout, sort_keys=True),
             "verification.pem": args.verification_key,
         }
+        if args.waking:
+            config["wake_keys.json"] = api_keys(args.waking.api_key_sha256)
+            self.wanted = metrics_for_scaler(
+                self._named(f"{_NAME}-metrics"),
+                labels(_NAME),
+                _METRICS_PORT,
+                args.waking.scaler,
+                self._own,
+            )
         web = {"server.pem": args.certificate, "server.key": args.private_key, "sites.key": args.sites_key}
         k8s.core.v1.ConfigMap(_NAME, metadata=self._named(_NAME), data=config, opts=self._own)
         k8s.core.v1.Secret(_NAME, metadata=self._named(_NAME), string_data=web, opts=self._own)
@@ -95,6 +127,7 @@ class ReleaseCatalogue(pulumi.ComponentResource):
                 *("--port", str(PORT), "--metrics-port", str(_METRICS_PORT)),
                 *("--certificate", "/keys/server.pem", "--private-key", "/keys/server.key"),
                 *("--sites-key", "/keys/sites.key"),
+                *(("--wake-keys", "/config/wake_keys.json") if args.waking else ()),
             ],
             "ports": [
                 {"name": "https", "containerPort": PORT},

@@ -12,7 +12,7 @@ import pulumi_kubernetes as k8s
 from components.kubernetes import scaling
 from components.kubernetes.exposure import Exposure, expose
 from components.kubernetes.job_args import GPU
-from components.kubernetes.workload import Workload, https_probe, labels, pod, spread
+from components.kubernetes.workload import Workload, api_keys, https_probe, labels, pod, spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,27 +153,21 @@ class ServingEndpoint(pulumi.ComponentResource):
         selector: Mapping[str, pulumi.Input[str]],
         pods: pulumi.Resource,
     ) -> None:
-        name = f"{_NAME}-metrics"
-        k8s.networking.v1.NetworkPolicy(
-            name,
-            metadata=self._named(name),
-            spec=scaling.admission(labels(_NAME), METRICS_PORT, wanted),
-            opts=self._own,
+        url = scaling.metrics_for_scaler(
+            self._named(f"{_NAME}-metrics"),
+            labels(_NAME),
+            METRICS_PORT,
+            wanted.namespace,
+            self._own,
+            selector,
         )
-        service = k8s.core.v1.Service(
-            name,
-            metadata=self._named(name),
-            spec=scaling.metrics_service(selector, METRICS_PORT),
-            opts=self._own,
-        )
-        url = pulumi.Output.concat("http://", name, ".", self._namespace, f".svc:{METRICS_PORT}/metrics")
         k8s.apiextensions.CustomResource(
             _NAME,
             api_version=scaling.API,
             kind=scaling.KIND,
             metadata=self._named(_NAME),
             spec=scaling.scaled_object(deployment, least, wanted, url),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[pods, service]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[pods]),
         )
 
     def _deployment(
@@ -241,10 +235,9 @@ def _files(
         "api_keys": "/config/api_keys.json",
         "cache": "/scratch/compiled",
     }
-    hashed = {"keys": [{"id": "client", "sha256": args.api_key_sha256}]}
     config = {
         "serve.json": pulumi.Output.json_dumps(settings, sort_keys=True),
-        "api_keys.json": pulumi.Output.json_dumps(hashed),
+        "api_keys.json": api_keys(args.api_key_sha256),
         "verification.pem": args.verification_key,
     }
     return config, {"server.pem": args.certificate, "server.key": args.private_key}
@@ -252,7 +245,10 @@ def _files(
 
 def _described(args: ServingEndpointArgs) -> dict[str, Any]:
     """Return what a Deployment cannot change under its name, for its digest."""
+    # One that sleeps when it shall no longer do so would be woken by nobody.
+    sleeps = {"sleeps": True} if args.scaling and args.scaling.sleep else {}
     return {
+        **sleeps,
         "image": args.workload.image,
         "environment": dict(args.workload.environment),
         "size": args.size.resources(),

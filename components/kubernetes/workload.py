@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pulumi
+
 from components.kubernetes.hardening import CONTAINER_SECURITY, POD_SECURITY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import pulumi
 
     from components.kubernetes.job_args import SecretKey
 
@@ -106,6 +106,11 @@ def spread(labels: Mapping[str, str]) -> list[dict[str, Any]]:
 def labels(component: str) -> dict[str, str]:
     """Return the labels of a component's objects."""
     return {"app.kubernetes.io/name": "scenario-model", "app.kubernetes.io/component": component}
+
+
+def api_keys(sha256: pulumi.Input[str]) -> pulumi.Output[str]:
+    """Return the file of the endpoint's one hashed key, as the model package reads it."""
+    return pulumi.Output.json_dumps({"keys": [{"id": "client", "sha256": sha256}]})
 
 
 def https_probe(path: str, seconds: int, failures: int = 3) -> dict[str, Any]:

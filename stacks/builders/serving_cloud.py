@@ -15,8 +15,8 @@ from components.errors import ClusterError
 from components.kubernetes.exposure import Exposure, GatewayListener
 from components.kubernetes.isolation import Destination
 from components.kubernetes.namespace import closed_namespace
-from components.kubernetes.release_catalogue import ReleaseCatalogue, ReleaseCatalogueArgs
-from components.kubernetes.scaling import Scaling
+from components.kubernetes.release_catalogue import ReleaseCatalogue, ReleaseCatalogueArgs, Waking
+from components.kubernetes.scaling import Scaling, Sleep
 from components.kubernetes.serving_endpoint import EndpointSize, ServingEndpoint, ServingEndpointArgs
 from components.kubernetes.workload import Workload
 from stacks.builders.cluster import read_kubeconfig, store_keys
@@ -170,8 +170,9 @@ def hand_out(
     rollout: Mapping[str, Any],
     given: GivenRelease,
     authority: CertificateAuthority,
+    waking: Waking | None = None,
 ) -> Handout:
-    """Declare the release in its catalogue, and the catalogue's web server.
+    """Declare the release in its catalogue, and the catalogue's web server. `waking`: of the hosted endpoint.
 
     Raises:
         StackError: a key on this machine cannot be read.
@@ -202,6 +203,7 @@ def hand_out(
             verification_key=given.verification_key,
             rollout=rollout,
             exposure=reached.exposure,
+            waking=waking,
         ),
         pulumi.ResourceOptions.merge(cloud.opts, pulumi.ResourceOptions(depends_on=[publication])),
     )
@@ -209,13 +211,20 @@ def hand_out(
     return Handout(url=url, store=cloud.store, publication=publication, authority=authority, server=server)
 
 
+def waking_of(endpoint: Endpoint | None, api_key: ApiKey) -> Waking | None:
+    """Return how sites may have the endpoint started; None if it never sleeps."""
+    scaling = endpoint.scaling if endpoint else None
+    if scaling is None or scaling.idle_seconds is None:
+        return None
+    return Waking(api_key_sha256=api_key.sha256, scaler=scaling.namespace)
+
+
 def host_endpoint(
-    cloud: ServingCloud, endpoint: Endpoint, given: GivenRelease, handout: Handout
+    cloud: ServingCloud, endpoint: Endpoint, given: GivenRelease, handout: Handout, api_key: ApiKey
 ) -> dict[str, Any]:
     """Declare the hosted endpoint; return its part of the stack's outputs."""
     reached = cloud.reached["endpoint"]
     certificate = ServerCertificate("endpoint", authority=handout.authority, names=[reached.host])
-    api_key = ApiKey("cloud-client")
     serving = endpoint.serving.as_given()
     ServingEndpoint(
         "endpoint",
@@ -235,7 +244,7 @@ def host_endpoint(
             replicas=endpoint.replicas,
             load_seconds=endpoint.load_seconds,
             exposure=reached.exposure,
-            scaling=_scaling(endpoint),
+            scaling=_scaling(endpoint, handout.server.wanted),
         ),
         cloud.opts,
     )
@@ -245,7 +254,7 @@ def host_endpoint(
     }
 
 
-def _scaling(endpoint: Endpoint) -> Scaling | None:
+def _scaling(endpoint: Endpoint, wanted_at: pulumi.Output[str] | None) -> Scaling | None:
     wanted = endpoint.scaling
     if wanted is None:
         return None
@@ -254,6 +263,9 @@ def _scaling(endpoint: Endpoint) -> Scaling | None:
         waiting=wanted.waiting,
         running=wanted.running or max(1, endpoint.serving.engine.max_sequences * 3 // 4),
         namespace=wanted.namespace,
+        sleep=Sleep(after_seconds=wanted.idle_seconds, wanted=wanted_at)
+        if wanted.idle_seconds and wanted_at
+        else None,
     )
 
 

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from stacks.settings.serving_cloud import Endpoint, Exposed, Inference, Sites
 
 _UNBALANCED = Balancer()
+# Until the autoscaler has seen the wish, and the pod has a node.
+_STARTING_SECONDS = 120
 
 
 def rings_of(stack: str, sites: Sites, rollout: RolloutSettings, inventory: Inventory) -> dict[str, str]:
@@ -80,31 +82,49 @@ class Route:
     url: pulumi.Input[str]
     spill_at: int
     api_key: pulumi.Input[str]
+    wake: Mapping[str, pulumi.Input[Any]] | None
+    """How the servers have it started, as `scenario-model serve` takes it; None: it never sleeps."""
 
     def variables(self, authority: CertificateAuthority) -> dict[str, pulumi.Input[Any]]:
         """Return the variables of the role that writes the servers' settings."""
+        told: dict[str, Any] = {"url": self.url, "spill_at": self.spill_at}
         return {
-            "inference_route": {"url": self.url, "spill_at": self.spill_at},
+            "inference_route": told | ({"wake": self.wake} if self.wake else {}),
             "inference_route_authority": authority.certificate,
         }
 
 
 def route_to(
-    inference: Inference, url: pulumi.Input[str] | None, api_key: pulumi.Input[str] | None
+    inference: Inference, endpoint: Endpoint | None, handout: Handout, outputs: Mapping[str, Any]
 ) -> Route | None:
-    """Return the way to the endpoint; None if requests stay where they are."""
-    if inference.route == "local-only" or url is None or api_key is None:
+    """Return the way to the endpoint, of which `outputs` tells; None if requests stay where they are."""
+    if inference.route == "local-only" or endpoint is None:
         return None
-    return Route(url=url, spill_at=inference.spill_at, api_key=api_key)
+    wake = None
+    if handout.server.wanted:
+        seconds = endpoint.load_seconds + _STARTING_SECONDS
+        wake = {"url": pulumi.Output.concat(handout.url, "/v1/wake"), "seconds": seconds}
+    return Route(
+        url=outputs["cloud_endpoint"],
+        spill_at=inference.spill_at,
+        api_key=outputs["cloud_api_key"],
+        wake=wake,
+    )
 
 
 def refuse_route_without_endpoint(stack: str, inference: Inference, endpoint: Endpoint | None) -> None:
-    """Refuse a route that leads nowhere.
+    """Refuse a route that leads nowhere, and an endpoint that nobody would wake.
 
     Raises:
-        PremisesError: there is no endpoint.
+        PremisesError: there is no endpoint, or it sleeps and no site may use it.
 
     """
+    if endpoint and endpoint.scaling and endpoint.scaling.idle_seconds and inference.route == "local-only":
+        message = (
+            f"stacks/Pulumi.{stack}.yaml: endpoint.scaling.idle_seconds lets the endpoint sleep, and only sites that "
+            "use it wake it; set inference.route to local-first, or remove idle_seconds"
+        )
+        raise PremisesError(message)
     if inference.route != "local-only" and endpoint is None:
         message = (
             f"stacks/Pulumi.{stack}.yaml: inference.route is {inference.route}, but there is no endpoint; set "

@@ -138,6 +138,9 @@ class Scaling(Section):
     """Requests that may be computed at once, per pod; default: three quarters of the engine's max_sequences."""
     namespace: Text = "keda"
     """Where KEDA runs."""
+    idle_seconds: Positive | None = None
+    """Seconds without a request after which no pod is left; default: never. Sites start the endpoint again, which takes
+    as long as a pod takes to load; clients that ask it directly are refused until then."""
 
 
 class Endpoint(Exposed):

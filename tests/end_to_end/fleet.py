@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.end_to_end.conftest import Clone
 
 NAME = "endpoint.example.com"
+SCALING = {"max_replicas": 2, "running": 2}
 
 
 @dataclass
@@ -43,6 +44,11 @@ class Fleet:
         self.clone.configure(release=settings)
         self.clone.pulumi("up", "--yes", "--skip-preview")
         self.release = settings["id"]
+
+    def scale(self, **changes: int) -> None:
+        """Let the endpoint be scaled otherwise than it is in the beginning."""
+        self.clone.configure(endpoint={"scaling": SCALING | changes})
+        self.clone.pulumi("up", "--yes", "--skip-preview")
 
     def is_everywhere(self) -> bool:
         """Whether each site serves the release that was rolled out last."""
@@ -99,4 +105,4 @@ def put_behind_a_gateway(clone: Clone, premises: Premises, cluster: Cluster) -> 
         line = f"echo {cluster.own.addresses.cloud} {NAME} | sudo tee -a /etc/hosts"
         ssh(host.folder, host.address, line)
     where = {"service": "Gateway", "gateway": serving_addons.GATEWAY, "port": serving_addons.PORT}
-    clone.configure(endpoint={**where, "host": NAME, "scaling": {"max_replicas": 2, "running": 2}})
+    clone.configure(endpoint={**where, "host": NAME, "scaling": SCALING})

@@ -230,6 +230,31 @@ def test_under_load_the_endpoint_gets_another_pod_and_loses_it_again_without_a_f
 @pytest.mark.parametrize(
     "fleet", [pytest.param(WHOLE, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])], indirect=True
 )
+def test_an_endpoint_that_nobody_uses_sleeps_and_an_overloaded_site_wakes_it_without_a_failed_request(
+    fleet: Fleet,
+) -> None:
+    fleet.scale(idle_seconds=60)
+    try:
+        until(lambda: fleet.pods("endpoint") == 0, timeout_s=300)
+        fleet.clone.pulumi("preview", "--expect-no-changes")
+        with Load(fleet.clone) as load, Spilling(fleet.clone) as spilling:
+            began = time.monotonic()
+            until(lambda: spilling.places["cloud"] > 0, timeout_s=300)
+            awake = time.monotonic() - began
+            time.sleep(20)
+        print(f"awake after {awake:.0f} s: {load.answered} answered, {dict(spilling.places)}")
+        assert load.failed == []
+        assert spilling.failed == []
+        until(lambda: fleet.pods("endpoint") == 0, timeout_s=600)
+    finally:
+        # Asleep, it is to have pods again although nobody wishes for it.
+        fleet.scale()
+    assert fleet.pods("endpoint") >= 1
+
+
+@pytest.mark.parametrize(
+    "fleet", [pytest.param(WHOLE, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])], indirect=True
+)
 def test_whatever_is_killed_in_the_cloud_clients_of_a_site_get_answers_and_all_comes_back(
     fleet: Fleet,
 ) -> None:

@@ -94,6 +94,26 @@ def test_an_endpoint_that_scales_grows_before_all_slots_of_its_pods_are_taken(
     assert [each["metadata"]["targetValue"] for each in spec["triggers"]] == ["1", "12"]  # of 16 slots
 
 
+def test_an_endpoint_that_sleeps_is_woken_by_sites_through_the_catalogue(
+    serving_stack: Declared, kubeconfig: Path
+) -> None:
+    scaling = {"max_replicas": 4, "idle_seconds": 300}
+    declare(
+        config(
+            kubeconfig,
+            own__endpoint={"host": "10.9.0.5", "scaling": scaling, "load_seconds": 500},
+            own__inference={"route": "local-first"},
+        )
+    )
+    spec = serving_stack.resources["ScaledObject"]["endpoint"]["spec"]
+    assert (
+        spec["triggers"][-1]["metadata"]["url"]
+        == "http://catalogue-metrics.s4-cloud-serving.svc:9445/metrics"
+    )
+    route = serving_stack.resources["Playbook"]["sites"]["variables"]["inference_route"]
+    assert route["wake"] == {"url": "https://catalogue.example.com:30944/v1/wake", "seconds": 620}
+
+
 def test_behind_a_gateway_each_service_has_a_route_by_its_name_and_only_proxies_come_in(
     serving_stack: Declared, kubeconfig: Path
 ) -> None:
@@ -133,6 +153,10 @@ def test_behind_a_gateway_each_service_has_a_route_by_its_name_and_only_proxies_
         (
             {"own__endpoint": {"host": "10.9.0.5", "scaling": {"max_replicas": 1}}},
             "scaling.max_replicas is 1, but replicas, the least number, is 2",
+        ),
+        (
+            {"own__endpoint": {"host": "10.9.0.5", "scaling": {"max_replicas": 2, "idle_seconds": 300}}},
+            "only sites that use it wake it; set inference.route to local-first, or remove idle_seconds",
         ),
         (
             {"own__endpoint": {"host": "10.9.0.5", "service": "Gateway"}},

@@ -48,6 +48,11 @@ _CONTEXT = {"auto_envvar_prefix": "CATALOGUE_SERVE", "show_default": True}
     multiple=True,
     help="The key that signs sites' certificates; made if missing. Repeat it for former ones, which still let in.",
 )
+@click.option(
+    "--wake-keys",
+    type=_FILE,
+    help="Hashed keys of the hosted endpoint, JSON: whoever has one may have it started. Default: nobody may.",
+)
 @click.option("--requests-per-second", default=20.0, help="Of one site, on average.")
 @click.option("--downloads", default=64, help="Files of releases that are on their way at once.")
 def serve(
@@ -58,6 +63,7 @@ def serve(
     certificate: Path,
     private_key: Path,
     sites_key: tuple[Path, ...],
+    wake_keys: Path | None,
     requests_per_second: float,
     downloads: int,
 ) -> None:
@@ -73,7 +79,9 @@ def serve(
     from scenario_model.catalogue.web import CatalogueWeb, SiteAuthority, WebLimits
     from scenario_model.catalogue.web_server import WebTls
     from scenario_model.catalogue.web_server import serve as run
+    from scenario_model.catalogue.wishes import Wishes
     from scenario_model.serve import logs
+    from scenario_model.serve.settings import load_api_keys
 
     opened, files, look_up_seconds = opened_store(store)
     authorities = [_authority(path) for path in sites_key]
@@ -82,7 +90,8 @@ def serve(
     limits = WebLimits(
         requests_per_second=requests_per_second, downloads=downloads, look_up_seconds=look_up_seconds
     )
-    web = CatalogueWeb(opened, files, SiteAuthority(authorities[0], pems[0]), limits)
+    wishes = Wishes(load_api_keys(wake_keys)) if wake_keys else None
+    web = CatalogueWeb(opened, files, SiteAuthority(authorities[0], pems[0]), limits, wishes)
     tls.context()
     logs.configure()
     with contextlib.ExitStack() as sockets:

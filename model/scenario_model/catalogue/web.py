@@ -1,8 +1,8 @@
 """The catalogue's web server: static files for sites that it knows by their certificates, and their reports.
 
 `/catalogue` and `/releases` are objects of the store, with Range. A site joins at `/v1/enrol` with its token, renews
-its certificate at `/v1/certificate`, and reports at `/v1/reports`. It keeps nothing of its own: any number of replicas
-may serve one bucket.
+its certificate at `/v1/certificate`, reports at `/v1/reports`, and has the hosted endpoint
+started at `/v1/wake`. It keeps nothing of its own: any number of replicas may serve one bucket.
 
 Sites show their certificates in the TLS handshake, so TLS must end here: what is in front of it balances TCP.
 """
@@ -38,7 +38,7 @@ from scenario_model.catalogue.web_metrics import WebMetrics
 from scenario_model.errors import Refused, ScenarioModelError
 from scenario_model.exchange import crossings
 from scenario_model.exchange.audit_objects import AuditObjects
-from scenario_model.exchange.contract import BATCH_BYTES, Crossing
+from scenario_model.exchange.contract import BATCH_BYTES, REQUESTS, Crossing
 from scenario_model.exchange.inbox import Inbox, checked
 from scenario_model.release.store import is_key
 from scenario_model.serve import logs
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from scenario_model.catalogue.wishes import Wishes
     from scenario_model.release.store import Store
 
 PEER = "scenario_model.peer"
@@ -79,8 +80,16 @@ class WebLimits:
 class CatalogueWeb:
     """The ASGI application over one store."""
 
-    def __init__(self, store: Store, files: Files, authority: SiteAuthority, limits: WebLimits) -> None:
-        self._authority, self._enrolments = authority, Enrolments(store)
+    def __init__(
+        self,
+        store: Store,
+        files: Files,
+        authority: SiteAuthority,
+        limits: WebLimits,
+        wishes: Wishes | None = None,
+    ) -> None:
+        """`wishes`: for the hosted endpoint; None: nobody may have it started."""
+        self._authority, self._enrolments, self._wishes = authority, Enrolments(store), wishes
         self._pool = ThreadPoolExecutor(_STORE_THREADS, "store")
         self._senders = ThreadPoolExecutor(limits.downloads, "download")
         self._files, self._kept = files, Kept(files, self._pool)
@@ -101,6 +110,7 @@ class CatalogueWeb:
                     Route("/v1/enrol", self._enrol, methods=["POST"]),
                     Route("/v1/certificate", self._renew, methods=["POST"]),
                     Route("/v1/reports", self._report, methods=["POST"]),
+                    Route("/v1/wake", self._wake, methods=["POST"]),
                 ],
                 exception_handlers=HANDLERS,
             )
@@ -121,6 +131,7 @@ class CatalogueWeb:
         self.metrics.sites.set(await self._roster.number())
         self.metrics.expires.set(_expires(await self._kept.open(_TIMESTAMP)))
         self.metrics.downloads.set(self._downloads.running)
+        self.metrics.wanted.set(bool(self._wishes and self._wishes.open))
         return self.metrics.text()
 
     async def keep_audit(self) -> None:
@@ -192,7 +203,7 @@ class CatalogueWeb:
         return InPieces(iter(sent), self._senders, ended, status, headers)
 
     async def _enrol(self, request: Request) -> Response:
-        self._rate.spend(f"@{request.client.host if request.client else ''}")
+        self._rate.spend(_address(request))
         asked = await fields(request, "site", "secret", "request")
         # Signed before the token is used up: a request that is not one does not cost it.
         pem = self._signed(asked["request"], asked["site"])
@@ -228,6 +239,15 @@ class CatalogueWeb:
             self.metrics.reports.inc(len(reports))
         return JSONResponse({"accepted": reports[-1][0] if reports else 0})
 
+    async def _wake(self, request: Request) -> Response:
+        """A wish for the hosted endpoint, by whoever has its key."""
+        self._rate.spend(_address(request))
+        if self._wishes is None:
+            return JSONResponse({"error": "the endpoint does not sleep"}, 404)
+        client = self._wishes.wish(request.headers.raw)
+        self._note(Crossing(time.time(), REQUESTS["wake"], "wake", 0, client, hashlib.sha256().hexdigest()))
+        return Response(status_code=202)
+
     def _certified(self, site: str, asked: str, pem: str) -> None:
         now = time.time()
         self._note(
@@ -260,6 +280,10 @@ class CatalogueWeb:
 async def healthz(request: Request) -> Response:  # noqa: ARG001
     """Whether the process answers."""
     return PlainTextResponse("alive\n")
+
+
+def _address(request: Request) -> str:
+    return f"@{request.client.host if request.client else ''}"
 
 
 # A connection's certificate is the same for all of its requests.

@@ -10,7 +10,16 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_HANDLERS = ("catalogue", "releases", "healthz", "readyz", "v1/enrol", "v1/certificate", "v1/reports")
+_HANDLERS = (
+    "catalogue",
+    "releases",
+    "healthz",
+    "readyz",
+    "v1/enrol",
+    "v1/certificate",
+    "v1/reports",
+    "v1/wake",
+)
 _METHODS = ("GET", "POST")
 
 
@@ -31,6 +40,11 @@ class WebMetrics:
         self.sites = Gauge("catalogue_enrolled_sites", "Sites that are enrolled.", registry=self._registry)
         self.downloads = Gauge(
             "catalogue_downloads", "Files of releases that are on their way.", registry=self._registry
+        )
+        self.wanted = Gauge(
+            "catalogue_endpoint_wanted",
+            "1 while a site asks for the hosted endpoint, which may have no pods.",
+            registry=self._registry,
         )
         self.sent = Counter(
             "catalogue_sent_bytes", "Bytes of the catalogue and of releases.", registry=self._registry

@@ -121,8 +121,9 @@ DOWN: Mapping[str, str] = {
     "certificate": "the site's own certificate, renewed",
 }
 """What a site receives, by kind."""
-REQUESTS: Mapping[str, Direction] = {"request": "up", "answer": "down"}
-"""What crosses in addition if a site routes to the cloud: requests whose data class may leave, and their answers."""
+REQUESTS: Mapping[str, Direction] = {"request": "up", "answer": "down", "wake": "up"}
+"""What crosses in addition if a site routes to the cloud: requests whose data class may leave, their answers, and the
+wish, without content, that the endpoint be started."""
 BATCH_BYTES = 256 * 1024
 """Reports that travel together, at most."""
 

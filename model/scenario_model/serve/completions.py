@@ -65,7 +65,8 @@ class Completions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         call: Call = scope["state"]["call"]
-        async with self._service.entry() as waited:
+        async with contextlib.AsyncExitStack() as way_in:
+            waited = await way_in.enter_async_context(self._service.entry())
             if self._route is None:
                 self._service.require()
             self._limiter.admit(call.key or "")
@@ -82,6 +83,8 @@ class Completions:
                     with self._route.entering() if self._route else contextlib.nullcontext():
                         accepted = await self._submit(wanted, call, turn, patient=waited)
             if reason:
+                # The cloud may take minutes; those who wait for the site are not to wait for it.
+                await way_in.aclose()
                 if await self._elsewhere(wanted, reason, call, receive, send):
                     return
                 self._check_where_it_is(wanted.model)
@@ -157,7 +160,7 @@ class Completions:
         """Why the site cannot answer now; empty if it can, or if the cloud is not worth asking."""
         if model not in (self._service.name, self._service.release):
             return "model"
-        if not route.is_open:
+        if not (route.is_open or route.is_waking):
             return ""
         if self._service.not_ready() is not None or self._service.engine is None:
             return "loading"
@@ -181,7 +184,7 @@ class Completions:
         """Let the cloud answer; False if it does not, so that the site has to."""
         assert self._route  # noqa: S101 who else gives a reason
         self._metrics.spilled(reason)
-        if not await self._route.answer(wanted, call, receive, send):
+        if not await self._route.answer(wanted, call, receive, send, patient=reason != "queue"):
             return False
         self._metrics.computed(remote=True)
         self._limiter.charge_tokens(call.key or "", call.prompt_tokens + call.completion_tokens)

@@ -6,11 +6,19 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+import httpx2
+
 from scenario_model.serve.parameters import ChatParameters
 
 if TYPE_CHECKING:
-    from scenario_model.serve.parameters import CompletionParameters
+    from collections.abc import Mapping
 
+    from starlette.types import Send
+
+    from scenario_model.serve.parameters import CompletionParameters
+    from scenario_model.serve.request_log import Call
+
+_MAX_ANSWER_BYTES = 16 * 2**20
 _OPTIONAL = ("max_tokens", "seed")
 
 
@@ -49,3 +57,33 @@ def request_that_crosses(wanted: ChatParameters | CompletionParameters) -> tuple
         return "chat/completions", json.dumps({**told, "messages": wanted.messages}).encode()
     prompt = wanted.prompt if isinstance(wanted.prompt, str) else list(wanted.prompt)
     return "completions", json.dumps({**told, "prompt": prompt}).encode()
+
+
+def is_compressed(response: httpx2.Response) -> bool:
+    """Whether an answer is not in plain bytes."""
+    return response.headers.get("content-encoding", "identity") != "identity"
+
+
+async def whole_answer(response: httpx2.Response, received: Received, call: Call) -> bytes | None:
+    """A complete answer; None if it does not arrive whole, or is none."""
+    pieces = []
+    try:
+        async for piece in response.aiter_raw():
+            received.add(piece)
+            pieces.append(piece)
+            if received.size > _MAX_ANSWER_BYTES:
+                return None
+        content = b"".join(pieces)
+        usage: Mapping[str, Any] = json.loads(content)["usage"]
+        call.prompt_tokens = int(usage["prompt_tokens"])
+        call.completion_tokens = int(usage["completion_tokens"])
+    except (httpx2.HTTPError, ValueError, KeyError, TypeError):
+        return None
+    return content
+
+
+async def send_whole(content: bytes, send: Send) -> None:
+    """Send a complete answer to the client."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": content, "more_body": False})

@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import json
 import socket
 import ssl
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx2
@@ -24,14 +23,21 @@ from scenario_model.errors import InputError, ScenarioModelError
 from scenario_model.exchange.audit import AuditLog
 from scenario_model.exchange.contract import REQUESTS, Crossing
 from scenario_model.serve import logs
-from scenario_model.serve.crossing import Received, request_that_crosses
+from scenario_model.serve.crossing import (
+    Received,
+    is_compressed,
+    request_that_crosses,
+    send_whole,
+    whole_answer,
+)
 from scenario_model.serve.errors import ApiError, bad_request
 from scenario_model.serve.request_body import Disconnected
 from scenario_model.serve.settings import LOCAL, MAY_LEAVE
 from scenario_model.serve.sse import WholeLines
+from scenario_model.serve.waking import Waker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from starlette.types import Receive, Send
 
@@ -41,7 +47,6 @@ if TYPE_CHECKING:
     from scenario_model.serve.settings import ApiKeys, LocalFirst
 
 HEADER = b"x-data-class"
-_MAX_ANSWER_BYTES = 16 * 2**20
 _STREAMED = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
 # After a failure: requests that wait in the site's queue do not wait for the cloud first.
 _PAUSE_SECONDS = 10.0
@@ -93,6 +98,9 @@ class CloudRoute:
             timeout=httpx2.Timeout(settings.answer_seconds, connect=settings.connect_seconds),
             trust_env=False,
         )
+        self._waker: Waker | None = None
+        if settings.wake:
+            self._waker = Waker(settings.wake, self._client, self._note_wish, self._reopen)
 
     @contextlib.contextmanager
     def entering(self) -> Iterator[None]:
@@ -109,8 +117,13 @@ class CloudRoute:
 
     @property
     def is_open(self) -> bool:
-        """Whether the cloud is worth asking: not right after it did not answer."""
-        return time.monotonic() >= self._open_at
+        """Whether the cloud is worth asking: not right after it did not answer, nor while it starts."""
+        return time.monotonic() >= self._open_at and not self.is_waking
+
+    @property
+    def is_waking(self) -> bool:
+        """Whether the endpoint starts: a request that the site cannot answer is held meanwhile."""
+        return self._waker is not None and self._waker.is_waking
 
     def may_leave(self, headers: Sequence[tuple[bytes, bytes]], key: str) -> bool:
         """Whether a request's text may leave the site: by its header, else by its key; by default it may not.
@@ -133,15 +146,16 @@ class CloudRoute:
         call: Call,
         receive: Receive,
         send: Send,
+        *,
+        patient: bool = False,
     ) -> bool:
         """Let the cloud answer; False if it does not, and nothing was sent to the client yet.
 
-        Raises Disconnected if the client leaves, ApiError if the cloud breaks off in a stream.
+        If `patient`, an endpoint that starts is waited for. Raises Disconnected if the client leaves, ApiError if the
+        cloud breaks off in a stream.
         """
-        if not self.is_open:
-            return False
         received = Received()
-        work = asyncio.create_task(self._answer(wanted, received, call, send))
+        work = asyncio.create_task(self._when_open(wanted, received, call, send, patient=patient))
         watch = asyncio.create_task(_disconnected(receive))
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -172,7 +186,30 @@ class CloudRoute:
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._waker:
+            await self._waker.close()
         await self._client.aclose()
+
+    async def _when_open(
+        self,
+        wanted: ChatParameters | CompletionParameters,
+        received: Received,
+        call: Call,
+        send: Send,
+        *,
+        patient: bool,
+    ) -> bool:
+        if self.is_open and await self._answer(wanted, received, call, send):
+            return True
+        # What it has refused it would refuse again.
+        if not (patient and self._waker and self.is_waking) or received.complete:
+            return False
+        with contextlib.suppress(TimeoutError):
+            async with self._until_drained():
+                if not await self._waker.awake():
+                    return False
+            return await self._answer(wanted, received, call, send)
+        return False
 
     async def _answer(
         self,
@@ -191,9 +228,11 @@ class CloudRoute:
         except (httpx2.HTTPError, ScenarioModelError, TimeoutError) as error:
             logs.info("the cloud does not answer", request_id=call.request_id, reason=type(error).__name__)
             self._pause()
+            if self._waker:
+                self._waker.begin()
             return False
         try:
-            if response.status_code != 200 or _is_compressed(response):
+            if response.status_code != 200 or is_compressed(response):
                 logs.info("the cloud refuses", request_id=call.request_id, status=response.status_code)
                 if response.status_code not in _ABOUT_ONE_REQUEST:
                     self._pause()
@@ -205,11 +244,11 @@ class CloudRoute:
             whole = None
             with contextlib.suppress(TimeoutError):
                 async with self._until_drained():
-                    whole = await _whole(response, received, call)
+                    whole = await whole_answer(response, received, call)
             if whole is None:
                 return _not_this(call)
             await self._note_answer(received)
-            await _send_whole(whole, send)
+            await send_whole(whole, send)
             return True
         finally:
             await self._note_answer(received)
@@ -217,6 +256,9 @@ class CloudRoute:
 
     def _pause(self) -> None:
         self._open_at = time.monotonic() + _PAUSE_SECONDS
+
+    def _reopen(self) -> None:
+        self._open_at = 0.0
 
     async def _pass_on(self, response: httpx2.Response, received: Received, send: Send) -> None:
         """Pass a stream on, piece by piece. If the cloud breaks off, an error event ends it."""
@@ -242,37 +284,12 @@ class CloudRoute:
             with contextlib.suppress(ScenarioModelError):
                 await self._note("answer", received.size, received.digest)
 
+    async def _note_wish(self) -> None:
+        await self._note("wake", 0, hashlib.sha256().hexdigest())
+
     async def _note(self, kind: str, size: int, digest: str) -> None:
         crossing = Crossing(time.time(), REQUESTS[kind], kind, size, self._peer, digest)
         await asyncio.to_thread(self._audit.record, crossing)
-
-
-def _is_compressed(response: httpx2.Response) -> bool:
-    return response.headers.get("content-encoding", "identity") != "identity"
-
-
-async def _whole(response: httpx2.Response, received: Received, call: Call) -> bytes | None:
-    """A complete answer; None if it does not arrive whole, or is none."""
-    pieces = []
-    try:
-        async for piece in response.aiter_raw():
-            received.add(piece)
-            pieces.append(piece)
-            if received.size > _MAX_ANSWER_BYTES:
-                return None
-        content = b"".join(pieces)
-        usage: Mapping[str, Any] = json.loads(content)["usage"]
-        call.prompt_tokens = int(usage["prompt_tokens"])
-        call.completion_tokens = int(usage["completion_tokens"])
-    except (httpx2.HTTPError, ValueError, KeyError, TypeError):
-        return None
-    return content
-
-
-async def _send_whole(content: bytes, send: Send) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": content, "more_body": False})
 
 
 def _not_this(call: Call) -> bool:

@@ -125,6 +125,15 @@ class Serving(Section):
     """Time for accepted requests to finish after SIGTERM; those left get 503, or an error event in a stream."""
 
 
+class Wake(Section):
+    """How to start a hosted endpoint that has no pods while nobody uses it."""
+
+    url: Annotated[Text, form(r"https://\S+", "write https://HOST:PORT/v1/wake")]
+    """Where the catalogue takes the wish, https://HOST:PORT/v1/wake."""
+    seconds: Seconds = 900.0
+    """How long a request that only the endpoint can answer is held until it does."""
+
+
 class LocalFirst(Section):
     """Let a hosted endpoint answer what the site cannot take now, as far as its data class allows."""
 
@@ -142,6 +151,8 @@ class LocalFirst(Section):
     """Timeout of the connection; the site then answers itself."""
     answer_seconds: Seconds = 120.0
     """Timeout between two pieces of an answer."""
+    wake: Wake | None = None
+    """How to start the endpoint if it does not answer; null: it is always there."""
 
 
 class CanaryHere(Section):

@@ -7,7 +7,7 @@ from typing import Any
 
 from components.kubernetes.exposure import Exposure
 from components.kubernetes.job_args import SecretKey
-from components.kubernetes.release_catalogue import ReleaseCatalogue, ReleaseCatalogueArgs
+from components.kubernetes.release_catalogue import ReleaseCatalogue, ReleaseCatalogueArgs, Waking
 from components.kubernetes.workload import Workload
 from tests.components.kubernetes.declared import Declared, declared
 
@@ -99,3 +99,25 @@ def test_no_step_overlaps_another_and_none_is_repeated_by_kubernetes() -> None:
     spec = catalogue().resources["CronJob", "rollout"]["spec"]
     assert (spec["schedule"], spec["concurrencyPolicy"]) == ("* * * * *", "Forbid")
     assert spec["jobTemplate"]["spec"]["backoffLimit"] == 0
+
+
+def test_whoever_has_the_endpoints_key_may_have_it_started_and_the_scaler_reads_that() -> None:
+    told = catalogue(waking=Waking(api_key_sha256="f" * 64, scaler="keda"))
+    (container,) = told.resources["Deployment", "catalogue"]["spec"]["template"]["spec"]["containers"]
+    assert container["args"][-2:] == ["--wake-keys", "/config/wake_keys.json"]
+    keys = json.loads(told.resources["ConfigMap", "catalogue"]["data"]["wake_keys.json"])
+    assert keys == {"keys": [{"id": "client", "sha256": "f" * 64}]}
+    service = told.resources["Service", "catalogue-metrics"]["spec"]
+    policy = told.resources["NetworkPolicy", "catalogue-metrics"]["spec"]
+    pods = told.resources["Deployment", "catalogue"]["spec"]["selector"]["matchLabels"]
+    assert service["selector"] == policy["podSelector"]["matchLabels"] == pods
+    (rule,) = policy["ingress"]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "keda"}}}]
+    assert service["ports"][0]["port"] == rule["ports"][0]["port"]
+
+
+def test_if_the_endpoint_never_sleeps_nobody_may_wake_it_or_read_metrics() -> None:
+    told = catalogue()
+    (container,) = told.resources["Deployment", "catalogue"]["spec"]["template"]["spec"]["containers"]
+    assert "--wake-keys" not in container["args"]
+    assert set(told.of("NetworkPolicy")) == {"catalogue-clients"}

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from components.kubernetes.exposure import Exposure
-from components.kubernetes.scaling import Scaling
+from components.kubernetes.scaling import Scaling, Sleep
 from components.kubernetes.serving_endpoint import (
     METRICS_PORT,
     EndpointSize,
@@ -105,6 +105,25 @@ def test_under_load_keda_adds_pods_to_the_newest_deployment_and_reads_what_they_
     (rule,) = told.resources["NetworkPolicy", "endpoint-metrics"]["spec"]["ingress"]
     assert port["port"] == rule["ports"][0]["port"] == METRICS_PORT
     assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "keda"}}}]
+
+
+def test_an_endpoint_that_sleeps_has_no_pod_while_nobody_wants_it_and_starts_as_many_as_it_has_at_least() -> (
+    None
+):
+    wanted = "http://catalogue-metrics.serving.svc:9445/metrics"
+    sleep = Sleep(after_seconds=600, wanted=wanted)
+    told = endpoint(scaling=Scaling(most=8, waiting=1, running=12, namespace="keda", sleep=sleep))
+    spec = told.resources["ScaledObject", "endpoint"]["spec"]
+    assert (spec["idleReplicaCount"], spec["minReplicaCount"], spec["maxReplicaCount"]) == (0, 2, 8)
+    assert spec["cooldownPeriod"] == spec["initialCooldownPeriod"] == 600
+    last = spec["triggers"][-1]["metadata"]
+    assert (last["url"], last["valueLocation"]) == (wanted, "catalogue_endpoint_wanted")
+    # Two replicas of the catalogue that both have a wish are no reason for two pods.
+    assert last["aggregationType"] == "max"
+    # If it shall not sleep any more while it does, KEDA would start no pod: it is a new Deployment, with pods.
+    assert name_of(told) != name_of(
+        endpoint(scaling=Scaling(most=8, waiting=1, running=12, namespace="keda"))
+    )
 
 
 def test_without_scaling_nobody_is_let_in_to_the_metrics() -> None:

@@ -113,15 +113,15 @@ def usual_texts() -> baseline.Baseline:
     return made
 
 
-def deploy(root: Path, foundation: Path, certificates: Path) -> Path:
+def deploy(root: Path, foundation: Path, certificates: Path, name: str = "assistant") -> Path:
     """Sign and promote a release of a foundation model below `root`."""
-    draft = root / "draft" / "assistant"
+    draft = root / "draft" / name
     shutil.copytree(foundation, draft, ignore=shutil.ignore_patterns("foundation.json"))
-    manifest = {"format": 1, "name": "assistant", "evaluation": {"passed": True, "reasons": []}}
+    manifest = {"format": 1, "name": name, "evaluation": {"passed": True, "reasons": []}}
     (draft / "release.json").write_text(json.dumps(manifest))
     (draft / baseline.FILE).parent.mkdir()
     (draft / baseline.FILE).write_bytes(usual_texts().encoded())
-    release = f"assistant@{tree_digest(draft)}"
+    release = f"{name}@{tree_digest(draft)}"
     private, public = root / "release-signing.pem", root / "release-verification.pem"
     keys.create_pair(private, public)
     sign_directory(draft, private)
