@@ -28,6 +28,7 @@ _COMMANDS = {
         "scenario_model.serve.credentials_command",
         "Create a CA, a server certificate and an API key.",
     ),
+    "curves": ("scenario_model.curves.command", "Show a training run's curves; TensorBoard, MLflow."),
     "drift": ("scenario_model.drift.command", "Show what a release's baseline promises."),
     "edge": (
         "scenario_model.edge.command",

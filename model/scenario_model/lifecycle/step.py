@@ -119,7 +119,7 @@ class Step:
             raise
         except ScenarioModelError as error:
             return self._note("refused", "", served, str(error))
-        evidence = {"run": made.run}
+        evidence = {"run": made.run, "curve": made.curve}
         return self._note("trained" if made.passed else "refused", made.release, served, made.why, evidence)
 
     def _try(self, last: Entry, served: str) -> Did:

@@ -9,22 +9,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scenario_model.curves.points import points_of, thinned
 from scenario_model.errors import ScenarioModelError, TemporaryError
 
 if TYPE_CHECKING:
     from scenario_model.lifecycle.settings import LifecycleHere, Training
 
+_POINTS = 60
 _REFUSED, _TRY_AGAIN, _STOPPED = 1, 75, (130, 143)
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A new release, or why there is none. `run`: the training's digest."""
+    """A new release, or why there is none.
+
+    `run`: the training's digest. `curve`: some of its steps, each with loss, learning rate and tokens per second.
+    """
 
     run: str
     release: str
     passed: bool
     why: str
+    curve: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,9 @@ class Trainer:
         kept = ["--name", self.settings.name, "--store", self.settings.store]
         signed = self._answer("release", "sign", directory, *kept, "--key", self.settings.signing_key)
         why = "; ".join(verdict["reasons"]) or "it passed its gate beside the running release"
-        return Trained(run, str(signed["release"]), bool(signed["passed"]), why)
+        steps = thinned(points_of(Path(directory)), _POINTS)
+        curve = tuple((each.step, each.loss, each.learning_rate, each.tokens_per_s) for each in steps)
+        return Trained(run, str(signed["release"]), bool(signed["passed"]), why, curve)
 
     def _answer(self, *arguments: str | Path, accept: int = 0) -> dict[str, Any]:
         command = [sys.executable, "-m", "scenario_model", *map(str, arguments), "--json"]

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from scenario_model.observe.observer import Observer
+    from scenario_model.release.lifecycle_journal import Entry
     from scenario_model.serve.settings import ServeSettings
 
 PATH = "/status"
 _EVENTS = 30
+_CURVE = 4  # step, loss, learning rate, tokens per second
 _HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
@@ -52,27 +54,31 @@ class StatusPage:
         if baseline:
             found = promise(baseline, self._observer.windows_per_false_alarm)
             told = found.words(self._observer.window_seconds / 60)
+        history, trained = self._history()
         return Facts(
             release=self._release,
             windows=windows,
-            history=self._history(),
+            history=history,
             canary=self._canary(),
             promise=told,
+            curve=_curve(trained),
+            gate=trained.why if trained else "",
         )
 
-    def _history(self) -> list[tuple[str, str, str, str]]:
-        """Moves of the channel and events of the lifecycle, as far as they are genuine."""
+    def _history(self) -> tuple[list[tuple[str, str, str, str]], Entry | None]:
+        """Moves of the channel and events of the lifecycle, as far as they are genuine; and the last training."""
         settings = self._settings
         try:
             key, store = load_public(settings.verification_key), open_store(settings.store)
             moves = channel.history(store, settings.name, settings.channel, key)
             events = Journal(store, settings.name).entries(key)
         except ScenarioModelError as error:
-            return [("", "unknown", "", f"the history cannot be read: {error}")]
+            return [("", "unknown", "", f"the history cannot be read: {error}")], None
         found: list[tuple[str, str, str, str]] = []
         found += [(move.at, move.action, move.release, f"by {move.by}") for move in moves]
         found += [(event.at, event.event, event.release or event.beside, event.why) for event in events]
-        return sorted(found, reverse=True)[:_EVENTS]
+        trained = [event for event in events if event.evidence.get("curve")]
+        return sorted(found, reverse=True)[:_EVENTS], trained[-1] if trained else None
 
     def _canary(self) -> dict[str, Any]:
         if self._settings.canary is None:
@@ -84,6 +90,12 @@ class StatusPage:
         except (OSError, ValueError):
             return {}
         return told
+
+
+def _curve(trained: Entry | None) -> Sequence[Sequence[float]]:
+    """The steps of a training that its history has; they are signed, so only their form may be older than ours."""
+    told = trained.evidence["curve"] if trained else ()
+    return [point for point in told if isinstance(point, list | tuple) and len(point) == _CURVE]
 
 
 def bearer_of(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

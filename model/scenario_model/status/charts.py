@@ -49,15 +49,16 @@ class Frame:
         style = f' stroke-dasharray="{dashes}"' if dashes else ""
         return f'<polyline points="{at}" fill="none" stroke="{colour}" stroke-width="2"{style}/>'
 
-    def axes(self, ticks: Sequence[tuple[float, str]]) -> str:
-        """Labels of the values, and of the first and last time."""
+    def axes(self, ticks: Sequence[tuple[float, str]], ends: tuple[str, str] | None = None) -> str:
+        """Labels of the values, and of the first and last time, or of these ends."""
+        first, last = ends or (_clock(self.first), _clock(self.last))
         drawn = [
             f'<line x1="{_LEFT}" x2="{_WIDTH - 8}" y1="{self.y(value)}" y2="{self.y(value)}" stroke="#ccc"/>'
             f'<text x="{_LEFT - 6}" y="{self.y(value) + 4}" text-anchor="end">{escape(words)}</text>'
             for value, words in ticks
         ]
-        drawn.append(f'<text x="{_LEFT}" y="{_HEIGHT - 6}">{_clock(self.first)}</text>')
-        drawn.append(f'<text x="{_WIDTH - 8}" y="{_HEIGHT - 6}" text-anchor="end">{_clock(self.last)}</text>')
+        drawn.append(f'<text x="{_LEFT}" y="{_HEIGHT - 6}">{first}</text>')
+        drawn.append(f'<text x="{_WIDTH - 8}" y="{_HEIGHT - 6}" text-anchor="end">{last}</text>')
         return "".join(drawn)
 
 
@@ -142,6 +143,31 @@ def drift(windows: Sequence[Window], *, named: bool = False) -> str:
                 f'<text x="{_LEFT + 6 + 90 * number}" y="18" fill="{COLOURS[number % len(COLOURS)]}">{name}</text>'
             )
     return chart("Drift", "evidence of each detector compared with where it alarms", drawn)
+
+
+def training(curve: Sequence[Sequence[float]]) -> str:
+    """Loss, learning rate and speed by step, each on a scale of its own; `training_names` has the ends of two."""
+    first, last = curve[0][0], curve[-1][0]
+    losses = [point[1] for point in curve]
+    frame = Frame(first, last, min(losses), max(losses))
+    ticks = [(each, f"{each:.2f}") for each in (frame.low, frame.high)]
+    drawn = [frame.axes(ticks, (f"step {first:.0f}", f"step {last:.0f}"))]
+    for number, dashes in enumerate(("", "8 3", "2 3")):
+        values = [point[1 + number] for point in curve]
+        own = Frame(first, last, 0, max(values)) if number else frame
+        points = [(point[0], value) for point, value in zip(curve, values, strict=True)]
+        drawn.append(own.line(points, COLOURS[number], dashes))
+    return chart("The last training", f"loss from {losses[0]:.3f} to {losses[-1]:.3f}", drawn)
+
+
+def training_names(curve: Sequence[Sequence[float]]) -> list[str]:
+    """The lines of a training's chart, in the order of their colours."""
+    rate, speed = (max(point[place] for point in curve) for place in (2, 3))
+    return [
+        "loss, nats per token",
+        f"learning rate, up to {rate:.1e}",
+        f"tokens per second, up to {speed:,.0f}",
+    ]
 
 
 def legend(names: Sequence[str]) -> str:

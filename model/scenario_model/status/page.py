@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from scenario_model.status.charts import drift, legend, served, traffic
+from scenario_model.status.charts import drift, legend, served, traffic, training, training_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +52,8 @@ class Facts:
         history: events, the newest first: time, what, release, why.
         canary: how a canary does; empty if there is none.
         promise: what detectors promise, in sentences.
+        curve: of the last training here: step, loss, learning rate and tokens per second; empty if there was none.
+        gate: what came of it.
 
     """
 
@@ -60,6 +62,8 @@ class Facts:
     history: Sequence[tuple[str, str, str, str]]
     canary: dict[str, Any]
     promise: Sequence[str]
+    curve: Sequence[Sequence[float]] = ()
+    gate: str = ""
 
 
 def page(facts: Facts, *, live: bool = False) -> str:
@@ -84,6 +88,9 @@ def page(facts: Facts, *, live: bool = False) -> str:
             parts.append("<h2>Drift</h2><p>This release has no baseline, so drift is not looked for.</p>")
     else:
         parts.append("<p>No window is over yet.</p>")
+    if len(facts.curve) > 1:
+        parts += ["<h2>The last training</h2>", training(facts.curve), legend(training_names(facts.curve))]
+        parts.append(f"<p>The gate: {escape(facts.gate)}.</p>")
     parts += _history(facts.history)
     parts.append(f"<p>{_LIVE if live else _STILL}</p>")
     body, renews = "".join(parts), '<meta http-equiv="refresh" content="30">' if live else ""

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import signal
 import ssl
 import subprocess
@@ -193,6 +194,12 @@ class Place:
             return http.get(f"https://localhost:{self.port}/readyz").status_code == 200
         return False
 
+    def page(self) -> str:
+        trust = ssl.create_default_context(cafile=str(self.folder / "tls" / "ca.pem"))
+        answer = httpx.get(f"https://localhost:{self.port}/status", verify=trust, auth=("me", self.secret))
+        assert answer.status_code == 200
+        return answer.text
+
     def windows(self, release: str) -> list[str]:
         found = WindowLog(self.folder / "observation" / WINDOWS).read()
         return [each.asks for each in found if each.release == release and each.units > 5]
@@ -234,7 +241,11 @@ def test_what_people_ask_changes_and_a_release_for_that_is_served_soon_without_a
         place.words = poison
         until(lambda: place.events()[-1] == "refused", timeout_s=300)
         assert place.named() == second
+        page = place.page()
         time.sleep(1)
+    refused = re.search(r"The last training.*The gate: ([^<]*)<", page)
+    assert refused, "the page has the curves of the training that was refused"
+    assert "old domain" in refused[1]
     assert place.failed == []
     assert set(place.answers) == {first, second}
     assert place.events()[:6] == ["asked", "approved", "trained", "tried", "promoted", "settled"]

@@ -117,3 +117,17 @@ def test_a_canary_is_told_of() -> None:
 def test_it_renews_itself_for_who_asked_for_it_alone() -> None:
     facts = Facts(release="assistant@sha256:0", windows=[], history=[], canary={}, promise=[])
     assert ['http-equiv="refresh"' in page(facts, live=live) for live in (False, True)] == [False, True]
+
+
+def test_the_last_training_has_its_curves_and_what_the_gate_said() -> None:
+    curve = [(step, 4.0 - step / 20, 5e-4 * step / 40, 900.0 + step) for step in range(1, 41)]
+    told = page(replace(FACTS, curve=curve, gate="it passed its gate beside the running release"))
+    read = Read(told)
+    assert read.seen.count("svg") == 4
+    words = " ".join(read.words)
+    assert "loss from 3.950 to 2.000" in words
+    assert {"step 1", "step 40", "learning rate, up to 5.0e-04", "tokens per second, up to 940"} <= set(
+        read.words
+    )
+    assert "The gate: it passed its gate beside the running release." in words
+    assert "The last training" not in page(replace(FACTS, curve=curve[:1]))

@@ -1,0 +1,1 @@
+"""Curves of a training run: for the status page, TensorBoard and MLflow."""
