@@ -96,11 +96,9 @@ class Place:
         self.command("release", "promote", made, *kept)
         return made
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        """Serve, ask, and lead the lifecycle, until the block ends."""
-        threads = [threading.Thread(target=self._serve), threading.Thread(target=self._ask)]
-        lifecycle = self._write(
+    def lifecycle(self) -> Path:
+        """The lifecycle's configuration file."""
+        return self._write(
             "lifecycle.json",
             approval="auto",
             windows=2,
@@ -115,6 +113,12 @@ class Place:
             canary=str(self.folder / "canary"),
             training={"config": str(self.config), "gate": str(self.gate)},
         )
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Serve, ask, and lead the lifecycle, until the block ends."""
+        threads = [threading.Thread(target=self._serve), threading.Thread(target=self._ask)]
+        lifecycle = self.lifecycle()
         command = [sys.executable, "-m", "scenario_model", "lifecycle", "run", "--every", "0.5"]
         with (self.folder / "lifecycle.log").open("wb") as log:
             leads = subprocess.Popen([*command, "--config", str(lifecycle)], stderr=log)
