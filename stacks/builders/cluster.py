@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pulumi_kubernetes as k8s
+from pulumi.runtime.rpc import UNKNOWN
 
 from components.errors import ClusterError
 from components.kubernetes.charts import Charts
@@ -16,6 +17,7 @@ from components.kubernetes.job_args import PodSize, SecretKey
 from components.kubernetes.platform import Platform, PlatformArgs
 from components.kubernetes.quantities import canonical
 from components.kubernetes.queues import Flavor
+from stacks.builders.local_files import are_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,12 +95,14 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
 
 
 def read_kubeconfig(path: str) -> str:
-    """Return the text of the kubeconfig in `cloud:kubeconfig`.
+    """Return the text of the kubeconfig in `cloud:kubeconfig`; unknown if such files are elsewhere.
 
     Raises:
         ClusterError: it cannot be read.
 
     """
+    if are_elsewhere():
+        return UNKNOWN
     try:
         return Path(path).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

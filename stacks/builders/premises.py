@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pulumi
+from pulumi.runtime.rpc import UNKNOWN
 
 from components.ansible.playbook import Playbook, PlaybookArgs
 from components.credentials import ApiKey, CertificateAuthority, ServerCertificate, StackId
 from components.errors import PremisesError
 from scenario_model.serve.vllm.settings import VllmSettings
-from stacks.builders.local_files import read_local
+from stacks.builders.local_files import are_elsewhere, read_local
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -272,14 +273,15 @@ def _bundle(stack: str, premises: Premises) -> dict[str, str]:
             "public key that make bundle printed"
         )
         raise PremisesError(message)
-    if not (folder / _SUMS).is_file():
+    there = (folder / _SUMS).is_file()
+    if not (there or are_elsewhere()):
         message = f"stacks/Pulumi.{stack}.yaml: premises:bundle: no bundle in {folder}; run make bundle"
         raise PremisesError(message)
     return {
         "bundle": str(folder),
         "bundle_key": str(Path(premises.bundle_key).absolute()),
         # Part of the resource's identity: a new bundle under the same name shows in a preview.
-        "bundle_digest": hashlib.sha256((folder / _SUMS).read_bytes()).hexdigest(),
+        "bundle_digest": hashlib.sha256((folder / _SUMS).read_bytes()).hexdigest() if there else UNKNOWN,
     }
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pulumi
+from pulumi.runtime.rpc import UNKNOWN
 
 from components.errors import PremisesError
-from stacks.builders.local_files import read_local
+from stacks.builders.local_files import are_elsewhere, read_local
 from stacks.ending import end_program
 from stacks.settings.release import ReleaseFile, ReleaseOfStack, ReleaseUrl
 
@@ -28,7 +29,7 @@ def received_release(
     key = read_local(stack, "release.verification_key", release.verification_key)
     if isinstance(release, ReleaseFile):
         path = Path(release.path).absolute()
-        if not path.exists():
+        if not (path.exists() or are_elsewhere()):
             message = f"stacks/Pulumi.{stack}.yaml: release.path: {path} does not exist"
             raise PremisesError(message)
         return {"id": release.id, "key": key, "path": str(path)}
@@ -39,6 +40,8 @@ def _handed_out(stack: str, other: pulumi.StackReference, named: str, name: str)
     """Return an output of another stack. If it is missing, the program ends with one error."""
 
     def there(value: str | None) -> str:
+        if not value and are_elsewhere():
+            return UNKNOWN
         if not value:
             end_program(
                 f"stacks/Pulumi.{stack}.yaml: release: stack {named} provides no release (no output {name!r}); bring "

@@ -66,6 +66,24 @@ def test_a_changed_setting_shows_in_the_preview_and_nothing_else_does(deployment
     assert "certificate" not in "".join(line for line in shown.splitlines() if line.lstrip().startswith("~"))
 
 
+def test_a_preview_for_a_pull_request_shows_the_same_without_the_passphrase(deployment: Clone) -> None:
+    passphrase = deployment.path / ".state" / "passphrase"
+    aside = passphrase.rename(passphrase.with_suffix(".aside"))
+    file = deployment.path / "stacks" / "Pulumi.s3-local.yaml"
+    before = file.read_text()
+    try:
+        unchanged = deployment.run("make", "preview", "STACKS=s3-local").stdout
+        deployment.configure(recipe={"rank": 4})
+        changed = deployment.run("make", "preview", "STACKS=s3-local").stdout
+    finally:
+        file.write_text(before)
+        aside.rename(passphrase)
+    assert "nothing changes" in unchanged
+    assert "not compared" in unchanged
+    assert "`recipe.rank`: `16` → `4`" in changed
+    assert "a model is trained again" in changed
+
+
 def test_the_openai_client_lists_models_chats_and_streams(deployment: Clone) -> None:
     with deployment.client() as client:
         assert "assistant" in [model.id for model in client.models.list()]

@@ -1,0 +1,154 @@
+"""`make preview`: what a change does to every stack, as one comment."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from bootstrap import ToolError
+from bootstrap.console import duration, run, say
+from bootstrap.pulumi.__main__ import find_engine
+from previews import PreviewError
+from previews.changed import changed_files, concerned, stacks_of
+from previews.comment import Verdict, comment
+from previews.costs.estimate import before_and_after
+from previews.dangers import dangers_of
+from previews.events import Changes, changes_of
+from previews.sandbox import PROJECT, Sandbox
+from stacks.scenarios import ScenarioError, scenario_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).parents[1]
+_FAILED = 1
+
+
+def main() -> None:
+    """Write `comment.md` and, whole, `changes.json`; exit with 1 if a stack cannot be previewed or breaks residency."""
+    parser = argparse.ArgumentParser(prog="make preview", description=__doc__)
+    parser.add_argument(
+        "stacks", nargs="*", help="stacks to preview; default: all, or those that BASE concerns"
+    )
+    parser.add_argument(
+        "--base", default="", help="preview the stacks that a change since this commit concerns"
+    )
+    parser.add_argument(
+        "--states", type=Path, help="folder with STACK.json, as `pulumi stack export` prints them"
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / ".state" / "preview", help="where to write")
+    options = parser.parse_args()
+    try:
+        good = preview(options.stacks, base=options.base, states=options.states, out=options.out)
+    except ToolError as error:
+        sys.exit(f"make preview: {error}")
+    sys.exit(0 if good else _FAILED)
+
+
+def preview(wanted: list[str], *, base: str, states: Path | None, out: Path) -> bool:
+    """Preview stacks and write what was found; return whether all is well. Raises ToolError."""
+    known = stacks_of(ROOT)
+    if missing := sorted(set(wanted) - set(known)):
+        raise PreviewError(f"no such stack: {', '.join(missing)}", remedy=f"use one of {', '.join(known)}")
+    chosen = wanted or known
+    if base:
+        texts = {stack: _file(stack).read_text(encoding="utf-8") for stack in known}
+        concerns = concerned(changed_files(ROOT, base), known, texts)
+        chosen = [stack for stack in chosen if stack in concerns]
+    engine = find_engine(os.environ.get("ENGINE_SOURCE", ""))
+    # Stacks refer to one another, also to those that were never deployed.
+    last: dict[str, Mapping[str, Any]] = {stack: {} for stack in known} | _last_states(states)
+    out.mkdir(parents=True, exist_ok=True)
+    verdicts = []
+    with tempfile.TemporaryDirectory(dir=out, prefix="sandbox-") as folder:
+        sandbox = Sandbox(ROOT, Path(folder) / "room", engine, last)
+        for stack in chosen:
+            began = time.monotonic()
+            verdicts.append(_verdict(sandbox, stack))
+            say(f"previewed {stack} in {duration(time.monotonic() - began)}")
+    text = comment(verdicts) if verdicts else comment([]) + "\nNo stack is concerned.\n"
+    (out / "comment.md").write_text(text, encoding="utf-8")
+    (out / "changes.json").write_text(json.dumps(_whole(verdicts), indent=1) + "\n", encoding="utf-8")
+    say(f"written to {out}: comment.md, changes.json")
+    print(text)
+    return not any(each.changes.error or each.broken for each in verdicts)
+
+
+def _verdict(sandbox: Sandbox, stack: str) -> Verdict:
+    try:
+        changes = changes_of(sandbox.preview(stack, _file(stack)))
+    except PreviewError as error:
+        changes = Changes(stack=stack, steps=(), outputs={}, error=str(error), is_new=False, uncompared=0)
+    settings = _settings(stack)
+    try:
+        scenario = scenario_of(stack, settings.get(f"{PROJECT}:scenario"))
+    except ScenarioError:
+        scenario = None
+    before, after = None, None
+    if scenario and scenario.in_cloud and settings.get("cloud:kind", "aws") == "aws":
+        before, after = before_and_after(changes.steps, str(settings.get("aws:region", "")))
+    return Verdict(
+        scenario=scenario, changes=changes, dangers=dangers_of(changes), before=before, after=after
+    )
+
+
+def _whole(verdicts: list[Verdict]) -> list[dict[str, Any]]:
+    """All changes, without values that may not be shown."""
+    return [
+        {
+            "stack": each.changes.stack,
+            "error": each.changes.error,
+            "residency": each.broken,
+            "dangers": list(each.dangers),
+            "changes": [
+                {
+                    "kind": step.kind,
+                    "type": step.type,
+                    "name": step.name,
+                    "differences": [difference.shown() for difference in step.differences],
+                }
+                for step in each.changes.changing
+            ],
+        }
+        for each in verdicts
+    ]
+
+
+def _last_states(folder: Path | None) -> dict[str, Mapping[str, Any]]:
+    """Return the last deployments: of a folder of exports, or of this machine's own backend."""
+    found: dict[str, Mapping[str, Any]] = {}
+    own = ROOT / ".state" / "backend" / ".pulumi" / "stacks" / PROJECT
+    for path in sorted((folder or own).glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            found[path.stem] = content["deployment"] if folder else content["checkpoint"].get("latest") or {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise PreviewError(
+                f"{path} is no stack's state", remedy="write it with `pulumi stack export --file`"
+            ) from None
+    return found
+
+
+def _settings(stack: str) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(_file(stack).read_text(encoding="utf-8")) or {}
+        found = content.get("config") or {}
+    except (OSError, yaml.YAMLError, AttributeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _file(stack: str) -> Path:
+    return ROOT / "stacks" / f"Pulumi.{stack}.yaml"
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,104 @@
+"""The cost of a stack's resources, before and after a change. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from previews.costs.prices import Price, instance, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from previews.events import Step
+
+_NODES, _TEMPLATE = "aws:eks/nodeGroup:NodeGroup", "aws:ec2/launchTemplate:LaunchTemplate"
+HOURS = 730
+"""Of a month, as AWS counts."""
+# Billed by what is done with them; what that will be, nobody knows here.
+_BY_USE: tuple[str, ...] = (
+    *("aws:s3/bucket:", "aws:ecr/repository:", "aws:cloudwatch/logGroup:", "aws:kms/key:"),
+    *("aws:lb/loadBalancer:", "aws:ec2/vpcEndpointService:"),
+)
+
+
+@dataclass(slots=True)
+class Estimate:
+    """Sum of what has a price.
+
+    Attributes:
+        per_hour: US dollars; the least, if something has no price.
+        lines: what costs, how many of it, and its price.
+        unpriced: what costs, but has no price here.
+
+    """
+
+    per_hour: float = 0.0
+    lines: list[tuple[str, float, Price]] = field(default_factory=list)
+    unpriced: list[str] = field(default_factory=list)
+
+    @property
+    def share(self) -> float:
+        """The share of resources that cost and have a price."""
+        number = len(self.lines) + len(self.unpriced)
+        return len(self.lines) / number if number else 1.0
+
+
+def estimate(resources: Iterable[tuple[str, str, Mapping[str, Any]]], region: str) -> Estimate:
+    """Add up what resources cost. `resources`: type, name and inputs of each.
+
+    A group of nodes has its instance type from the launch template of the same name, if it does not say.
+    """
+    known, made = list(resources), Estimate()
+    templates = {name: inputs for kind, name, inputs in known if kind == _TEMPLATE}
+    for kind, name, given in known:
+        inputs = given
+        if kind == _NODES and not given.get("instanceTypes") and name in templates:
+            inputs = {**given, "instanceTypes": [templates[name].get("instanceType")]}
+        found = _charges(kind, inputs, region)
+        for what, number, price in found:
+            if price is None or number is None:
+                made.unpriced.append(what)
+            else:
+                made.per_hour += number * price.per_hour
+                made.lines.append((what, number, price))
+    return made
+
+
+def before_and_after(steps: Iterable[Step], region: str) -> tuple[Estimate, Estimate]:
+    """Estimate a stack as it is, and as it would be."""
+    known = list(steps)
+    before = [(step.type, step.name, step.old) for step in known if step.kind != "create"]
+    after = [(step.type, step.name, step.new or step.old) for step in known if step.kind != "delete"]
+    return estimate(before, region), estimate(after, region)
+
+
+def _charges(
+    kind: str, inputs: Mapping[str, Any], region: str
+) -> list[tuple[str, float | None, Price | None]]:
+    if kind == "aws:eks/cluster:Cluster":
+        return [("EKS cluster", 1, listed("cluster", region))]
+    if kind == "aws:ec2/natGateway:NatGateway":
+        return [("NAT gateway, without traffic", 1, listed("nat", region))]
+    if kind == "aws:ec2/eip:Eip":
+        return [("public address", 1, listed("address", region))]
+    if kind == "aws:ec2/vpcEndpoint:VpcEndpoint" and inputs.get("vpcEndpointType") == "Interface":
+        return [("interface endpoint", _length(inputs.get("subnetIds")), listed("endpoint", region))]
+    if kind == _NODES:
+        return _nodes(inputs, region)
+    return [(kind, None, None)] if kind.startswith(_BY_USE) else []
+
+
+def _nodes(inputs: Mapping[str, Any], region: str) -> list[tuple[str, float | None, Price | None]]:
+    types, sizes = inputs.get("instanceTypes"), inputs.get("scalingConfig")
+    name = types[0] if isinstance(types, list) and types and isinstance(types[0], str) else ""
+    most = sizes.get("maxSize") if isinstance(sizes, Mapping) else None
+    number = float(most) if isinstance(most, int | float) else None
+    on_demand = inputs.get("capacityType", "ON_DEMAND") == "ON_DEMAND"
+    what = f"node {name or 'of an unknown type'}, all {most or '?'} of them, without disks"
+    return [(what, number, instance(name, region) if on_demand else None)]
+
+
+def _length(value: object) -> float | None:
+    return float(len(value)) if isinstance(value, list) else None

@@ -1,0 +1,82 @@
+"""The four stacks as shipped, deployed as far as a preview knows, and previews of what changes of their files do."""
+
+from __future__ import annotations
+
+import copy
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from bootstrap.pulumi.__main__ import find_engine
+from previews.comment import Verdict
+from previews.costs.estimate import before_and_after
+from previews.dangers import dangers_of
+from previews.events import Changes, changes_of
+from previews.sandbox import Previewed, Sandbox
+from stacks.scenarios import SCENARIOS
+from tests.previews.deployed import deployed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """Previews of the shipped stacks. `folder`: for sandboxes and changed files."""
+
+    folder: Path
+
+    @cache  # noqa: B019 one for the whole run
+    def state(self, stack: str) -> dict[str, Any]:
+        """The stack as its shipped file deploys it."""
+        return deployed(lambda state: self.previewed(stack, state))
+
+    def previewed(
+        self, stack: str, state: Mapping[str, Any], change: Callable[[dict[str, Any]], None] | None = None
+    ) -> Previewed:
+        content = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text())
+        if change:
+            change(content["config"])
+        with tempfile.TemporaryDirectory(dir=self.folder) as place:
+            file = Path(place, f"Pulumi.{stack}.yaml")
+            file.write_text(yaml.safe_dump(content))
+            engine = find_engine(os.environ.get("ENGINE_SOURCE", ""))
+            states: dict[str, Mapping[str, Any]] = {**{name: {} for name in SCENARIOS}, stack: state}
+            return Sandbox(ROOT, Path(place, "room"), engine, states).preview(stack, file)
+
+    def verdict(
+        self,
+        stack: str,
+        change: Callable[[dict[str, Any]], None] | None = None,
+        before: Callable[[dict[str, Any]], None] | None = None,
+    ) -> Verdict:
+        """What a change of the stack's settings does to it. `before`: changes the state beforehand."""
+        state = copy.deepcopy(self.state(stack))
+        if before:
+            before(state)
+        return verdict_of(stack, changes_of(self.previewed(stack, state, change)))
+
+
+def verdict_of(stack: str, changes: Changes) -> Verdict:
+    costs = before_and_after(changes.steps, "eu-central-1")
+    scenario = SCENARIOS[stack]
+    return Verdict(
+        scenario=scenario,
+        changes=changes,
+        dangers=dangers_of(changes),
+        before=costs[0] if scenario.in_cloud else None,
+        after=costs[1] if scenario.in_cloud else None,
+    )
+
+
+@pytest.fixture(scope="session")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> Stacks:
+    return Stacks(tmp_path_factory.mktemp("previews"))

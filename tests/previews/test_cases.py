@@ -1,0 +1,179 @@
+"""What a reviewer reads of a change: each case is a change of a shipped stack, previewed by the real engine."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from previews.comment import comment
+from stacks.scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from previews.comment import Verdict
+    from tests.previews.conftest import Stacks
+
+pytestmark = pytest.mark.slow
+OWN = "model-deployment-scenarios"
+
+
+def kinds(verdict: Verdict) -> dict[str, set[str]]:
+    """What changes, by what happens to it."""
+    found: dict[str, set[str]] = {}
+    for step in verdict.changes.changing:
+        found.setdefault(step.kind, set()).add(f"{step.type.rpartition(':')[2]} {step.name}")
+    return found
+
+
+@pytest.mark.parametrize("stack", SCENARIOS)
+def test_a_stack_that_is_as_it_was_shows_no_change_although_no_secret_of_it_is_known(
+    stacks: Stacks, stack: str
+) -> None:
+    verdict = stacks.verdict(stack)
+    assert verdict.changes.error == ""
+    assert kinds(verdict) == {}
+    assert verdict.dangers == []
+    assert verdict.changes.uncompared > 0
+    assert "nothing changes" in comment([verdict])
+
+
+def test_another_instance_type_replaces_nodes_and_says_what_that_costs(stacks: Stacks) -> None:
+    def change(config: dict[str, Any]) -> None:
+        config["cloud:nodes"] = {"instance_type": "g6.4xlarge", "maximum": 2}
+
+    verdict = stacks.verdict("s2-cloud-training", change)
+    told = kinds(verdict)
+    assert {"LaunchTemplate training", "NodeGroup training"} <= told["replace"]
+    assert "replaces a group of nodes with all that runs there (`training`)" in verdict.dangers
+    assert verdict.before
+    assert verdict.after
+    assert verdict.after.per_hour > verdict.before.per_hour
+    text = comment([verdict])
+    assert "`instanceType`: `g6.2xlarge` → `g6.4xlarge`" in text
+    assert "node g6.4xlarge, all 2 of them" in text
+    assert "at least 2,038 → at least" in text
+
+
+def test_another_network_replaces_it_and_all_that_is_in_it(stacks: Stacks) -> None:
+    verdict = stacks.verdict(
+        "s2-cloud-training", lambda config: config.update({"cloud:cidr": "10.81.0.0/16"})
+    )
+    told = kinds(verdict)
+    assert {"Vpc training", "Subnet training-eu-central-1a"} <= told["replace"]
+    assert "replaces the network (`training`)" in verdict.dangers
+    assert "replaces a subnet (`training-eu-central-1a`)" in verdict.dangers
+
+
+def test_another_recipe_trains_again(stacks: Stacks) -> None:
+    def change(config: dict[str, Any]) -> None:
+        config[f"{OWN}:recipe"]["max_steps"] = 50
+
+    verdict = stacks.verdict("s3-local", change)
+    assert "TrainingRun training" in kinds(verdict)["update"]
+    text = comment([verdict])
+    assert "a model is trained again" in text
+    assert "`recipe.max_steps`: `44` → `50`" in text
+    assert "hosts: 1 (`localhost`)" in text
+
+
+def test_another_release_goes_to_the_servers(stacks: Stacks) -> None:
+    release = f"assistant@sha256:{'1' * 64}"
+
+    def change(config: dict[str, Any]) -> None:
+        config[f"{OWN}:release"] = {
+            "kind": "url",
+            "url": "https://releases.example.com/one.tar.gz",
+            "id": release,
+            "verification_key": "verification.pem",
+        }
+
+    verdict = stacks.verdict("s1-local-serving", change)
+    assert "Playbook serving" in kinds(verdict)["update"]
+    assert "servers get a release or other settings" in comment([verdict])
+
+
+def test_a_new_host_is_counted(stacks: Stacks, tmp_path: Path) -> None:
+    inventory = tmp_path / "hosts.yml"
+    hosts = {"localhost": {"ansible_connection": "local"}, "b": {"ansible_host": "10.0.0.2"}}
+    inventory.write_text(json.dumps({"premises": {"children": {"inference": {"hosts": hosts}}}}))
+    verdict = stacks.verdict(
+        "s4-cloud-serving", lambda config: config.update({"premises:inventory": str(inventory)})
+    )
+    assert kinds(verdict)["create"] == {"Invitation site-b"}
+    assert "hosts: 2 (`b`, `localhost`)" in comment([verdict]).replace("`localhost`, `b`", "`b`, `localhost`")
+
+
+def test_a_host_that_would_leave_with_its_services_running_is_no_preview(
+    stacks: Stacks, tmp_path: Path
+) -> None:
+    inventory = tmp_path / "hosts.yml"
+    hosts = {"b": {"ansible_host": "10.0.0.2"}}
+    inventory.write_text(json.dumps({"premises": {"children": {"inference": {"hosts": hosts}}}}))
+    verdict = stacks.verdict(
+        "s4-cloud-serving", lambda config: config.update({"premises:inventory": str(inventory)})
+    )
+    assert "localhost left" in verdict.changes.error
+
+
+def test_wider_egress_is_dangerous_and_narrower_is_not(stacks: Stacks) -> None:
+    def destination(*cidrs: str) -> Any:
+        return lambda config: config.update(
+            {"cloud:destinations": [{"name": "bucket", "cidrs": list(cidrs)}]}
+        )
+
+    wider = stacks.verdict("s4-cloud-serving", destination("10.0.0.0/8"))
+    assert [each for each in wider.dangers if "wider network access: `10.0.0.0/8`" in each]
+    narrower = stacks.verdict("s4-cloud-serving", destination("10.9.1.0/24"))
+    assert kinds(narrower)
+    assert narrower.dangers == []
+
+
+def test_a_looser_policy_is_dangerous(stacks: Stacks) -> None:
+    def before(state: dict[str, Any]) -> None:
+        for resource in state["resources"]:
+            if resource["type"] == "aws:iam/rolePolicy:RolePolicy" and resource["urn"].endswith("::trainer"):
+                policy = json.loads(resource["inputs"]["policy"])
+                policy["Statement"].pop()
+                resource["inputs"]["policy"] = resource["outputs"]["policy"] = json.dumps(policy)
+
+    verdict = stacks.verdict("s2-cloud-training", before=before)
+    assert kinds(verdict) == {"update": {"RolePolicy trainer"}}
+    assert verdict.dangers
+    assert all(each.startswith("wider permissions: its holder may `") for each in verdict.dangers)
+
+
+def test_a_cloud_in_a_stack_that_keeps_its_data_breaks_residency(stacks: Stacks) -> None:
+    verdict = stacks.verdict("s1-local-serving", lambda config: config.update({"aws:region": "eu-central-1"}))
+    assert "keeps its data on the premises" in verdict.broken
+    assert "**would leave the premises**" in comment([verdict])
+
+
+def test_a_moved_ring_changes_the_site_that_moves(stacks: Stacks) -> None:
+    def change(config: dict[str, Any]) -> None:
+        config[f"{OWN}:sites"] = {"rings": {"first": ["localhost"]}}
+
+    verdict = stacks.verdict("s4-cloud-serving", change)
+    assert "Invitation site-localhost" in kinds(verdict)["replace"] | kinds(verdict).get("update", set())
+    assert "`ring`: `all` → `first`" in comment([verdict])
+
+
+def test_what_is_removed_is_named_first(stacks: Stacks) -> None:
+    def before(state: dict[str, Any]) -> None:
+        (bucket,) = [each for each in state["resources"] if each["type"] == "aws:s3/bucket:Bucket"]
+        urn = bucket["urn"].rpartition("::")[0] + "::old"
+        state["resources"].append({**bucket, "urn": urn, "id": "old-id"})
+
+    verdict = stacks.verdict("s2-cloud-training", before=before)
+    assert kinds(verdict) == {"delete": {"Bucket old"}}
+    assert verdict.dangers == ["deletes a bucket with all that is in it (`old`)"]
+
+
+def test_an_error_of_the_program_is_the_preview(stacks: Stacks) -> None:
+    verdict = stacks.verdict("s3-local", lambda config: config.update({f"{OWN}:recipe": {"rnak": 3}}))
+    assert "rnak" in verdict.changes.error
+    text = comment([verdict])
+    assert "There is no preview:" in text
+    assert "Traceback" not in text
