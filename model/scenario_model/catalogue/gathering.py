@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from scenario_model.exchange.inbox import Inbox, Reports
 
 _SECONDS = 0.2
+_MANY = 200
+"""Reports of one site that need not wait for those of others: it catches up after a cut."""
 
 
 class Gathering:
@@ -26,10 +28,11 @@ class Gathering:
         """Return when the reports are durable. Raises what the store raises; then the site sends them again."""
         self._gathered.setdefault(site, []).extend(reports)
         if self._kept is None:
-            self._kept = asyncio.ensure_future(self._write())
+            pause = 0.0 if len(reports) >= _MANY else _SECONDS
+            self._kept = asyncio.ensure_future(self._write(pause))
         await asyncio.shield(self._kept)
 
-    async def _write(self) -> None:
-        await asyncio.sleep(_SECONDS)
+    async def _write(self, pause: float) -> None:
+        await asyncio.sleep(pause)
         gathered, self._gathered, self._kept = self._gathered, {}, None
         await asyncio.get_running_loop().run_in_executor(self._pool, self._inbox.take, time.time(), gathered)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from scenario_model.exchange.contract import Crossing
 
 _TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+_REACH_SECONDS, _HTTPS = 1.0, 443
 _BEFORE = "http11.send_request_headers.started"
 
 
@@ -25,6 +28,15 @@ class HttpsLine:
     def __init__(self, source: HttpsSource, record: Callable[..., None]) -> None:
         """`record`: notes what crosses. What cannot be noted is not sent."""
         self.url, self._client, self._record = source.url, source.client, record
+
+    def is_reachable(self) -> bool:
+        """Whether there is somebody at the other end, within a second."""
+        there = urlsplit(self.url)
+        try:
+            with socket.create_connection((there.hostname or "", there.port or _HTTPS), _REACH_SECONDS):
+                return True
+        except OSError:
+            return False
 
     def post(self, path: str, content: bytes, *crossing: Crossing) -> dict[str, object]:
         """See `sender.Line`."""

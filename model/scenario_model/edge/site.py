@@ -80,6 +80,7 @@ class Site:
         self._metrics = LocalMetrics(metrics, settings.state / "metrics.json") if metrics else None
         self._said: Outcome | None = None
         self._visited = last_visit(settings.state / LAST)
+        self.is_cut_off = False
 
     def first(self) -> bool:
         """Bring the first release; False if there is one. Raises what `Agent.first` raises."""
@@ -102,6 +103,11 @@ class Site:
             self._report(self._line)
         return {name: str(getattr(outcome, name)) for name in outcome.__slots__}
 
+    def catch_up(self) -> None:
+        """Send what waits, if the cloud could not be reached and can be now."""
+        if self.is_cut_off and self._line and self._line.is_reachable():
+            self._report(self._line)
+
     def _connect(self) -> tuple[HttpsLine | None, Source]:
         source, remote = opened(self._settings)
         logged = LoggedSource(source, self._audit, self._settings.catalogue.url.rstrip("/"))
@@ -110,6 +116,7 @@ class Site:
     def _report(self, line: HttpsLine) -> None:
         access, site = self._settings.catalogue, self._settings.site
         pair = (access.certificate, access.private_key)
+        self.is_cut_off = False
         try:
             Sender(self._spool, line).drain()
             if pair[0] and pair[1] and renew(site, pair[0], pair[1], line, self._audit.record):
@@ -118,6 +125,8 @@ class Site:
                 _LOG.info("the site's certificate was renewed")
         except TemporaryError as error:
             _LOG.debug("reports wait: %s", error)
+            # One that can be reached and does not take them is asked again with the next visit.
+            self.is_cut_off = not line.is_reachable()
         except Refused as error:
             _LOG.warning("refused: %s", error)
         except ScenarioModelError as error:

@@ -195,6 +195,25 @@ def test_a_revoked_site_gets_nothing_and_goes_on(cloud: Cloud) -> None:
     assert cloud.reported() == []
 
 
+def test_what_waits_is_sent_as_soon_as_the_cloud_is_back_and_not_at_the_next_visit(cloud: Cloud) -> None:
+    folder = enrolled(cloud, "here")
+    config = json.loads((folder / "edge.json").read_text())
+    (folder / "edge.json").write_text(json.dumps(config | {"poll_seconds": 3600}))
+    cloud.kill()
+    agent = subprocess.Popen(
+        program("edge", "run", "--config", folder / "edge.json"), stderr=subprocess.DEVNULL
+    )
+    try:
+        spool = Spool(folder / "state" / "reports.sqlite")
+        wait_for(lambda: spool.number_waiting > 0)
+        time.sleep(2)
+        cloud.start()
+        wait_for(lambda: len(cloud.reported()) > 0, 30)
+    finally:
+        agent.kill()
+        agent.wait()
+
+
 @pytest.mark.timeout(300)
 def test_reports_made_while_the_cloud_is_away_all_arrive_once_whoever_is_killed(cloud: Cloud) -> None:
     folder = enrolled(cloud, "here")
