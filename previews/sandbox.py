@@ -102,8 +102,6 @@ class Sandbox:
         program = self._folder / "bin" / f"pulumi-resource-{package}"
         program.write_text(
             "#!/bin/sh\n"
-            # The engine interrupts plugins that it no longer needs; one that still starts would say that it failed.
-            "trap '' INT\n"
             f"export PYTHONPATH={shlex.quote(str(self._root))}\n"
             f'exec {shlex.quote(sys.executable)} -m previews.plugin {package} "$@"\n',
             encoding="utf-8",

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import signal
 import sys
 from concurrent import futures
-
-import grpc
-from pulumi.runtime.proto import provider_pb2_grpc
-
-from previews.plugin.servicer import Previewer
 
 _THREADS, _LARGEST = 8, 400 * 1024 * 1024
 
 
 def main() -> None:
     """Serve until the engine ends this process, or is gone."""
+    # The engine interrupts plugins that it no longer needs, also those that still start, and waits for them.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     engine = os.getppid()
+    import grpc
+    from pulumi.runtime.proto import provider_pb2_grpc
+
+    from previews.plugin.servicer import Previewer
+
     server = grpc.server(
         futures.ThreadPoolExecutor(_THREADS), options=[("grpc.max_receive_message_length", _LARGEST)]
     )
