@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from previews.costs.estimate import HOURS, Estimate
+from previews.post import LIMIT, MARK
 from stacks.residency import ResidencyError, refuse_resource
 
 if TYPE_CHECKING:
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
     from previews.events import Changes, Step
     from stacks.scenarios import Scenario
 
-MARK = "<!-- model-deployment-scenarios: preview -->"
-"""By which a former comment is found."""
-LIMIT = 60_000
-"""Characters; GitHub takes 65,536."""
 _ROWS = (1_000_000, 200, 80, 30, 10, 0)
 _DANGERS = 20
 _SIGNS = {"create": "+", "update": "~", "replace": "±", "delete": "-"}

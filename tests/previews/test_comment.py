@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from previews.comment import LIMIT, Verdict, comment
+from previews.comment import Verdict, comment
 from previews.dangers import dangers_of
 from previews.events import Changes, changes_of
+from previews.post import LIMIT
 from previews.sandbox import Previewed
 from stacks.scenarios import SCENARIOS
 
