@@ -14,7 +14,7 @@ help: ## show this list; with any target, V=1 logs more, Q=1 only errors, JSON=1
 ##@ Use
 
 up: ## train, release and serve a real model here, and query it; another stack: make up STACK=plant-7 SCENARIO=s3-local
-	@$(PYTHON) -m cli.up $(STACK) $(SCENARIO)
+	@REVIEW="$(REVIEW)" $(PYTHON) -m cli.up $(STACK) $(SCENARIO)
 
 down: ## remove everything that make up deployed
 	@$(PYTHON) -m cli.down $(STACK)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bootstrap import ToolError
 from bootstrap.console import duration, run, say
-from cli import ROOT
+from cli import ROOT, CliError
 from cli.question import QUESTION, NoAnswerError, ask
 from cli.stack import Stack
 from cli.stack_files import add_stack
 from cli.state import prepare
+from cli.virtualenv import VENV
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +37,7 @@ def up(name: str, scenario: str = "") -> None:
 
     `scenario` is for a stack that has no file yet.
     """
-    begun = time.monotonic()
+    begun, review = time.monotonic(), os.environ.get("REVIEW", "")
     if scenario and add_stack(name, scenario):
         say(
             f"stacks/Pulumi.{name}.yaml: created from the settings of {scenario}, with its own folders and ports"
@@ -44,6 +48,8 @@ def up(name: str, scenario: str = "") -> None:
     stack = Stack(name=name, environment=ready.environment, in_cloud=ready.scenario.in_cloud)
     stack.create()
     stack.recover()
+    if review:
+        _check(review, name)
     stack.pulumi(*_UPDATE)
     changed = _changed(stack)
     outputs = stack.outputs()
@@ -64,6 +70,16 @@ def up(name: str, scenario: str = "") -> None:
         *textwrap.wrap(answer, 100, initial_indent="  answer    ", subsequent_indent="            "),
     ]
     _end(name, begun, _report({"release": release} | outputs, asked), changed=changed)
+
+
+def _check(review: str, name: str) -> None:
+    """Go on only if what was reviewed is what would be applied. Raises CliError."""
+    command = [str(VENV / "bin" / "python"), "-m", "previews.review", str(Path(review).absolute()), name]
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603
+    said = (done.stderr.strip().splitlines() or ["it could not be checked"])[-1]
+    if done.returncode:
+        raise CliError(f"nothing was applied: {said}")
+    say(said)
 
 
 def _end(name: str, begun: float, report: str, *, changed: bool) -> None:

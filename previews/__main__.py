@@ -22,7 +22,9 @@ from previews.comment import Verdict, comment
 from previews.costs.estimate import before_and_after
 from previews.dangers import dangers_of
 from previews.events import Changes, changes_of
-from previews.sandbox import PROJECT, Sandbox
+from previews.review import review_of
+from previews.sandbox import Sandbox
+from previews.states import PROJECT, exported_states, own_states
 from stacks.scenarios import ScenarioError, scenario_of
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ _FAILED = 1
 
 
 def main() -> None:
-    """Write `comment.md` and, whole, `changes.json`; exit with 1 if a stack cannot be previewed or breaks residency."""
+    """Write what was found; exit with 1 if a stack cannot be previewed, or its data would leave the premises."""
     parser = argparse.ArgumentParser(prog="make preview", description=__doc__)
     parser.add_argument(
         "stacks", nargs="*", help="stacks to preview; default: all, or those that BASE concerns"
@@ -65,7 +67,8 @@ def preview(wanted: list[str], *, base: str, states: Path | None, out: Path) -> 
         chosen = [stack for stack in chosen if stack in concerns]
     engine = find_engine(os.environ.get("ENGINE_SOURCE", ""))
     # Stacks refer to one another, also to those that were never deployed.
-    last: dict[str, Mapping[str, Any]] = {stack: {} for stack in known} | _last_states(states)
+    last: dict[str, Mapping[str, Any]] = {stack: {} for stack in known}
+    last |= exported_states(states) if states else own_states(ROOT)
     out.mkdir(parents=True, exist_ok=True)
     verdicts = []
     with tempfile.TemporaryDirectory(dir=out, prefix="sandbox-") as folder:
@@ -78,6 +81,11 @@ def preview(wanted: list[str], *, base: str, states: Path | None, out: Path) -> 
     (out / "comment.md").write_text(text, encoding="utf-8")
     (out / "changes.json").write_text(json.dumps(_whole(verdicts), indent=1) + "\n", encoding="utf-8")
     say(f"written to {out}: comment.md, changes.json")
+    try:
+        review = json.dumps(review_of(ROOT, chosen, last), indent=1) + "\n"
+        (out / "review.json").write_text(review, encoding="utf-8")
+    except PreviewError as error:
+        say(f"no review.json, which `make up REVIEW=…` takes: {error}")
     print(text)
     return not any(each.changes.error or each.broken for each in verdicts)
 
@@ -120,21 +128,6 @@ def _whole(verdicts: list[Verdict]) -> list[dict[str, Any]]:
         }
         for each in verdicts
     ]
-
-
-def _last_states(folder: Path | None) -> dict[str, Mapping[str, Any]]:
-    """Return the last deployments: of a folder of exports, or of this machine's own backend."""
-    found: dict[str, Mapping[str, Any]] = {}
-    own = ROOT / ".state" / "backend" / ".pulumi" / "stacks" / PROJECT
-    for path in sorted((folder or own).glob("*.json")):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            found[path.stem] = content["deployment"] if folder else content["checkpoint"].get("latest") or {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise PreviewError(
-                f"{path} is no stack's state", remedy="write it with `pulumi stack export --file`"
-            ) from None
-    return found
 
 
 def _settings(stack: str) -> Mapping[str, Any]:

@@ -15,12 +15,12 @@ import yaml
 from bootstrap.pulumi.plugins import FETCH_NOTHING
 from previews import PreviewError
 from previews.sealed import sealed_settings, sealed_state, secrets_in
+from previews.states import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-PROJECT = "model-deployment-scenarios"
 _PLUGINS = ("aws", "kubernetes")
 _ALLOWED = ("LANG", "LC_ALL", "TZ")
 _SECONDS = 300

@@ -57,7 +57,7 @@ def test_a_preview_reaches_no_network_and_writes_nothing_outside_of_its_folder(t
     engine = [line for line in lines if "execve(" in line and '"preview"' in line]
     assert engine
     assert not [line for line in engine if "planted-secret" in line]
-    assert sorted(each.name for each in out.iterdir()) == ["changes.json", "comment.md"]
+    assert sorted(each.name for each in out.iterdir()) == ["changes.json", "comment.md", "review.json"]
 
 
 def test_an_unknown_stack_and_a_state_that_is_none_are_named(tmp_path: Path) -> None:
