@@ -24,7 +24,7 @@ env: ## shell variables for plain pulumi: eval "$(make -s env)"
 
 preview: ## what a change does to every stack, without credentials: make preview BASE=main
 	@$(PYTHON) -m cli.virtualenv cloud
-	@$(VENV)/python -m previews $(if $(BASE),--base $(BASE)) $(STACKS)
+	@$(VENV)/python -m previews $(if $(BASE),--base $(BASE)) $(if $(STATES),--states $(STATES)) $(STACKS)
 
 bundle: ## everything that hosts without internet access need, in one signed folder: make bundle CPU=yes, VLLM=yes
 	@$(PYTHON) -m cli.virtualenv control

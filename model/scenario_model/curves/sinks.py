@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,7 +41,7 @@ class TensorBoard:
             from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
             from tensorboard.summary import Writer
         except ImportError:
-            raise _missing("tensorboard") from None
+            raise _missing("tensorboard", "tensorboard") from None
         mine = folder / run[:12]
         self.last = 0
         try:
@@ -82,7 +83,7 @@ class MlFlow:
             from mlflow import MlflowClient
             from mlflow.exceptions import MlflowException
         except ImportError:
-            raise _missing("mlflow") from None
+            raise _missing("mlflow", "mlflow-skinny") from None
         self._error, self._where = MlflowException, server
         with self._understood():
             self._client = MlflowClient(tracking_uri=server)
@@ -137,8 +138,6 @@ class _Understood:
             raise InputError(f"MLflow refuses: {words}", where=self._where) from None
 
 
-def _missing(package: str) -> InputError:
-    return InputError(
-        f"{package} is not installed",
-        remedy=f'install it beside this package: pip install "scenario-model[{package}]"',
-    )
+def _missing(library: str, package: str) -> InputError:
+    where = f"install it beside this package: {sys.executable} -m pip install {package}"
+    return InputError(f"{library} is not installed", remedy=where)

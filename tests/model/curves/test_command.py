@@ -152,7 +152,7 @@ def test_without_the_library_the_remedy_is_named(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=f"{package} is not installed") as raised:
         asked(run, f"--{package}", tmp_path / "there")
-    assert f"scenario-model[{package}]" in str(raised.value)
+    assert f"-m pip install {package}" in str(raised.value)
 
 
 def test_a_folder_that_is_no_runs_is_refused(tmp_path: Path) -> None:
