@@ -22,7 +22,7 @@ def find_scenario(stack: str) -> Scenario:
     if not (FOLDER / f"Pulumi.{stack}.yaml").is_file():
         raise CliError(
             f"stacks/Pulumi.{stack}.yaml does not exist; create it with the settings of a scenario, "
-            f"`make up STACK={stack} SCENARIO=s3-local`, or use one of the stacks {', '.join(_stacks())}"
+            f"`make up STACK={stack} SCENARIO=s3-local`, or use one of the stacks {', '.join(stacks())}"
         )
     if stack in SCENARIOS:
         try:
@@ -58,7 +58,7 @@ def add_stack(stack: str, scenario: str) -> bool:
     template = SALT.sub("", (FOLDER / f"Pulumi.{chosen.name}.yaml").read_text(encoding="utf-8"))
     lines = [_renamed(line, chosen.name, stack) for line in template.splitlines()]
     lines.insert(lines.index("config:") + 1, f"  model-deployment-scenarios:scenario: {chosen.name}")
-    taken = {int(found[2]) for name in _stacks() for found in _PORT.finditer(_text(name))}
+    taken = {int(found[2]) for name in stacks() for found in _PORT.finditer(_text(name))}
 
     def own(found: re.Match[str]) -> str:
         port = next(each for each in range(int(found[2]), 65536) if each not in taken)
@@ -76,7 +76,8 @@ def _renamed(line: str, scenario: str, stack: str) -> str:
     return f"{own}{mark}{comment}"
 
 
-def _stacks() -> list[str]:
+def stacks() -> list[str]:
+    """Return the stacks that have a file, by name."""
     return sorted(
         path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in FOLDER.glob("Pulumi.*.yaml")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -47,9 +48,9 @@ def up(name: str, scenario: str = "") -> None:
     say(f"  {ready.scenario.announcement}")
     stack = Stack(name=name, environment=ready.environment, in_cloud=ready.scenario.in_cloud)
     stack.create()
-    stack.recover()
     if review:
-        _check(review, name)
+        _check(review, stack)
+    stack.recover()
     stack.pulumi(*_UPDATE)
     changed = _changed(stack)
     outputs = stack.outputs()
@@ -72,10 +73,19 @@ def up(name: str, scenario: str = "") -> None:
     _end(name, begun, _report({"release": release} | outputs, asked), changed=changed)
 
 
-def _check(review: str, name: str) -> None:
+def _check(review: str, stack: Stack) -> None:
     """Go on only if what was reviewed is what would be applied. Raises CliError."""
-    command = [str(VENV / "bin" / "python"), "-m", "previews.review", str(Path(review).absolute()), name]
-    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603
+    command = [
+        str(VENV / "bin" / "python"),
+        "-m",
+        "previews.review",
+        str(Path(review).absolute()),
+        stack.name,
+    ]
+    state = json.dumps(stack.deployment())
+    done = subprocess.run(  # noqa: S603
+        command, cwd=ROOT, input=state, stderr=subprocess.PIPE, text=True, check=False
+    )
     said = (done.stderr.strip().splitlines() or ["it could not be checked"])[-1]
     if done.returncode:
         raise CliError(f"nothing was applied: {said}")

@@ -16,21 +16,22 @@ import yaml
 from bootstrap import ToolError
 from bootstrap.console import duration, run, say
 from bootstrap.pulumi.__main__ import find_engine
+from cli import PROJECT, ROOT
+from cli.stack_files import FOLDER, stacks
 from previews import PreviewError
-from previews.changed import changed_files, concerned, stacks_of
+from previews.changed import changed_files, concerned
 from previews.comment import Verdict, comment
 from previews.costs.estimate import before_and_after
 from previews.dangers import dangers_of
 from previews.events import Changes, changes_of
 from previews.review import review_of
 from previews.sandbox import Sandbox
-from previews.states import PROJECT, exported_states, own_states
+from previews.states import exported_states, own_states
 from stacks.scenarios import ScenarioError, scenario_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ROOT = Path(__file__).parents[1]
 _FAILED = 1
 
 
@@ -57,7 +58,7 @@ def main() -> None:
 
 def preview(wanted: list[str], *, base: str, states: Path | None, out: Path) -> bool:
     """Preview stacks and write what was found; return whether all is well. Raises ToolError."""
-    known = stacks_of(ROOT)
+    known = stacks()
     if missing := sorted(set(wanted) - set(known)):
         raise PreviewError(f"no such stack: {', '.join(missing)}", remedy=f"use one of {', '.join(known)}")
     chosen = wanted or known
@@ -68,7 +69,7 @@ def preview(wanted: list[str], *, base: str, states: Path | None, out: Path) -> 
     engine = find_engine(os.environ.get("ENGINE_SOURCE", ""))
     # Stacks refer to one another, also to those that were never deployed.
     last: dict[str, Mapping[str, Any]] = {stack: {} for stack in known}
-    last |= exported_states(states) if states else own_states(ROOT)
+    last |= exported_states(states) if states else own_states()
     out.mkdir(parents=True, exist_ok=True)
     verdicts = []
     with tempfile.TemporaryDirectory(dir=out, prefix="sandbox-") as folder:
@@ -140,7 +141,7 @@ def _settings(stack: str) -> Mapping[str, Any]:
 
 
 def _file(stack: str) -> Path:
-    return ROOT / "stacks" / f"Pulumi.{stack}.yaml"
+    return FOLDER / f"Pulumi.{stack}.yaml"
 
 
 if __name__ == "__main__":

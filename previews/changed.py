@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from typing import TYPE_CHECKING
 
-from previews import PreviewError
+from previews.git import git
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,28 +18,10 @@ _NO_STACK = re.compile(
 _OWN = re.compile(r"stacks/Pulumi\.(.+)\.yaml$")
 
 
-def stacks_of(root: Path) -> list[str]:
-    """Return the stacks that have a file, by name."""
-    return sorted(
-        found[1] for path in (root / "stacks").glob("*.yaml") if (found := _OWN.search(path.as_posix()))
-    )
-
-
 def changed_files(root: Path, base: str) -> list[str]:
     """Return the files that differ from where this branch left `base`. Raises PreviewError if git cannot say."""
-    found: set[str] = set()
-    for command in (["diff", "--name-only", f"{base}...HEAD"], ["diff", "--name-only", "HEAD"]):
-        done = subprocess.run(  # noqa: S603
-            ["git", "-C", str(root), *command],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            reason = (done.stderr.strip().splitlines() or ["git said nothing"])[-1]
-            raise PreviewError(f"cannot compare with {base}: {reason}", remedy="fetch it, or leave BASE out")
-        found |= set(done.stdout.split("\n")) - {""}
-    return sorted(found)
+    told = [git(root, "diff", "--name-only", since) for since in (f"{base}...HEAD", "HEAD")]
+    return sorted(set("\n".join(told).split("\n")) - {""})
 
 
 def concerned(files: Iterable[str], stacks: Iterable[str], texts: dict[str, str]) -> list[str]:

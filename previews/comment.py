@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from previews.costs.estimate import HOURS, Estimate
+from previews.plugin.replacing import is_known
 from previews.post import LIMIT, MARK
 from stacks.residency import ResidencyError, refuse_resource
 
@@ -113,7 +114,7 @@ def _section(verdict: Verdict, rows: int) -> list[str]:
     if verdict.broken:
         lines += ["**Residency**", "", *_fenced(verdict.broken)]
     for danger in verdict.dangers[:_DANGERS]:
-        lines.append(f"- :warning: {danger}")
+        lines.append(f"- :warning: {' '.join(danger.split())}")
     if len(verdict.dangers) > _DANGERS:
         lines.append(f"- :warning: and {len(verdict.dangers) - _DANGERS} more, in the job's artefact")
     lines += [f"- {each}" for each in _consequences(verdict)]
@@ -174,6 +175,8 @@ def _details(steps: Sequence[Step], rows: int) -> list[str]:
         what = "; ".join(each.shown() for each in step.differences[:6])
         if len(step.differences) > 6:
             what += f"; {len(step.differences) - 6} more"
+        if step.kind == "update" and step.type.startswith("aws:") and not is_known(step.type):
+            what += "; **whether this replaces it is not known here**"
         lines.append(f"| {_SIGNS[step.kind]} | `{_short(step.type)}` `{_plain(step.name)}` | {what} |")
     lines += _created([step for step in shown if step.kind == "create"])
     if left:

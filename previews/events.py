@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from previews.sealed import UNKNOWN
@@ -58,14 +58,13 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What happens to a resource. `old`, `new`: its inputs; empty if there are none. `outputs`: its last ones."""
+    """What happens to a resource. `old`, `new`: its inputs; empty if there are none."""
 
     kind: Kind
     urn: str
     type: str
     old: Mapping[str, Any]
     new: Mapping[str, Any]
-    outputs: Mapping[str, Any]
     differences: tuple[Difference, ...] = ()
 
     @property
@@ -118,7 +117,7 @@ def changes_of(previewed: Previewed) -> Changes:
         if kind in ("update", "replace"):
             real = [each for each in step.differences if _is_real(each, step.urn, previewed.plan, changed)]
             uncompared += len(step.differences) - len(real)
-            step = _with(step, real)
+            step = replace(step, kind=step.kind if real else "same", differences=tuple(real))
         if step.kind != "same":
             changed.add(step.urn)
         steps.append(step)
@@ -154,20 +153,7 @@ def _step(kind: Kind, metadata: Mapping[str, Any]) -> Step:
         type=str(metadata["type"]),
         old=before,
         new={} if kind == "delete" else after,
-        outputs=dict(old.get("outputs") or {}),
         differences=found,
-    )
-
-
-def _with(step: Step, real: list[Difference]) -> Step:
-    return Step(
-        kind=step.kind if real else "same",
-        urn=step.urn,
-        type=step.type,
-        old=step.old,
-        new=step.new,
-        outputs=step.outputs,
-        differences=tuple(real),
     )
 
 
@@ -229,5 +215,7 @@ def _word(value: Any) -> str:
     if _has_unknown(value):
         return "not known yet"
     text = value if isinstance(value, str) else json.dumps(value)
+    # An address may carry a password, or a signature that lets anybody in.
+    text = re.sub(r"(\w+://)[^/\s@]*@|\?\S*", r"\1", text) if "://" in text else text
     text = re.sub(r"[\s`|]+", " ", text)
     return f"`{text[:_LENGTH]}{'…' if len(text) > _LENGTH else ''}`"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from bootstrap.console import run, say
+from cli import ROOT
 from previews import PreviewError
+from previews.git import git
 from previews.sealed import sealed_state
-from previews.states import own_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-ROOT = Path(__file__).parents[1]
 # Pulumi writes its salt there; what they set is compared by itself.
 _OWN_FILES = ":(exclude)stacks/Pulumi.*.yaml"
 _AGAIN = "preview and review it again"
@@ -32,8 +31,8 @@ _AGAIN = "preview and review it again"
 def review_of(root: Path, stacks: Iterable[str], states: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return what a review of these stacks is about. Raises PreviewError if git does not say which commit it is."""
     return {
-        "commit": _git(root, "rev-parse", "HEAD"),
-        "clean": not _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", _OWN_FILES),
+        "commit": git(root, "rev-parse", "HEAD"),
+        "clean": not git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", _OWN_FILES),
         "stacks": {
             stack: {"settings": _settings(root, stack), "state": _state(states.get(stack, {}))}
             for stack in stacks
@@ -41,7 +40,7 @@ def review_of(root: Path, stacks: Iterable[str], states: Mapping[str, Mapping[st
     }
 
 
-def check(review: Mapping[str, Any], root: Path, stack: str, states: Mapping[str, Mapping[str, Any]]) -> None:
+def check(review: Mapping[str, Any], root: Path, stack: str, deployment: Mapping[str, Any]) -> None:
     """Raises PreviewError, naming what moved, if what would be applied is not what was reviewed."""
     try:
         then, commit, clean = review["stacks"].get(stack), review["commit"], review["clean"]
@@ -51,7 +50,7 @@ def check(review: Mapping[str, Any], root: Path, stack: str, states: Mapping[str
         ) from None
     if then is None:
         raise PreviewError(f"{stack} was not reviewed", remedy=f"preview it: make preview STACKS={stack}")
-    now = review_of(root, [stack], states)
+    now = review_of(root, [stack], {stack: deployment})
     if commit != now["commit"]:
         raise PreviewError(
             f"commit {str(commit)[:12]} was reviewed, and this is {now['commit'][:12]}", remedy="check it out"
@@ -82,28 +81,16 @@ def _digest(value: object) -> str:
     return f"sha256:{hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()}"
 
 
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(  # noqa: S603
-        ["git", "--no-optional-locks", "-C", str(root), *arguments],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["git said nothing"])[-1]
-        raise PreviewError(f"git does not say which commit this is: {reason}")
-    return done.stdout.strip()
-
-
 def main() -> None:
-    """`python -m previews.review REVIEW STACK`: for `make up`."""
+    """`python -m previews.review REVIEW STACK`, for `make up`: with the stack's deployment on standard input."""
     file, stack = sys.argv[1:3]
+    deployment = json.load(sys.stdin)
     try:
         review = json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         sys.exit(f"{file} cannot be read; name the review.json that `make preview` wrote")
     try:
-        check(review, ROOT, stack, own_states(ROOT))
+        check(review, ROOT, stack, deployment)
     except PreviewError as error:
         sys.exit(str(error))
     say(f"  {stack} is as it was reviewed, commit {str(review['commit'])[:12]}")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from bootstrap.pulumi.plugins import FETCH_NOTHING
+from cli import PROJECT
 from previews import PreviewError
 from previews.sealed import sealed_settings, sealed_state, secrets_in
-from previews.states import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from cli import PROJECT
+from cli.state import BACKEND
 from previews import PreviewError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-PROJECT = "model-deployment-scenarios"
 
-
-def own_states(root: Path) -> dict[str, Mapping[str, Any]]:
+def own_states() -> dict[str, Mapping[str, Any]]:
     """The deployments in the backend of this checkout, by stack. Raises PreviewError for a file that is none."""
-    folder = root / ".state" / "backend" / ".pulumi" / "stacks" / PROJECT
+    folder = BACKEND / ".pulumi" / "stacks" / PROJECT
     return _read(folder, lambda content: content["checkpoint"].get("latest") or {})
 
 

@@ -62,7 +62,7 @@ TOOLS = ("bootstrap", "bundle", "cli", "lab", "recovery")
         ("ansible/action_plugins", MODEL),
         ("ansible/filter_plugins", (*MODEL, "ansible")),
         ("cli", (*MODEL, "components", "recovery", "stacks.settings", "stacks.builders", "stacks.program")),
-        ("previews", (*MODEL, "components", "recovery", "cli", "lab", "stacks.settings", "stacks.builders")),
+        ("previews", (*MODEL, "components", "recovery", "lab", "stacks.settings", "stacks.builders")),
         ("bundle", (*MODEL, *PULUMI, "components", "stacks", "cli", "lab", "ansible")),
         ("bootstrap", (*MODEL, "components", "stacks", "cli", "lab", "bundle")),
         ("lab", (*MODEL, "components", "stacks", "cli")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from bootstrap.console import say
@@ -15,14 +16,16 @@ from bootstrap.versions import version_of
 def release_of(pulumi: Path) -> tuple[int, ...] | None:
     """Return the release of a `pulumi`; None if it does not run."""
     try:
-        answer = subprocess.run(  # noqa: S603 the caller's own engine
-            [pulumi, "version"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-            env=os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true"},
-        )
+        # It writes a log into its home, which is to be nobody's.
+        with tempfile.TemporaryDirectory() as home:
+            answer = subprocess.run(  # noqa: S603 the caller's own engine
+                [pulumi, "version"],
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+                env=os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_HOME": home},
+            )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return version_of(answer.stdout) if answer.returncode == 0 else None

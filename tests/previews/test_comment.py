@@ -89,3 +89,18 @@ def test_words_from_outside_cannot_break_out_of_their_place() -> None:
     assert rows[0].count("|") == 4
     told = Changes(stack="s2", steps=(), outputs={}, error="```\n# gone", is_new=False, uncompared=0)
     assert comment([verdict(told)]).count("```") == 2
+
+
+def test_an_address_is_shown_without_what_lets_anybody_in() -> None:
+    old = {"url": "https://user:hunter2@models.example.com/a?X-Amz-Signature=hunter3"}
+    told = changes(event("update", "aws:ec2/vpc:Vpc", "one", old, {"url": "s3://models/b"}))
+    text = comment([verdict(told)])
+    assert "hunter" not in text
+    assert "`https://models.example.com/a` → `s3://models/b`" in text
+
+
+def test_of_a_type_that_is_not_known_it_says_that_it_may_be_replaced() -> None:
+    text = comment(
+        [verdict(changes(event("update", "aws:rds/instance:Instance", "one", {"a": 1}, {"a": 2})))]
+    )
+    assert "whether this replaces it is not known here" in text

@@ -14,7 +14,7 @@ from previews.review import check, review_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-STATE = {
+STATE: dict[str, Any] = {
     "manifest": {"time": "now"},
     "resources": [
         {
@@ -53,14 +53,14 @@ def review(root: Path) -> dict[str, Any]:
 
 
 def test_what_was_reviewed_may_be_applied(root: Path, review: dict[str, Any]) -> None:
-    check(review, root, "plant", {"plant": STATE})
+    check(review, root, "plant", STATE)
 
 
 def test_secrets_that_are_encrypted_anew_and_a_salt_are_no_change(root: Path, review: dict[str, Any]) -> None:
     again: dict[str, Any] = copy.deepcopy(STATE)
     again["resources"][0]["inputs"]["key"]["ciphertext"] = "v1:two"
     again["manifest"]["time"] = "later"
-    check(review, root, "plant", {"plant": again})
+    check(review, root, "plant", again)
 
 
 def test_a_state_that_has_moved_is_refused(root: Path, review: dict[str, Any]) -> None:
@@ -70,22 +70,22 @@ def test_a_state_that_has_moved_is_refused(root: Path, review: dict[str, Any]) -
         with pytest.raises(
             PreviewError, match="plant was changed since the review, or the review did not know"
         ):
-            check(review, root, "plant", {"plant": state})
+            check(review, root, "plant", state)
 
 
 def test_another_commit_is_refused(root: Path, review: dict[str, Any]) -> None:
     git(root, "commit", "--allow-empty", "-m", "two")
     with pytest.raises(PreviewError, match="was reviewed, and this is"):
-        check(review, root, "plant", {"plant": STATE})
+        check(review, root, "plant", STATE)
 
 
 def test_files_that_differ_from_their_commit_are_refused(root: Path, review: dict[str, Any]) -> None:
     (root / "program.py").write_text("two")
     with pytest.raises(PreviewError, match="files differ from their commit"):
-        check(review, root, "plant", {"plant": STATE})
+        check(review, root, "plant", STATE)
     dirty = review_of(root, ["plant"], {"plant": STATE})
     with pytest.raises(PreviewError, match="files differ from their commit"):
-        check(dirty, root, "plant", {"plant": STATE})
+        check(dirty, root, "plant", STATE)
 
 
 def test_other_settings_are_refused_and_the_salt_that_pulumi_writes_is_not(
@@ -93,10 +93,10 @@ def test_other_settings_are_refused_and_the_salt_that_pulumi_writes_is_not(
 ) -> None:
     file = root / "stacks" / "Pulumi.plant.yaml"
     file.write_text("encryptionsalt: v1:x\nconfig:\n  a:b: 1\n")
-    check(review, root, "plant", {"plant": STATE})
+    check(review, root, "plant", STATE)
     file.write_text("config:\n  a:b: 2\n")
     with pytest.raises(PreviewError, match=r"Pulumi\.plant\.yaml is not as it was reviewed"):
-        check(review, root, "plant", {"plant": STATE})
+        check(review, root, "plant", STATE)
 
 
 def test_a_stack_that_was_not_reviewed_and_a_file_that_is_none_are_named(

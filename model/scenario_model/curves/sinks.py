@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from scenario_model.errors import InputError, TemporaryError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from scenario_model.curves.points import Point
@@ -84,7 +85,8 @@ class MlFlow:
             from mlflow.exceptions import MlflowException
         except ImportError:
             raise _missing("mlflow", "mlflow-skinny") from None
-        self._error, self._where = MlflowException, server
+        self._error: type[Exception] = MlflowException
+        self._where = server
         with self._understood():
             self._client = MlflowClient(tracking_uri=server)
             known = self._client.get_experiment_by_name(experiment)
@@ -117,21 +119,12 @@ class MlFlow:
                 self._client.set_tag(self._id, "scenario.gate", "passed" if gate["passed"] else "failed")
             self._client.set_terminated(self._id)
 
-    def _understood(self) -> _Understood:
-        return _Understood(self._error, self._where)
-
-
-class _Understood:
-    """MLflow's errors, as ours."""
-
-    def __init__(self, error: type[Exception], where: str) -> None:
-        self._error, self._where = error, where
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, self._error):
+    @contextlib.contextmanager
+    def _understood(self) -> Iterator[None]:
+        """MLflow's errors, as ours."""
+        try:
+            yield
+        except self._error as error:
             words = str(error).partition("\n")[0][:300]
             if "Max retries" in words or "failed with exception" in words:
                 raise TemporaryError("MLflow does not answer", where=self._where) from None
