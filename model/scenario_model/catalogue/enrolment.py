@@ -52,6 +52,15 @@ class Invitation:
             ) from None
 
 
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """A site's last entry."""
+
+    number: int
+    state: str
+    content: bytes
+
+
 class Enrolments:
     """Which sites are expected, enrolled and revoked: files in the store, each written once."""
 
@@ -65,10 +74,10 @@ class Enrolments:
         """
         secret = secrets.token_urlsafe(32)
         told = {"ring": check_name(ring, "ring"), "until": until, "sha256": _digest(secret)}
-        number = len(self._store.children(f"{FOLDER}/{check_name(site, 'site')}"))
-        if number and not self.revoked(site):
+        last = self._last(check_name(site, "site"))
+        if last and last.state != "revoked":
             raise Refused(f"{site} has a token or is enrolled already", remedy="revoke it first")
-        if not self._write(site, "invited", told):
+        if not self._write(site, last, "invited", told):
             raise Refused(f"{site} was invited at the same time by somebody else", remedy="revoke it first")
         return secret
 
@@ -80,7 +89,7 @@ class Enrolments:
         """
         check_name(site, "site")
         last = self._last(site)
-        told = json.loads(last[1]) if last and last[0] in {"invited", ENROLLED} else None
+        told = json.loads(last.content) if last and last.state in {"invited", ENROLLED} else None
         # One message for all of it: who guesses learns nothing.
         refused = Refused(
             f"the token of {site} is not valid", remedy="`scenario-model catalogue invite` prints one"
@@ -90,19 +99,21 @@ class Enrolments:
         if "key" in told:
             if not key or told["key"] != key:
                 raise refused
-        elif not self._write(site, f"{ENROLLED}.{told['ring']}", {**told, "at": now, "key": key}):
+        elif not self._write(site, last, f"{ENROLLED}.{told['ring']}", {**told, "at": now, "key": key}):
             raise refused
         return str(told["ring"])
 
     def revoke(self, site: str, now: float) -> bool:
         """Let a site in no more; False if it was not expected or enrolled."""
         last = self._last(check_name(site, "site"))
-        return last is not None and last[0] != "revoked" and self._write(site, "revoked", {"at": now})
+        if last is None or last.state == "revoked":
+            return False
+        return self._write(site, last, "revoked", {"at": now})
 
     def revoked(self, site: str) -> bool:
         """Whether a site was revoked and not invited since."""
         last = self._last(site)
-        return last is not None and last[0] == "revoked"
+        return last is not None and last.state == "revoked"
 
     def rings(self) -> dict[str, str]:
         """The ring of every enrolled site; one listing of the store, however many there are."""
@@ -114,17 +125,23 @@ class Enrolments:
         names = self._store.children(f"{FOLDER}/{site}")
         return _state(names[-1]) if names else ""
 
-    def _last(self, site: str) -> tuple[str, bytes] | None:
+    def _last(self, site: str) -> _Last | None:
         folder = f"{FOLDER}/{site}"
         names = self._store.children(folder)
         content = self._store.read(f"{folder}/{names[-1]}") if names else None
-        return (_state(names[-1]), content) if content is not None else None
+        if content is None:
+            return None
+        return _Last(number=int(names[-1].partition(".")[0]), state=_state(names[-1]), content=content)
 
-    def _write(self, site: str, what: str, told: dict[str, object]) -> bool:
-        """Write the next entry; False if somebody else wrote one with that number and kind."""
-        folder = f"{FOLDER}/{site}"
-        number = len(self._store.children(folder)) + 1
-        return self._store.create(f"{folder}/{number:06d}.{what}.json", json.dumps(told).encode())
+    def _write(self, site: str, last: _Last | None, what: str, told: dict[str, object]) -> bool:
+        """Write the entry that follows `last`; False if somebody else wrote one with that number and kind.
+
+        The number is that of the entry which was judged: counted again, it would follow whatever was written
+        meanwhile, and a token would be good twice. Of a revocation and another entry with one number, the revocation
+        counts: its name is the later one.
+        """
+        number = last.number + 1 if last else 1
+        return self._store.create(f"{FOLDER}/{site}/{number:06d}.{what}.json", json.dumps(told).encode())
 
 
 def states(keys: Iterable[str]) -> dict[str, str]:
