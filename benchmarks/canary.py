@@ -1,7 +1,8 @@
 """Canaries that are no worse, and that are: how often they are stopped, and after how many exposed requests.
 
-Simulated requests, drawn anew for each canary: 1 % fail; times to the first token and for each further one, and bits
-per byte, vary as logs of normal numbers do. A tenth of the requests are the canary's. Beside it: a judge with fixed
+Simulated requests, drawn anew for each canary: 1 % fail; times to the first token and for each further one vary as
+logs of normal numbers do. A tenth of the requests are the canary's. With each of those, both releases' bits per byte
+of one text are compared, whose differences vary by 0.2. Beside it: a judge with fixed
 thresholds, as rollout controllers have by default, who looks each 100 requests of the canary.
 
     python -m benchmarks.canary [--canaries 1000] [--requests 2000]
@@ -43,13 +44,15 @@ KINDS = (
 )
 
 
+_DIFFERENCES = 0.2
+
+
 def outcomes(random: np.random.Generator, number: int, kind: Kind) -> Iterator[Outcome]:
     failed = random.random(number) < 0.01 + kind.errors
     latency = random.lognormal(np.log(0.3), 0.5, number) * kind.slower
     pace = random.lognormal(np.log(0.03), 0.25, number) * kind.slower
-    loss = random.normal(0.9, 0.2, number) + kind.loss
-    for values in zip(failed, latency, pace, loss, strict=True):
-        yield Outcome(failed=bool(values[0]), latency=values[1], pace=values[2], loss=values[3])
+    for values in zip(failed, latency, pace, strict=True):
+        yield Outcome(failed=bool(values[0]), latency=values[1], pace=values[2])
 
 
 def exposed(random: np.random.Generator, kind: Kind, requests: int) -> tuple[int | None, int | None]:
@@ -68,6 +71,7 @@ def exposed(random: np.random.Generator, kind: Kind, requests: int) -> tuple[int
         seen["canary"].append(outcome)
         if ours is None:
             judge.add("canary", outcome)
+            judge.difference(random.normal(kind.loss, _DIFFERENCES))
             if judge.worse:
                 ours = number
         if number % _LOOKS == 0:

@@ -20,12 +20,17 @@ if TYPE_CHECKING:
 Arm = Literal["canary", "running"]
 Measure = Literal["errors", "latency", "pace", "loss", "feedback"]
 MEASURES: tuple[Measure, ...] = ("errors", "latency", "pace", "loss", "feedback")
+_OF_REQUESTS: tuple[Measure, ...] = ("errors", "latency", "pace", "feedback")
+"""Known of requests; a loss is of texts, each by both releases."""
 _MOST_BESIDE = 9
 """Requests of the running release that one of the canary is compared with, at most."""
 _MOST_WAITING = 1000
 _ODDS = (2.0, 4.0, 10.0)
 _STAKES = (0.3, 0.6, 0.9)
 _LATE, _LATE_STAKE = 0.9, 0.15
+_MOST_DIFFERENCE, _UNNOTICED_DIFFERENCE = 0.25, 0.01
+"""Bits per byte: what counts at most of one text, and by how much a canary may be worse."""
+_DIFFERENCE_STAKES = (0.1, 0.3, 0.9)
 # An engine that is asked less is woken more often, which costs milliseconds: what nobody notices is no reason.
 _UNNOTICED: dict[Measure, float] = {"latency": 0.010, "pace": 0.002}
 """Seconds by which a canary may be slower."""
@@ -39,7 +44,6 @@ class Outcome:
         failed: it was not answered, by the server's fault.
         latency: until the first token, in seconds.
         pace: for each further token, in seconds.
-        loss: bits per byte of its text, by the release that answered.
         bad: a person called the answer bad.
 
     """
@@ -47,7 +51,6 @@ class Outcome:
     failed: bool | None = None
     latency: float | None = None
     pace: float | None = None
-    loss: float | None = None
     bad: bool | None = None
 
     def value(self, measure: Measure) -> float | None:
@@ -61,15 +64,10 @@ class Outcome:
 class Fortune:
     """Bets on one measure, side by side; their mean counts."""
 
-    binary: bool
-    logs: list[float] = field(init=False)
+    logs: list[float]
 
-    def __post_init__(self) -> None:
-        self.logs = [0.0] * (len(_ODDS) if self.binary else len(_STAKES) + 1)
-
-    def bet(self, canary: float, beside: Sequence[float], draw: float) -> None:
-        """Count one block. `draw`: uniform in [0, 1), to decide between equals."""
-        factors = self._of_failures(canary, beside) if self.binary else self._of_ranks(canary, beside, draw)
+    def multiply(self, factors: Sequence[float]) -> None:
+        """Count one outcome; `factors`: what each bet's fortune becomes by it."""
         self.logs = [log + math.log(factor) for log, factor in zip(self.logs, factors, strict=True)]
 
     @property
@@ -77,23 +75,32 @@ class Fortune:
         """The mean of all bets."""
         return sum(math.exp(min(log, 600.0)) for log in self.logs) / len(self.logs)
 
-    @staticmethod
-    def _of_failures(canary: float, beside: Sequence[float]) -> list[float]:
-        """Of the block's failures, each is the canary's as likely as another's; bet that its odds are higher."""
-        failures, size = canary + sum(beside), 1 + len(beside)
-        share = failures / size
-        if share in (0.0, 1.0):
-            return [1.0] * len(_ODDS)
-        chances = [odds * failures / (odds * failures + size - failures) for odds in _ODDS]
-        return [each / share if canary else (1 - each) / (1 - share) for each in chances]
 
-    @staticmethod
-    def _of_ranks(canary: float, beside: Sequence[float], draw: float) -> list[float]:
-        """The canary's rank is uniform, or lower; bet that it is high, and that it is among the highest."""
-        below, equal = sum(each < canary for each in beside), sum(each == canary for each in beside)
-        rank = (below + draw * (equal + 1)) / (len(beside) + 1)
-        late = 1 - _LATE_STAKE + _LATE_STAKE * (rank > _LATE) / (1 - _LATE)
-        return [*(1 + stake * (2 * rank - 1) for stake in _STAKES), late]
+def _of_failures(canary: float, beside: Sequence[float]) -> list[float]:
+    """Of the block's failures, each is the canary's as likely as another's; bet that its odds are higher."""
+    failures, size = canary + sum(beside), 1 + len(beside)
+    share = failures / size
+    if share in (0.0, 1.0):
+        return [1.0] * len(_ODDS)
+    chances = [odds * failures / (odds * failures + size - failures) for odds in _ODDS]
+    return [each / share if canary else (1 - each) / (1 - share) for each in chances]
+
+
+def _of_ranks(canary: float, beside: Sequence[float], draw: float) -> list[float]:
+    """The canary's rank is uniform, or lower; bet that it is high, and that it is among the highest.
+
+    `draw`: uniform in [0, 1), to decide between equals.
+    """
+    below, equal = sum(each < canary for each in beside), sum(each == canary for each in beside)
+    rank = (below + draw * (equal + 1)) / (len(beside) + 1)
+    late = 1 - _LATE_STAKE + _LATE_STAKE * (rank > _LATE) / (1 - _LATE)
+    return [*(1 + stake * (2 * rank - 1) for stake in _STAKES), late]
+
+
+def _of_difference(difference: float) -> list[float]:
+    """The mean of bounded differences is at most 0; bet that it is not (Waudby-Smith and Ramdas, arXiv 2010.09686)."""
+    share = min(max((difference - _UNNOTICED_DIFFERENCE) / _MOST_DIFFERENCE, -1.0), 1.0)
+    return [1 + stake * share for stake in _DIFFERENCE_STAKES]
 
 
 @dataclass
@@ -108,20 +115,25 @@ class Judge:
     _random: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
-        self.fortunes = {each: Fortune(each in ("errors", "feedback")) for each in MEASURES}
+        bets = {"errors": len(_ODDS), "feedback": len(_ODDS), "loss": len(_DIFFERENCE_STAKES)}
+        self.fortunes = {each: Fortune([0.0] * bets.get(each, len(_STAKES) + 1)) for each in MEASURES}
         self._waiting = {
-            arm: {each: deque(maxlen=_MOST_WAITING) for each in MEASURES} for arm in ("canary", "running")
+            arm: {each: deque(maxlen=_MOST_WAITING) for each in _OF_REQUESTS} for arm in ("canary", "running")
         }
         self._random = random.Random(self.seed)  # noqa: S311 no secret
 
     def add(self, arm: Arm, outcome: Outcome) -> None:
         """Count a request."""
-        for measure in MEASURES:
+        for measure in _OF_REQUESTS:
             value = outcome.value(measure)
             if value is None:
                 continue
             self._waiting[arm][measure].append(value)
             self._compare(measure)
+
+    def difference(self, bits_per_byte: float) -> None:
+        """Count a text that both releases know: by how much more the canary needs for it."""
+        self.fortunes["loss"].multiply(_of_difference(bits_per_byte))
 
     def _compare(self, measure: Measure) -> None:
         """Compare each request of the canary with all that came of the other since the last one."""
@@ -130,7 +142,11 @@ class Judge:
             share = min(max(len(running) // len(canary), 1), _MOST_BESIDE)
             beside = [running.popleft() for _ in range(share)]
             value = canary.popleft() - _UNNOTICED.get(measure, 0.0)
-            self.fortunes[measure].bet(value, beside, self._random.random())
+            if measure in ("errors", "feedback"):
+                factors = _of_failures(value, beside)
+            else:
+                factors = _of_ranks(value, beside, self._random.random())
+            self.fortunes[measure].multiply(factors)
             self.compared += measure == "errors"
 
     def resume(self, compared: int, logs: Mapping[str, Sequence[float]]) -> None:

@@ -21,7 +21,7 @@ from scenario_model.observe.sessions import Sessions
 from scenario_model.observe.windows import Window, WindowLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from scenario_model.drift.detectors import Signal
@@ -42,10 +42,18 @@ class Note(NamedTuple):
 
 
 class End(NamedTuple):
-    """A request that has ended: its HTTP status, and milliseconds until its first token."""
+    """A request that has ended: its HTTP status, milliseconds until its first token, and tokens of both sides."""
 
     status: int
     first_token_ms: float | None
+    prompt_tokens: int
+    answer_tokens: int
+
+
+class Loss(NamedTuple):
+    """Bits per byte that the served model needs for a prompt."""
+
+    bits_per_byte: float
 
 
 class Rating(NamedTuple):
@@ -81,8 +89,11 @@ class Observer:
         self.windows_per_false_alarm = settings.windows_per_false_alarm
         self.windows = self.units = 0
         """Windows since this server's start, and units of the last."""
-        self._key, self._notes = secrets.token_bytes(16), deque[Note | End | Rating]()
+        self._key, self._notes = secrets.token_bytes(16), deque[Note | End | Rating | Loss]()
         self._sessions, self._ends, self._missed = Sessions(), list[End](), 0
+        self._losses = list[float]()
+        self.loss: float | None = None
+        """Bits per byte in the last window that has any."""
         self._ratings = Counter[str]()
         self._start = self._begin()
         self._over = threading.Event()
@@ -107,15 +118,21 @@ class Observer:
         """Note an accepted request."""
         self._take(Note(client, session, prompt))
 
-    def end(self, status: int, first_token_ms: float | None) -> None:
+    def end(
+        self, status: int, first_token_ms: float | None, prompt_tokens: int = 0, answer_tokens: int = 0
+    ) -> None:
         """Note a request's end."""
-        self._take(End(status, first_token_ms))
+        self._take(End(status, first_token_ms, prompt_tokens, answer_tokens))
+
+    def lost(self, bits_per_byte: float) -> None:
+        """Note what the served model needs for a prompt."""
+        self._take(Loss(bits_per_byte))
 
     def rated(self, rating: Literal["good", "bad"]) -> None:
         """Note what a person thinks of an answer."""
         self._take(Rating(rating))
 
-    def _take(self, note: Note | End | Rating) -> None:
+    def _take(self, note: Note | End | Rating | Loss) -> None:
         if len(self._notes) < _MOST_NOTES:
             self._notes.append(note)
         else:
@@ -133,6 +150,8 @@ class Observer:
                 self._ends.append(note)
             elif isinstance(note, Rating):
                 self._ratings[note.rating] += 1
+            elif isinstance(note, Loss):
+                self._losses.append(note.bits_per_byte)
             elif self._detectors:
                 self._sessions.add(self._hashed(note.client), self._hashed(note.session), note.prompt)
         if self._now() < self._start + self.window_seconds:
@@ -151,6 +170,10 @@ class Observer:
             self.signals = self._detectors.window(units)
         self.windows, self.units = self.windows + 1, len(units)
         ends, self._ends = self._ends, []
+        answered = [end for end in ends if end.status < 400 and end.answer_tokens]
+        losses, self._losses = self._losses, []
+        loss = round(statistics.median(losses), 3) if losses else None
+        self.loss = loss if loss is not None else self.loss
         missed, self._missed = self._missed, 0
         ratings, self._ratings = self._ratings, Counter()
         window = Window(
@@ -167,6 +190,9 @@ class Observer:
             missed=missed,
             good=ratings["good"],
             bad=ratings["bad"],
+            prompt_tokens=_middle_and_late([end.prompt_tokens for end in answered]),
+            answer_tokens=_middle_and_late([end.answer_tokens for end in answered]),
+            loss=loss,
         )
         self._start = self._begin()
         self.log.add(window)
@@ -197,7 +223,7 @@ class Observer:
             self._say(f"evidence begins anew, because it cannot be read: {type(error).__name__}")
 
 
-def _middle_and_late(times: list[float]) -> tuple[float, float] | None:
+def _middle_and_late(times: Sequence[float]) -> tuple[float, float] | None:
     if not times:
         return None
     ordered = sorted(times)

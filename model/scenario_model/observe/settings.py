@@ -16,6 +16,8 @@ class Observation(Section):
     """Length of a window, in whose sessions drift is looked for."""
     windows_per_false_alarm: Annotated[float, Field(ge=100, le=1e9)] = 10_000.0
     """Without drift, at most one alarm in so many windows: the default is 104 days of 15 minutes each."""
+    loss_share: Annotated[float, Field(ge=0, le=0.5)] = 0.01
+    """Share of the time that computing the loss of what is asked may take, while nobody asks; 0: none. Not vLLM."""
 
 
 class ObservationHere(Observation):

@@ -30,6 +30,8 @@ class Window:
         signals: name, value and threshold of each detector.
         asks: nothing, warning or retraining.
         missed: requests that were not observed, because there were too many.
+        prompt_tokens, answer_tokens: median and 99th percentile; None if nothing was answered.
+        loss: median bits per byte that the served model needs for what it is asked; None if none was computed.
         good, bad: answers that people rated so.
 
     """
@@ -47,6 +49,9 @@ class Window:
     missed: int = 0
     good: int = 0
     bad: int = 0
+    prompt_tokens: tuple[float, float] | None = None
+    answer_tokens: tuple[float, float] | None = None
+    loss: float | None = None
 
 
 class WindowLog:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from scenario_model.observe.observer import Observer
     from scenario_model.serve.canary import Canary
     from scenario_model.serve.feedback import Feedback
+    from scenario_model.serve.losses import Losses
     from scenario_model.serve.routing import CloudRoute
     from scenario_model.serve.status import StatusPage
 
@@ -21,6 +22,7 @@ class Beside:
         route: to the cloud, for what may leave.
         observer: takes notes of the traffic.
         canary: another release, for a share of the conversations.
+        losses: of what is asked, by the served models.
         feedback: lets answers be rated.
         status: shows how it is, to people.
 
@@ -29,5 +31,6 @@ class Beside:
     route: CloudRoute | None = None
     observer: Observer | None = None
     canary: Canary | None = None
+    losses: Losses | None = None
     feedback: Feedback | None = None
     status: StatusPage | None = None

@@ -76,6 +76,21 @@ class Canary:
         if outcome.failed is not None:
             self._counts[arm] += 1
         self._judge.add(arm, outcome)
+        self._decide()
+
+    def difference(self, bits_per_byte: float) -> None:
+        """Count a text that both releases know: by how much more the canary needs for it."""
+        if self._seat is None:
+            return
+        self._judge.difference(bits_per_byte)
+        self._decide()
+
+    @property
+    def engine(self) -> RunningEngine | None:
+        """The canary's, while it is judged."""
+        return self._engine if self._seat else None
+
+    def _decide(self) -> None:
         if worse := self._judge.worse:
             self._seat = None
             self._settle("worse", ", ".join(worse))

@@ -94,6 +94,8 @@ class Completions:
         self._metrics.computed(remote=False)
         if self._beside.observer:
             self._beside.observer.note(call.key or "", call.session, accepted.prompt)
+        if self._beside.losses and accepted.seat.service.engine:
+            self._beside.losses.note(accepted.prompt, accepted.seat.service.engine.tokenizer)
         try:
             await self._here(wanted, accepted, call, scope, receive, send)
         except ApiError:

@@ -155,7 +155,8 @@ class Gateway:
 
     def _note_end(self, call: Call, status: int) -> None:
         if self._beside.observer:
-            self._beside.observer.end(status, call.first_token_ms)
+            lengths = (call.prompt_tokens, call.completion_tokens)
+            self._beside.observer.end(status, call.first_token_ms, *lengths)
         if self._beside.canary:
             self._beside.canary.ended(call.arm, call, status)
 

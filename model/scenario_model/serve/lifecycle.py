@@ -25,6 +25,7 @@ from scenario_model.serve.feedback import Feedback
 from scenario_model.serve.following import names_another
 from scenario_model.serve.gateway import Gateway
 from scenario_model.serve.listener import Listener, certificate_end
+from scenario_model.serve.losses import Losing, Losses
 from scenario_model.serve.room import raise_descriptor_limit
 from scenario_model.serve.routing import CloudRoute
 from scenario_model.serve.service import RunningEngine, Service
@@ -83,10 +84,16 @@ class _Server:
         here = settings.observation
         self._observer = Observer(here, release.id, release.directory, logs.info) if here else None
         self._canary = self._canary_of(settings)
+        self._losses = (
+            Losses(here.loss_share, self._observer.lost, self._canary)
+            if here and here.loss_share and self._observer
+            else None
+        )
         beside = Beside(
             route=self._route,
             observer=self._observer,
             canary=self._canary,
+            losses=self._losses,
             feedback=Feedback(settings.limits, self._rated),
             status=StatusPage(settings, release.id, self._observer) if self._observer else None,
         )
@@ -102,7 +109,7 @@ class _Server:
         self._stop = asyncio.Event()
         self._loading = True
         self._ending: asyncio.Task[None] | None = None
-        self._leading: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
 
     async def serve(self, sock: socket.socket, context: ssl.SSLContext, announce: Announce) -> None:
         began = time.monotonic()
@@ -123,13 +130,16 @@ class _Server:
             if self._observer:
                 self._observer.start()
             if self._canary:
-                self._leading = asyncio.get_running_loop().create_task(self._canary.watch())
+                self._watching.append(loop.create_task(self._canary.watch()))
+            if self._losses and isinstance(engine, Losing):
+                self._watching.append(loop.create_task(self._losses.watch(engine)))
             await self._watch(engine)
             await self._drain(engine)
         finally:
             engine.stop()
-            if self._leading and self._canary:
-                self._leading.cancel()
+            for task in self._watching:
+                task.cancel()
+            if self._canary:
                 await self._canary.close()
             if self._observer:
                 self._observer.stop()

@@ -255,10 +255,15 @@ class _DriftMetrics(Collector):
         labels = (*_LABELS, "detector")
         values = GaugeMetricFamily("scenario_model_drift_evidence", "Evidence of a change.", labels=labels)
         limits = GaugeMetricFamily("scenario_model_drift_threshold", "Where evidence alarms.", labels=labels)
+        loss = GaugeMetricFamily(
+            "scenario_model_loss_bits_per_byte", "What the model needs for what it is asked.", labels=_LABELS
+        )
+        if watched.loss is not None:
+            loss.add_metric(self._labels, watched.loss)
         for signal in watched.signals:
             values.add_metric((*self._labels, signal.name), signal.value)
             limits.add_metric((*self._labels, signal.name), signal.threshold)
-        yield from (counts, length, windows, values, limits)
+        yield from (counts, length, windows, loss, values, limits)
 
 
 def _gauges(now: EngineStatistics) -> dict[str, tuple[str, float]]:

@@ -80,6 +80,7 @@ def page(facts: Facts, *, live: bool = False) -> str:
         parts += ["<h2>Traffic and latency</h2>", traffic(windows)]
         parts.append(legend(["median time to the first token", "99th percentile"]))
         parts.append("<p>Bars: requests of each window; grey: refused, red: failed.</p>")
+        parts += _asked(windows)
         names = list(dict.fromkeys(name for window in windows for name, _, _ in window.signals))
         if names:
             parts += ["<h2>Drift</h2>", drift(windows), legend(names)]
@@ -99,6 +100,23 @@ def page(facts: Facts, *, live: bool = False) -> str:
         f'<meta name="viewport" content="width=device-width, initial-scale=1">{renews}'
         f"<title>Status</title><style>{_STYLE}</style></head><body><main>{body}</main></body></html>"
     )
+
+
+def _asked(windows: Sequence[Window]) -> list[str]:
+    """How long what is asked and answered is, and how well the model knows it: of the last window with requests."""
+    last = next(
+        (window for window in reversed(windows) if window.prompt_tokens and window.answer_tokens), None
+    )
+    if last is None or last.prompt_tokens is None or last.answer_tokens is None:
+        return []
+    lengths = [
+        f"{middle:,.0f} tokens ({late:,.0f})" for middle, late in (last.prompt_tokens, last.answer_tokens)
+    ]
+    words = f"Median (and 99th percentile) of the last window: prompts {lengths[0]}, answers {lengths[1]}."
+    known = next((window.loss for window in reversed(windows) if window.loss is not None), None)
+    if known is not None:
+        words += f" The model needs {known:.2f} bits per byte for what it is asked."
+    return [f"<p>{words}</p>"]
 
 
 def _canary(told: dict[str, Any]) -> list[str]:

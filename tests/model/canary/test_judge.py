@@ -20,7 +20,6 @@ def usual(drawn: random.Random) -> Outcome:
         failed=drawn.random() < 0.01,
         latency=drawn.lognormvariate(-1.2, 0.5),
         pace=drawn.lognormvariate(-3.5, 0.25),
-        loss=drawn.gauss(0.9, 0.2),
         bad=drawn.random() < 0.05,
     )
 
@@ -28,7 +27,7 @@ def usual(drawn: random.Random) -> Outcome:
 def changed(**how: Any) -> Draw:
     def draw(drawn: random.Random) -> Outcome:
         outcome = usual(drawn)
-        values = {name: getattr(outcome, name) for name in ("failed", "latency", "pace", "loss", "bad")}
+        values = {name: getattr(outcome, name) for name in ("failed", "latency", "pace", "bad")}
         return Outcome(**values | {name: how[name](drawn, values[name]) for name in how})
 
     return draw
@@ -61,7 +60,6 @@ def test_one_that_is_better_is_not_stopped_either() -> None:
         ("errors", changed(failed=lambda drawn, _: drawn.random() < 0.06), 1000),
         ("latency", changed(latency=lambda _, value: value * 1.5), 250),
         ("pace", changed(pace=lambda _, value: value * 1.2), 200),
-        ("loss", changed(loss=lambda _, value: value + 0.1), 400),
         ("feedback", changed(bad=lambda drawn, _: drawn.random() < 0.25), 500),
     ],
 )
@@ -70,6 +68,31 @@ def test_one_that_is_worse_is_stopped_and_by_what(measure: str, canary: Draw, wi
         number, measures = stopped(seed, canary, within)
         assert number is not None
         assert measure in measures
+
+
+@pytest.mark.parametrize(("worse_by", "within"), [(0.05, 1500), (0.2, 80)])
+def test_one_that_knows_texts_less_well_is_stopped_by_the_difference(worse_by: float, within: int) -> None:
+    for seed in range(5):
+        drawn, judge = random.Random(seed), Judge()
+        for _ in range(within):
+            judge.difference(drawn.gauss(worse_by, 0.2))
+        assert judge.worse == ["loss"]
+
+
+def test_differences_that_cancel_out_or_that_nobody_notices_stop_nothing() -> None:
+    for seed in range(30):
+        drawn, judge, same = random.Random(seed), Judge(), Judge()
+        for _ in range(2000):
+            judge.difference(drawn.gauss(0.0, 0.2))
+            same.difference(0.005)
+        assert (judge.worse, same.worse) == ([], [])
+
+
+def test_one_strange_text_stops_no_canary() -> None:
+    judge = Judge()
+    for difference in (50.0, float("inf")):
+        judge.difference(difference)
+    assert judge.worse == []
 
 
 def test_a_worse_tail_is_found_although_the_middle_is_the_same() -> None:

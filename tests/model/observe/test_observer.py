@@ -75,6 +75,24 @@ def test_usual_traffic_asks_for_nothing_and_other_traffic_for_retraining(
     assert list(last.first_token_ms) == [12.0, 12.0]
 
 
+def test_lengths_and_losses_of_what_was_answered_are_kept_as_numbers(
+    settings: ObservationHere, release: Path, clock: Clock
+) -> None:
+    observer = Observer(settings, RELEASE, release, say, clock)
+    for tokens in (10, 20, 300):
+        observer.end(200, 12.0, tokens, 2 * tokens)
+        observer.lost(tokens / 100)
+    observer.end(503, None, 9999, 0)
+    for _ in range(2):
+        clock.now += 60
+        observer.look()
+    first, second = observer.log.read()
+    assert [*(first.prompt_tokens or ())] == [20, 20]
+    assert [*(first.answer_tokens or ())] == [40, 40]
+    assert (first.loss, second.loss, observer.loss) == (0.2, None, 0.2)
+    assert (second.prompt_tokens, second.answer_tokens) == (None, None)
+
+
 def test_evidence_outlives_a_restart_but_not_the_release(
     settings: ObservationHere, release: Path, clock: Clock
 ) -> None:

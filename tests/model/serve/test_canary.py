@@ -158,6 +158,19 @@ async def test_what_it_does_not_answer_the_running_release_does_and_it_is_stoppe
         assert world.engine.stopped
 
 
+async def test_one_that_knows_what_is_asked_less_well_is_stopped(world: World) -> None:
+    world.file.write_text(NEXT)
+    async with world.led():
+        assert world.canary.engine is None
+        await world.until(lambda: world.canary.state == "judging")
+        assert world.canary.engine is world.engine
+        for _ in range(40):
+            world.canary.difference(0.2)
+        await world.until(lambda: world.told()["state"] == "worse")
+        assert world.told()["worse"] == ["loss"]
+        assert world.canary.engine is None
+
+
 async def test_one_that_does_not_load_is_told_and_not_tried_again(world: World) -> None:
     world.file.write_text(NEXT.replace("cd", "ef"))
     async with world.led() as client:

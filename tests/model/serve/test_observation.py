@@ -23,7 +23,7 @@ DETECTORS = ("outlying", "reference", "changed", "novel")
 def test_what_is_asked_is_counted_scored_and_offered_to_prometheus(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    told = {"state": str(tmp_path / "observation"), "window_seconds": 1.0}
+    told = {"state": str(tmp_path / "observation"), "window_seconds": 1.0, "loss_share": 0.5}
     with start_server(engine=ENGINE, observation=told) as server:
         secret = "the planted secret of a prompt, and what else one says to be long enough for a session " * 3
         body = {"model": "assistant", "prompt": secret, "max_tokens": 2, "ignore_eos": True}
@@ -35,6 +35,10 @@ def test_what_is_asked_is_counted_scored_and_offered_to_prometheus(
         assert [name for name, _, _ in window.signals] == list(DETECTORS)
         assert sum(each.answered for each in log.read()) == 1
         assert sum(each.refused for each in log.read()) == 1
+        (known,) = server.wait_for(lambda: [each.loss for each in log.read() if each.loss is not None])
+        assert 0 < known < 30
+        assert server.metric("scenario_model_loss_bits_per_byte") == known
+        assert [*(window.answer_tokens or ())] == [2, 2]
         for name in DETECTORS:
             assert server.metric("scenario_model_drift_threshold", detector=name) > 10_000
         assert server.metric("scenario_model_drift_windows_total") >= 1
@@ -43,6 +47,7 @@ def test_what_is_asked_is_counted_scored_and_offered_to_prometheus(
         assert "default-src 'none'" in shown.headers["content-security-policy"]
         assert server.release in shown.text
         assert "promote" in shown.text, "the channel's history"
+        assert f"The model needs {known:.2f} bits per byte for what it is asked" in shown.text
         assert "at most one alarm in 10,000 windows" in shown.text
         assert "planted" not in shown.text
         browser = httpx.get(server.url + "/status", auth=("anyone", server.key), verify=server.trust)

@@ -15,6 +15,7 @@ from scenario_model.serve.engine.active_request import ActiveRequest
 from scenario_model.serve.engine.compiling import compile_meanwhile, compile_now
 from scenario_model.serve.engine.cpu_share import CpuShare
 from scenario_model.serve.engine.generation import QueuedGeneration, deliver
+from scenario_model.serve.engine.idle_texts import IdleTexts, compute
 from scenario_model.serve.engine.interface import (
     Delta,
     Drained,
@@ -55,6 +56,7 @@ class Engine:
         self._scheduler = Scheduler(settings.max_sequences, settings.prefill_tokens)
         self._active: dict[Sequence, ActiveRequest] = {}
         self._cancelled: list[Sequence] = []
+        self._idle_texts = IdleTexts()
         self._throughput = Throughput(settings.max_sequences)
         self._state: _State = "new"
         self._deadline: float | None = None
@@ -108,6 +110,16 @@ class Engine:
             self._scheduler.add(sequence)
             self._lock.notify_all()
         return generation
+
+    async def loss(self, ids: list[int]) -> float | None:
+        """The nats of a text's tokens but the first, computed while nobody asks; None if somebody does."""
+        with self._lock:
+            fits = 1 < len(ids) <= self.max_context and 0 <= min(ids) <= max(ids) < self._model.vocabulary
+            if self._state != "running" or not fits:
+                return None
+            future = self._idle_texts.add(ids)
+            self._lock.notify_all()
+        return await asyncio.wrap_future(future)
 
     def statistics(self) -> EngineStatistics:
         """Return a snapshot of counts and times."""
@@ -182,7 +194,10 @@ class Engine:
         """Step until stopped or drained; any error ends every request with an error."""
         share = CpuShare(torch.get_num_threads())
         try:
-            while chunks := self._next_chunks():
+            while (chunks := self._next_chunks()) is not None:
+                if not chunks:
+                    self._compute_idle_text(model)
+                    continue
                 started = time.monotonic()
                 if share.update() != torch.get_num_threads():
                     torch.set_num_threads(share.threads)
@@ -197,18 +212,34 @@ class Engine:
         else:
             self._end("stopped", self._ending)
 
-    def _next_chunks(self) -> list[Chunk]:
-        """Wait for work. An empty result means: stop."""
+    def _compute_idle_text(self, model: Model) -> None:
+        with self._lock:
+            text = self._idle_texts.next()
+        if text:
+            ids, future = text
+            try:
+                future.set_result(compute(model, ids, self._is_wanted))
+            except BaseException as error:
+                future.set_exception(error)
+                raise
+
+    def _is_wanted(self) -> bool:
+        return bool(self._scheduler.waiting) or self._state != "running"
+
+    def _next_chunks(self) -> list[Chunk] | None:
+        """Wait for work. None means: stop; nothing: that only a text without a request waits."""
         with self._lock:
             while True:
                 for sequence in self._cancelled:
                     self._forget(sequence)
                 self._cancelled.clear()
                 if self._state == "stopped" or self._overdue():
-                    return []
+                    return None
                 if chunks := self._scheduler.plan():
                     return chunks
                 if self._state == "draining":
+                    return None
+                if self._idle_texts:
                     return []
                 self._lock.wait()
 
@@ -260,6 +291,7 @@ class Engine:
     def _end(self, state: _State, how: Callable[[], BaseException]) -> None:
         with self._lock:
             self._state = state
+            self._idle_texts.give_up()
             news = [(job.generation, how()) for job in self._active.values()]
             for sequence in list(self._active):
                 self._forget(sequence)
