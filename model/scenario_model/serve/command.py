@@ -41,6 +41,7 @@ def command(path: Path, only_check: bool, as_json: bool) -> None:
     from scenario_model.serve.listener import bind, tls_context
 
     context = tls_context(settings.tls)
+    handed_over = kept_socket.is_handed_over()
     sock = bind(settings.host, settings.port)
     logs.configure()
     release = _verified(settings)
@@ -52,7 +53,11 @@ def command(path: Path, only_check: bool, as_json: bool) -> None:
             click.echo(json.dumps(ready))
 
     logs.info("listening", host=settings.host, port=port)
-    run(settings, api_keys, release, sock, context, announce, kept=kept_socket.keep(sock))
+    kept = kept_socket.keep(sock)
+    waits = kept or handed_over
+    next_socket = run(settings, api_keys, release, sock, context, announce, kept=kept, waits=waits)
+    if next_socket and not kept:
+        kept_socket.begin_anew(next_socket)
     # Everything is done, and torch's teardown may take seconds: longer than a supervisor waits.
     end(0)
 

@@ -1,7 +1,7 @@
-"""A listening socket that systemd keeps while the server restarts: clients wait in it instead of being refused.
+"""A listening socket that outlives the server: clients wait in it instead of being refused.
 
 systemd's file descriptor store, see sd_notify(3) and sd_listen_fds(3); for a unit with FileDescriptorStoreMax
-and NotifyAccess. Under other service managers nothing is kept.
+and NotifyAccess. Under other service managers nothing is kept, but a server that restarts by itself hands its own on.
 """
 
 from __future__ import annotations
@@ -10,10 +10,17 @@ import contextlib
 import os
 import select
 import socket
+import sys
+from typing import Never
 
 _NAME = "endpoint"
 _FIRST_DESCRIPTOR = 3
 _ANSWER_MS = 5000
+
+
+def is_handed_over() -> bool:
+    """Whether a former server left a socket for this process."""
+    return os.environ.get("LISTEN_PID", "") == str(os.getpid())
 
 
 def handed_over() -> list[socket.socket]:
@@ -28,6 +35,15 @@ def handed_over() -> list[socket.socket]:
             os.set_inheritable(descriptor, False)
             sockets.append(socket.socket(fileno=descriptor))
     return sockets
+
+
+def begin_anew(sock: socket.socket) -> Never:
+    """Start this program again in this process, with its arguments and this socket."""
+    os.dup2(sock.fileno(), _FIRST_DESCRIPTOR, inheritable=True)
+    os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 this very program
 
 
 def keep(sock: socket.socket) -> bool:

@@ -62,24 +62,36 @@ def run(
     announce: Announce,
     *,
     kept: bool = False,
-) -> None:
+    waits: bool = False,
+) -> socket.socket | None:
     """Serve until SIGTERM or SIGINT; then drain and return. A second signal ends the process at once.
 
+    Returns the socket if another release is to be served on it.
+
     announce is called once the server is ready, with the seconds it took. kept: the socket outlives this process,
-    so new connections are left to the next one, and requests wait while the model loads. Raises
+    so new connections are left to the next one. waits: requests do, while the model loads. Raises
     ScenarioModelError if the engine cannot load or fails.
     """
-    server = _Server(settings, api_keys, release, kept=kept)
+    server = _Server(settings, api_keys, release, kept=kept, waits=waits)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve(sock, context, announce))
+    return server.next_socket
 
 
 class _Server:
     def __init__(
-        self, settings: ServeSettings, api_keys: ApiKeys, release: VerifiedRelease, *, kept: bool
+        self,
+        settings: ServeSettings,
+        api_keys: ApiKeys,
+        release: VerifiedRelease,
+        *,
+        kept: bool,
+        waits: bool,
     ) -> None:
+        self._kept = kept
+        self.next_socket: socket.socket | None = None
         self._settings, self._release = settings, release
-        self._service = Service(release.name, release.id, settings.limits.waiting_prompts, alone=kept)
+        self._service = Service(release.name, release.id, settings.limits.waiting_prompts, alone=waits)
         self._route = CloudRoute(settings.route, api_keys) if settings.route else None
         here = settings.observation
         self._observer = Observer(here, release.id, release.directory, logs.info) if here else None
@@ -124,6 +136,7 @@ class _Server:
         try:
             await self._service.attach(engine)
             self._loading = False
+            self._service.alone = self._kept
             seconds = time.monotonic() - began
             logs.info("ready", release=self._service.release, seconds=round(seconds, 1))
             announce(seconds)
@@ -133,7 +146,7 @@ class _Server:
                 self._watching.append(loop.create_task(self._canary.watch()))
             if self._losses and isinstance(engine, Losing):
                 self._watching.append(loop.create_task(self._losses.watch(engine)))
-            await self._watch(engine)
+            await self._watch(engine, sock)
             await self._drain(engine)
         finally:
             engine.stop()
@@ -189,13 +202,15 @@ class _Server:
     def _load(self) -> RunningEngine:
         return _load_verified(self._release, self._settings)
 
-    async def _watch(self, engine: RunningEngine) -> None:
+    async def _watch(self, engine: RunningEngine, sock: socket.socket) -> None:
         """Wait for a signal. Raises ScenarioModelError if the engine fails: a supervisor then restarts the server."""
         while not self._stop.is_set():
             if engine.statistics().state == "failed":
                 raise ScenarioModelError("the engine failed", remedy="see the log; restart the server")
             if names_another(self._settings.follow, self._service.release):
                 logs.info("another release is to be served")
+                # Its socket goes on, whoever else keeps it: this process begins anew with it.
+                self.next_socket, self._service.alone = sock.dup(), True
                 self._leave()
                 return
             with contextlib.suppress(TimeoutError):

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from scenario_model.digests import tree_digest
+from scenario_model.release.store import FolderStore
 from scenario_model.serve import kept_socket
+from scenario_model.signing.signature import sign_directory
+from tests.model.serve.conftest import deploy
 from tests.model.serve.running_server import RunningServer, write_serve_config
 from tests.model.serve.service_manager import ServiceManager
 
@@ -78,6 +85,64 @@ def test_a_restart_fails_no_request_of_clients_that_keep_connections_or_open_new
         for asker in askers:
             asker.join()
     assert (failed, min(answered) > 10) == ([], True), answered
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_on_to_another_release_fails_no_request_although_nobody_keeps_its_socket(
+    certificates: Path, tiny_foundation: Path, tmp_path: Path
+) -> None:
+    deployment = deploy(tmp_path / "deployment", tiny_foundation, certificates)
+    store, former = FolderStore(deployment / "store"), deployment / "draft" / "assistant"
+    (child,) = store.children("releases/assistant")
+    first = f"assistant@{child.replace('-', ':', 1)}"
+    shutil.copytree(former, changed := tmp_path / "changed", ignore=shutil.ignore_patterns("release.sig"))
+    manifest = json.loads((changed / "release.json").read_text())
+    (changed / "release.json").write_text(json.dumps({**manifest, "again": True}))
+    second = f"assistant@{tree_digest(changed)}"
+    sign_directory(changed, deployment / "release-signing.pem")
+    store.upload(second, changed)
+    (follow := tmp_path / "follow").write_text(first)
+    config = write_serve_config(deployment, tmp_path, port=free_port(), follow=str(follow))
+    server, over = RunningServer(deployment, config), threading.Event()
+    answered: Counter[str] = Counter()
+    failed: list[str] = []
+
+    def ask(*, keeps: bool) -> None:
+        body = {"model": "assistant", "prompt": "One, two,", "max_tokens": 4, "ignore_eos": True}
+        limits = httpx.Limits(max_keepalive_connections=1 if keeps else 0)
+        headers = {"Authorization": f"Bearer {server.key}"}
+        with httpx.Client(verify=server.trust, headers=headers, limits=limits, timeout=120) as http:
+            while not over.wait(0.02):
+                try:
+                    answer = http.post(f"{server.url}/v1/completions", json=body).raise_for_status()
+                    answered[answer.headers["x-release"]] += 1
+                except httpx.HTTPError as error:
+                    failed.append(repr(error))
+
+    try:
+        server.wait_until_ready()
+        pid = server.process.pid
+        with ThreadPoolExecutor(2) as askers:
+            asking = [askers.submit(ask, keeps=keeps) for keeps in (True, False)]
+            try:
+                server.wait_for(lambda: answered[first] > 10)
+                follow.write_text(second)
+                server.wait_for(lambda: answered[second] > 10)
+                before = answered[first]
+                follow.write_text(first)
+                server.wait_for(lambda: answered[first] > before + 10)
+            finally:
+                over.set()
+            for each in asking:
+                each.result()
+        assert failed == []
+        assert (server.process.poll(), server.process.pid) == (None, pid)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(30) == 0
+        with pytest.raises(httpx.ConnectError):
+            server.get("/readyz")
+    finally:
+        server.kill()
 
 
 @pytest.mark.slow
