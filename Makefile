@@ -6,7 +6,7 @@ VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down env preview check style types playbooks quick test soak for-tests bench bundle lab lab-down lab-deps lock reference clean
+.PHONY: help up down env preview drift check style types playbooks quick test soak for-tests bench bundle lab lab-down lab-deps lock reference clean
 
 help: ## show this list; with any target, V=1 logs more, Q=1 only errors, JSON=1 JSON lines
 	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5) ":"} /^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ env: ## shell variables for plain pulumi: eval "$(make -s env)"
 preview: ## what a change does to every stack, without credentials: make preview BASE=main
 	@$(PYTHON) -m cli.virtualenv cloud
 	@$(VENV)/python -m previews $(if $(BASE),--base $(BASE)) $(if $(STATES),--states $(STATES)) $(STACKS)
+
+drift: ## what was changed by hand since stacks were deployed: make drift STACKS=plant-7
+	@$(PYTHON) -m cli.virtualenv cloud
+	@$(VENV)/python -m previews.drifted $(STACKS)
 
 bundle: ## everything that hosts without internet access need, in one signed folder: make bundle CPU=yes, VLLM=yes
 	@$(PYTHON) -m cli.virtualenv control

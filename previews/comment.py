@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from previews.costs.estimate import HOURS, Estimate
+from previews.github import LIMIT
 from previews.plugin.replacing import is_known
-from previews.post import LIMIT, MARK
+from previews.post import MARK
 from stacks.residency import ResidencyError, refuse_resource
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ _SHOWN = re.compile(
     r"cidrBlock|cidrIpv4|publicAccessCidrs|endpointPublicAccess|availabilityZone|serviceName|repositoryUrl|"
     r"replicas|minReplicaCount|maxReplicaCount|image|release|to|port|ports|cidr|ring|rings|store|url|host|site|"
     r"max_steps|epochs|learning_rate|rank|method|sequence_length|tokens_per_step|micro_batch|strategy|seed|"
-    r"retrain_key|invite_key|nominalQuota|release_name|release_channel|valid_until|replicaCount|retentionInDays)(?:\[\d+\])?$"
+    r"retrain_key|invite_key|nominalQuota|release_name|release_channel|valid_until|replicaCount|retentionInDays|drift)(?:\[\d+\])?$"
 )
 _LENGTH = 80
 
@@ -109,7 +109,7 @@ def changes_of(previewed: Previewed) -> Changes:
     steps: list[Step] = []
     changed: set[str] = set()
     uncompared, outputs = previewed.secrets, dict[str, Any]()
-    for metadata in _metadata(previewed.events, "resourcePreEvent"):
+    for metadata in resources_in(previewed.events, "resourcePreEvent"):
         kind = _KINDS.get(metadata["op"])
         if kind is None or str(metadata["type"]).startswith(_NOT_RESOURCES):
             continue
@@ -121,20 +121,21 @@ def changes_of(previewed: Previewed) -> Changes:
         if step.kind != "same":
             changed.add(step.urn)
         steps.append(step)
-    for metadata in _metadata(previewed.events, "resOutputsEvent"):
+    for metadata in resources_in(previewed.events, "resOutputsEvent"):
         if metadata["type"] == _STACK:
             outputs = dict((metadata.get("new") or {}).get("outputs") or {})
     return Changes(
         stack=previewed.stack,
         steps=tuple(steps),
         outputs=outputs,
-        error=_error(previewed.events),
+        error=error_of(previewed.events),
         is_new=previewed.is_new,
         uncompared=uncompared,
     )
 
 
-def _metadata(events: Iterable[Mapping[str, Any]], kind: str) -> Iterator[Mapping[str, Any]]:
+def resources_in(events: Iterable[Mapping[str, Any]], kind: str) -> Iterator[Mapping[str, Any]]:
+    """What events of a kind say of resources."""
     for event in events:
         if kind in event:
             yield event[kind]["metadata"]
@@ -143,10 +144,7 @@ def _metadata(events: Iterable[Mapping[str, Any]], kind: str) -> Iterator[Mappin
 def _step(kind: Kind, metadata: Mapping[str, Any]) -> Step:
     old, new = metadata.get("old") or {}, metadata.get("new") or {}
     before, after = dict(old.get("inputs") or {}), dict(new.get("inputs") or {})
-    found: tuple[Difference, ...] = ()
-    if kind in ("update", "replace"):
-        paths = metadata.get("detailedDiff") or metadata.get("diffs") or _different(before, after)
-        found = tuple(Difference(path, _at(before, path), _at(after, path)) for path in sorted(paths))
+    found = differences(metadata, "inputs") if kind in ("update", "replace") else ()
     return Step(
         kind=kind,
         urn=str(metadata["urn"]),
@@ -155,6 +153,13 @@ def _step(kind: Kind, metadata: Mapping[str, Any]) -> Step:
         new={} if kind == "delete" else after,
         differences=found,
     )
+
+
+def differences(metadata: Mapping[str, Any], of: Literal["inputs", "outputs"]) -> tuple[Difference, ...]:
+    """Which properties differ, by the provider's word, or else by comparing the inputs or outputs."""
+    before, after = (dict((metadata.get(side) or {}).get(of) or {}) for side in ("old", "new"))
+    paths = metadata.get("detailedDiff") or metadata.get("diffs") or _different(before, after)
+    return tuple(Difference(path, _at(before, path), _at(after, path)) for path in sorted(paths))
 
 
 def _different(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -197,7 +202,7 @@ def _at(inputs: Any, path: str) -> Any:
     return inputs
 
 
-def _error(events: Iterable[Mapping[str, Any]]) -> str:
+def error_of(events: Iterable[Mapping[str, Any]]) -> str:
     """Why there is no preview: the first error; the engine's own summary of the others comes last."""
     known = list(events)
     if any(event.get("summaryEvent", {}).get("result") == "succeeded" for event in known):

@@ -8,7 +8,7 @@ from typing import Any
 from previews.comment import Verdict, comment
 from previews.dangers import dangers_of
 from previews.events import Changes, changes_of
-from previews.post import LIMIT
+from previews.github import LIMIT
 from previews.sandbox import Previewed
 from stacks.scenarios import SCENARIOS
 

@@ -2,55 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from previews import PreviewError
-from previews.post import LIMIT, MARK, Repository, harmless, post
+from previews.github import LIMIT, Repository, harmless
+from previews.post import MARK, post
+from tests.previews.github import BOT, COMMIT, PERSON, REPOSITORY, TOKEN, GitHub, pull, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-REPOSITORY, COMMIT, TOKEN = "plant/stacks", "c" * 40, "a-token"
-BOT, PERSON = {"type": "Bot"}, {"type": "User"}
-
-
-class GitHub:
-    """What the API knows: pull requests of commits, and comments."""
-
-    def __init__(self) -> None:
-        self.pulls: list[dict[str, Any]] = [pull(7)]
-        self.comments: list[dict[str, Any]] = []
-        self.status = 200
-        self.calls: list[str] = []
-
-    def answer(self, method: str, path: str, content: Any) -> Any:
-        self.calls.append(f"{method} {path.partition('?')[0]}")
-        if f"/commits/{COMMIT}/pulls" in path:
-            return self.pulls
-        if method == "POST":
-            self.comments.append({"id": len(self.comments) + 1, "user": BOT, "body": content["body"]})
-        elif method == "PATCH":
-            (mine,) = [each for each in self.comments if path.endswith(f"/issues/comments/{each['id']}")]
-            mine["body"] = content["body"]
-        else:
-            page = int(path.rpartition("page=")[2])
-            return self.comments[100 * (page - 1) : 100 * page]
-        return {}
-
-
-def pull(number: int, **changes: Any) -> dict[str, Any]:
-    base = {"repo": {"full_name": REPOSITORY}}
-    return {"number": number, "state": "open", "base": base, "head": {"sha": COMMIT}, **changes}
 
 
 @pytest.fixture
@@ -60,28 +28,8 @@ def github() -> GitHub:
 
 @pytest.fixture
 def repository(github: GitHub) -> Iterator[Repository]:
-    class Handler(BaseHTTPRequestHandler):
-        def _do(self) -> None:
-            size = int(self.headers.get("content-length") or 0)
-            content = json.loads(self.rfile.read(size)) if size else None
-            assert self.headers["authorization"] == f"Bearer {TOKEN}"
-            told = json.dumps(github.answer(self.command, self.path, content)).encode()
-            self.send_response(github.status)
-            self.end_headers()
-            self.wfile.write(told)
-
-        do_GET = do_POST = do_PATCH = _do  # noqa: N815 named by the library
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield Repository(name=REPOSITORY, token=TOKEN, api=f"http://127.0.0.1:{server.server_port}")
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(github) as repository:
+        yield repository
 
 
 def test_there_is_one_comment_and_it_is_kept_up_to_date(repository: Repository, github: GitHub) -> None:
@@ -121,21 +69,21 @@ def test_only_the_open_pull_request_whose_newest_commit_it_is_gets_a_comment(
 
 
 def test_a_text_of_a_fork_calls_nobody_and_shows_nothing_from_elsewhere() -> None:
-    text = harmless(f"{MARK}\n@everyone ![x](https://x) <IMG src=x> <!-- {MARK} --> <details>")
+    text = harmless(f"{MARK}\n@everyone ![x](https://x) <IMG src=x> <!-- {MARK} --> <details>", MARK)
     assert "@everyone" not in text
     assert "![" not in text
     assert "<IMG" not in text
     assert text.count("<!--") == 1
     assert "<details>" in text
-    assert len(harmless(MARK + "x" * 100_000)) == LIMIT
+    assert len(harmless(MARK + "x" * 100_000, MARK)) == LIMIT
     with pytest.raises(PreviewError, match="the file is no preview"):
-        harmless("anything")
+        harmless("anything", MARK)
 
 
 def test_what_github_refuses_is_said_without_the_token(repository: Repository, github: GitHub) -> None:
     github.status = 403
     with pytest.raises(
-        PreviewError, match=r"GitHub answers 403 to GET commits/.*pull-requests: write"
+        PreviewError, match=r"GitHub answers 403 to GET commits/.*`pull-requests`"
     ) as raised:
         post(repository, COMMIT, MARK)
     assert TOKEN not in str(raised.value)
