@@ -33,11 +33,21 @@ _CLUSTER = {
     "aws:ec2/vpc:Vpc": "the network",
     "aws:ec2/subnet:Subnet": "a subnet",
 }
+_GUARDS = {
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": "the block of public access to a bucket",
+    "aws:s3/bucketPolicy:BucketPolicy": "a bucket's policy, and with it all that it denies",
+    "aws:s3/bucketVersioning:BucketVersioning": "a bucket's versions: what is overwritten is lost",
+    "aws:vpc/vpcEndpointPolicy:VpcEndpointPolicy": "an endpoint's policy: it lets everything through",
+    "kubernetes:networking.k8s.io/v1:NetworkPolicy": "the limits of what pods may reach",
+}
+_PUBLIC_ACCESS = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 _NETWORK = (
     *("aws:ec2/securityGroup", "aws:vpc/securityGroup", "aws:eks/cluster:", "aws:ec2/route:"),
     *("kubernetes:networking.k8s.io/", "pulumi-python:dynamic/premises:Playbook"),
 )
 _POLICY = ("policy", "assumeRolePolicy")
+_Statements = set[tuple[str, str, str, str]]
+"""Effect, who, what, and on what."""
 
 
 def dangers_of(changes: Changes) -> list[str]:
@@ -58,6 +68,8 @@ def _losses(step: Step) -> Iterator[str]:
     what = _DATA.get(step.type) or _CLUSTER.get(step.type) or _KEYS.get(step.type.rpartition(":")[2])
     if what:
         yield f"{verb} {what} (`{step.name}`)"
+    elif step.kind == "delete" and step.type in _GUARDS:
+        yield f"removes {_GUARDS[step.type]} (`{step.name}`)"
 
 
 def _wider_network(step: Step) -> Iterator[str]:
@@ -97,6 +109,7 @@ def _covers(one: Any, other: Any) -> bool:
 def _wider_permissions(step: Step) -> Iterator[str]:
     if not step.type.startswith("aws:"):
         return
+    yield from _public_access(step)
     for name in _POLICY:
         if name not in step.new or step.new[name] == step.old.get(name):
             continue
@@ -104,17 +117,31 @@ def _wider_permissions(step: Step) -> Iterator[str]:
         if after is None:
             yield f"permissions that are not known yet (`{step.name}`, `{name}`)"
             continue
-        before = _statements(step.old.get(name)) or set()
-        for effect, who, what, where in sorted(after - before):
-            if effect == "Allow":
-                yield f"wider permissions: {who} may `{what}` on `{where}` (`{step.name}`)"
+        yield from _looser(step, _statements(step.old.get(name)) or set(), after)
     attached = step.new.get("policyArn")
     if isinstance(attached, str) and attached != step.old.get("policyArn"):
         policy = "a new policy" if attached == UNKNOWN else attached.rpartition("/")[2]
         yield f"wider permissions: `{policy}` (`{step.name}`)"
 
 
-def _statements(policy: object) -> set[tuple[str, str, str, str]] | None:
+def _public_access(step: Step) -> Iterator[str]:
+    if step.type == _PUBLIC_ACCESS:
+        for name in sorted(
+            name for name, value in step.old.items() if value is True and not step.new.get(name)
+        ):
+            yield f"wider permissions: `{name}` is no longer on (`{step.name}`)"
+
+
+def _looser(step: Step, before: _Statements, after: _Statements) -> Iterator[str]:
+    for effect, who, what, where in sorted(after - before):
+        if effect == "Allow":
+            yield f"wider permissions: {who} may {what} on `{where}` (`{step.name}`)"
+    for effect, who, what, where in sorted(before - after):
+        if effect == "Deny":
+            yield f"wider permissions: {who} is no longer denied {what} on `{where}` (`{step.name}`)"
+
+
+def _statements(policy: object) -> _Statements | None:
     """What a policy allows and denies, each action and resource by itself; None if it cannot be read."""
     if isinstance(policy, str):
         try:
@@ -123,17 +150,33 @@ def _statements(policy: object) -> set[tuple[str, str, str, str]] | None:
             return None
     if not isinstance(policy, Mapping):
         return None
-    found = set()
+    found: _Statements = set()
     for each in _listed(policy.get("Statement")):
         if not isinstance(each, Mapping):
             return None
-        who = json.dumps(each.get("Principal", "its holder"), sort_keys=True).strip('"')
-        conditions = json.dumps(each.get("Condition", ""), sort_keys=True) if each.get("Condition") else ""
-        for action in _listed(each.get("Action") or each.get("NotAction")):
-            for resource in _listed(each.get("Resource") or each.get("NotResource") or "itself"):
-                where = f"{resource}{' if ' + conditions if conditions else ''}"
-                found.add((str(each.get("Effect")), who, str(action), where))
+        found |= _taken_apart(each)
     return found
+
+
+def _taken_apart(statement: Mapping[str, Any]) -> _Statements:
+    who = json.dumps(statement.get("Principal", "its holder"), sort_keys=True).strip('"')
+    actions = [f"`{action}`" for action in _listed(statement.get("Action"))]
+    resources = [str(resource) for resource in _listed(statement.get("Resource"))] or ["itself"]
+    # What is excepted is excepted together: a list of it cannot be taken apart.
+    if "NotPrincipal" in statement:
+        who = f"anybody but {json.dumps(statement['NotPrincipal'], sort_keys=True)}"
+    if "NotAction" in statement:
+        actions = [f"anything but `{_together(statement['NotAction'])}`"]
+    if "NotResource" in statement:
+        resources = [f"anything but {_together(statement['NotResource'])}"]
+    condition = statement.get("Condition")
+    only = f" if {json.dumps(condition, sort_keys=True)}" if condition else ""
+    effect = str(statement.get("Effect"))
+    return {(effect, who, action, f"{resource}{only}") for action in actions for resource in resources}
+
+
+def _together(excepted: object) -> str:
+    return ", ".join(sorted(map(str, _listed(excepted))))
 
 
 def _listed(value: object) -> list[Any]:

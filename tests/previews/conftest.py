@@ -40,7 +40,11 @@ class Stacks:
         return deployed(lambda state: self.previewed(stack, state))
 
     def previewed(
-        self, stack: str, state: Mapping[str, Any], change: Callable[[dict[str, Any]], None] | None = None
+        self,
+        stack: str,
+        state: Mapping[str, Any],
+        change: Callable[[dict[str, Any]], None] | None = None,
+        root: Path = ROOT,
     ) -> Previewed:
         content = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text())
         if change:
@@ -50,19 +54,20 @@ class Stacks:
             file.write_text(yaml.safe_dump(content))
             engine = find_engine(os.environ.get("ENGINE_SOURCE", ""))
             states: dict[str, Mapping[str, Any]] = {**{name: {} for name in SCENARIOS}, stack: state}
-            return Sandbox(ROOT, Path(place, "room"), engine, states).preview(stack, file)
+            return Sandbox(root, Path(place, "room"), engine, states).preview(stack, file)
 
     def verdict(
         self,
         stack: str,
         change: Callable[[dict[str, Any]], None] | None = None,
         before: Callable[[dict[str, Any]], None] | None = None,
+        root: Path = ROOT,
     ) -> Verdict:
-        """What a change of the stack's settings does to it. `before`: changes the state beforehand."""
+        """What a change of the stack's settings does to it. `before`: changes the state. `root`: of another program."""
         state = copy.deepcopy(self.state(stack))
         if before:
             before(state)
-        return verdict_of(stack, changes_of(self.previewed(stack, state, change)))
+        return verdict_of(stack, changes_of(self.previewed(stack, state, change, root)))
 
 
 def verdict_of(stack: str, changes: Changes) -> Verdict:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from previews.comment import comment
 from stacks.scenarios import SCENARIOS
+from tests.previews.conftest import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,6 +145,83 @@ def test_a_looser_policy_is_dangerous(stacks: Stacks) -> None:
     assert kinds(verdict) == {"update": {"RolePolicy trainer"}}
     assert verdict.dangers
     assert all(each.startswith("wider permissions: its holder may `") for each in verdict.dangers)
+
+
+def test_a_looser_policy_of_the_bucket_is_dangerous(stacks: Stacks) -> None:
+    def before(state: dict[str, Any]) -> None:
+        (bucket,) = [
+            each for each in state["resources"] if each["type"] == "aws:s3/bucketPolicy:BucketPolicy"
+        ]
+        policy = json.loads(bucket["inputs"]["policy"])
+        denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObjectVersion", "Resource": "*"}
+        policy["Statement"].append(denied)
+        bucket["inputs"]["policy"] = bucket["outputs"]["policy"] = json.dumps(policy)
+
+    verdict = stacks.verdict("s2-cloud-training", before=before)
+    assert list(kinds(verdict)) == ["update"]
+    (danger,) = verdict.dangers
+    assert danger.startswith("wider permissions: * is no longer denied `s3:DeleteObjectVersion` on `*`")
+
+
+def test_a_key_that_is_to_be_made_anew_is_dangerous(stacks: Stacks) -> None:
+    def before(state: dict[str, Any]) -> None:
+        """As `pulumi state taint` leaves it."""
+        for each in state["resources"]:
+            each["taint"] = each["type"].endswith(":CertificateAuthority")
+
+    verdict = stacks.verdict("s3-local", before=before)
+    assert "CertificateAuthority" in {each.split()[0] for each in kinds(verdict)["replace"]}
+    assert [each for each in verdict.dangers if "replaces a certificate authority: every client" in each]
+
+
+BUCKET = "components/aws/release_bucket.py"
+MADE = "        bucket = s3.Bucket(name, force_destroy=not args.protect, opts=self._kept)\n"
+RENAMED = MADE.replace("Bucket(name", 'Bucket(f"{name}-files"')
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "danger"),
+    [
+        (MADE.replace("bucket =", "made =") + "        bucket = made\n", {}, None),
+        (RENAMED.replace("self._kept", "renamed"), {}, None),
+        (
+            RENAMED,
+            {"create": "Bucket {}-files", "delete": "Bucket {}"},
+            "deletes a bucket with all that is in it",
+        ),
+    ],
+    ids=["written differently", "renamed with its former name as an alias", "renamed without one"],
+)
+def test_what_a_program_calls_a_resource_matters_only_without_its_alias(
+    stacks: Stacks, tmp_path: Path, code: str, changes: dict[str, str], danger: str | None
+) -> None:
+    if "renamed" in code:
+        merged = "pulumi.ResourceOptions(aliases=[pulumi.Alias(name=name)])"
+        code = f"        renamed = pulumi.ResourceOptions.merge(self._kept, {merged})\n{code}"
+    root = changed_program(tmp_path, BUCKET, MADE, code)
+    verdict = stacks.verdict("s2-cloud-training", root=root)
+    assert verdict.changes.error == ""
+    found = kinds(verdict)
+    (name,) = [each.name for each in verdict.changes.steps if each.type == "aws:s3/bucketPolicy:BucketPolicy"]
+    for kind, resource in changes.items():
+        assert resource.format(name) in found[kind]
+    if danger is None:
+        assert (found, verdict.dangers) == ({}, [])
+    else:
+        assert [each for each in verdict.dangers if danger in each]
+
+
+def changed_program(folder: Path, file: str, before: str, after: str) -> Path:
+    """The project with one file changed; all others are the project's own."""
+    top = file.split("/", maxsplit=1)[0]
+    for each in ROOT.iterdir():
+        if each.name != top:
+            (folder / each.name).symlink_to(each)
+    shutil.copytree(ROOT / top, folder / top, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (folder / file).read_text(encoding="utf-8")
+    assert before in text
+    (folder / file).write_text(text.replace(before, after), encoding="utf-8")
+    return folder
 
 
 def test_a_cloud_in_a_stack_that_keeps_its_data_breaks_residency(stacks: Stacks) -> None:

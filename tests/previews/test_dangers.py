@@ -48,6 +48,36 @@ MINE = {"StringEquals": {"aws:PrincipalAccount": "1"}}
         (POLICY, policy({**READ, "Condition": MINE}), policy(READ), ["its holder may `s3:GetObject`"]),
         (POLICY, policy(READ, {**READ, "Action": "s3:*"}), policy(READ), []),
         (POLICY, policy(READ), policy(READ, {**READ, "Effect": "Deny", "Action": "s3:*"}), []),
+        (
+            "aws:s3/bucketPolicy:BucketPolicy",
+            policy(READ, {**READ, "Effect": "Deny", "Principal": "*"}),
+            policy(READ),
+            ["* is no longer denied `s3:GetObject`"],
+        ),
+        (
+            POLICY,
+            policy({**READ, "Effect": "Deny"}),
+            policy({**READ, "Effect": "Deny", "Condition": MINE}),
+            ["its holder is no longer denied `s3:GetObject`"],
+        ),
+        (
+            POLICY,
+            policy(READ),
+            policy(READ, {"Effect": "Allow", "NotAction": ["iam:*", "s3:*"], "NotResource": "arn:b"}),
+            ["its holder may anything but `iam:*, s3:*` on `anything but arn:b`"],
+        ),
+        (
+            "aws:s3/bucketPolicy:BucketPolicy",
+            policy(READ),
+            policy(READ, {**READ, "NotPrincipal": {"AWS": "arn:x"}}),
+            ['anybody but {"AWS": "arn:x"} may `s3:GetObject`'],
+        ),
+        (
+            "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+            {"blockPublicAcls": True, "blockPublicPolicy": True},
+            {"blockPublicAcls": True, "blockPublicPolicy": False},
+            ["`blockPublicPolicy` is no longer on"],
+        ),
         (POLICY, policy(READ), {"policy": UNKNOWN}, ["permissions that are not known yet"]),
         (POLICY, policy(READ), {"policy": "{"}, ["permissions that are not known yet"]),
         ("aws:ec2/vpc:Vpc", {"tags": {"a": "1"}}, {"tags": {"a": "2"}}, []),
@@ -78,6 +108,16 @@ def test_wider_access_is_told_from_narrower_and_from_what_is_not_known(
             "every client has to trust the new",
         ),
         ("delete", "pulumi-python:dynamic/credentials:SigningKey", "deletes a signing key"),
+        (
+            "delete",
+            "aws:s3/bucketPolicy:BucketPolicy",
+            "removes a bucket's policy, and with it all that it denies",
+        ),
+        (
+            "delete",
+            "kubernetes:networking.k8s.io/v1:NetworkPolicy",
+            "removes the limits of what pods may reach",
+        ),
     ],
 )
 def test_what_is_lost_is_named(op: str, kind: str, words: str) -> None:

@@ -82,9 +82,7 @@ def test_a_text_of_a_fork_calls_nobody_and_shows_nothing_from_elsewhere() -> Non
 
 def test_what_github_refuses_is_said_without_the_token(repository: Repository, github: GitHub) -> None:
     github.status = 403
-    with pytest.raises(
-        PreviewError, match=r"GitHub answers 403 to GET commits/.*`pull-requests`"
-    ) as raised:
+    with pytest.raises(PreviewError, match=r"GitHub answers 403 to GET commits/.*`pull-requests`") as raised:
         post(repository, COMMIT, MARK)
     assert TOKEN not in str(raised.value)
     assert TOKEN not in repr(repository)
