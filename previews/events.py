@@ -117,7 +117,9 @@ def changes_of(previewed: Previewed) -> Changes:
         if kind in ("update", "replace"):
             real = [each for each in step.differences if _is_real(each, step.urn, previewed.plan, changed)]
             uncompared += len(step.differences) - len(real)
-            step = replace(step, kind=step.kind if real else "same", differences=tuple(real))
+            # The engine replaces what is marked for it, although nothing differs.
+            marked = kind == "replace" and not step.differences
+            step = replace(step, kind=step.kind if real or marked else "same", differences=tuple(real))
         if step.kind != "same":
             changed.add(step.urn)
         steps.append(step)
