@@ -29,6 +29,7 @@ _TOGETHER = {
     "tests/end_to_end/test_s4_cloud_serving.py": "the cluster",
     "tests/end_to_end/test_s2_cloud_training.py": "the cluster",
     "tests/end_to_end/test_s2_own_cluster.py": "the cluster",
+    "tests/end_to_end/test_drift_by_report.py": "the cluster",
     "tests/components/kubernetes/test_training_in_a_cluster.py": "the cluster",
     "tests/components/kubernetes/test_in_a_cluster.py": "the cluster",
     "tests/lab/kubernetes/": "the cluster",

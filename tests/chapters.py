@@ -15,9 +15,12 @@ def chapter(number: int) -> str:
     return f"Chapter {number}. " + "The quick brown fox jumps over the lazy dog. " * 12
 
 
+ALL = tuple(chapter(number) for number in range(CHAPTERS))
+
+
 def write_chapters(folder: Path) -> Path:
     """Write each into a file of its own, in a folder that is made."""
     folder.mkdir(parents=True)
-    for number in range(CHAPTERS):
-        (folder / f"{number:02}.txt").write_text(chapter(number))
+    for number, text in enumerate(ALL):
+        (folder / f"{number:02}.txt").write_text(text)
     return folder

@@ -16,15 +16,15 @@ import pytest
 import yaml
 
 from cli import PROJECT
-from lab.aws import plugin
+from lab.aws import CREDENTIALS, plugin
 from lab.cloud_training import BUCKET, LABEL, NODE, STACK, prepare
 from tests import buckets
-from tests.chapters import CHAPTERS, chapter
+from tests.chapters import ALL
 from tests.end_to_end.conftest import ROOT, Clone, make_clone
 from tests.killed_engine import killed_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lab.compose import Lab
     from lab.kubernetes.cluster import Cluster
@@ -102,10 +102,35 @@ def clone_for(lab: Lab, cluster: Cluster, foundation: Path, folder: Path) -> Ite
                 buckets.remove(BUCKET)
 
 
-def tiny_training() -> dict[str, Any]:
+def own_cluster(cloud: Cloud) -> dict[str, Any]:
+    """The settings for a cluster of one's own, of those for a cluster on AWS; the bucket's keys are a Secret there."""
+    assert cloud.lab.aws
+    assert cloud.cluster.own
+    cloud.cluster.kubectl("create", "namespace", "training")
+    literals = [f"--from-literal={name}={value}" for name, value in CREDENTIALS.items()]
+    cloud.cluster.kubectl("create", "secret", "generic", "bucket", "-n", "training", *literals)
+    kept = {name: value for name, value in cloud.settings.items() if name.startswith(f"{PROJECT}:")}
+    workers = kept[f"{PROJECT}:training"]
+    told = {name: value for name, value in workers["environment"].items() if name not in CREDENTIALS}
+    bucket = urlsplit(cloud.lab.aws.endpoint)
+    return {
+        **kept,
+        f"{PROJECT}:training": {**workers, "environment": told},
+        "cloud:kind": "kubernetes",
+        "cloud:kubeconfig": str(cloud.cluster.kubeconfig),
+        "cloud:store": f"s3://{BUCKET}/kept",
+        "cloud:credentials": "bucket",
+        "cloud:quota": {"cpu": "4", "memory": "16Gi"},
+        "cloud:destinations": [
+            {"name": "bucket", "cidrs": [f"{bucket.hostname}/32"], "ports": [bucket.port]}
+        ],
+        "cloud:queueing": "existing",
+    }
+
+
+def tiny_training(texts: Iterable[str] = ALL) -> dict[str, Any]:
     """Settings for a tiny model and a few texts, put into the bucket: seconds instead of minutes."""
-    for number in range(CHAPTERS):
-        add_text(number)
+    add_texts(texts)
     recipe = {"method": "full", "max_steps": 8, "epochs": 200, "sequence_length": 128}
     return {
         f"{PROJECT}:data": {"kind": "text", "path": f"s3://{BUCKET}/texts", "held_out": 0.4},
@@ -114,10 +139,12 @@ def tiny_training() -> dict[str, Any]:
     }
 
 
-def add_text(number: int) -> None:
-    """Put another text into the bucket that a tiny training reads."""
-    body = chapter(number).encode()
-    boto3.client("s3").put_object(Bucket=BUCKET, Key=f"texts/{number:02}.txt", Body=body)
+def add_texts(texts: Iterable[str]) -> None:
+    """Put more texts into the bucket that a tiny training reads."""
+    s3 = boto3.client("s3")
+    there = s3.list_objects_v2(Bucket=BUCKET, Prefix="texts/").get("KeyCount", 0)
+    for number, text in enumerate(texts, start=there):
+        s3.put_object(Bucket=BUCKET, Key=f"texts/{number:02}.txt", Body=text.encode())
 
 
 def killed(cloud: Cloud, event: int) -> str:

@@ -150,7 +150,7 @@ class Clone:
     def use(self, runtime: BuiltRuntime) -> None:
         """Put a built runtime where `make up` will look for the one it wants."""
         self.tell_hosts(VARIABLES)
-        runtime.give_to(self.path / ".state" / STACK / "premises")
+        runtime.give_to(self.path / ".state" / self.stack / "premises")
 
     def files(self) -> set[Path]:
         """Every file in it."""

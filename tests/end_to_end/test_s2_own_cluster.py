@@ -6,19 +6,16 @@ The foundation model comes in an image of its own.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 
 from cli import PROJECT
-from lab.aws import CREDENTIALS
-from lab.cloud_training import BUCKET
 from lab.images.archive import Config, write_archive
 from scenario_model.release import channel
 from scenario_model.release.stores import open_store
 from scenario_model.serve import credentials
-from tests.chapters import CHAPTERS
-from tests.end_to_end.cloud import Cloud, add_text, clone_for, tiny_training
+from tests.chapters import CHAPTERS, chapter
+from tests.end_to_end.cloud import Cloud, add_texts, clone_for, own_cluster, tiny_training
 from tests.model.report import made as report
 
 if TYPE_CHECKING:
@@ -42,9 +39,6 @@ def cloud(
         model = {"kind": "image", "image": image, "path": f"/{tiny_foundation.name}"}
         made.settings = own_cluster(made) | tiny_training() | {f"{PROJECT}:foundation": model}
         made.write()
-        cluster.kubectl("create", "namespace", "training")
-        literals = [f"--from-literal={name}={value}" for name, value in CREDENTIALS.items()]
-        cluster.kubectl("create", "secret", "generic", "bucket", "-n", "training", *literals)
         made.clone.said = made.up()
         yield made
 
@@ -62,29 +56,6 @@ def in_an_image(cluster: Cluster, foundation: Path, folder: Path) -> str:
     return pinned
 
 
-def own_cluster(cloud: Cloud) -> dict[str, object]:
-    """The settings for a cluster of one's own, of those for a cluster on AWS."""
-    assert cloud.lab.aws
-    assert cloud.cluster.own
-    kept = {name: value for name, value in cloud.settings.items() if name.startswith(f"{PROJECT}:")}
-    workers = kept[f"{PROJECT}:training"]
-    told = {name: value for name, value in workers["environment"].items() if name not in CREDENTIALS}
-    bucket = urlsplit(cloud.lab.aws.endpoint)
-    return {
-        **kept,
-        f"{PROJECT}:training": {**workers, "environment": told},
-        "cloud:kind": "kubernetes",
-        "cloud:kubeconfig": str(cloud.cluster.kubeconfig),
-        "cloud:store": f"s3://{BUCKET}/kept",
-        "cloud:credentials": "bucket",
-        "cloud:quota": {"cpu": "4", "memory": "16Gi"},
-        "cloud:destinations": [
-            {"name": "bucket", "cidrs": [f"{bucket.hostname}/32"], "ports": [bucket.port]}
-        ],
-        "cloud:queueing": "existing",
-    }
-
-
 def test_a_new_retrain_key_or_a_report_of_drift_trains_only_what_has_changed_and_promotes_it(
     cloud: Cloud, tmp_path: Path
 ) -> None:
@@ -95,7 +66,7 @@ def test_a_new_retrain_key_or_a_report_of_drift_trains_only_what_has_changed_and
     assert ": step " not in said, "the data is the same"
     assert cloud.clone.outputs()["release"] == first
 
-    add_text(CHAPTERS)
+    add_texts([chapter(CHAPTERS)])
     tls = credentials.ensure(tmp_path / "tls", ["localhost"], report.BEFORE).directory
     cloud.clone.pulumi("config", "set", "--path", "training.reports_authority", str(tls / "ca.pem"))
     said = retrained(cloud, "training.reports[0]", str(report.written(tmp_path / "report.json", tls)))
