@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Never
 
 import uvloop
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scenario_model.canary.judge import Arm
+    from scenario_model.observe.kept_text import Decode
     from scenario_model.release.verify import VerifiedRelease
     from scenario_model.serve.feedback import Rating
     from scenario_model.serve.settings import ApiKeys, ServeSettings
@@ -121,7 +122,7 @@ class _Server:
             logs.info("ready", release=self._service.release, seconds=round(seconds, 1))
             announce(seconds)
             if self._observer:
-                self._observer.start()
+                self._observer.start(_decoder(engine))
             if self._canary:
                 self._leading = asyncio.get_running_loop().create_task(self._canary.watch())
             await self._watch(engine)
@@ -226,6 +227,16 @@ class _Server:
         # Behind a balancer, what is refused goes to another server.
         self._service.draining = not self._service.alone
         self._stop.set()
+
+
+def _decoder(engine: RunningEngine) -> Decode:
+    """Text of token ids, without special tokens; in a batch of one, because only then other threads go on meanwhile."""
+
+    def decode(ids: Sequence[int]) -> str:
+        (text,) = engine.tokenizer.backend_tokenizer.decode_batch([ids], skip_special_tokens=True)
+        return str(text)
+
+    return decode
 
 
 def _load_verified(release: VerifiedRelease, settings: ServeSettings) -> RunningEngine:
