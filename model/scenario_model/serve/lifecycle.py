@@ -230,11 +230,10 @@ class _Server:
 
 
 def _decoder(engine: RunningEngine) -> Decode:
-    """Text of token ids, without special tokens; in a batch of one, because only then other threads go on meanwhile."""
+    """Text of token ids, without special tokens, in any thread: it changes nothing, and others go on meanwhile."""
 
     def decode(ids: Sequence[int]) -> str:
-        (text,) = engine.tokenizer.backend_tokenizer.decode_batch([ids], skip_special_tokens=True)
-        return str(text)
+        return str(engine.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=True))
 
     return decode
 
