@@ -21,19 +21,25 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text to `path` atomically and durably."""
-    write_bytes(path, text.encode("utf-8"))
+def write_text(path: Path, text: str, mode: int = 0o666) -> None:
+    """Write UTF-8 text to `path` atomically and durably. `mode`: at most, as for open(2)."""
+    write_bytes(path, text.encode("utf-8"), mode)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write `path` atomically and durably."""
+def write_bytes(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Write `path` atomically and durably. `mode`: at most, as for open(2)."""
     aside = path.with_name(f".{path.name}.writing")
-    with aside.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(path)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(path)
+    except BaseException:
+        # On a full disk, what is half written would take the room of what follows.
+        aside.unlink(missing_ok=True)
+        raise
     sync(path.parent)
 
 

@@ -37,6 +37,10 @@ _COMMANDS = {
     "evaluate": ("scenario_model.evaluate.command", "Compare a trained model with its parent: the gate."),
     "import": ("scenario_model.model_import.command", "Import a foundation model."),
     "job": ("scenario_model.job.command", "Train, evaluate and release into a bucket, on preemptible hosts."),
+    "kept-text": (
+        "scenario_model.observe.kept_text_command",
+        "Read the texts of prompts that a server kept.",
+    ),
     "lifecycle": ("scenario_model.lifecycle.command", "Retrain when traffic drifts; try, promote or drop."),
     "release": ("scenario_model.release.command", "Sign, verify, list, promote and roll back releases."),
     "report": ("scenario_model.report.command", "Write and check signed reports of drift."),

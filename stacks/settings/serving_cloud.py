@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from scenario_model.config import Kinds, Many, NotNegative, Positive, Section, Text, form, mistake
+from scenario_model.config import Kinds, Many, NotNegative, Positive, Section, Text, bad_key, form, mistake
 from scenario_model.release.settings import Name
 from scenario_model.serve.settings import Host, Port, Serving
 from stacks.settings.base import LocalPath
@@ -164,6 +164,16 @@ class Endpoint(Exposed):
     """Disk space of a pod, for the release."""
     load_seconds: Positive = 900
     """How long a pod may take until it answers."""
+
+    @model_validator(mode="after")
+    def _keep_no_text(self) -> Self:
+        if self.serving.observation.kept_text:
+            raise bad_key(
+                "is given, but texts are kept on the premises alone",
+                "remove it; a site's server keeps them by its own `serving.observation.kept_text`",
+                key="serving.observation.kept_text",
+            )
+        return self
 
     @model_validator(mode="after")
     def _scale_upwards(self) -> Self:

@@ -11,7 +11,7 @@ import pytest
 from scenario_model import cli
 
 ROOT = Path(__file__).resolve().parents[2]
-_NAMED = re.compile(r"`scenario-model ([a-z]+)(?: ([a-z]+))?")
+_NAMED = re.compile(r"`scenario-model ([a-z]+(?:-[a-z]+)*)(?: ([a-z]+))?")
 
 
 def named() -> set[tuple[str, str]]:

@@ -17,6 +17,7 @@ from scenario_model.atomic_io import write_bytes
 from scenario_model.drift.agreement import asks
 from scenario_model.drift.baseline import FILE, Baseline
 from scenario_model.drift.detectors import Detectors
+from scenario_model.observe.kept_text import TextKeeper
 from scenario_model.observe.sessions import Sessions
 from scenario_model.observe.windows import Window, WindowLog
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from scenario_model.drift.detectors import Signal
     from scenario_model.drift.scores import Unit
+    from scenario_model.observe.kept_text import Decode
     from scenario_model.observe.settings import ObservationHere
 
 _MOST_NOTES = 20_000
@@ -90,6 +92,9 @@ class Observer:
         self.windows = self.units = 0
         """Windows since this server's start, and units of the last."""
         self._key, self._notes = secrets.token_bytes(16), deque[Note | End | Rating | Loss]()
+        self._texts = TextKeeper(settings.state, settings.kept_text, say, now)
+        self.decode: Decode | None = None
+        """Text of token ids, without special tokens; None: no engine is loaded yet, and no text is kept."""
         self._sessions, self._ends, self._missed = Sessions(), list[End](), 0
         self._losses = list[float]()
         self.loss: float | None = None
@@ -104,8 +109,10 @@ class Observer:
         """Of the release; None if it has none."""
         return self._detectors.baseline if self._detectors else None
 
-    def start(self) -> None:
-        """Begin."""
+    def start(self, decode: Decode) -> None:
+        """Begin. `decode` is called in the observer's thread."""
+        self.decode = decode
+        self._texts.announce()
         self._thread.start()
 
     def stop(self) -> None:
@@ -152,7 +159,7 @@ class Observer:
                 self._ratings[note.rating] += 1
             elif isinstance(note, Loss):
                 self._losses.append(note.bits_per_byte)
-            elif self._detectors:
+            elif self._detectors or self._texts.wanted:
                 self._sessions.add(self._hashed(note.client), self._hashed(note.session), note.prompt)
         if self._now() < self._start + self.window_seconds:
             return
@@ -163,10 +170,10 @@ class Observer:
 
     def _end_window(self) -> None:
         units: list[Unit] = []
-        for client, ids in self._sessions.window():
-            if self._detectors and (pieces := self._detectors.baseline.unit(ids)):
-                units.append((client, pieces))
+        sessions = self._sessions.window()
         if self._detectors:
+            unit = self._detectors.baseline.unit
+            units = [(each.client, pieces) for each in sessions if (pieces := unit(each.ids))]
             self.signals = self._detectors.window(units)
         self.windows, self.units = self.windows + 1, len(units)
         ends, self._ends = self._ends, []
@@ -195,9 +202,13 @@ class Observer:
             loss=loss,
         )
         self._start = self._begin()
-        self.log.add(window)
-        if self._detectors:
-            write_bytes(self._state, save(self._detectors.state()))
+        try:
+            self.log.add(window)
+            if self._detectors:
+                write_bytes(self._state, save(self._detectors.state()))
+        finally:
+            # After the numbers, which matter more on a disk that is nearly full; what has expired goes in any case.
+            self._texts.end_window(window, sessions, self.decode)
 
     def _begin(self) -> float:
         return self._now() // self.window_seconds * self.window_seconds

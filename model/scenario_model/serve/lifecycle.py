@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Never
 
 import uvloop
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scenario_model.canary.judge import Arm
+    from scenario_model.observe.kept_text import Decode
     from scenario_model.release.verify import VerifiedRelease
     from scenario_model.serve.feedback import Rating
     from scenario_model.serve.settings import ApiKeys, ServeSettings
@@ -141,7 +142,7 @@ class _Server:
             logs.info("ready", release=self._service.release, seconds=round(seconds, 1))
             announce(seconds)
             if self._observer:
-                self._observer.start()
+                self._observer.start(_decoder(engine))
             if self._canary:
                 self._watching.append(loop.create_task(self._canary.watch()))
             if self._losses and isinstance(engine, Losing):
@@ -251,6 +252,15 @@ class _Server:
         # Behind a balancer, what is refused goes to another server.
         self._service.draining = not self._service.alone
         self._stop.set()
+
+
+def _decoder(engine: RunningEngine) -> Decode:
+    """Text of token ids, without special tokens, in any thread: it changes nothing, and others go on meanwhile."""
+
+    def decode(ids: Sequence[int]) -> str:
+        return str(engine.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=True))
+
+    return decode
 
 
 def _load_verified(release: VerifiedRelease, settings: ServeSettings) -> RunningEngine:

@@ -91,20 +91,25 @@ def load_private(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise _no_key("private", path) from None
+        raise _no_key("private", str(path)) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise _no_key("private", path)
+        raise _no_key("private", str(path))
     return key
 
 
 def load_public(path: Path) -> ec.EllipticCurvePublicKey:
     """Read a public key. Raises InputError if it is not a P-256 key in PEM form."""
+    return public_key(_read(path), str(path))
+
+
+def public_key(pem: bytes, where: str) -> ec.EllipticCurvePublicKey:
+    """The public key in `pem`, which is from `where`. Raises InputError if it is not a P-256 key in PEM form."""
     try:
-        key = serialization.load_pem_public_key(_read(path))
+        key = serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
-        raise _no_key("public", path) from None
+        raise _no_key("public", where) from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise _no_key("public", path)
+        raise _no_key("public", where)
     return key
 
 
@@ -130,10 +135,10 @@ def _read(path: Path) -> bytes:
         ) from None
 
 
-def _no_key(kind: str, path: Path) -> InputError:
+def _no_key(kind: str, where: str) -> InputError:
     return InputError(
         f"not an unencrypted {kind} ECDSA P-256 key in PEM form",
-        where=str(path),
+        where=where,
         remedy="`scenario-model release key` creates a pair",
     )
 

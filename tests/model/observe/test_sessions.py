@@ -15,7 +15,7 @@ def sessions() -> Sessions:
 
 
 def sizes(sessions: Sessions) -> list[tuple[str, int]]:
-    return [(client, len(ids)) for client, ids in sessions.window()]
+    return [(session.client, len(session.ids)) for session in sessions.window()]
 
 
 def test_a_conversation_is_one_unit_and_what_it_repeats_counts_once(sessions: Sessions) -> None:
@@ -55,3 +55,20 @@ def test_a_window_takes_no_more_than_it_can_score(sessions: Sessions) -> None:
     for number in range(400):
         sessions.add("a", "", tuple(range(number * 50, number * 50 + 40)))
     assert len(sizes(sessions)) == 256
+
+
+def test_conversations_of_a_session_are_told_apart_although_they_take_turns(sessions: Sessions) -> None:
+    sessions.add("a", "s", FIRST)
+    sessions.add("a", "s", SECOND)
+    sessions.add("a", "s", FIRST + OTHER)
+    (session,) = sessions.window()
+    assert [tuple(each) for each in session.conversations] == [FIRST + OTHER, SECOND]
+    assert tuple(session.ids) == FIRST + SECOND + OTHER
+
+
+def test_a_session_that_comes_when_there_is_no_room_for_a_token_more_spoils_no_window(
+    sessions: Sessions,
+) -> None:
+    sessions.add("a", "", tuple(range(500_000)))
+    sessions.add("b", "", FIRST)
+    assert sizes(sessions) == [("a/1", 500_000)]

@@ -1,4 +1,4 @@
-"""Observation of real requests by the real server: in windows, with the release's baseline, without their texts."""
+"""Observation of real requests by the real server: in windows, with the release's baseline, and no text to be read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import httpx
 import pytest
 
 from scenario_model.observe.observer import WINDOWS
+from scenario_model.observe.sealed import opened
 from scenario_model.observe.windows import WindowLog
+from scenario_model.signing import keys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +25,14 @@ DETECTORS = ("outlying", "reference", "changed", "novel")
 def test_what_is_asked_is_counted_scored_and_offered_to_prometheus(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    told = {"state": str(tmp_path / "observation"), "window_seconds": 1.0, "loss_share": 0.5}
+    keys.create_pair(tmp_path / "reader.pem", tmp_path / "reader.pub")
+    kept_text = {"recipient": (tmp_path / "reader.pub").read_text(), "share": 1.0}
+    told = {
+        "state": str(tmp_path / "observation"),
+        "window_seconds": 1.0,
+        "loss_share": 0.5,
+        "kept_text": kept_text,
+    }
     with start_server(engine=ENGINE, observation=told) as server:
         secret = "the planted secret of a prompt, and what else one says to be long enough for a session " * 3
         body = {"model": "assistant", "prompt": secret, "max_tokens": 2, "ignore_eos": True}
@@ -56,5 +65,9 @@ def test_what_is_asked_is_counted_scored_and_offered_to_prometheus(
         assert (stranger.status_code, stranger.headers["www-authenticate"][:5]) == (401, "Basic")
         elsewhere = httpx.get(server.url + "/v1/models", auth=("anyone", server.key), verify=server.trust)
         assert (elsewhere.status_code, elsewhere.headers["www-authenticate"]) == (401, "Bearer")
-    kept = b"".join(path.read_bytes() for path in (tmp_path / "observation").iterdir())
-    assert b"planted" not in kept
+    written = [path for path in (tmp_path / "observation").rglob("*") if path.is_file()]
+    assert b"planted" not in b"".join(path.read_bytes() for path in written)
+    assert "planted" not in server.log.read_text()
+    (file,) = (path for path in written if path.suffix == ".kept")
+    header, texts = opened(file, keys.load_private(tmp_path / "reader.pem"))
+    assert (header.release, texts) == (server.release, [secret])
