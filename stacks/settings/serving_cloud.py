@@ -166,12 +166,12 @@ class Endpoint(Exposed):
     """How long a pod may take until it answers."""
 
     @model_validator(mode="after")
-    def _keep_no_text(self) -> Self:
-        if self.serving.observation.kept_text:
+    def _observe_nothing(self) -> Self:
+        if "observation" in self.serving.model_fields_set:
             raise bad_key(
-                "is given, but texts are kept on the premises alone",
-                "remove it; a site's server keeps them by its own `serving.observation.kept_text`",
-                key="serving.observation.kept_text",
+                "is given, but traffic is watched, and texts are kept, on the premises alone",
+                "remove it; a site's server watches by its own `serving.observation`",
+                key="serving.observation",
             )
         return self
 

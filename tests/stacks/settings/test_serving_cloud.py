@@ -16,12 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_texts_are_kept_on_the_premises_and_never_by_a_hosted_endpoint(tmp_path: Path) -> None:
+def test_traffic_is_watched_on_the_premises_and_never_by_a_hosted_endpoint(tmp_path: Path) -> None:
     keys.create_pair(tmp_path / "reader.pem", tmp_path / "reader.pub")
     public = (tmp_path / "reader.pub").read_text().strip()
     told = {"observation": {"kept_text": {"recipient": public, "days": 7}}}
     assert load(Serving, told, "stack").as_given() == told, "a site's server gets it as it is"
-    with pytest.raises(
-        InputError, match=r"key 'serving\.observation\.kept_text' is given, but .*; remove it"
-    ):
-        load(Endpoint, {"host": "10.9.0.5", "serving": told}, "stack")
+    for asked in (told, {"observation": {"window_seconds": 60.0}}):
+        with pytest.raises(InputError, match=r"key 'serving\.observation' is given, but .*; remove it"):
+            load(Endpoint, {"host": "10.9.0.5", "serving": asked}, "stack")
