@@ -152,7 +152,7 @@ def test_without_a_server_there_is_no_report(tmp_path: Path) -> None:
 class Watched:
     """What an observer says of itself."""
 
-    window_seconds, units = 60.0, 5
+    window_seconds, units, loss = 60.0, 5, 0.9
 
     def __init__(self) -> None:
         self.windows = 1
