@@ -27,8 +27,7 @@ preview: ## what a change does to every stack, without credentials: make preview
 	@$(VENV)/python -m previews $(if $(BASE),--base $(BASE)) $(if $(STATES),--states $(STATES)) $(STACKS)
 
 drift: ## what was changed by hand since stacks were deployed: make drift STACKS=plant-7
-	@$(PYTHON) -m cli.virtualenv cloud
-	@$(VENV)/python -m previews.drifted $(STACKS)
+	@$(PYTHON) -m previews.drifted $(STACKS)
 
 bundle: ## everything that hosts without internet access need, in one signed folder: make bundle CPU=yes, VLLM=yes
 	@$(PYTHON) -m cli.virtualenv control

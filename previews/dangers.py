@@ -33,14 +33,14 @@ _CLUSTER = {
     "aws:ec2/vpc:Vpc": "the network",
     "aws:ec2/subnet:Subnet": "a subnet",
 }
+_PUBLIC_ACCESS = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 _GUARDS = {
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": "the block of public access to a bucket",
+    _PUBLIC_ACCESS: "the block of public access to a bucket",
     "aws:s3/bucketPolicy:BucketPolicy": "a bucket's policy, and with it all that it denies",
     "aws:s3/bucketVersioning:BucketVersioning": "a bucket's versions: what is overwritten is lost",
     "aws:vpc/vpcEndpointPolicy:VpcEndpointPolicy": "an endpoint's policy: it lets everything through",
     "kubernetes:networking.k8s.io/v1:NetworkPolicy": "the limits of what pods may reach",
 }
-_PUBLIC_ACCESS = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 _NETWORK = (
     *("aws:ec2/securityGroup", "aws:vpc/securityGroup", "aws:eks/cluster:", "aws:ec2/route:"),
     *("kubernetes:networking.k8s.io/", "pulumi-python:dynamic/premises:Playbook"),

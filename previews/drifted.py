@@ -7,7 +7,6 @@ previews. When nothing differs any more, the issue is closed.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -18,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from bootstrap import ToolError
 from bootstrap.console import run, say
-from bootstrap.pulumi.__main__ import find_engine
 from cli import ROOT
-from previews.events import Difference, differences, error_of, resources_in
+from cli.stack import Stack
+from cli.state import prepare
+from previews import PreviewError
+from previews.events import Difference, differences, error_of, read_events, resources_in
 from previews.github import Repository, harmless
 
 if TYPE_CHECKING:
@@ -51,11 +52,10 @@ class Found:
     error: str = ""
 
 
-def look(stack: str, engine: Path, project: Path = ROOT) -> Found:
-    """Compare a project's stack with the world, with this process's credentials. Nothing is changed."""
-    path = os.pathsep.join([str(engine), str(ROOT / ".venv" / "bin"), os.environ.get("PATH", os.defpath)])
-    # Without PULUMI_DEBUG_COMMANDS there is no --event-log.
-    environment = {**os.environ, "PATH": path, "PULUMI_DEBUG_COMMANDS": "true"}
+def look(stack: str, environment: Mapping[str, str], project: Path = ROOT) -> Found:
+    """Compare a project's stack with the world, in an environment that `pulumi` runs in. Nothing is changed."""
+    # No program needs the job's right to write; without PULUMI_DEBUG_COMMANDS there is no --event-log.
+    own = {name: value for name, value in environment.items() if name != "GITHUB_TOKEN"}
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "events"
         command = ["pulumi", "refresh", "--preview-only", "--stack", stack, "--non-interactive"]
@@ -63,20 +63,27 @@ def look(stack: str, engine: Path, project: Path = ROOT) -> Found:
             done = subprocess.run(  # noqa: S603 the engine, and a stack's name
                 [*command, "--event-log", str(log)],
                 cwd=project,
-                env=environment,
+                env=own | {"PULUMI_DEBUG_COMMANDS": "true"},
                 capture_output=True,
                 text=True,
                 timeout=_SECONDS,
                 check=False,
             )
+            return found_in(stack, read_events(log, done.stderr))
         except subprocess.TimeoutExpired:
             return Found(stack=stack, error=f"it did not end within {_SECONDS // 60} minutes")
-        lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-    events = [json.loads(line) for line in lines]
-    if not events:
-        reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        return Found(stack=stack, error=f"the engine did not begin: {reason[:400]}")
-    return found_in(stack, events)
+        except PreviewError:
+            return Found(stack=stack, error=_ask_there(stack))
+
+
+def look_at_own(name: str) -> Found:
+    """Compare a stack of this project, where its state is. Raises ToolError if it cannot be prepared."""
+    stack = Stack(name=name, environment=prepare(name).environment)
+    if not stack.exists:
+        return Found(
+            stack=name, error="the backend does not have it: set PULUMI_BACKEND_URL to the one that does"
+        )
+    return look(name, stack.full_environment())
 
 
 def found_in(stack: str, events: Sequence[Mapping[str, Any]]) -> Found:
@@ -89,7 +96,12 @@ def found_in(stack: str, events: Sequence[Mapping[str, Any]]) -> Found:
         if gone or metadata["op"] == "update" or (properties and kind.startswith(_DYNAMIC)):
             name = str(metadata["urn"]).rpartition("::")[2]
             resources.append(Drifted(name=name, type=kind, gone=gone, properties=properties))
-    return Found(stack=stack, resources=tuple(resources), error=error_of(events))
+    return Found(stack=stack, resources=tuple(resources), error=_ask_there(stack) if error_of(events) else "")
+
+
+def _ask_there(stack: str) -> str:
+    # What the engine or a provider says may hold a secret, and an issue or a job's log may be public.
+    return f"`pulumi refresh --preview-only --stack {stack}` says why, where it is deployed"
 
 
 def issue_text(found: Iterable[Found]) -> str:
@@ -97,9 +109,7 @@ def issue_text(found: Iterable[Found]) -> str:
     parts = []
     for each in found:
         if each.error:
-            # What a provider says may hold a secret, and an issue may be public.
-            why = f"`pulumi refresh --preview-only --stack {each.stack}` says why, where it is deployed"
-            parts.append(f"## {each.stack}\n\nCould not be looked at: {why}.\n")
+            parts.append(f"## {each.stack}\n\nCould not be looked at: {each.error}.\n")
         elif each.resources:
             lines = [_line(resource) for resource in each.resources[:_MOST]]
             if len(each.resources) > _MOST:
@@ -144,11 +154,10 @@ def main() -> None:
     if not stacks:
         sys.exit("previews.drifted: name the stacks to look at, such as s3-local")
     try:
-        engine = find_engine(os.environ.get("ENGINE_SOURCE", ""))
         found = []
         for stack in stacks:
             say(f"looking at {stack}")
-            found.append(look(stack, engine))
+            found.append(look_at_own(stack))
         text = issue_text(found)
         if os.environ.get("GITHUB_REPOSITORY"):
             say(tell(Repository.of_workflow(), text))

@@ -1,7 +1,7 @@
 """From the engine's events to the changes of a stack.
 
 The events have whole states. What leaves here is each step's kind, resource, and the paths that differ; values stay
-inside, for those who judge, until `shown` lets one out by name. Pure.
+inside, for those who judge, until `shown` lets one out by name.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from previews import PreviewError
 from previews.sealed import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from previews.sandbox import Previewed
 
@@ -102,6 +104,15 @@ class Changes:
     def changing(self) -> list[Step]:
         """Steps that change something."""
         return self.of("create", "update", "replace", "delete")
+
+
+def read_events(log: Path, said: str) -> list[dict[str, Any]]:
+    """Read the engine's event log. Raises PreviewError with the end of what it `said`, if it has written none."""
+    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+    if not lines:
+        reason = (said.strip().splitlines() or ["it said nothing"])[-1]
+        raise PreviewError(f"the engine did not begin: {reason[:400]}")
+    return [json.loads(line) for line in lines]
 
 
 def changes_of(previewed: Previewed) -> Changes:

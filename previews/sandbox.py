@@ -15,6 +15,7 @@ import yaml
 from bootstrap.pulumi.plugins import FETCH_NOTHING
 from cli import PROJECT
 from previews import PreviewError
+from previews.events import read_events
 from previews.sealed import sealed_settings, sealed_state, secrets_in
 
 if TYPE_CHECKING:
@@ -85,14 +86,11 @@ class Sandbox:
             *("preview", "--stack", stack, "--config-file", str(sealed), "--non-interactive"),
             *("--event-log", str(events), "--save-plan", str(plan)),
         )
-        lines = events.read_text(encoding="utf-8").splitlines() if events.is_file() else []
-        if not lines:
-            reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            raise PreviewError(f"{stack}: the engine did not begin: {reason[:400]}")
+        told = read_events(events, done.stderr)
         deployment = self._states.get(stack, {})
         return Previewed(
             stack=stack,
-            events=[json.loads(line) for line in lines],
+            events=told,
             plan=json.loads(plan.read_text(encoding="utf-8")) if plan.is_file() else {},
             is_new=not deployment.get("resources"),
             secrets=secrets + secrets_in(deployment.get("resources") or []),

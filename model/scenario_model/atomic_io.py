@@ -29,6 +29,8 @@ def write_text(path: Path, text: str, mode: int = 0o666) -> None:
 def write_bytes(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write `path` atomically and durably. `mode`: at most, as for open(2)."""
     aside = path.with_name(f".{path.name}.writing")
+    # What a killed writer left has its own mode.
+    aside.unlink(missing_ok=True)
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as stream:

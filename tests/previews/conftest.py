@@ -21,9 +21,12 @@ from previews.events import Changes, changes_of
 from previews.sandbox import Previewed, Sandbox
 from stacks.scenarios import SCENARIOS
 from tests.previews.deployed import deployed
+from tests.previews.github import GitHub, served
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from previews.github import Repository
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,3 +88,14 @@ def verdict_of(stack: str, changes: Changes) -> Verdict:
 @pytest.fixture(scope="session")
 def stacks(tmp_path_factory: pytest.TempPathFactory) -> Stacks:
     return Stacks(tmp_path_factory.mktemp("previews"))
+
+
+@pytest.fixture
+def github() -> GitHub:
+    return GitHub()
+
+
+@pytest.fixture
+def repository(github: GitHub) -> Iterator[Repository]:
+    with served(github) as repository:
+        yield repository

@@ -6,30 +6,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from previews import PreviewError
 from previews.github import LIMIT, Repository, harmless
 from previews.post import MARK, post
-from tests.previews.github import BOT, COMMIT, PERSON, REPOSITORY, TOKEN, GitHub, pull, served
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.previews.github import BOT, COMMIT, PERSON, REPOSITORY, TOKEN, GitHub, pull
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def github() -> GitHub:
-    return GitHub()
-
-
-@pytest.fixture
-def repository(github: GitHub) -> Iterator[Repository]:
-    with served(github) as repository:
-        yield repository
 
 
 def test_there_is_one_comment_and_it_is_kept_up_to_date(repository: Repository, github: GitHub) -> None:

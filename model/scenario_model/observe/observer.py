@@ -131,7 +131,7 @@ class Observer:
         """Note a request's end."""
         self._take(End(status, first_token_ms, prompt_tokens, answer_tokens))
 
-    def lost(self, bits_per_byte: float) -> None:
+    def loss_of_prompt(self, bits_per_byte: float) -> None:
         """Note what the served model needs for a prompt."""
         self._take(Loss(bits_per_byte))
 

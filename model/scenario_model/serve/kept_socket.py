@@ -24,7 +24,7 @@ def is_handed_over() -> bool:
 
 
 def handed_over() -> list[socket.socket]:
-    """Return the sockets that systemd kept for this process. The second call returns none."""
+    """Return the sockets that a former server left for this process. The second call returns none."""
     pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
     os.environ.pop("LISTEN_FDNAMES", None)
     if pid != str(os.getpid()) or not count.isdecimal():

@@ -25,7 +25,7 @@ from scenario_model.serve.feedback import Feedback
 from scenario_model.serve.following import names_another
 from scenario_model.serve.gateway import Gateway
 from scenario_model.serve.listener import Listener, certificate_end
-from scenario_model.serve.losses import Losing, Losses
+from scenario_model.serve.losses import ComputesLoss, Losses
 from scenario_model.serve.room import raise_descriptor_limit
 from scenario_model.serve.routing import CloudRoute
 from scenario_model.serve.service import RunningEngine, Service
@@ -98,7 +98,7 @@ class _Server:
         self._observer = Observer(here, release.id, release.directory, logs.info) if here else None
         self._canary = self._canary_of(settings)
         self._losses = (
-            Losses(here.loss_share, self._observer.lost, self._canary)
+            Losses(here.loss_share, self._observer.loss_of_prompt, self._canary)
             if here and here.loss_share and self._observer
             else None
         )
@@ -145,7 +145,7 @@ class _Server:
                 self._observer.start(_decoder(engine))
             if self._canary:
                 self._watching.append(loop.create_task(self._canary.watch()))
-            if self._losses and isinstance(engine, Losing):
+            if self._losses and isinstance(engine, ComputesLoss):
                 self._watching.append(loop.create_task(self._losses.watch(engine)))
             await self._watch(engine, sock)
             await self._drain(engine)

@@ -23,7 +23,7 @@ _WAIT_SECONDS = 0.5
 
 
 @runtime_checkable
-class Losing(Protocol):
+class ComputesLoss(Protocol):
     """An engine that can compute a loss; vLLM's cannot without computing prompts twice."""
 
     tokenizer: Any
@@ -57,13 +57,13 @@ class Losses:
             self._seen.popitem(last=False)
         self._texts.append(_Text(ids, tokenizer))
 
-    async def watch(self, running: Losing) -> None:
+    async def watch(self, running: ComputesLoss) -> None:
         """Compute, for ever, and no longer than the share of the time."""
         while True:
             spent = await self._one(running) if self._texts else None
             await asyncio.sleep(_WAIT_SECONDS if spent is None else spent * (1 / self._share - 1))
 
-    async def _one(self, running: Losing) -> float | None:
+    async def _one(self, running: ComputesLoss) -> float | None:
         """Compute one text; returns the seconds that it took, None if somebody asked meanwhile."""
         text = self._texts.pop()
         # By its text, because a canary's tokenizer may be another one.
@@ -76,14 +76,14 @@ class Losses:
         if not math.isfinite(bits):
             return time.monotonic() - began
         self._told(bits)
-        if self._canary and isinstance(engine := self._canary.engine, Losing):
+        if self._canary and isinstance(engine := self._canary.engine, ComputesLoss):
             of_canary = await _bits_per_byte(engine, words)
             if of_canary is not None:
                 self._canary.difference(of_canary - bits if math.isfinite(of_canary) else math.inf)
         return time.monotonic() - began
 
 
-async def _bits_per_byte(engine: Losing, words: str) -> float | None:
+async def _bits_per_byte(engine: ComputesLoss, words: str) -> float | None:
     ids = engine.tokenizer.encode(words, add_special_tokens=False)
     nats = await engine.loss(ids)
     return None if nats is None else nats / math.log(2) / len(words.encode())

@@ -81,7 +81,7 @@ def test_lengths_and_losses_of_what_was_answered_are_kept_as_numbers(
     observer = Observer(settings, RELEASE, release, say, clock)
     for tokens in (10, 20, 300):
         observer.end(200, 12.0, tokens, 2 * tokens)
-        observer.lost(tokens / 100)
+        observer.loss_of_prompt(tokens / 100)
     observer.end(503, None, 9999, 0)
     for _ in range(2):
         clock.now += 60

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import httpx
@@ -43,48 +44,64 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.mark.slow
-def test_a_restart_fails_no_request_of_clients_that_keep_connections_or_open_new_ones(
-    deployment: Path, tmp_path: Path, manager: ServiceManager
-) -> None:
-    config = write_serve_config(deployment, tmp_path, port=free_port())
-    over, answered = threading.Event(), [0, 0]
-    failed: list[str] = []
+@dataclass
+class Asked:
+    """What two clients came to know: one keeps its connection, one opens a new one for each request."""
 
-    def ask(place: int, *, keeps: bool) -> None:
+    answered: Counter[bool] = field(default_factory=Counter)
+    """By whether the client keeps its connection."""
+    releases: Counter[str] = field(default_factory=Counter)
+    failed: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def asking(server: RunningServer) -> Iterator[Asked]:
+    """Ask without a pause worth the name, until the block ends."""
+    over, asked = threading.Event(), Asked()
+
+    def ask(*, keeps: bool) -> None:
         body = {"model": "assistant", "prompt": "One, two,", "max_tokens": 4, "ignore_eos": True}
         limits = httpx.Limits(max_keepalive_connections=1 if keeps else 0)
         headers = {"Authorization": f"Bearer {server.key}"}
         with httpx.Client(verify=server.trust, headers=headers, limits=limits, timeout=120) as http:
             while not over.wait(0.02):
                 try:
-                    http.post(f"{server.url}/v1/completions", json=body).raise_for_status()
-                    answered[place] += 1
+                    answer = http.post(f"{server.url}/v1/completions", json=body).raise_for_status()
+                    asked.answered[keeps] += 1
+                    asked.releases[answer.headers["x-release"]] += 1
                 except httpx.HTTPError as error:
-                    failed.append(repr(error))
+                    asked.failed.append(repr(error))
 
+    with ThreadPoolExecutor(2) as askers:
+        running = [askers.submit(ask, keeps=keeps) for keeps in (True, False)]
+        try:
+            yield asked
+        finally:
+            over.set()
+        for each in running:
+            each.result()
+
+
+@pytest.mark.slow
+def test_a_restart_fails_no_request_of_clients_that_keep_connections_or_open_new_ones(
+    deployment: Path, tmp_path: Path, manager: ServiceManager
+) -> None:
+    config = write_serve_config(deployment, tmp_path, port=free_port())
     with contextlib.ExitStack() as stack:
         server = RunningServer(deployment, config, manager=manager)
         stack.callback(server.kill)
         server.wait_until_ready()
-        askers = [
-            threading.Thread(target=ask, args=(place,), kwargs={"keeps": not place}) for place in (0, 1)
-        ]
-        for asker in askers:
-            asker.start()
-        for _ in range(2):
-            enough = min(answered) + 5
-            while min(answered) < enough:
-                time.sleep(0.05)
-            server.process.send_signal(signal.SIGTERM)
-            assert server.process.wait(30) == 0
-            server = RunningServer(deployment, config, manager=manager)
-            stack.callback(server.kill)
-            server.wait_until_ready()
-        over.set()
-        for asker in askers:
-            asker.join()
-    assert (failed, min(answered) > 10) == ([], True), answered
+        with asking(server) as asked:
+            for _ in range(2):
+                enough = min(asked.answered.values(), default=0) + 5
+                while len(asked.answered) < 2 or min(asked.answered.values()) < enough:
+                    time.sleep(0.05)
+                server.process.send_signal(signal.SIGTERM)
+                assert server.process.wait(30) == 0
+                server = RunningServer(deployment, config, manager=manager)
+                stack.callback(server.kill)
+                server.wait_until_ready()
+    assert (asked.failed, min(asked.answered.values()) > 10) == ([], True), asked.answered
 
 
 @pytest.mark.slow
@@ -103,39 +120,19 @@ def test_a_server_that_goes_on_to_another_release_fails_no_request_although_nobo
     store.upload(second, changed)
     (follow := tmp_path / "follow").write_text(first)
     config = write_serve_config(deployment, tmp_path, port=free_port(), follow=str(follow))
-    server, over = RunningServer(deployment, config), threading.Event()
-    answered: Counter[str] = Counter()
-    failed: list[str] = []
-
-    def ask(*, keeps: bool) -> None:
-        body = {"model": "assistant", "prompt": "One, two,", "max_tokens": 4, "ignore_eos": True}
-        limits = httpx.Limits(max_keepalive_connections=1 if keeps else 0)
-        headers = {"Authorization": f"Bearer {server.key}"}
-        with httpx.Client(verify=server.trust, headers=headers, limits=limits, timeout=120) as http:
-            while not over.wait(0.02):
-                try:
-                    answer = http.post(f"{server.url}/v1/completions", json=body).raise_for_status()
-                    answered[answer.headers["x-release"]] += 1
-                except httpx.HTTPError as error:
-                    failed.append(repr(error))
-
+    server = RunningServer(deployment, config)
     try:
         server.wait_until_ready()
         pid = server.process.pid
-        with ThreadPoolExecutor(2) as askers:
-            asking = [askers.submit(ask, keeps=keeps) for keeps in (True, False)]
-            try:
-                server.wait_for(lambda: answered[first] > 10)
-                follow.write_text(second)
-                server.wait_for(lambda: answered[second] > 10)
-                before = answered[first]
-                follow.write_text(first)
-                server.wait_for(lambda: answered[first] > before + 10)
-            finally:
-                over.set()
-            for each in asking:
-                each.result()
-        assert failed == []
+        with asking(server) as asked:
+            server.wait_for(lambda: asked.releases[first] > 10)
+            follow.write_text(second)
+            server.wait_for(lambda: asked.releases[second] > 10)
+            before = asked.releases[first]
+            follow.write_text(first)
+            server.wait_for(lambda: asked.releases[first] > before + 10)
+        assert asked.failed == []
+        assert len(asked.answered) == 2
         assert (server.process.poll(), server.process.pid) == (None, pid)
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(30) == 0
