@@ -5,7 +5,7 @@ instead of fifteen minutes. Both servers run, and a round asks one and then the 
 request's time is from its first byte to its last. Processor time is the whole server's: it shows what throughput cannot
 on a machine that others use, too.
 
-    python -m benchmarks.observation --foundation DIR [--rounds 10] [--clients 16] [--tokens 32]
+    python -m benchmarks.observation --foundation DIR [--rounds 10] [--clients 16] [--tokens 32] [--of loss]
 """
 
 from __future__ import annotations
@@ -97,6 +97,9 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--each", type=int, default=8, help="requests of a client, one after the other")
     parser.add_argument("--tokens", type=int, default=32, help="length of every answer")
+    parser.add_argument(
+        "--of", choices=("observation", "loss"), default="observation", help="what to compare without"
+    )
     options = parser.parse_args()
     tokenizer = Tokenizer.from_file(str(options.foundation / "tokenizer.json"))
     known = prompts(tokenizer, 60)
@@ -105,8 +108,10 @@ def main() -> None:
         model = with_baseline(options.foundation.resolve(), work / "model", tokenizer)
         engine = {"max_sequences": 16, "max_context": 512, "max_waiting": 128, "prompt_lookup": "off"}
         noted = {"state": str(work / "windows"), "window_seconds": 10}
+        # Of the loss alone: the other server observes, too, and computes none.
+        without = {**noted, "state": str(work / "others"), "loss_share": 0} if options.of == "loss" else None
         servers = {
-            "off": stack.enter_context(ours(model, work / "off", engine)),
+            "off": stack.enter_context(ours(model, work / "off", engine, observation=without)),
             "on": stack.enter_context(ours(model, work / "on", engine, observation=noted)),
         }
         found: dict[str, list[Round]] = {name: [] for name in servers}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scenario_model.serve.canary import Canary
+    from scenario_model.serve.engine.interface import TextLoss
 
 _FEWEST, _MOST = 24, 128
 """Tokens of a text: of a longer prompt, the last ones."""
@@ -28,8 +28,8 @@ class ComputesLoss(Protocol):
 
     tokenizer: Any
 
-    async def loss(self, ids: list[int]) -> float | None:
-        """The nats of a text's tokens but the first; None if somebody asked meanwhile."""
+    async def loss(self, ids: list[int]) -> TextLoss:
+        """The nats of a text's tokens but the first, computed while nobody asks."""
 
 
 class _Text(NamedTuple):
@@ -60,30 +60,29 @@ class Losses:
     async def watch(self, running: ComputesLoss) -> None:
         """Compute, for ever, and no longer than the share of the time."""
         while True:
-            spent = await self._one(running) if self._texts else None
-            await asyncio.sleep(_WAIT_SECONDS if spent is None else spent * (1 / self._share - 1))
+            spent = await self._one(running) if self._texts else 0.0
+            await asyncio.sleep(max(_WAIT_SECONDS, spent * (1 / self._share - 1)))
 
-    async def _one(self, running: ComputesLoss) -> float | None:
-        """Compute one text; returns the seconds that it took, None if somebody asked meanwhile."""
+    async def _one(self, running: ComputesLoss) -> float:
+        """Compute one text, with both releases if there are two; returns the seconds of computing, also in vain."""
         text = self._texts.pop()
         # By its text, because a canary's tokenizer may be another one.
         words = text.tokenizer.decode(text.ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        began = time.monotonic()
-        bits = await _bits_per_byte(running, words)
+        bits, spent = await _bits_per_byte(running, words)
         if bits is None:
             self._texts.appendleft(text)
-            return None
-        if not math.isfinite(bits):
-            return time.monotonic() - began
-        self._told(bits)
-        if self._canary and isinstance(engine := self._canary.engine, ComputesLoss):
-            of_canary = await _bits_per_byte(engine, words)
-            if of_canary is not None:
-                self._canary.difference(of_canary - bits if math.isfinite(of_canary) else math.inf)
-        return time.monotonic() - began
+        elif math.isfinite(bits):
+            self._told(bits)
+            if self._canary and isinstance(engine := self._canary.engine, ComputesLoss):
+                of_canary, more = await _bits_per_byte(engine, words)
+                spent += more
+                if of_canary is not None:
+                    self._canary.difference(of_canary - bits if math.isfinite(of_canary) else math.inf)
+        return spent
 
 
-async def _bits_per_byte(engine: ComputesLoss, words: str) -> float | None:
+async def _bits_per_byte(engine: ComputesLoss, words: str) -> tuple[float | None, float]:
+    """None if somebody asked meanwhile; and the seconds of computing."""
     ids = engine.tokenizer.encode(words, add_special_tokens=False)
-    nats = await engine.loss(ids)
-    return None if nats is None else nats / math.log(2) / len(words.encode())
+    nats, seconds = await engine.loss(ids)
+    return None if nats is None else nats / math.log(2) / len(words.encode()), seconds

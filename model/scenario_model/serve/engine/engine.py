@@ -24,6 +24,7 @@ from scenario_model.serve.engine.interface import (
     EngineStopped,
     GenerationRequest,
     QueueFull,
+    TextLoss,
 )
 from scenario_model.serve.engine.model import Model
 from scenario_model.serve.engine.prompt_lookup import PromptLookup
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from scenario_model.serve.engine.settings import TorchSettings
 
 _log = logging.getLogger(__name__)
+
+# Between the answers of a batch and its clients' next requests, nobody asks either.
+_QUIET_SECONDS = 0.2
 
 _State = Literal["new", "running", "draining", "stopped", "failed"]
 
@@ -111,12 +115,12 @@ class Engine:
             self._lock.notify_all()
         return generation
 
-    async def loss(self, ids: list[int]) -> float | None:
-        """The nats of a text's tokens but the first, computed while nobody asks; None if somebody does."""
+    async def loss(self, ids: list[int]) -> TextLoss:
+        """The nats of a text's tokens but the first, computed while nobody asks."""
         with self._lock:
             fits = 1 < len(ids) <= self.max_context and 0 <= min(ids) <= max(ids) < self._model.vocabulary
             if self._state != "running" or not fits:
-                return None
+                return TextLoss.none()
             future = self._idle_texts.add(ids)
             self._lock.notify_all()
         return await asyncio.wrap_future(future)
@@ -239,9 +243,10 @@ class Engine:
                     return chunks
                 if self._state == "draining":
                     return None
-                if self._idle_texts:
+                quiet = time.monotonic() - self._throughput.last_step_at
+                if self._idle_texts and quiet >= _QUIET_SECONDS:
                     return []
-                self._lock.wait()
+                self._lock.wait(_QUIET_SECONDS - quiet if self._idle_texts else None)
 
     def _finish_step(self, chunks: list[Chunk], answers: list[list[int]], seconds: float) -> None:
         """Record the step's results, and notify the requests' readers."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import torch
 
+from scenario_model.serve.engine.interface import TextLoss
 from scenario_model.serve.engine.scheduler import Chunk, Sequence
 
 if TYPE_CHECKING:
@@ -24,18 +26,18 @@ class IdleTexts:
     """The texts that wait. Used under the engine's lock, but for `compute`."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[list[int], Future[float | None]]] = deque()
+        self._waiting: deque[tuple[list[int], Future[TextLoss]]] = deque()
 
-    def add(self, ids: list[int]) -> Future[float | None]:
-        """Queue a text. The future gives the nats of its tokens but the first, or None if somebody asked."""
-        future: Future[float | None] = Future()
+    def add(self, ids: list[int]) -> Future[TextLoss]:
+        """Queue a text."""
+        future: Future[TextLoss] = Future()
         if len(self._waiting) >= _MOST:
-            future.set_result(None)
+            future.set_result(TextLoss.none())
         else:
             self._waiting.append((ids, future))
         return future
 
-    def next(self) -> tuple[list[int], Future[float | None]] | None:
+    def next(self) -> tuple[list[int], Future[TextLoss]] | None:
         """The text that has waited longest, which waits no more."""
         while self._waiting:
             text = self._waiting.popleft()
@@ -51,18 +53,18 @@ class IdleTexts:
     def give_up(self) -> None:
         """None of those that wait will be computed."""
         while text := self.next():
-            text[1].set_result(None)
+            text[1].set_result(TextLoss.none())
 
 
-def compute(model: Model, ids: list[int], wanted: Callable[[], bool]) -> float | None:
-    """The nats of a text's tokens but the first; None as soon as the model is `wanted` for something else.
+def compute(model: Model, ids: list[int], wanted: Callable[[], bool]) -> TextLoss:
+    """Compute a text, until the model is `wanted` for something else.
 
     Uses the cache of slot 0, so no sequence may be in it.
     """
-    sequence, nats = Sequence(len(ids), 0, ids, slot=0), 0.0
+    sequence, nats, began = Sequence(len(ids), 0, ids, slot=0), 0.0, time.monotonic()
     for start in range(0, len(ids) - 1, _PIECE):
         if wanted():
-            return None
+            return TextLoss(None, time.monotonic() - began)
         piece = ids[start : start + _PIECE]
         # As a draft, it has logits for each of its tokens.
         chunk = Chunk(sequence, start, len(piece), samples=True, draft=tuple(piece[1:]))
@@ -70,4 +72,4 @@ def compute(model: Model, ids: list[int], wanted: Callable[[], bool]) -> float |
         logits = model.step([chunk])[: len(following)].float()
         chances = torch.log_softmax(logits, dim=-1)
         nats -= float(chances[torch.arange(len(following)), following].sum())
-    return nats
+    return TextLoss(nats, time.monotonic() - began)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self
 
 from scenario_model.errors import InputError, ScenarioModelError
 
@@ -76,6 +76,18 @@ class Delta:
     text: str
     tokens: int
     finish_reason: FinishReason | None
+
+
+class TextLoss(NamedTuple):
+    """The nats of a text's tokens but the first, None if they were not all computed; and the seconds of computing."""
+
+    nats: float | None
+    seconds: float
+
+    @classmethod
+    def none(cls) -> Self:
+        """Of a text that was not begun."""
+        return cls(None, 0.0)
 
 
 class Generation(Protocol):

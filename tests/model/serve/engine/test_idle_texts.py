@@ -36,7 +36,7 @@ def test_it_is_the_loss_that_the_model_has(start: Start, lively_checkpoint: Path
     engine = start()
 
     async def all_of_them() -> list[float | None]:
-        return [await engine.loss(ids) for ids in TEXTS]
+        return [(await engine.loss(ids)).nats for ids in TEXTS]
 
     expected = [plain(lively_checkpoint, ids) for ids in TEXTS]
     assert asyncio.run(all_of_them()) == pytest.approx(expected, rel=1e-3)
@@ -51,7 +51,8 @@ def test_answers_are_the_same_as_without_it(start: Start) -> None:
 
     async def beside_texts() -> tuple[list[str], list[float | None]]:
         asked = asyncio.gather(*(engine.loss(TEXTS[4]) for _ in range(4)))
-        return [await answer() for _ in range(4)], await asked
+        answers = [await answer() for _ in range(4)]
+        return answers, [each.nats for each in await asked]
 
     alone = asyncio.run(answer())
     answers, losses = asyncio.run(beside_texts())
@@ -68,13 +69,15 @@ def test_whoever_asks_does_not_wait_for_the_rest_of_a_text(start: Start) -> None
         pieces += 1
         return pieces == 3
 
-    assert compute(engine._model, TEXTS[4], wanted) is None
+    computed = compute(engine._model, TEXTS[4], wanted)
+    assert computed.nats is None
+    assert computed.seconds > 0, "what was computed in vain counts, too"
     assert pieces == 3
 
 
 @pytest.mark.parametrize("ids", [[], [5], [5, 10**6], [5, -1], [7] * 100_000])
 def test_what_the_model_cannot_read_has_none(start: Start, ids: list[int]) -> None:
-    assert asyncio.run(start().loss(ids)) is None
+    assert asyncio.run(start().loss(ids)) == (None, 0)
 
 
 def test_at_its_end_the_engine_leaves_nobody_waiting(start: Start) -> None:
@@ -84,12 +87,12 @@ def test_at_its_end_the_engine_leaves_nobody_waiting(start: Start) -> None:
         asked = asyncio.gather(*(engine.loss([7] * 4000) for _ in range(6)))
         await asyncio.sleep(0.05)
         await asyncio.to_thread(engine.stop)
-        return await asked
+        return [each.nats for each in await asked]
 
     began = time.monotonic()
     assert None in asyncio.run(until_stopped())
     assert time.monotonic() - began < 30
-    assert asyncio.run(engine.loss([7, 8])) is None
+    assert asyncio.run(engine.loss([7, 8])).nats is None
 
 
 def test_who_no_longer_waits_harms_nobody(start: Start) -> None:
@@ -101,7 +104,24 @@ def test_who_no_longer_waits_harms_nobody(start: Start) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        return await engine.loss(TEXTS[3])
+        return (await engine.loss(TEXTS[3])).nats
 
     assert asyncio.run(leave())
     assert engine.statistics().state == "running"
+
+
+def test_between_two_answers_nothing_is_begun(start: Start) -> None:
+    """A client needs a moment for its next request, and is not to meet a text there."""
+    engine = start(max_sequences=1)
+    request = GenerationRequest(prompt=tuple(TEXTS[3]), max_tokens=1, temperature=0, ignore_eos=True)
+
+    async def ask_again_and_again() -> bool:
+        waits = asyncio.create_task(engine.loss(TEXTS[4]))
+        for _ in range(10):
+            assert [delta async for delta in await engine.submit(request)]
+            await asyncio.sleep(0.02)
+        early = waits.done()
+        assert (await waits).nats
+        return early
+
+    assert not asyncio.run(ask_again_and_again())
