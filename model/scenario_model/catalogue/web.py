@@ -236,7 +236,7 @@ class CatalogueWeb:
         if reports:
             self._note(*crossings.of_reports(time.time(), site, reports))
             await self._gathering.keep(site, reports)
-            self.metrics.reports.inc(len(reports))
+            self.metrics.took(reports)
         return JSONResponse({"accepted": reports[-1][0] if reports else 0})
 
     async def _wake(self, request: Request) -> Response:

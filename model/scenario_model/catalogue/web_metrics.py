@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
+from scenario_model.exchange.contract import Drift, decode
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from scenario_model.exchange.inbox import Reports
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _HANDLERS = (
@@ -37,6 +41,12 @@ class WebMetrics:
         self.reports = Counter(
             "catalogue_reports_kept", "Reports that are in the store.", registry=self._registry
         )
+        self.drift = Counter(
+            "catalogue_drift_reports",
+            "Reports of drift that were taken, by what a site's detectors ask for.",
+            ("asks",),
+            registry=self._registry,
+        )
         self.sites = Gauge("catalogue_enrolled_sites", "Sites that are enrolled.", registry=self._registry)
         self.downloads = Gauge(
             "catalogue_downloads", "Files of releases that are on their way.", registry=self._registry
@@ -57,6 +67,14 @@ class WebMetrics:
             "When the timestamp expires, in seconds since 1970; a day after it was signed.",
             registry=self._registry,
         )
+
+    def took(self, reports: Reports) -> None:
+        """Count reports that are in the store, and what those of drift ask for."""
+        self.reports.inc(len(reports))
+        for _, content in reports:
+            told = decode(content) if b'"kind":"drift"' in content else None
+            if isinstance(told, Drift):
+                self.drift.labels(told.asks).inc()
 
     def counted(self, app: ASGIApp) -> ASGIApp:
         """The application, with its answers counted."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
+from scenario_model.drift.agreement import SHARES
 from scenario_model.drift.baseline import FILE, Baseline
-from scenario_model.drift.detectors import SHARES
 from scenario_model.drift.promise import promise
 from scenario_model.errors import InputError
 

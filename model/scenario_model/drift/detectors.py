@@ -12,10 +12,11 @@ All false alarms that are promised are divided among them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scenario_model.drift.agreement import SHARES, Name, threshold
 from scenario_model.drift.conformal import BETS, Ranks
 from scenario_model.drift.evidence import Detector
 from scenario_model.drift.exceedance import Exceedance
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from scenario_model.drift.baseline import Baseline
     from scenario_model.drift.scores import Unit
 
-Name = Literal["outlying", "reference", "changed", "novel"]
-SHARES: dict[Name, float] = {"outlying": 0.4, "reference": 0.2, "changed": 0.2, "novel": 0.2}
-"""Each detector's share of the false alarms."""
 _PERIODS: dict[Name, int] = {"changed": 4, "novel": 8}
 _QUANTILES: dict[Name, tuple[float, ...]] = {
     "reference": (0.8, 0.97, 1.0),
@@ -94,7 +92,7 @@ class Detectors:
     def __init__(self, baseline: Baseline, windows: float, random: np.random.Generator | None = None) -> None:
         """`windows`: how many of them there are at least for each false alarm, in the mean."""
         self.baseline = baseline
-        self._sums = {name: Detector(_bets(name), windows / share) for name, share in SHARES.items()}
+        self._sums = {name: Detector(_bets(name), threshold(name, windows)) for name in SHARES}
         self._strangeness = Strangeness(baseline)
         self._reference = Exceedance(self._strangeness.of_baseline(), _QUANTILES["reference"], UNLUCKY)
         self._ranks = Ranks(random or np.random.default_rng())
@@ -103,8 +101,6 @@ class Detectors:
             name: _Recent(baseline, period, _QUANTILES[name], self._sums[name], SHARES[name] / windows / 2)
             for name, period in _PERIODS.items()
         }
-        for name in _PERIODS:
-            self._sums[name].threshold *= 2
 
     def window(self, units: Sequence[Unit]) -> list[Signal]:
         """Count one window's units, each with its client; their tokens are the baseline's columns."""

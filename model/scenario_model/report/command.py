@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from scenario_model.atomic_io import write_bytes
 from scenario_model.config import load_file
 from scenario_model.errors import InputError
 from scenario_model.observe.observer import WINDOWS
@@ -44,10 +44,7 @@ def write(config: Path, out: Path, certificate: Path | None, private_key: Path |
     content = drift_report.signed(
         report, certificate or settings.tls.certificate, private_key or settings.tls.private_key
     )
-    try:
-        write_bytes(out, content)
-    except OSError as error:
-        raise InputError(error.strerror or "cannot be written", where=str(out)) from None
+    drift_report.keep(out, content)
     click.echo(f"{out}: {report.drift.release} asks for {report.drift.asks}")
 
 
@@ -63,10 +60,7 @@ def show(path: Path, authority: Path, picture: Path | None, as_json: bool) -> No
     found = drift_report.read(path, authority)
     told = found.report
     if picture:
-        try:
-            write_bytes(picture, told.picture.encode())
-        except OSError as error:
-            raise InputError(error.strerror or "cannot be written", where=str(picture)) from None
+        drift_report.keep(picture, told.picture.encode())
     if as_json:
         click.echo(json.dumps({**told.model_dump(mode="json", exclude={"picture"}), "signer": found.signer}))
         return
@@ -76,6 +70,9 @@ def show(path: Path, authority: Path, picture: Path | None, as_json: bool) -> No
         for each in told.drift.signals
     ]
     lines.append(f"  {told.windows} windows, the last {told.asking} of them asked for retraining")
+    if told.sites:
+        since = datetime.fromtimestamp(told.sites.since, UTC).isoformat(timespec="seconds")
+        lines.append(f"  {told.sites.asking} of {told.sites.watching} sites ask for it, since {since}")
     lines.append(
         f"  promised: without a change, at most one alarm in {told.windows_per_false_alarm:,.0f} windows"
     )

@@ -21,10 +21,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import verification
 from pydantic import Field
 
+from scenario_model.atomic_io import write_bytes
 from scenario_model.config import Section
 from scenario_model.drift.agreement import asks
 from scenario_model.errors import InputError, Refused
-from scenario_model.exchange.contract import Count, Drift, Signal
+from scenario_model.exchange.contract import Count, Drift, Signal, Time
 from scenario_model.status import charts
 
 if TYPE_CHECKING:
@@ -48,6 +49,15 @@ _NOT_GENUINE = (
 )
 
 
+class Sites(Section):
+    """How many sites ask for retraining, of so many that watch the same release."""
+
+    asking: Count
+    watching: Count
+    since: Time
+    """When the first of those that ask began to."""
+
+
 class DriftReport(Section):
     """What a server has seen."""
 
@@ -62,6 +72,8 @@ class DriftReport(Section):
     """What the thresholds promise: without a change, at most one alarm in so many windows."""
     picture: Annotated[str, Field(max_length=_MOST_BYTES)]
     """The evidence over time, an SVG."""
+    sites: Sites | None = None
+    """If the server is one of several sites': the one that has asked for longest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +136,14 @@ def signed(report: DriftReport, certificate: Path, private_key: Path) -> bytes:
     told = report.model_dump(mode="json")
     signature = key.sign(_DOMAIN + _canonical(told), ec.ECDSA(hashes.SHA256()))
     return _encoded(told, chain, signature)
+
+
+def keep(path: Path, content: bytes) -> None:
+    """Write a report, or its picture. Raises InputError if it cannot be written."""
+    try:
+        write_bytes(path, content)
+    except OSError as error:
+        raise InputError(error.strerror or "cannot be written", where=str(path)) from None
 
 
 def read(path: Path, authority: Path) -> SignedReport:

@@ -1,4 +1,4 @@
-"""`scenario-model rollout`: publish, start, step, status."""
+"""`scenario-model rollout`: publish, start, step, status, report."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from scenario_model.exchange.inbox import Inbox
 from scenario_model.release import channel
 from scenario_model.release.names import check_name
 from scenario_model.release.stores import open_store
+from scenario_model.report import drift_report
 from scenario_model.rollout import publishing
 from scenario_model.rollout.settings import PublishSettings, RolloutSettings
-from scenario_model.rollout.status import rings_at, sites_now, trials_at
+from scenario_model.rollout.sites_report import of_sites
+from scenario_model.rollout.status import asking_now, rings_at, sites_now, trials_at
 from scenario_model.rollout.step import ROLLOUT, Rollout
 from scenario_model.signing import keys
 
@@ -74,9 +76,8 @@ def step(
         release_key=keys.load_public(release_public_key),
     )
     done = rollout.step(time.time(), floor)
-    told = {"action": done.action, "ring": done.ring, "sites": done.sites, "why": done.why}
-    words = (done.action, done.ring, ", ".join(done.sites), f"({done.why})")
-    click.echo(json.dumps(told) if as_json else " ".join(filter(None, words)))
+    words = (done.action, done.ring, ", ".join(done.sites), f"({done.why})", done.asks and f"; {done.asks}")
+    click.echo(json.dumps(asdict(done)) if as_json else " ".join(filter(None, words)))
 
 
 @command.command()
@@ -141,6 +142,7 @@ def status(
         reports = Inbox(opened).arrived(now - _LOOK_BACK_SECONDS)
         sites = sites_now(reports, Enrolments(opened), now, present_seconds)
         told["sites"] = [asdict(each) for each in sites]
+        told["asks"] = [str(each) for each in asking_now(sites, rings)]
     click.echo(json.dumps(told) if as_json else _table(told))
 
 
@@ -156,9 +158,36 @@ def _table(told: dict[str, Any]) -> str:
     ]
     lines += [
         f"site {each['site']} in {each['ring']}: {each['release'] or 'no release'}, {each['state']}"
+        + (", asks for retraining" if (each["watch"] or {}).get("since") else "")
         for each in told.get("sites", [])
     ]
+    lines += told.get("asks", [])
     return "\n".join(lines) or f"nothing had been rolled out by {told['at']}"
+
+
+@command.command()
+@click.argument("name")
+@options.store
+@click.option("--out", required=True, type=options.FILE, help="The report, a new file; -: standard output.")
+@click.option(
+    "--certificate", required=True, type=options.FILE, help="Signer's certificate: the catalogue's."
+)
+@click.option("--private-key", required=True, type=options.FILE, help="Its ECDSA key.")
+@click.option("--config", "path", type=options.FILE, help="JSON file, that of `step`.")
+def report(name: str, store: str, out: Path, certificate: Path, private_key: Path, path: Path | None) -> None:
+    """Write a signed report of drift from what sites say of releases called NAME, for where models are trained."""
+    opened, now = open_store(store), time.time()
+    settings = config.load_file(RolloutSettings, path) if path else RolloutSettings()
+    inbox, enrolments, since = Inbox(opened), Enrolments(opened), now - _LOOK_BACK_SECONDS
+    made = of_sites(inbox, enrolments, check_name(name, "release"), settings, since, now)
+    content = drift_report.signed(made, certificate, private_key)
+    if str(out) == "-":
+        click.echo(content, nl=False)
+    else:
+        drift_report.keep(out, content)
+    told = made.sites
+    words = f"{told.asking} of {told.watching} sites ask for {made.drift.asks}" if told else made.drift.asks
+    click.echo(f"{out}: {made.drift.release}: {words}", err=str(out) == "-")
 
 
 @command.command()

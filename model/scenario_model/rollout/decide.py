@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 class Decision:
     """What to do, and why, in words for the history.
 
-    `ring`: the one that gets the release next, for `advance`; `sites`: those that try it next, for `try`.
+    `ring`: the one that gets the release next, for `advance`; `sites`: those that try it next, for `try`. `asks`: who
+    asks for retraining, in words, if enough sites do.
     """
 
     action: Literal["try", "advance", "hold", "back", "done"]
     why: str
     ring: str = ""
     sites: tuple[str, ...] = ()
+    asks: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""What happened to one release beside the channels of rings: which sites tried it, that it was halted, or begun again.
+"""What happened to one release beside the channels of rings: which sites tried it, that it was halted, begun again, led
+to the end, or that sites asked for another one.
 
 A signed, numbered chain of objects for each release, written by the online key, as a channel's history is.
 """
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 FOLDER = "rollouts"
 # Domain separation: no other signature of the online key is valid here.
 _DOMAIN = b"scenario-model rollout journal v1\n"
+Action = Literal["try", "end", "halt", "again", "done", "asked"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,7 @@ class Entry:
 
     release: str
     number: int
-    action: Literal["try", "end", "halt", "again"]
+    action: Action
     sites: list[str]
     at: str
     why: str
@@ -65,7 +67,7 @@ def append(
     store: Store,
     release: str,
     key: SigningKey,
-    action: Literal["try", "end", "halt", "again"],
+    action: Action,
     *,
     at: str,
     why: str,
@@ -95,6 +97,14 @@ def begun_again(log: Sequence[Entry]) -> bool:
     """Whether a person wanted the release again after the last time that it was halted."""
     said = [entry.action for entry in log if entry.action in {"halt", "again"}]
     return bool(said) and said[-1] == "again"
+
+
+def settled_at(log: Sequence[Entry]) -> float | None:
+    """When its rollout had come to its end, in seconds since 1970; None if it has not, or has begun again since."""
+    said = [entry for entry in log if entry.action in {"done", "halt", "again"}]
+    if not said or said[-1].action != "done":
+        return None
+    return datetime.fromisoformat(said[-1].at).timestamp()
 
 
 def _chain(store: Store, release: str) -> Chain:

@@ -46,6 +46,8 @@ class RolloutSettings(Section):
     false_halts: Share = 0.01
     """How often, at most, a rollout of a good release may be halted."""
     judgement: Judgement = Judgement()
+    retraining_share: Share = 0.1
+    """Share of the sites that watch for drift that have to ask for retraining before it says so; one site at least."""
 
 
 Key = Annotated[Text, form(r"kms:\S+|/.+", "write the absolute path of a PEM file, or kms:ARN")]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from scenario_model.exchange.contract import Status
 from scenario_model.release import channel
 from scenario_model.rollout import journal
+from scenario_model.rollout.watching import Asking, Watch, asking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +35,8 @@ class RingState:
 
 @dataclass(frozen=True, slots=True)
 class TrialState:
-    """What happened to a release beside rings: sites that began to `try` it, an `end`, a `halt`, `again`."""
+    """What happened to a release beside rings: sites that began to `try` it, an `end`, a `halt`, `again`; that it was
+    `done`, and that sites `asked` for another one."""
 
     release: str
     action: str
@@ -45,12 +47,14 @@ class TrialState:
 
 @dataclass(frozen=True, slots=True)
 class SiteState:
-    """A site now. `state` is what it last said if it is present; `away since …` and `never seen` are not healthy."""
+    """A site now. `state` is what it last said if it is present; `away since …` and `never seen` are not healthy.
+    `watch`: what its detectors say, if it is present."""
 
     site: str
     ring: str
     release: str
     state: str
+    watch: Watch | None = None
 
 
 def rings_at(store: Store, name: str, key: ec.EllipticCurvePublicKey, at: datetime) -> list[RingState]:
@@ -83,18 +87,42 @@ def sites_now(
     reports: Iterable[Report], enrolments: Enrolments, now: float, present_seconds: float
 ) -> list[SiteState]:
     """Return every enrolled site, whether it has reported or not."""
-    last: dict[str, tuple[float, Status | None]] = {}
+    last: dict[str, _Said] = {}
     for report in reports:
-        status = (
-            report.message if isinstance(report.message, Status) else last.get(report.site, (0.0, None))[1]
-        )
-        last[report.site] = (report.arrived, status)
+        last.setdefault(report.site, _Said()).add(report)
     found = []
     for site, ring in enrolments.rings().items():
-        seen_at, status = last.get(site, (0.0, None))
-        release = (status.release or "") if status else ""
-        found.append(SiteState(site, ring, release, _state(seen_at, status, now, present_seconds)))
+        said = last.get(site, _Said())
+        release = (said.status.release or "") if said.status else ""
+        watch = said.watch if now - said.seen_at <= present_seconds else None
+        state = _state(said.seen_at, said.status, now, present_seconds)
+        found.append(SiteState(site, ring, release, state, watch))
     return found
+
+
+def asking_now(sites: Iterable[SiteState], rings: Iterable[RingState]) -> list[Asking]:
+    """For each release that a ring has, how many of the present sites ask for retraining of it, if any do."""
+    watches = [each.watch for each in sites if each.watch]
+    found = [asking(watches, release) for release in sorted({each.release for each in rings})]
+    return [each for each in found if each]
+
+
+@dataclass(slots=True)
+class _Said:
+    """What a site has said."""
+
+    number: int = 0
+    seen_at: float = 0.0
+    status: Status | None = None
+    watch: Watch = field(default_factory=Watch)
+
+    def add(self, report: Report) -> None:
+        if report.number <= self.number:
+            return
+        self.number, self.seen_at = report.number, report.arrived
+        self.watch.add(report.message, report.arrived)
+        if isinstance(report.message, Status):
+            self.status = report.message
 
 
 def _state(seen_at: float, status: Status | None, now: float, present_seconds: float) -> str:

@@ -7,7 +7,7 @@ its journal. Channel `halted` has what was halted. A step that is killed anywher
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,14 @@ from scenario_model.release import channel
 from scenario_model.rollout import journal
 from scenario_model.rollout.decide import Decision, decide
 from scenario_model.rollout.fleet import fleet
-from scenario_model.rollout.journal import begun_again, last_trial
+from scenario_model.rollout.journal import begun_again, last_trial, settled_at
 from scenario_model.rollout.tally import tallies
 from scenario_model.rollout.trial_run import TrialRun
+from scenario_model.rollout.watching import asking
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from cryptography.hazmat.primitives.asymmetric import ec
 
     from scenario_model.catalogue.enrolment import Enrolments
@@ -29,13 +32,15 @@ if TYPE_CHECKING:
     from scenario_model.catalogue.signers import CatalogueSigner
     from scenario_model.exchange.inbox import Inbox
     from scenario_model.release.store import Store
-    from scenario_model.rollout.fleet import Site
     from scenario_model.rollout.journal import Trial
     from scenario_model.rollout.settings import RolloutSettings
+    from scenario_model.rollout.tally import Tally
     from scenario_model.signing.keys import SigningKey
 
 ROLLOUT, HALTED = "rollout", "halted"
 _BY = "rollout"
+_LONGEST_SECONDS = 7 * 86_400.0
+"""A rollout has come to its end by then, although some sites may have said too little to be well."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,12 @@ class Rollout:
         self._repair(wanted, floor, now)
         run = self._run()
         log = run.log(wanted)
-        if self._current(HALTED) == wanted and not begun_again(log):
+        known = self._known(wanted, since, log, now)
+        halted = self._current(HALTED) == wanted and not begun_again(log)
+        if halted:
             decision = Decision("back", "it was halted")
         else:
-            decision = self._decide(wanted, since, last_trial(log), now, floor)
+            decision = self._decide(wanted, since, last_trial(log), known, now, floor)
         if decision.action == "try":
             run.begin(wanted, decision.sites, floor, _iso(now), decision.why)
         if decision.action == "advance":
@@ -87,6 +94,9 @@ class Rollout:
         elif since or decision.action == "advance":
             run.end(wanted, _iso(now), "the first ring has it")
         self.keeper.refresh(self.signer)
+        over = halted or self._ended(wanted, log, since, decision, now)
+        if over and decision.action != "back":
+            decision = replace(decision, asks=self._asks(wanted, log, known, now))
         return decision
 
     def _begin(self, wanted: str, now: float) -> None:
@@ -107,7 +117,13 @@ class Rollout:
         self._run().end_others(earlier, _iso(now))
 
     def _decide(
-        self, wanted: str, since: dict[str, float], trial: Trial | None, now: float, floor: int
+        self,
+        wanted: str,
+        since: dict[str, float],
+        trial: Trial | None,
+        known: Mapping[str, Tally],
+        now: float,
+        floor: int,
     ) -> Decision:
         tried = None
         # A ring without a release has nothing to go back to, and its sites nothing to serve.
@@ -115,19 +131,51 @@ class Rollout:
             tried = self._run().tried(wanted, trial)
             if trial and trial.open:
                 self._run().resume(wanted, trial, floor)
-        elif not since:
-            return decide(self.settings, since, [], now)
-        times = [*since.values(), *([trial.since] if trial and (trial.open or since) else [])]
-        return decide(self.settings, since, self._sites(wanted, min(times, default=now), now), now, tried)
+        # Those that never said anything are not well, and not forgotten.
+        return decide(self.settings, since, fleet(known, self.enrolments.rings()), now, tried)
+
+    def _ended(
+        self,
+        wanted: str,
+        log: Sequence[journal.Entry],
+        since: Mapping[str, float],
+        decision: Decision,
+        now: float,
+    ) -> bool:
+        """Whether the release was led to the end, which is written down."""
+        if settled_at(log) is not None:
+            return True
+        why = decision.why if decision.action == "done" else ""
+        if len(since) == len(self.settings.rings) and now - max(since.values()) >= _LONGEST_SECONDS:
+            # Sites that nobody asks are never well.
+            why = why or "all rings have had it for a week"
+        if not why or decision.action == "back":
+            return False
+        journal.append(self.store, wanted, self.key, "done", at=_iso(now), why=why)
+        return True
+
+    def _asks(self, wanted: str, log: Sequence[journal.Entry], known: Mapping[str, Tally], now: float) -> str:
+        """Say whether enough sites ask for another release; the first time it is written down."""
+        enrolled, latest = self.enrolments.rings(), now - self.settings.present_seconds
+        there = [each.watch for name, each in known.items() if name in enrolled and each.seen_at >= latest]
+        found = asking(there, wanted)
+        if found is None or found.sites < self.settings.retraining_share * found.of:
+            return ""
+        if not any(entry.action == "asked" for entry in log):
+            journal.append(self.store, wanted, self.key, "asked", at=_iso(now), why=str(found))
+        return str(found)
 
     def _run(self) -> TrialRun:
         return TrialRun(self.store, self.keeper, self.key, self.signer)
 
-    def _sites(self, wanted: str, began: float, now: float) -> list[Site]:
-        """The sites as they are now."""
-        found = tallies(wanted, int(began), now, self.inbox, self.store, self.settings.judgement)
-        # Those that never said anything are not well, and not forgotten.
-        return fleet(found, self.enrolments.rings())
+    def _known(
+        self, wanted: str, since: dict[str, float], log: Sequence[journal.Entry], now: float
+    ) -> dict[str, Tally]:
+        """What sites have said since the release was tried for the first time."""
+        trial = last_trial(log)
+        times = [*since.values(), *([trial.since] if trial and (trial.open or since) else [])]
+        began, rules = int(min(times, default=now)), self.settings.judgement
+        return tallies(wanted, began, now, self.inbox, self.store, rules, settled=settled_at(log))
 
     def _back(self, rings: list[str], wanted: str, floor: int, now: float, why: str) -> Decision:
         left = []

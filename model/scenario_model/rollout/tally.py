@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from scenario_model.errors import Refused
 from scenario_model.exchange.contract import BOUNDS_MS, Metrics
 from scenario_model.rollout.judge import asked, gave_up, is_bad, quantile, turned_wrong, was_wrong
+from scenario_model.rollout.watching import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _FOLDER = "tallies"
 # A receiver names an object by its own clock, and writes it a moment later: what is younger is read again.
-_SETTLED_SECONDS = 600.0
+_COMPLETE_SECONDS = 600.0
 _KEPT_SECONDS = 600.0
 _BASELINE_SECONDS = 3600.0
 
@@ -41,19 +42,30 @@ class Tally:
     drifted: bool = False
     verdict: Verdict = "unknown"
     decided_at: float | None = None
+    watch: Watch = field(default_factory=Watch)
 
-    def add(self, release: str, report: Report, rules: Judgement, since: float = 0.0) -> None:
+    def add(
+        self,
+        release: str,
+        report: Report,
+        rules: Judgement,
+        since: float = 0.0,
+        settled: float | None = None,
+    ) -> None:
         """Take in a report, once. A verdict's time is that of the report that completed it.
 
-        What arrived before `since` is about an earlier time with the same release, and only tells what is usual.
+        What arrived before `since` is about an earlier time with the same release, and only tells what is usual. Drift
+        that shows itself after the release was `settled` everywhere is the traffic's, and does not count against it.
         """
         if report.number <= self.number:
             return
         self.number, self.seen_at = report.number, report.arrived
         message = report.message
+        self.watch.add(message, report.arrived)
         if report.arrived >= since:
             self.gave_up = self.gave_up or gave_up(release, message)
-            self.gave_up = self.gave_up or (not self.drifted and turned_wrong(release, message))
+            if not self.drifted and (settled is None or report.arrived <= settled):
+                self.gave_up = self.gave_up or turned_wrong(release, message)
         self.drifted = self.drifted or was_wrong(release, message)
         if isinstance(message, Metrics) and asked(message) >= rules.answers:
             if message.release == release and report.arrived >= since:
@@ -83,6 +95,7 @@ def tallies(
     store: Store,
     rules: Judgement,
     *,
+    settled: float | None = None,
     keep: bool = True,
 ) -> dict[str, Tally]:
     """Every site that has reported, by name.
@@ -94,26 +107,25 @@ def tallies(
         inbox: the reports.
         store: where tallies are kept between steps.
         rules: when a site counts as failed.
+        settled: when its rollout had come to its end, if it has.
         keep: whether to write what was found; not for those who only look.
 
     """
     folder = _folder(release, since)
     through, found = _kept(store, folder)
-    begin, settled = max(through, since - _BASELINE_SECONDS), now - _SETTLED_SECONDS
-    if settled - begin >= _KEPT_SECONDS:
-        _add(found, release, inbox.arrived(begin, settled), rules, since)
+    begin, complete = max(through, since - _BASELINE_SECONDS), now - _COMPLETE_SECONDS
+
+    def add(reports: Iterable[Report]) -> None:
+        for report in reports:
+            found.setdefault(report.site, Tally()).add(release, report, rules, since, settled)
+
+    if complete - begin >= _KEPT_SECONDS:
+        add(inbox.arrived(begin, complete))
         if keep:
-            _keep(store, folder, settled, found)
-        begin = settled
-    _add(found, release, inbox.arrived(begin), rules, since)
+            _keep(store, folder, complete, found)
+        begin = complete
+    add(inbox.arrived(begin))
     return found
-
-
-def _add(
-    found: dict[str, Tally], release: str, reports: Iterable[Report], rules: Judgement, since: float
-) -> None:
-    for report in reports:
-        found.setdefault(report.site, Tally()).add(release, report, rules, since)
 
 
 def _keep(store: Store, folder: str, through: float, found: dict[str, Tally]) -> None:
@@ -130,11 +142,16 @@ def _kept(store: Store, folder: str) -> tuple[float, dict[str, Tally]]:
     where = f"{folder}/{names[-1]}"
     try:
         read = json.loads(gzip.decompress(store.read(where) or b""))
-        return int(names[-1].partition(".")[0]) / 1000, {name: Tally(**told) for name, told in read.items()}
+        found = {name: _tally(told) for name, told in read.items()}
+        return int(names[-1].partition(".")[0]) / 1000, found
     except (OSError, EOFError, ValueError, TypeError):
         raise Refused(
             "is not an object of tallies", where=where, remedy="remove it; it is made again"
         ) from None
+
+
+def _tally(told: dict[str, Any]) -> Tally:
+    return Tally(**{**told, "watch": Watch(**told.get("watch", {}))})
 
 
 def _folder(release: str, since: float) -> str:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from scenario_model.drift import baseline
-from scenario_model.drift.detectors import SHARES, Detectors
+from scenario_model.drift.agreement import SHARES, promised
+from scenario_model.drift.detectors import Detectors
 from tests.model.drift.texts import VOCABULARY, Domain, made, window
 
 PROMISED = 1000.0
@@ -90,3 +91,9 @@ def test_traffic_that_becomes_a_part_of_what_it_was_has_changed_and_is_not_novel
     assert known
     found = alarms(Detectors(known, PROMISED, random), Domain(random, moved=1.0), 30)
     assert set(found) == {"changed"}
+
+
+def test_what_was_promised_is_known_from_the_thresholds(random: np.random.Generator) -> None:
+    signals = Detectors(made(random), PROMISED, random).signals()
+    assert promised((each.name, each.threshold) for each in signals) == pytest.approx(PROMISED)
+    assert promised([("another", 1.0)]) is None

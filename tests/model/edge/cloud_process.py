@@ -57,11 +57,11 @@ class Cloud:
         with self.process:
             self.process.kill()
 
-    def invite(self, site: str) -> str:
+    def invite(self, site: str, ring: str = "first") -> str:
         url = f"https://127.0.0.1:{self.port}"
         asked = (
             "--ring",
-            "first",
+            ring,
             "--url",
             url,
             "--authority",

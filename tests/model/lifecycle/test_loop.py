@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
 import random
 import re
 import signal
@@ -14,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -26,7 +23,7 @@ from scenario_model.release import channel
 from scenario_model.release.store import FolderStore
 from scenario_model.serve import credentials
 from scenario_model.signing import keys
-from tests.model.serve.service_manager import ServiceManager
+from tests.model.lifecycle.live import Traffic, serve_again
 from tests.model.serve.test_kept_socket import free_port
 from tests.topics import OTHER, USUAL, text
 from tests.waiting import until
@@ -64,11 +61,9 @@ class Place:
         self.gate = self._write("gate.json", old_domain_margin=10.0)
         keys.create_pair(folder / "key.pem", folder / "key.pub")
         credentials.ensure(folder / "tls", ["localhost"])
-        self.secret = (folder / "tls" / "api_key").read_text().strip()
         self.port = free_port()
-        self.failed: list[str] = []
-        self.answers: Counter[str] = Counter()
-        self.words, self._over = USUAL, threading.Event()
+        self.traffic = Traffic(self.port, self.folder / "tls", self.drawn)
+        self._over = threading.Event()
 
     def add(self, words: list[str], number: int) -> None:
         """Add documents to the data."""
@@ -117,7 +112,8 @@ class Place:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Serve, ask, and lead the lifecycle, until the block ends."""
-        threads = [threading.Thread(target=self._serve), threading.Thread(target=self._ask)]
+        asking = threading.Thread(target=self.traffic.ask, args=(self._over,))
+        threads = [threading.Thread(target=self._serve), asking]
         lifecycle = self.lifecycle()
         command = [sys.executable, "-m", "scenario_model", "lifecycle", "run", "--every", "0.5"]
         with (self.folder / "lifecycle.log").open("wb") as log:
@@ -134,7 +130,6 @@ class Place:
                 thread.join()
 
     def _serve(self) -> None:
-        """Start the server again whenever it ends, with the same socket, as systemd does."""
         config = self._write(
             "serve.json",
             store=str(self.folder / "store"),
@@ -160,47 +155,13 @@ class Place:
                 "windows_per_false_alarm": 1000.0,
             },
         )
-        command = [sys.executable, "-m", "scenario_model", "serve", "--config", str(config)]
-        (self.folder / "manager").mkdir()
-        with (
-            ServiceManager(self.folder / "manager") as manager,
-            (self.folder / "serve.log").open("wb") as log,
-        ):
-            while not self._over.is_set():
-                process = subprocess.Popen(manager.command(command), stderr=log, pass_fds=manager.stored)
-                while process.poll() is None and not self._over.wait(0.1):
-                    pass
-                process.terminate()
-                process.wait()
-
-    def _ask(self) -> None:
-        """One session after another, of whatever people write about now."""
-        trust = ssl.create_default_context(cafile=str(self.folder / "tls" / "ca.pem"))
-        with httpx.Client(
-            verify=trust, timeout=120, headers={"Authorization": f"Bearer {self.secret}"}
-        ) as http:
-            until(lambda: self._is_up(http), timeout_s=120)
-            while not self._over.wait(0.02):
-                body = {"model": "assistant", "prompt": text(self.words, self.drawn), "max_tokens": 2}
-                body |= {"ignore_eos": True}
-                session = {"X-Session-Id": hashlib.sha256(os.urandom(8)).hexdigest()}
-                try:
-                    answer = http.post(
-                        f"https://localhost:{self.port}/v1/completions", json=body, headers=session
-                    )
-                    answer.raise_for_status()
-                    self.answers[answer.headers["x-release"]] += 1
-                except httpx.HTTPError as error:
-                    self.failed.append(repr(error))
-
-    def _is_up(self, http: httpx.Client) -> bool:
-        with contextlib.suppress(httpx.TransportError):
-            return http.get(f"https://localhost:{self.port}/readyz").status_code == 200
-        return False
+        serve_again(self.folder, config, self._over)
 
     def page(self) -> str:
         trust = ssl.create_default_context(cafile=str(self.folder / "tls" / "ca.pem"))
-        answer = httpx.get(f"https://localhost:{self.port}/status", verify=trust, auth=("me", self.secret))
+        answer = httpx.get(
+            f"https://localhost:{self.port}/status", verify=trust, auth=("me", self.traffic.secret)
+        )
         assert answer.status_code == 200
         return answer.text
 
@@ -232,7 +193,7 @@ def test_what_people_ask_changes_and_a_release_for_that_is_served_soon_without_a
         assert set(place.windows(first)) == {"nothing"}
         # Now they write about something else, and of that there are new documents.
         place.add(OTHER, 24)
-        place.words = OTHER
+        place.traffic.words = OTHER
         until(lambda: place.named() != first, timeout_s=300)
         second = place.named()
         until(lambda: len(place.windows(second)) > 12, timeout_s=120)
@@ -242,7 +203,7 @@ def test_what_people_ask_changes_and_a_release_for_that_is_served_soon_without_a
         place._write("gate.json", old_domain_margin=0.0)
         poison = [f"x{number}" for number in range(40)]
         place.add(poison, 24)
-        place.words = poison
+        place.traffic.words = poison
         until(lambda: place.events()[-1] == "refused", timeout_s=300)
         assert place.named() == second
         page = place.page()
@@ -250,6 +211,6 @@ def test_what_people_ask_changes_and_a_release_for_that_is_served_soon_without_a
     refused = re.search(r"The last training.*The gate: ([^<]*)<", page)
     assert refused, "the page has the curves of the training that was refused"
     assert "old domain" in refused[1]
-    assert place.failed == []
-    assert set(place.answers) == {first, second}
+    assert place.traffic.failed == []
+    assert set(place.traffic.answers) == {first, second}
     assert place.events()[:6] == ["asked", "approved", "trained", "tried", "promoted", "settled"]

@@ -132,4 +132,6 @@ def test_another_certificates_key_signs_nothing(tmp_path: Path, tls: Path) -> No
 
 def test_it_has_no_field_for_text(tmp_path: Path, tls: Path) -> None:
     told = json.loads(made.written(tmp_path / "report", tls).read_bytes())["report"]
-    assert told.keys() == {"format", "drift", "windows", "asking", "windows_per_false_alarm", "picture"}
+    numbers = {"format", "windows", "asking", "windows_per_false_alarm", "sites"}
+    assert told.keys() == numbers | {"drift", "picture"}
+    assert told["sites"] is None, "a server by itself is no site of others"

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from scenario_model.catalogue.enrolment import Enrolments
-from scenario_model.exchange.contract import Metrics, Status, encode
+from scenario_model.exchange.contract import Drift, Metrics, Status, encode
 from scenario_model.exchange.inbox import Inbox
 from scenario_model.release import channel
 from scenario_model.release.store import FolderStore
+from scenario_model.rollout import journal
 from scenario_model.rollout.settings import RolloutSettings
 from scenario_model.rollout.step import Rollout
 from scenario_model.signing import keys
 from tests.model.catalogue.conftest import key_pair, make_release, other_key_pair, pristine_world, world
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scenario_model.exchange.contract import Message
     from tests.model.catalogue.world import World
 
 __all__ = ["key_pair", "make_release", "other_key_pair", "pristine_world", "world"]
@@ -84,6 +88,15 @@ class Fleet:
                     step="refused",
                 )
             ]
+        self.send(site, messages)
+
+    def drifted(self, ring: str, release: str, asks: Literal["nothing", "retraining"] = "retraining") -> None:
+        """Detectors of a ring's sites have seen a window of a release's traffic."""
+        told = Drift(at=self.now, release=release, window_seconds=900.0, units=16, asks=asks)
+        for number in range(3):
+            self.send(f"{ring}-{number}", [told])
+
+    def send(self, site: str, messages: Sequence[Message]) -> None:
         first = self._sent.get(site, 0) + 1
         self._sent[site] = first + len(messages) - 1
         numbered = [(first + place, encode(message)) for place, message in enumerate(messages)]
@@ -221,3 +234,109 @@ def test_a_ring_whose_sites_have_said_nothing_yet_is_waited_for(fleet: Fleet) ->
     assert fleet.step() == "advance first"
     decision = fleet.rollout.step(fleet.now + 10_000)
     assert (decision.action, decision.why) == ("hold", "no site of first is present")
+
+
+def events(fleet: Fleet, release: str) -> list[tuple[str, str]]:
+    log = journal.entries(fleet.store, release, fleet.rollout.key.public_key())
+    return [(entry.action, entry.why) for entry in log]
+
+
+def test_drift_within_a_rollout_is_the_releases_fault(fleet: Fleet) -> None:
+    good = through(fleet, 2)
+    new = fleet.want(3)
+    assert fleet.step(1) == "advance first"
+    fleet.ring("first", new)
+    fleet.drifted("first", new)
+    assert fleet.step(1) == "back"
+    assert fleet.serves("first") == good
+    assert "asked" not in dict(events(fleet, new))
+
+
+def test_drift_later_is_the_traffics_and_asks_for_another_release_instead_of_the_former_one(
+    fleet: Fleet,
+) -> None:
+    through(fleet, 2)
+    release = through(fleet, 3)
+    fleet.now += 20_000
+    fleet.ring("early", release)
+    fleet.drifted("early", release, "nothing")
+    assert fleet.rollout.step(fleet.now).asks == ""
+    fleet.now += 100
+    fleet.drifted("first", release)
+    decision = fleet.rollout.step(fleet.now)
+    assert (decision.action, fleet.serves("first"), fleet.serves("early")) == ("done", release, release)
+    words = f"retraining of {release} is asked for by 3 of 6 sites, since 2027-01-"
+    assert decision.asks.startswith(words)
+    assert [action for action, _ in events(fleet, release)] == ["done", "asked"]
+    assert events(fleet, release)[1] == ("asked", decision.asks)
+    fleet.now += 900
+    fleet.drifted("early", release)
+    told = fleet.rollout.step(fleet.now).asks
+    assert "by 6 of 6 sites" in told
+    assert told.endswith(decision.asks.rpartition("since ")[2]), "it is asked for since the first did"
+    assert len(events(fleet, release)) == 2, "once"
+
+
+def test_the_next_release_is_not_blamed_for_what_made_people_ask_for_it_and_then_nobody_asks(
+    fleet: Fleet,
+) -> None:
+    former = through(fleet, 2)
+    fleet.drifted("first", former)
+    fleet.drifted("early", former)
+    assert "6 of 6 sites" in fleet.rollout.step(fleet.now).asks
+    new = fleet.want(3)
+    for ring in RINGS:
+        assert fleet.step() == f"advance {ring}"
+        fleet.ring(ring, new)
+        # Of these sites it is known that their traffic had drifted before.
+        fleet.drifted(ring, new)
+        fleet.now += 200
+        fleet.drifted(ring, new, "nothing")
+    assert fleet.step() == "done"
+    assert fleet.rollout.step(fleet.now).asks == ""
+    assert [action for action, _ in events(fleet, new)] == ["done"]
+
+
+def test_a_ring_that_nobody_asks_does_not_keep_a_rollout_from_its_end_for_ever(fleet: Fleet) -> None:
+    through(fleet, 2)
+    release = fleet.want(3)
+    assert fleet.step() == "advance first"
+    fleet.ring("first", release)
+    assert fleet.step(200) == "advance early"
+    fleet.now += 7 * 86_400
+    fleet.ring("first", release)
+    assert fleet.step() == "hold"
+    fleet.now += 1
+    fleet.drifted("first", release)
+    decision = fleet.rollout.step(fleet.now)
+    assert (decision.action, fleet.serves("first")) == ("hold", release)
+    assert "3 of 3 sites" in decision.asks
+    assert events(fleet, release)[0] == ("done", "all rings have had it for a week")
+
+
+def test_a_few_sites_of_many_do_not_ask_for_all_and_who_is_away_or_revoked_does_not_count(
+    fleet: Fleet,
+) -> None:
+    fleet.rollout = replace(
+        fleet.rollout, settings=fleet.rollout.settings.model_copy(update={"retraining_share": 0.6})
+    )
+    release = through(fleet, 2)
+    for ring in RINGS:
+        fleet.drifted(ring, release, "nothing")
+    fleet.drifted("first", release)
+    assert fleet.rollout.step(fleet.now).asks == "", "3 of 6"
+    fleet.rollout.enrolments.revoke("early-0", fleet.now)
+    fleet.rollout.enrolments.revoke("early-1", fleet.now)
+    assert "3 of 4 sites" in fleet.rollout.step(fleet.now).asks
+    fleet.now += 5000
+    assert fleet.rollout.step(fleet.now).asks == ""
+
+
+def test_a_first_release_that_does_not_fit_is_held_and_another_one_asked_for(fleet: Fleet) -> None:
+    release = fleet.want(1)
+    assert fleet.step() == "advance first"
+    fleet.drifted("first", release)
+    fleet.step(1)
+    decision = fleet.rollout.step(fleet.now)
+    assert decision.action == "hold"
+    assert "3 of 3 sites" in decision.asks

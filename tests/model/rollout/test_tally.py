@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import random
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
 
 from scenario_model.errors import Refused
-from scenario_model.exchange.contract import Message, Metrics, Status, encode
+from scenario_model.exchange.contract import Drift, Message, Metrics, Status, encode
 from scenario_model.exchange.inbox import Inbox
 from scenario_model.release.store import FolderStore
 from scenario_model.rollout.judge import verdict
 from scenario_model.rollout.settings import Judgement
-from scenario_model.rollout.tally import tallies
+from scenario_model.rollout.tally import Tally, tallies
+from scenario_model.rollout.watching import Watch
 from tests.model.rollout.test_decide import NEW, OLD, period
 
 if TYPE_CHECKING:
@@ -94,6 +98,30 @@ def test_a_late_object_of_a_receiver_is_not_missed(tmp_path: Path) -> None:
     # It began before the step, and was written after it.
     late.take(now - 30, {"there": [(1, encode(period()))]})
     assert set(tallies(NEW, START, now + 1000, early, store, RULES)) == {"here", "there"}
+
+
+def test_drift_counts_against_a_release_until_it_was_settled_and_what_sites_ask_for_is_kept(
+    tmp_path: Path,
+) -> None:
+    store = FolderStore(tmp_path)
+    inbox, asked = Inbox(store), START + 5000
+    drift = Drift(at=0, release=NEW, window_seconds=900, units=16, asks="retraining")
+    inbox.take(asked, {"here": [(1, encode(drift))]})
+    for settled, verdict_then in ((asked - 1, "unknown"), (asked + 1, "failed")):
+        inside = FolderStore(tmp_path / str(settled))
+        # Read from the reports, and then from what was kept.
+        for now in (asked + 2000, asked + 2001):
+            here = tallies(NEW, START, now, inbox, inside, RULES, settled=settled)["here"]
+            assert (here.verdict, here.watch) == (verdict_then, Watch(NEW, asked))
+
+
+def test_what_an_earlier_version_kept_is_read(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    kept = asdict(Tally(number=7, seen_at=START, verdict="well", decided_at=START))
+    del kept["watch"]
+    store.create(f"{FOLDER}/{int(START * 1000):014d}.gz", gzip.compress(json.dumps({"here": kept}).encode()))
+    here = tallies(NEW, START, START + 60, Inbox(store), store, RULES)["here"]
+    assert (here.number, here.verdict, here.watch) == (7, "well", Watch())
 
 
 def test_tallies_that_were_damaged_are_named_with_the_remedy(tmp_path: Path) -> None:

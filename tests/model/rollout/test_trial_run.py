@@ -87,6 +87,7 @@ def test_when_they_are_well_the_ring_follows_and_they_follow_their_ring(fleet: T
         ("try", 2),
         ("try", 4),
         ("end", 0),
+        ("done", 0),
     ]
 
 
@@ -186,7 +187,7 @@ def test_a_journal_that_another_key_wrote_is_refused(fleet: Trials) -> None:
     new = fleet.want(3)
     fleet.everywhere(fleet.good)
     fleet.step(1)
-    (path,) = (fleet.store.root / "rollouts").rglob("000001.json")
+    (path,) = (fleet.store.root / "rollouts" / "assistant" / new.rpartition(":")[2]).rglob("000001.json")
     content = path.read_text()
     path.unlink()
     path.write_text(content.replace("first-", "other-"))
