@@ -6,21 +6,32 @@ import contextlib
 import os
 import signal
 import ssl
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
+import pytest
+import yaml
 
-from lab import serving_addons
+from lab import lock, serving_addons
 from lab.aws.lifecycle import recorded
-from lab.cloud_serving import NAMESPACE
+from lab.cloud_serving import BUCKET, NAMESPACE, STACK, prepare
 from lab.premises.access import ssh
+from lab.premises.lifecycle import bring_up
+from tests import buckets
+from tests.end_to_end.conftest import make_clone
+from tests.end_to_end.site import inventory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lab.compose import Lab
     from lab.kubernetes.cluster import Cluster
     from lab.premises.lifecycle import Premises
+    from tests.built_runtime import BuiltRuntime
     from tests.end_to_end.conftest import Clone
 
 NAME = "endpoint.example.com"
@@ -96,6 +107,57 @@ class Fleet:
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def fleet_of(
+    lab: Lab,
+    cluster: Cluster,
+    runtime: BuiltRuntime,
+    folder: Path,
+    releases: list[dict[str, str]],
+    count: int,
+    **changes: Any,
+) -> Iterator[Fleet]:
+    """The stack's settings as the lab's helper shapes them, for so many sites, but for these changes, and for the first
+    of these releases; nothing of the stack is left afterwards."""
+    assert lab.aws
+    numbers, space = range(1, 1 + count), lab.premises.space.folder
+    runtime.lay_into(folder / "laid")
+    with lock.exclusive(space):
+        premises = bring_up(space, 1 + count, over=[folder / "laid"])
+    sites = [premises.hosts[number].name for number in numbers]
+    first, *to_come = releases
+    clone = make_clone(folder / "clone")
+    clone.stack = STACK
+    with pytest.MonkeyPatch.context() as patch:
+        host = urlsplit(lab.aws.endpoint).hostname or ""
+        for name, value in {**lab.aws.environment, "SCENARIO_MODEL_PLAIN_HTTP": host}.items():
+            patch.setenv(name, value)
+        patch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
+        settings = prepare(cluster, lab.aws, premises, first)
+        file = clone.path / "ansible" / "inventory" / "sites.yml"
+        file.write_text(yaml.safe_dump(inventory(premises, {"inference": [*numbers]})))
+        settings["premises:inventory"] = "ansible/inventory/sites.yml"
+        (clone.path / "stacks" / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump({"config": settings}))
+        clone.configure(
+            agent={"poll_seconds": 5},
+            serving={"limits": {"requests_per_minute": 1_000_000}},
+            # The ring that goes first is the one that is asked: without answers nothing is judged.
+            sites={"rings": {"first": [sites[0]]}},
+            rollout={"soak_seconds": 1, "judgement": {"periods": 1, "answers": 3, "slower_by": 50}},
+        )
+        clone.configure(**changes)
+        try:
+            yield Fleet(clone, premises, cluster, sites, first["id"], to_come)
+        finally:
+            try:
+                clone.run("make", "down", f"STACK={STACK}")
+                assert not cluster.kubectl("get", "namespaces", "--ignore-not-found", NAMESPACE).strip()
+            finally:
+                buckets.remove(BUCKET)
+                with lock.exclusive(space):
+                    bring_up(space, 1)
 
 
 def put_behind_a_gateway(clone: Clone, premises: Premises, cluster: Cluster) -> None:

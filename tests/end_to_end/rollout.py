@@ -35,13 +35,14 @@ class Load:
 
     `trusting`: whatever authority signed the endpoint's certificate, as clients that know old and new ones.
     `prompt`: what is asked next; each request is a session of its own. `pause`: often enough that a gap of a second
-    shows, and little beside what it watches.
+    shows, and little beside what it watches. `endpoint`: another one than the first.
     """
 
     clone: Clone
     trusting: bool = False
     prompt: Callable[[], str] = lambda: "One, two,"
     pause: float = 0.4
+    endpoint: str = ""
     last: deque[str] = field(default_factory=lambda: deque(maxlen=30))
     """The releases of the last answers."""
     releases: set[str] = field(default_factory=set)
@@ -59,7 +60,7 @@ class Load:
         self._thread.join()
 
     def _ask(self) -> None:
-        with client(self.clone, verify=not self.trusting) as http:
+        with client(self.clone, verify=not self.trusting, endpoint=self.endpoint) as http:
             while not self._over.wait(self.pause):
                 body = {"model": "assistant", "prompt": self.prompt(), "max_tokens": 4, "ignore_eos": True}
                 try:

@@ -206,13 +206,13 @@ def what_trains(
 
 
 @contextlib.contextmanager
-def client(clone: Clone, *, verify: bool = True) -> Iterator[httpx.Client]:
-    """Speaks to the stack's endpoint, and trusts nothing but its CA."""
+def client(clone: Clone, *, verify: bool = True, endpoint: str = "") -> Iterator[httpx.Client]:
+    """Speaks to the stack's endpoint, or to another one of it, and trusts nothing but its CA."""
     outputs = clone.outputs()
     tls = ssl.create_default_context(cadata=outputs["ca_certificate"])
     if not verify:
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
     headers = {"Authorization": f"Bearer {outputs['api_key']}"}
-    base = outputs["endpoint"].removesuffix("/v1")
+    base = (endpoint or outputs["endpoint"]).removesuffix("/v1")
     with httpx.Client(base_url=base, verify=tls, headers=headers, timeout=60) as http:
         yield http

@@ -6,33 +6,26 @@ import contextlib
 import json
 import shlex
 import ssl
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
-import yaml
 
-from lab import lock, serving_addons
-from lab.cloud_serving import BUCKET, NAMESPACE, STACK, prepare
+from lab import serving_addons
+from lab.cloud_serving import NAMESPACE, STACK
 from lab.premises.access import ssh
-from lab.premises.lifecycle import bring_up
 from lab.premises.wan import Wan
-from tests import buckets
 from tests.campaigns import campaign, sizes
-from tests.end_to_end.conftest import make_clone
-from tests.end_to_end.fleet import NAME, Fleet, put_behind_a_gateway
+from tests.end_to_end.fleet import NAME, Fleet, fleet_of, put_behind_a_gateway
 from tests.end_to_end.rollout import Load, Spilling, signed_by_one_key
-from tests.end_to_end.site import inventory
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from lab.compose import Lab
     from lab.kubernetes.cluster import Cluster
@@ -57,48 +50,14 @@ def fleet(
 
     In the whole campaign its endpoint is behind a Gateway, and scaled by KEDA.
     """
-    assert lab.aws
-    numbers = range(1, 1 + request.param)
-    folder, space = tmp_path_factory.mktemp("s4"), lab.premises.space.folder
-    runtime.lay_into(folder / "laid")
-    with lock.exclusive(space):
-        premises = bring_up(space, 1 + request.param, over=[folder / "laid"])
-    sites = [premises.hosts[number].name for number in numbers]
-    first, *to_come = signed_by_one_key(folder, tiny_checkpoint, 4)
-    clone = make_clone(folder / "clone")
-    clone.stack = STACK
-    with pytest.MonkeyPatch.context() as patch:
-        host = urlsplit(lab.aws.endpoint).hostname or ""
-        for name, value in {**lab.aws.environment, "SCENARIO_MODEL_PLAIN_HTTP": host}.items():
-            patch.setenv(name, value)
-        patch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
-        settings = prepare(cluster, lab.aws, premises, first)
-        file = clone.path / "ansible" / "inventory" / "sites.yml"
-        file.write_text(yaml.safe_dump(inventory(premises, {"inference": [*numbers]})))
-        settings["premises:inventory"] = "ansible/inventory/sites.yml"
-        (clone.path / "stacks" / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump({"config": settings}))
-        clone.configure(
-            agent={"poll_seconds": 5},
-            serving={"limits": {"requests_per_minute": 1_000_000}},
-            inference={"route": "local-first", "spill_at": 1},
-            # The ring that goes first is the one that is asked: without answers nothing is judged.
-            sites={"rings": {"first": [sites[0]]}},
-            rollout={"soak_seconds": 1, "judgement": {"periods": 1, "answers": 3, "slower_by": 50}},
-        )
+    folder = tmp_path_factory.mktemp("s4")
+    releases = signed_by_one_key(folder, tiny_checkpoint, 4)
+    changes = {"inference": {"route": "local-first", "spill_at": 1}}
+    with fleet_of(lab, cluster, runtime, folder, releases, request.param, **changes) as made:
         if request.param == WHOLE:
-            put_behind_a_gateway(clone, premises, cluster)
-        made = Fleet(clone, premises, cluster, sites, first["id"], to_come)
-        try:
-            clone.said = clone.run("make", "up", f"STACK={STACK}").stdout
-            yield made
-        finally:
-            try:
-                clone.run("make", "down", f"STACK={STACK}")
-                assert not cluster.kubectl("get", "namespaces", "--ignore-not-found", NAMESPACE).strip()
-            finally:
-                buckets.remove(BUCKET)
-                with lock.exclusive(space):
-                    bring_up(space, 1)
+            put_behind_a_gateway(made.clone, made.premises, cluster)
+        made.clone.said = made.clone.run("make", "up", f"STACK={STACK}").stdout
+        yield made
 
 
 def test_both_sides_are_up_and_every_site_answers_locally(fleet: Fleet) -> None:
