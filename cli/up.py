@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # The report below shows the outputs that matter to a reader.
-_UPDATE = ("up", "--yes", "--skip-preview", "--suppress-outputs")
+_UPDATE = (
+    "up",
+    "--yes",
+    "--skip-preview",
+    "--suppress-outputs",
+    "--policy-pack",
+    str(ROOT / "policies" / "pack"),
+)
 
 
 _FIRST_STEPS = """\

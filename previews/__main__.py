@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ _FAILED = 1
 
 
 def main() -> None:
-    """Write what was found; exit with 1 if a stack cannot be previewed, or its data would leave the premises."""
+    """Write what was found; exit with 1 if a stack cannot be previewed, or breaks a rule that is mandatory."""
     parser = argparse.ArgumentParser(prog="make preview", description=__doc__)
     parser.add_argument(
         "stacks", nargs="*", help="stacks to preview; default: all, or those that BASE concerns"
@@ -88,7 +89,7 @@ def preview(wanted: list[str], *, base: str, states: Path | None, out: Path) -> 
     except PreviewError as error:
         say(f"no review.json, which `make up REVIEW=…` takes: {error}")
     print(text)
-    return not any(each.changes.error or each.broken for each in verdicts)
+    return not any(each.fails for each in verdicts)
 
 
 def _verdict(sandbox: Sandbox, stack: str) -> Verdict:
@@ -116,6 +117,7 @@ def _whole(verdicts: list[Verdict]) -> list[dict[str, Any]]:
             "stack": each.changes.stack,
             "error": each.changes.error,
             "residency": each.broken,
+            "rules": [asdict(said) for said in each.changes.violations],
             "dangers": list(each.dangers),
             "changes": [
                 {

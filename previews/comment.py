@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from policies.premises import DATA_STAYS
 from previews.costs.estimate import HOURS, Estimate
 from previews.github import LIMIT
 from previews.plugin.replacing import is_known
 from previews.post import MARK
-from stacks.residency import ResidencyError, refuse_resource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,13 +40,13 @@ class Verdict:
         """By which rule the stack's data would leave the premises; empty if they stay, or may leave."""
         if self.changes.error and "keeps its data on the premises" in self.changes.error:
             return self.changes.error
-        if self.scenario:
-            for step in self.changes.steps:
-                try:
-                    refuse_resource(self.scenario, step.type, step.name)
-                except ResidencyError as error:
-                    return str(error)
-        return ""
+        said = [each.message for each in self.changes.violations if each.rule == DATA_STAYS.name]
+        return said[0] if said else ""
+
+    @property
+    def fails(self) -> bool:
+        """Whether an update would stop: there is no preview, or a rule that is mandatory is broken."""
+        return bool(self.changes.error) or any(each.stops for each in self.changes.violations)
 
 
 def comment(verdicts: Sequence[Verdict], *, limit: int = LIMIT) -> str:
@@ -66,7 +66,7 @@ def _comment(verdicts: Sequence[Verdict], rows: int) -> str:
 
 
 def _table(verdicts: Sequence[Verdict]) -> list[str]:
-    lines = ["| stack | data | changes | dangerous | USD a month |", "|---|---|---|---|---|"]
+    lines = ["| stack | data | changes | dangerous | rules | USD a month |", "|---|---|---|---|---|---|"]
     for each in verdicts:
         changes = each.changes
         counts = [f"{_SIGNS[kind]}{len(changes.of(kind))}" for kind in _SIGNS if changes.of(kind)]  # type: ignore[arg-type]
@@ -74,7 +74,7 @@ def _table(verdicts: Sequence[Verdict]) -> list[str]:
         new = " (as new)" if changes.is_new and not changes.error else ""
         dangerous = f"**{len(each.dangers)}**" if each.dangers else "-"
         lines.append(
-            f"| `{changes.stack}` | {_residency(each)} | {told}{new} | {dangerous} | {_month(each)} |"
+            f"| `{changes.stack}` | {_residency(each)} | {told}{new} | {dangerous} | {_rules(each)} | {_month(each)} |"
         )
     return lines
 
@@ -89,6 +89,13 @@ def _residency(verdict: Verdict) -> str:
         "cloud": "in the cloud",
         "exchanged": "exchanged by contract",
     }.get(str(verdict.scenario.placement.data), "not specified")
+
+
+def _rules(verdict: Verdict) -> str:
+    broken = sum(each.stops for each in verdict.changes.violations)
+    if broken:
+        return f"**{broken} broken**"
+    return "-" if verdict.changes.error else "kept"
 
 
 def _month(verdict: Verdict) -> str:
@@ -112,8 +119,7 @@ def _section(verdict: Verdict, rows: int) -> list[str]:
     lines = [f"### `{changes.stack}`", ""]
     if changes.error:
         return [*lines, "There is no preview:", "", *_fenced(changes.error)]
-    if verdict.broken:
-        lines += ["**Residency**", "", *_fenced(verdict.broken)]
+    lines += _violations(verdict)
     for danger in verdict.dangers[:_DANGERS]:
         lines.append(f"- :warning: {' '.join(danger.split())}")
     if len(verdict.dangers) > _DANGERS:
@@ -122,6 +128,19 @@ def _section(verdict: Verdict, rows: int) -> list[str]:
     lines += _costs(verdict)
     if changes.changing:
         lines += ["", *_details(changes.changing, rows)]
+    return lines
+
+
+def _violations(verdict: Verdict) -> list[str]:
+    """What rules say, what an update would stop at first."""
+    found = sorted(verdict.changes.violations, key=lambda each: not each.stops)
+    lines = [
+        f"- {':no_entry:' if each.stops else ':information_source:'} **{each.rule}**: "
+        f"{' '.join(each.message.split())[:400]} (`{_plain(each.name)}`)"
+        for each in found[:_DANGERS]
+    ]
+    if len(found) > _DANGERS:
+        lines.append(f"- :no_entry: and {len(found) - _DANGERS} more, in the job's artefact")
     return lines
 
 

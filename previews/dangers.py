@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from previews.sealed import UNKNOWN
+from policies.rule import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from policies.rule import UNKNOWN
 from previews import PreviewError
-from previews.sealed import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -76,6 +76,16 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """What the policy pack says of a resource. `stops`: whether an update would stop at it."""
+
+    rule: str
+    name: str
+    message: str
+    stops: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """What happens to a stack.
 
@@ -86,6 +96,7 @@ class Changes:
         error: why there is no preview; empty if there is one.
         is_new: whether it was never deployed, as far as is known here.
         uncompared: values that could not be compared: secrets, and files of the machine that deploys.
+        violations: what the stack's rules say of it.
 
     """
 
@@ -95,6 +106,7 @@ class Changes:
     error: str
     is_new: bool
     uncompared: int
+    violations: tuple[Violation, ...] = ()
 
     def of(self, *kinds: Kind) -> list[Step]:
         """Steps of these kinds."""
@@ -144,7 +156,19 @@ def changes_of(previewed: Previewed) -> Changes:
         error=error_of(previewed.events),
         is_new=previewed.is_new,
         uncompared=uncompared,
+        violations=tuple(_violations(previewed.events)),
     )
+
+
+def _violations(events: Iterable[Mapping[str, Any]]) -> Iterator[Violation]:
+    for event in events:
+        if said := event.get("policyEvent"):
+            yield Violation(
+                rule=str(said["policyName"]),
+                name=str(said.get("resourceUrn", "")).rpartition("::")[2],
+                message=str(said["message"]).strip(),
+                stops=said["enforcementLevel"] == "mandatory",
+            )
 
 
 def resources_in(events: Iterable[Mapping[str, Any]], kind: str) -> Iterator[Mapping[str, Any]]:
@@ -224,6 +248,10 @@ def error_of(events: Iterable[Mapping[str, Any]]) -> str:
     said = [str(each["message"]).strip() for each in told if each.get("severity") == "error"]
     # A plugin that is ended while it still starts is no error, whatever the engine says.
     said = [each for each in said if each and not each.startswith("Detected that ")]
+    if any(violation.stops for violation in _violations(known)):
+        # Then the engine fails, and the preview is whole nevertheless.
+        said = [each for each in said if each != "preview failed"]
+        return said[0] if said else ""
     return said[0] if said else "the engine failed, and does not say why"
 
 

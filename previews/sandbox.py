@@ -85,6 +85,7 @@ class Sandbox:
         done = self._pulumi(
             *("preview", "--stack", stack, "--config-file", str(sealed), "--non-interactive"),
             *("--event-log", str(events), "--save-plan", str(plan)),
+            *("--policy-pack", str(self._root / "policies" / "pack")),
         )
         told = read_events(events, done.stderr)
         deployment = self._states.get(stack, {})

@@ -19,8 +19,10 @@ class ResidencyError(Exception):
 
 
 # Resources allowed in a stack whose data stays on the premises. An allowlist, so that an unforeseen provider
-# is refused too.
-_PREMISES_TYPES = frozenset({"pulumi:pulumi:Stack", "pulumi:providers:pulumi-python"})
+# is refused too. Pulumi's own provider asks for other stacks' outputs alone.
+_PREMISES_TYPES = frozenset(
+    {"pulumi:pulumi:Stack", "pulumi:providers:pulumi", "pulumi:providers:pulumi-python"}
+)
 _STACK_REFERENCE = "pulumi:pulumi:StackReference"
 _PREMISES_MODULES = ("pulumi-python:dynamic/premises:", "pulumi-python:dynamic/credentials:")
 _PREMISES_NAMESPACES = {"model-deployment-scenarios", "premises", "pulumi"}

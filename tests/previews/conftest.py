@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -71,6 +72,23 @@ class Stacks:
         if before:
             before(state)
         return verdict_of(stack, changes_of(self.previewed(stack, state, change, root)))
+
+    def new(self, stack: str, root: Path = ROOT) -> Verdict:
+        """What the stack is, as its shipped file makes it. `root`: of another program."""
+        return verdict_of(stack, changes_of(self.previewed(stack, {}, root=root)))
+
+
+def changed_program(folder: Path, file: str, before: str, after: str) -> Path:
+    """The project with one file changed; all others are the project's own."""
+    top = file.split("/", maxsplit=1)[0]
+    for each in ROOT.iterdir():
+        if each.name != top:
+            (folder / each.name).symlink_to(each)
+    shutil.copytree(ROOT / top, folder / top, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (folder / file).read_text(encoding="utf-8")
+    assert before in text
+    (folder / file).write_text(text.replace(before, after), encoding="utf-8")
+    return folder
 
 
 def verdict_of(stack: str, changes: Changes) -> Verdict:

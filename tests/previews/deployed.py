@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+from policies.rule import UNKNOWN
 from previews.events import changes_of
-from previews.sealed import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from policies.rule import UNKNOWN
 from previews.dangers import dangers_of
-from previews.sealed import UNKNOWN
 from tests.previews.test_comment import changes, event
 
 GROUP, POLICY = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "aws:iam/rolePolicy:RolePolicy"

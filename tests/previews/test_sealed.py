@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from previews.sealed import UNKNOWN, sealed_settings, sealed_state, secrets_in
+from policies.rule import UNKNOWN
+from previews.sealed import sealed_settings, sealed_state, secrets_in
 
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:hidden"}
 STATE = {
