@@ -6,7 +6,7 @@ VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down env preview drift check style types playbooks quick test soak for-tests bench bundle lab lab-down lab-deps lock reference clean
+.PHONY: help up down env preview drift try untry check style types playbooks quick test soak for-tests bench bundle lab lab-down lab-deps lock reference clean
 
 help: ## show this list; with any target, V=1 logs more, Q=1 only errors, JSON=1 JSON lines
 	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5) ":"} /^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ preview: ## what a change does to every stack, without credentials: make preview
 
 drift: ## what was changed by hand since stacks were deployed: make drift STACKS=plant-7
 	@$(PYTHON) -m previews.drifted $(STACKS)
+
+try: ## a stack of this commit for a pull request, on this machine: make try PULL=12
+	@$(PYTHON) -m previews.trial up "$(PULL)"
+
+untry: ## remove the stack of a pull request: make untry PULL=12
+	@$(PYTHON) -m previews.trial down "$(PULL)"
 
 bundle: ## everything that hosts without internet access need, in one signed folder: make bundle CPU=yes, VLLM=yes
 	@$(PYTHON) -m cli.virtualenv control

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 
 from cli import ROOT, CliError
@@ -61,12 +62,23 @@ def add_stack(stack: str, scenario: str) -> bool:
     taken = {int(found[2]) for name in stacks() for found in _PORT.finditer(_text(name))}
 
     def own(found: re.Match[str]) -> str:
-        port = next(each for each in range(int(found[2]), 65536) if each not in taken)
+        port = next(each for each in range(int(found[2]), 65536) if each not in taken and _is_free(each))
         taken.add(port)
         return f"{found[1]}{port}"
 
     file.write_text(_PORT.sub(own, "\n".join(lines) + "\n"), encoding="utf-8")
     return True
+
+
+def _is_free(port: int) -> bool:
+    """Whether nothing listens there on this machine: another checkout's stack may."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+        return True
 
 
 def _renamed(line: str, scenario: str, stack: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +37,8 @@ def config(file: Path) -> dict[str, Any]:
     return found
 
 
-def test_a_new_stack_has_folder_and_port_of_its_own(folder: Path) -> None:
+def test_a_new_stack_has_folder_and_port_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.stack_files._is_free", lambda port: port)  # of other stacks' files alone
     with (folder / "Pulumi.s3-local.yaml").open("a") as file:
         file.write("encryptionsalt: v1:abc:v1:def\n")
     assert add_stack("plant-7", "s3-local")
@@ -48,6 +51,17 @@ def test_a_new_stack_has_folder_and_port_of_its_own(folder: Path) -> None:
     assert "encryptionsalt" not in text
     assert "docs/s3-local.md" in text, "comments are the scenario's"
     assert scenario_of_file("plant-7", folder).name == "s3-local"
+
+
+def test_a_new_stack_takes_no_port_that_another_checkouts_stack_has(folder: Path) -> None:
+    file = folder / "Pulumi.s3-local.yaml"
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        file.write_text(re.sub(r"port: \d+", f"port: {port - 1}", file.read_text()))
+        assert add_stack("plant-7", "s3-local")
+    assert config(folder / "Pulumi.plant-7.yaml")[f"{PROJECT}:serving"]["port"] > port
 
 
 def test_what_a_cloud_stack_names_after_itself_is_named_after_the_new_one(folder: Path) -> None:
