@@ -15,7 +15,7 @@ from previews.post import MARK
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from previews.events import Changes, Step
+    from previews.events import Changes, Step, Violation
     from stacks.scenarios import Scenario
 
 _ROWS = (1_000_000, 200, 80, 30, 10, 0)
@@ -66,17 +66,24 @@ def _comment(verdicts: Sequence[Verdict], rows: int) -> str:
 
 
 def _table(verdicts: Sequence[Verdict]) -> list[str]:
-    lines = ["| stack | data | changes | dangerous | rules | USD a month |", "|---|---|---|---|---|---|"]
+    lines = ["| stack | dangerous | data | changes | USD a month |", "|---|---|---|---|---|"]
     for each in verdicts:
         changes = each.changes
         counts = [f"{_SIGNS[kind]}{len(changes.of(kind))}" for kind in _SIGNS if changes.of(kind)]  # type: ignore[arg-type]
         told = "**fails**" if changes.error else " ".join(counts) or "none"
         new = " (as new)" if changes.is_new and not changes.error else ""
-        dangerous = f"**{len(each.dangers)}**" if each.dangers else "-"
         lines.append(
-            f"| `{changes.stack}` | {_residency(each)} | {told}{new} | {dangerous} | {_rules(each)} | {_month(each)} |"
+            f"| `{changes.stack}` | {_dangerous(each)} | {_residency(each)} | {told}{new} | {_month(each)} |"
         )
     return lines
+
+
+def _dangerous(verdict: Verdict) -> str:
+    broken = sum(each.stops for each in verdict.changes.violations)
+    told = [f"**{len(verdict.dangers)}**"] if verdict.dangers else []
+    if broken:
+        told.append(f"**{_counted(broken, 'rule')} broken**")
+    return ", ".join(told) or "-"
 
 
 def _residency(verdict: Verdict) -> str:
@@ -85,17 +92,10 @@ def _residency(verdict: Verdict) -> str:
     if verdict.scenario is None:
         return "?"
     return {
-        "premises": "stays on the premises",
+        "premises": "on the premises",
         "cloud": "in the cloud",
         "exchanged": "exchanged by contract",
     }.get(str(verdict.scenario.placement.data), "not specified")
-
-
-def _rules(verdict: Verdict) -> str:
-    broken = sum(each.stops for each in verdict.changes.violations)
-    if broken:
-        return f"**{broken} broken**"
-    return "-" if verdict.changes.error else "kept"
 
 
 def _month(verdict: Verdict) -> str:
@@ -119,11 +119,15 @@ def _section(verdict: Verdict, rows: int) -> list[str]:
     lines = [f"### `{changes.stack}`", ""]
     if changes.error:
         return [*lines, "There is no preview:", "", *_fenced(changes.error)]
-    lines += _violations(verdict)
+    lines += _violations([each for each in changes.violations if each.stops], ":no_entry:")
     for danger in verdict.dangers[:_DANGERS]:
         lines.append(f"- :warning: {' '.join(danger.split())}")
     if len(verdict.dangers) > _DANGERS:
         lines.append(f"- :warning: and {len(verdict.dangers) - _DANGERS} more, in the job's artefact")
+    # What only is told is told of what changes; the rest was so before.
+    busy = {step.name for step in changes.changing}
+    told = [each for each in changes.violations if not each.stops and each.name in busy]
+    lines += _violations(told, ":information_source:")
     lines += [f"- {each}" for each in _consequences(verdict)]
     lines += _costs(verdict)
     if changes.changing:
@@ -131,16 +135,13 @@ def _section(verdict: Verdict, rows: int) -> list[str]:
     return lines
 
 
-def _violations(verdict: Verdict) -> list[str]:
-    """What rules say, what an update would stop at first."""
-    found = sorted(verdict.changes.violations, key=lambda each: not each.stops)
+def _violations(found: Sequence[Violation], sign: str) -> list[str]:
     lines = [
-        f"- {':no_entry:' if each.stops else ':information_source:'} **{each.rule}**: "
-        f"{' '.join(each.message.split())[:400]} (`{_plain(each.name)}`)"
+        f"- {sign} **{each.rule}**: {' '.join(each.message.split())[:400]} (`{_plain(each.name)}`)"
         for each in found[:_DANGERS]
     ]
     if len(found) > _DANGERS:
-        lines.append(f"- :no_entry: and {len(found) - _DANGERS} more, in the job's artefact")
+        lines.append(f"- {sign} and {len(found) - _DANGERS} more, in the job's artefact")
     return lines
 
 
@@ -186,13 +187,13 @@ def _details(steps: Sequence[Step], rows: int) -> list[str]:
     order = {kind: place for place, kind in enumerate(("delete", "replace", "update", "create"))}
     shown = sorted(steps, key=lambda step: (order[step.kind], step.type, step.name))[:rows]
     left = len(steps) - len(shown)
-    lines = [f"<details><summary>{len(steps)} changes</summary>", ""]
+    lines = [f"<details><summary>{_counted(len(steps), 'change')}</summary>", ""]
     if shown:
         lines += ["| | resource | what |", "|---|---|---|"]
     for step in shown:
         if step.kind == "create":
             continue
-        what = "; ".join(each.shown() for each in step.differences[:6])
+        what = "; ".join(each.shown(briefly=True) for each in step.differences[:6])
         if len(step.differences) > 6:
             what += f"; {len(step.differences) - 6} more"
         if step.kind == "update" and step.type.startswith("aws:") and not is_known(step.type):
@@ -200,7 +201,7 @@ def _details(steps: Sequence[Step], rows: int) -> list[str]:
         lines.append(f"| {_SIGNS[step.kind]} | `{_short(step.type)}` `{_plain(step.name)}` | {what} |")
     lines += _created([step for step in shown if step.kind == "create"])
     if left:
-        lines += ["", f"{left} more changes are in the job's artefact."]
+        lines += ["", f"{_counted(left, 'more change')} in the job's artefact."]
     return [*lines, "", "</details>"]
 
 
@@ -210,6 +211,10 @@ def _created(steps: Sequence[Step]) -> list[str]:
     for step in steps:
         names.setdefault(step.type, []).append(f"`{_plain(step.name)}`")
     return [f"| + | {len(each)} `{_short(kind)}` | {', '.join(each)} |" for kind, each in names.items()]
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _short(kind: str) -> str:

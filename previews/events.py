@@ -40,7 +40,7 @@ _SHOWN = re.compile(
     r"max_steps|epochs|learning_rate|rank|method|sequence_length|tokens_per_step|micro_batch|strategy|seed|"
     r"retrain_key|invite_key|nominalQuota|release_name|release_channel|valid_until|replicaCount|retentionInDays|drift)(?:\[\d+\])?$"
 )
-_LENGTH = 80
+_LENGTH, _LONGEST = 80, 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,12 @@ class Difference:
     old: Any
     new: Any
 
-    def shown(self) -> str:
-        """The difference in words: with its values only if the property may be shown."""
+    def shown(self, *, briefly: bool = False) -> str:
+        """The difference in words: with its values only if the property may be shown. `briefly`: the path's end."""
+        path = f"`{_end(self.path) if briefly else self.path}`"
         if not _SHOWN.search(self.path):
-            return f"`{self.path}`"
-        return f"`{self.path}`: {_word(self.old)} → {_word(self.new)}"
+            return path
+        return f"{path}: {_word(self.old)} → {_word(self.new)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +254,12 @@ def error_of(events: Iterable[Mapping[str, Any]]) -> str:
         said = [each for each in said if each != "preview failed"]
         return said[0] if said else ""
     return said[0] if said else "the engine failed, and does not say why"
+
+
+def _end(path: str) -> str:
+    """A path that fits into a table: `…containers[0].image`."""
+    start = path.find(".", len(path) - _LONGEST) if len(path) > _LONGEST else -1
+    return path if start < 0 else f"…{path[start + 1 :]}"
 
 
 def _word(value: Any) -> str:

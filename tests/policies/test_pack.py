@@ -71,7 +71,7 @@ def test_the_comment_says_which_rule_a_program_breaks_and_fails(
     assert stopping == {("machines-ask-for-tokens", "system"), ("machines-ask-for-tokens", "training")}
     assert verdict.fails
     text = comment([verdict])
-    assert "**2 broken**" in text
+    assert "**2 rules broken**" in text
     told = [
         each for each in text.splitlines() if each.startswith("- :no_entry: **machines-ask-for-tokens**: ")
     ]
@@ -85,4 +85,4 @@ def test_the_shipped_stacks_keep_all_rules_already_as_new(stacks: Stacks, stack:
     assert verdict.changes.error == ""
     assert [each for each in verdict.changes.violations if each.stops] == []
     assert not verdict.fails
-    assert "| kept |" in comment([verdict])
+    assert "broken" not in comment([verdict])

@@ -15,13 +15,14 @@ import pytest
 import yaml
 
 from bootstrap.pulumi.__main__ import find_engine
-from previews.comment import Verdict
+from previews.comment import Verdict, comment
 from previews.costs.estimate import before_and_after
 from previews.dangers import dangers_of
 from previews.events import Changes, changes_of
 from previews.sandbox import Previewed, Sandbox
 from stacks.scenarios import SCENARIOS
 from tests.previews.deployed import deployed
+from tests.previews.faithful import unfaithful
 from tests.previews.github import GitHub, served
 
 if TYPE_CHECKING:
@@ -71,11 +72,18 @@ class Stacks:
         state = copy.deepcopy(self.state(stack))
         if before:
             before(state)
-        return verdict_of(stack, changes_of(self.previewed(stack, state, change, root)))
+        return self._judged(stack, self.previewed(stack, state, change, root))
 
     def new(self, stack: str, root: Path = ROOT) -> Verdict:
         """What the stack is, as its shipped file makes it. `root`: of another program."""
-        return verdict_of(stack, changes_of(self.previewed(stack, {}, root=root)))
+        return self._judged(stack, self.previewed(stack, {}, root=root))
+
+    def _judged(self, stack: str, previewed: Previewed) -> Verdict:
+        """The verdict, of which every test is sure that the comment says what the engine said."""
+        verdict = verdict_of(stack, changes_of(previewed))
+        if not verdict.changes.error:
+            assert list(unfaithful(previewed.events, comment([verdict], limit=1_000_000))) == []
+        return verdict
 
 
 def changed_program(folder: Path, file: str, before: str, after: str) -> Path:

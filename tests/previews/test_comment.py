@@ -51,7 +51,7 @@ def test_a_thousand_changes_are_one_comment_below_the_limit_with_what_is_dangero
     text = comment([verdict(changes(*events))])
     assert len(text) <= LIMIT
     assert text.count("deletes a bucket") == 10
-    assert "more changes are in the job's artefact" in text
+    assert "more changes in the job's artefact" in text
     assert "~990 -10" in text
 
 

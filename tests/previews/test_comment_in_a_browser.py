@@ -1,0 +1,72 @@
+"""A comment as GitHub shows it, narrow and wide: it fits, and loads nothing. The pictures in `docs/` are its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from markdown_it import MarkdownIt
+
+from previews.comment import comment
+from tests.model.serve.test_client_libraries import prepared
+
+if TYPE_CHECKING:
+    from tests.previews.conftest import Stacks
+
+# `make test` compares what the same comments say with the engine's own events.
+pytestmark = pytest.mark.soak
+OWN = "model-deployment-scenarios"
+SIGNS = {
+    ":warning:": "\N{WARNING SIGN}",
+    ":no_entry:": "\N{NO ENTRY}",
+    ":information_source:": "\N{INFORMATION SOURCE}",
+}
+
+
+def as_html(text: str) -> str:
+    """The comment in HTML: GitHub's Markdown is CommonMark with tables, and names for signs."""
+    for name, sign in SIGNS.items():
+        text = text.replace(name, sign)
+    return str(MarkdownIt("commonmark", {"html": True}).enable("table").render(text))
+
+
+def test_it_fits_and_loads_nothing(stacks: Stacks, cache: Path, tmp_path: Path) -> None:
+    chromium, node = shutil.which("chromium"), shutil.which("node")
+    if not (chromium and node):
+        pytest.skip("needs chromium and node: apt-get install chromium nodejs npm")
+    install = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    folder = prepared(cache, Path(__file__).with_name("browser"), *install)
+
+    def another_recipe(config: dict[str, Any]) -> None:
+        config[f"{OWN}:recipe"]["max_steps"] = 50
+
+    def wider(config: dict[str, Any]) -> None:
+        config["cloud:destinations"] = [{"name": "bucket", "cidrs": ["10.0.0.0/8"]}]
+
+    def larger_nodes(config: dict[str, Any]) -> None:
+        config["cloud:nodes"] = {"instance_type": "g6.4xlarge", "maximum": 2}
+
+    verdicts = [
+        stacks.verdict("s1-local-serving"),
+        stacks.verdict("s2-cloud-training", larger_nodes),
+        stacks.verdict("s3-local", another_recipe),
+        stacks.verdict("s4-cloud-serving", wider),
+    ]
+    body = tmp_path / "body.html"
+    body.write_text(as_html(comment(verdicts)), encoding="utf-8")
+    done = subprocess.run(
+        [node, folder / "look.js", body, tmp_path],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "CHROMIUM": chromium},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert set(seen["requests"]) == {(tmp_path / "comment.html").as_uri()}
+    assert seen["wider"] == {"narrow": 0, "wide": 0}, "a table that is too wide scrolls by itself"
