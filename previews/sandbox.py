@@ -39,7 +39,12 @@ class Previewed:
 
 
 class Sandbox:
-    """A backend of its own, with the last state of each stack. Nothing is written outside of `folder`."""
+    """A backend of its own, with the last state of each stack. Nothing is written outside of `folder`.
+
+    Attributes:
+        environment: of whatever runs there.
+
+    """
 
     def __init__(
         self, root: Path, folder: Path, engine: Path, states: Mapping[str, Mapping[str, Any]]
@@ -51,7 +56,7 @@ class Sandbox:
         for package in _PLUGINS:
             self._write_plugin(package)
         path = [str(folder / "bin"), str(root / ".venv" / "bin"), str(engine), *os.defpath.split(os.pathsep)]
-        self._environment = {
+        self.environment = {
             **{name: os.environ[name] for name in _ALLOWED if name in os.environ},
             "PATH": os.pathsep.join(path),
             "HOME": str(folder / "home"),
@@ -73,14 +78,7 @@ class Sandbox:
 
     def preview(self, stack: str, file: Path) -> Previewed:
         """Preview a stack by its file. Raises PreviewError if the engine does not end, or says nothing."""
-        try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise PreviewError(f"{file.name} cannot be read: {str(error).splitlines()[0]}") from None
-        settings, secrets = sealed_settings(content, self._salt)
-        settings["config"].pop("premises:previewCheck", None)  # it would ask the hosts
-        sealed = self._folder / file.name
-        sealed.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        sealed, secrets = self.sealed(file)
         events, plan = self._folder / f"{stack}.events", self._folder / f"{stack}.plan"
         done = self._pulumi(
             *("preview", "--stack", stack, "--config-file", str(sealed), "--non-interactive"),
@@ -96,6 +94,18 @@ class Sandbox:
             is_new=not deployment.get("resources"),
             secrets=secrets + secrets_in(deployment.get("resources") or []),
         )
+
+    def sealed(self, file: Path) -> tuple[Path, int]:
+        """Write a stack's file without its secrets; return where, and how many there were. Raises PreviewError."""
+        try:
+            content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise PreviewError(f"{file.name} cannot be read: {str(error).splitlines()[0]}") from None
+        settings, secrets = sealed_settings(content, self._salt)
+        settings["config"].pop("premises:previewCheck", None)  # it would ask the hosts
+        sealed = self._folder / file.name
+        sealed.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        return sealed, secrets
 
     def _write_plugin(self, package: str) -> None:
         program = self._folder / "bin" / f"pulumi-resource-{package}"
@@ -129,7 +139,7 @@ class Sandbox:
             return subprocess.run(  # noqa: S603
                 ["pulumi", *arguments],  # noqa: S607 found on the PATH that was made for it
                 cwd=self._root,
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

@@ -89,6 +89,7 @@ class Stacks:
 def changed_program(folder: Path, file: str, before: str, after: str) -> Path:
     """The project with one file changed; all others are the project's own."""
     top = file.split("/", maxsplit=1)[0]
+    folder.mkdir(parents=True, exist_ok=True)
     for each in ROOT.iterdir():
         if each.name != top:
             (folder / each.name).symlink_to(each)

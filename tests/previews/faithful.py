@@ -48,12 +48,12 @@ def said_by_the_engine(events: Iterable[Mapping[str, Any]]) -> tuple[_Said, _Sai
 
 
 def _only_unknown(told: Mapping[str, Any]) -> bool:
-    """Whether all properties that differ have something unknown, before or after."""
+    """Whether all properties that differ have something unknown, before or after, or are secrets."""
     before, after = (dict((told.get(side) or {}).get("inputs") or {}) for side in ("old", "new"))
-    paths = list(told.get("detailedDiff") or told.get("diffs") or {*before, *after})
-    tops = {re.split(r"[.\[]", path, maxsplit=1)[0] for path in paths}
-    differing = {top for top in tops if before.get(top) != after.get(top)}
-    return bool(differing) and all(_unknown(before.get(top)) or _unknown(after.get(top)) for top in differing)
+    named = told.get("detailedDiff") or told.get("diffs") or []
+    tops = {re.split(r"[.\[]", path, maxsplit=1)[0] for path in named}
+    tops |= {name for name in {*before, *after} if not named and before.get(name) != after.get(name)}
+    return bool(tops) and all(_unknown(before.get(top)) or _unknown(after.get(top)) for top in tops)
 
 
 def _unknown(value: Any) -> bool:

@@ -9,6 +9,19 @@ import pytest
 
 from previews.comment import comment
 from stacks.scenarios import SCENARIOS
+from tests.previews.cases import (
+    OWN,
+    another_recipe,
+    another_release,
+    egress,
+    hosts,
+    looser_bucket,
+    moved_ring,
+    renamed,
+    settings,
+    tainted_authority,
+    written_differently,
+)
 from tests.previews.conftest import changed_program
 
 if TYPE_CHECKING:
@@ -18,7 +31,6 @@ if TYPE_CHECKING:
     from tests.previews.conftest import Stacks
 
 pytestmark = pytest.mark.slow
-OWN = "model-deployment-scenarios"
 
 
 def kinds(verdict: Verdict) -> dict[str, set[str]]:
@@ -45,10 +57,8 @@ def test_a_stack_that_is_as_it_was_shows_no_change_although_no_secret_of_it_is_k
 
 
 def test_another_instance_type_replaces_nodes_and_says_what_that_costs(stacks: Stacks) -> None:
-    def change(config: dict[str, Any]) -> None:
-        config["cloud:nodes"] = {"instance_type": "g6.4xlarge", "maximum": 2}
-
-    verdict = stacks.verdict("s2-cloud-training", change)
+    nodes = {"instance_type": "g6.4xlarge", "maximum": 2}
+    verdict = stacks.verdict("s2-cloud-training", settings(cloud__nodes=nodes))
     told = kinds(verdict)
     assert {"LaunchTemplate training", "NodeGroup training"} <= told["replace"]
     assert "replaces a group of nodes with all that runs there (`training`)" in verdict.dangers
@@ -62,9 +72,7 @@ def test_another_instance_type_replaces_nodes_and_says_what_that_costs(stacks: S
 
 
 def test_another_network_replaces_it_and_all_that_is_in_it(stacks: Stacks) -> None:
-    verdict = stacks.verdict(
-        "s2-cloud-training", lambda config: config.update({"cloud:cidr": "10.81.0.0/16"})
-    )
+    verdict = stacks.verdict("s2-cloud-training", settings(cloud__cidr="10.81.0.0/16"))
     told = kinds(verdict)
     assert {"Vpc training", "Subnet training-eu-central-1a"} <= told["replace"]
     assert "replaces the network (`training`)" in verdict.dangers
@@ -72,10 +80,7 @@ def test_another_network_replaces_it_and_all_that_is_in_it(stacks: Stacks) -> No
 
 
 def test_another_recipe_trains_again(stacks: Stacks) -> None:
-    def change(config: dict[str, Any]) -> None:
-        config[f"{OWN}:recipe"]["max_steps"] = 50
-
-    verdict = stacks.verdict("s3-local", change)
+    verdict = stacks.verdict("s3-local", another_recipe)
     assert "TrainingRun training" in kinds(verdict)["update"]
     text = comment([verdict])
     assert "a model is trained again" in text
@@ -84,28 +89,14 @@ def test_another_recipe_trains_again(stacks: Stacks) -> None:
 
 
 def test_another_release_goes_to_the_servers(stacks: Stacks) -> None:
-    release = f"assistant@sha256:{'1' * 64}"
-
-    def change(config: dict[str, Any]) -> None:
-        config[f"{OWN}:release"] = {
-            "kind": "url",
-            "url": "https://releases.example.com/one.tar.gz",
-            "id": release,
-            "verification_key": "verification.pem",
-        }
-
-    verdict = stacks.verdict("s1-local-serving", change)
+    verdict = stacks.verdict("s1-local-serving", another_release)
     assert "Playbook serving" in kinds(verdict)["update"]
     assert "servers get a release or other settings" in comment([verdict])
 
 
 def test_a_new_host_is_counted(stacks: Stacks, tmp_path: Path) -> None:
-    inventory = tmp_path / "hosts.yml"
-    hosts = {"localhost": {"ansible_connection": "local"}, "b": {"ansible_host": "10.0.0.2"}}
-    inventory.write_text(json.dumps({"premises": {"children": {"inference": {"hosts": hosts}}}}))
-    verdict = stacks.verdict(
-        "s4-cloud-serving", lambda config: config.update({"premises:inventory": str(inventory)})
-    )
+    found = {"localhost": {"ansible_connection": "local"}, "b": {"ansible_host": "10.0.0.2"}}
+    verdict = stacks.verdict("s4-cloud-serving", hosts(tmp_path, found))
     assert kinds(verdict)["create"] == {"Invitation site-b"}
     assert "hosts: 2 (`b`, `localhost`)" in comment([verdict]).replace("`localhost`, `b`", "`b`, `localhost`")
 
@@ -113,24 +104,14 @@ def test_a_new_host_is_counted(stacks: Stacks, tmp_path: Path) -> None:
 def test_a_host_that_would_leave_with_its_services_running_is_no_preview(
     stacks: Stacks, tmp_path: Path
 ) -> None:
-    inventory = tmp_path / "hosts.yml"
-    hosts = {"b": {"ansible_host": "10.0.0.2"}}
-    inventory.write_text(json.dumps({"premises": {"children": {"inference": {"hosts": hosts}}}}))
-    verdict = stacks.verdict(
-        "s4-cloud-serving", lambda config: config.update({"premises:inventory": str(inventory)})
-    )
+    verdict = stacks.verdict("s4-cloud-serving", hosts(tmp_path, {"b": {"ansible_host": "10.0.0.2"}}))
     assert "localhost left" in verdict.changes.error
 
 
 def test_wider_egress_is_dangerous_and_narrower_is_not(stacks: Stacks) -> None:
-    def destination(*cidrs: str) -> Any:
-        return lambda config: config.update(
-            {"cloud:destinations": [{"name": "bucket", "cidrs": list(cidrs)}]}
-        )
-
-    wider = stacks.verdict("s4-cloud-serving", destination("10.0.0.0/8"))
+    wider = stacks.verdict("s4-cloud-serving", egress("10.0.0.0/8"))
     assert [each for each in wider.dangers if "wider network access: `10.0.0.0/8`" in each]
-    narrower = stacks.verdict("s4-cloud-serving", destination("10.9.1.0/24"))
+    narrower = stacks.verdict("s4-cloud-serving", egress("10.9.1.0/24"))
     assert kinds(narrower)
     assert narrower.dangers == []
 
@@ -150,62 +131,35 @@ def test_a_looser_policy_is_dangerous(stacks: Stacks) -> None:
 
 
 def test_a_looser_policy_of_the_bucket_is_dangerous(stacks: Stacks) -> None:
-    def before(state: dict[str, Any]) -> None:
-        (bucket,) = [
-            each for each in state["resources"] if each["type"] == "aws:s3/bucketPolicy:BucketPolicy"
-        ]
-        policy = json.loads(bucket["inputs"]["policy"])
-        denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObjectVersion", "Resource": "*"}
-        policy["Statement"].append(denied)
-        bucket["inputs"]["policy"] = bucket["outputs"]["policy"] = json.dumps(policy)
-
-    verdict = stacks.verdict("s2-cloud-training", before=before)
+    verdict = stacks.verdict("s2-cloud-training", before=looser_bucket)
     assert list(kinds(verdict)) == ["update"]
     (danger,) = verdict.dangers
     assert danger.startswith("wider permissions: * is no longer denied `s3:DeleteObjectVersion` on `*`")
 
 
 def test_a_key_that_is_to_be_made_anew_is_dangerous(stacks: Stacks) -> None:
-    def before(state: dict[str, Any]) -> None:
-        """As `pulumi state taint` leaves it."""
-        for each in state["resources"]:
-            each["taint"] = each["type"].endswith(":CertificateAuthority")
-
-    verdict = stacks.verdict("s3-local", before=before)
+    verdict = stacks.verdict("s3-local", before=tainted_authority)
     assert "CertificateAuthority" in {each.split()[0] for each in kinds(verdict)["replace"]}
     assert [each for each in verdict.dangers if "replaces a certificate authority: every client" in each]
 
 
-BUCKET = "components/aws/release_bucket.py"
-MADE = "        bucket = s3.Bucket(name, force_destroy=not args.protect, opts=self._kept)\n"
-RENAMED = MADE.replace("Bucket(name", 'Bucket(f"{name}-files"')
-
-
 @pytest.mark.parametrize(
-    ("code", "changes", "danger"),
+    ("program", "changes", "danger"),
     [
+        (written_differently(), {}, None),
+        (renamed(alias=True), {}, None),
         (
-            RENAMED.replace("self._kept", "renamed").replace("bucket =", "made =")
-            + "        bucket = made\n",
-            {},
-            None,
-        ),
-        (
-            RENAMED,
+            renamed(alias=False),
             {"create": "Bucket {}-files", "delete": "Bucket {}"},
             "deletes a bucket with all that is in it",
         ),
     ],
-    ids=["written differently, with its former name as an alias", "renamed without one"],
+    ids=["written differently", "renamed with its alias", "renamed without one"],
 )
 def test_what_a_program_calls_a_resource_matters_only_without_its_alias(
-    stacks: Stacks, tmp_path: Path, code: str, changes: dict[str, str], danger: str | None
+    stacks: Stacks, tmp_path: Path, program: tuple[str, str, str], changes: dict[str, str], danger: str | None
 ) -> None:
-    if "renamed" in code:
-        merged = "pulumi.ResourceOptions(aliases=[pulumi.Alias(name=name)])"
-        code = f"        renamed = pulumi.ResourceOptions.merge(self._kept, {merged})\n{code}"
-    root = changed_program(tmp_path, BUCKET, MADE, code)
-    verdict = stacks.verdict("s2-cloud-training", root=root)
+    verdict = stacks.verdict("s2-cloud-training", root=changed_program(tmp_path, *program))
     assert verdict.changes.error == ""
     found = kinds(verdict)
     (name,) = [each.name for each in verdict.changes.steps if each.type == "aws:s3/bucketPolicy:BucketPolicy"]
@@ -218,17 +172,14 @@ def test_what_a_program_calls_a_resource_matters_only_without_its_alias(
 
 
 def test_a_cloud_in_a_stack_that_keeps_its_data_breaks_residency(stacks: Stacks) -> None:
-    verdict = stacks.verdict("s1-local-serving", lambda config: config.update({"aws:region": "eu-central-1"}))
+    verdict = stacks.verdict("s1-local-serving", settings(aws__region="eu-central-1"))
     assert "keeps its data on the premises" in verdict.broken
     assert verdict.fails
     assert "**would leave the premises**" in comment([verdict])
 
 
 def test_a_moved_ring_changes_the_site_that_moves(stacks: Stacks) -> None:
-    def change(config: dict[str, Any]) -> None:
-        config[f"{OWN}:sites"] = {"rings": {"first": ["localhost"]}}
-
-    verdict = stacks.verdict("s4-cloud-serving", change)
+    verdict = stacks.verdict("s4-cloud-serving", moved_ring)
     assert "Invitation site-localhost" in kinds(verdict)["replace"] | kinds(verdict).get("update", set())
     assert "`ring`: `all` → `first`" in comment([verdict])
 

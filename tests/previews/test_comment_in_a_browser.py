@@ -6,20 +6,20 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from markdown_it import MarkdownIt
 
 from previews.comment import comment
 from tests.model.serve.test_client_libraries import prepared
+from tests.previews.cases import another_recipe, egress, settings
 
 if TYPE_CHECKING:
     from tests.previews.conftest import Stacks
 
 # `make test` compares what the same comments say with the engine's own events.
 pytestmark = pytest.mark.soak
-OWN = "model-deployment-scenarios"
 SIGNS = {
     ":warning:": "\N{WARNING SIGN}",
     ":no_entry:": "\N{NO ENTRY}",
@@ -41,20 +41,12 @@ def test_it_fits_and_loads_nothing(stacks: Stacks, cache: Path, tmp_path: Path) 
     install = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
     folder = prepared(cache, Path(__file__).with_name("browser"), *install)
 
-    def another_recipe(config: dict[str, Any]) -> None:
-        config[f"{OWN}:recipe"]["max_steps"] = 50
-
-    def wider(config: dict[str, Any]) -> None:
-        config["cloud:destinations"] = [{"name": "bucket", "cidrs": ["10.0.0.0/8"]}]
-
-    def larger_nodes(config: dict[str, Any]) -> None:
-        config["cloud:nodes"] = {"instance_type": "g6.4xlarge", "maximum": 2}
-
+    nodes = {"instance_type": "g6.4xlarge", "maximum": 2}
     verdicts = [
         stacks.verdict("s1-local-serving"),
-        stacks.verdict("s2-cloud-training", larger_nodes),
+        stacks.verdict("s2-cloud-training", settings(cloud__nodes=nodes)),
         stacks.verdict("s3-local", another_recipe),
-        stacks.verdict("s4-cloud-serving", wider),
+        stacks.verdict("s4-cloud-serving", egress("10.0.0.0/8")),
     ]
     body = tmp_path / "body.html"
     body.write_text(as_html(comment(verdicts)), encoding="utf-8")
