@@ -8,7 +8,8 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from bootstrap.pulumi.__main__ import find_engine
 from cli import PROJECT, ROOT
 from cli.stack_files import FOLDER, stacks
 from previews import PreviewError
+from previews.base import Base
 from previews.changed import changed_files, concerned
 from previews.comment import Verdict, comment
 from previews.costs.estimate import before_and_after
@@ -27,7 +29,7 @@ from previews.dangers import dangers_of
 from previews.events import Changes, changes_of
 from previews.review import review_of
 from previews.sandbox import Sandbox
-from previews.states import exported_states, own_states
+from previews.states import at_home, exported_states, own_states
 from stacks.scenarios import ScenarioError, scenario_of
 
 if TYPE_CHECKING:
@@ -73,12 +75,14 @@ def preview(wanted: list[str], *, base: str, states: Path | None, out: Path) -> 
     last |= exported_states(states) if states else own_states()
     out.mkdir(parents=True, exist_ok=True)
     verdicts = []
+    here = {
+        stack: at_home(state, ROOT, _settings(stack).get("premises:root")) for stack, state in last.items()
+    }
     with tempfile.TemporaryDirectory(dir=out, prefix="sandbox-") as folder:
-        sandbox = Sandbox(ROOT, Path(folder) / "room", engine, last)
-        for stack in chosen:
-            began = time.monotonic()
-            verdicts.append(_verdict(sandbox, stack))
-            say(f"previewed {stack} in {duration(time.monotonic() - began)}")
+        sandbox = Sandbox(ROOT, Path(folder) / "room", engine, here)
+        left = Base(ROOT, base, Path(folder) / "base", engine, known) if base and chosen else None
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as together:
+            verdicts = list(together.map(lambda stack: _verdict(sandbox, stack, left), chosen))
     text = comment(verdicts) if verdicts else comment([]) + "\nNo stack is concerned.\n"
     (out / "comment.md").write_text(text, encoding="utf-8")
     (out / "changes.json").write_text(json.dumps(_whole(verdicts), indent=1) + "\n", encoding="utf-8")
@@ -92,11 +96,17 @@ def preview(wanted: list[str], *, base: str, states: Path | None, out: Path) -> 
     return not any(each.fails for each in verdicts)
 
 
-def _verdict(sandbox: Sandbox, stack: str) -> Verdict:
+def _verdict(sandbox: Sandbox, stack: str, base: Base | None) -> Verdict:
+    began = time.monotonic()
+    against = bool(base) and not sandbox.knows(stack)
+    if base and against:
+        sandbox.put(stack, base.state(stack))
     try:
         changes = changes_of(sandbox.preview(stack, _file(stack)))
+        changes = replace(changes, against_base=against and not changes.is_new)
     except PreviewError as error:
         changes = Changes(stack=stack, steps=(), outputs={}, error=str(error), is_new=False, uncompared=0)
+    say(f"previewed {stack} in {duration(time.monotonic() - began)}")
     settings = _settings(stack)
     try:
         scenario = scenario_of(stack, settings.get(f"{PROJECT}:scenario"))

@@ -60,6 +60,11 @@ def comment(verdicts: Sequence[Verdict], *, limit: int = LIMIT) -> str:
 
 def _comment(verdicts: Sequence[Verdict], rows: int) -> str:
     parts = [MARK, "## What this change does", "", *_table(verdicts)]
+    if any(each.changes.against_base for each in verdicts):
+        parts += [
+            "",
+            "\\* compared with what the branch that it is for would deploy: what is deployed is not known here",
+        ]
     for verdict in verdicts:
         parts += ["", *_section(verdict, rows)]
     return "\n".join(parts) + "\n"
@@ -72,6 +77,7 @@ def _table(verdicts: Sequence[Verdict]) -> list[str]:
         counts = [f"{_SIGNS[kind]}{len(changes.of(kind))}" for kind in _SIGNS if changes.of(kind)]  # type: ignore[arg-type]
         told = "**fails**" if changes.error else " ".join(counts) or "none"
         new = " (as new)" if changes.is_new and not changes.error else ""
+        new = " \\*" if changes.against_base else new
         lines.append(
             f"| `{changes.stack}` | {_dangerous(each)} | {_residency(each)} | {told}{new} | {_month(each)} |"
         )

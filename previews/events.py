@@ -98,6 +98,7 @@ class Changes:
         is_new: whether it was never deployed, as far as is known here.
         uncompared: values that could not be compared: secrets, and files of the machine that deploys.
         violations: what the stack's rules say of it.
+        against_base: whether it is compared with what the branch that it is for would deploy.
 
     """
 
@@ -108,6 +109,7 @@ class Changes:
     is_new: bool
     uncompared: int
     violations: tuple[Violation, ...] = ()
+    against_base: bool = False
 
     def of(self, *kinds: Kind) -> list[Step]:
         """Steps of these kinds."""

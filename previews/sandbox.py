@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -20,11 +21,12 @@ from previews.sealed import sealed_settings, sealed_state, secrets_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 _PLUGINS = ("aws", "kubernetes")
 _ALLOWED = ("LANG", "LC_ALL", "TZ")
 _SECONDS = 300
+# Whatever program is previewed, these judge it.
+_OWN = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,8 @@ class Sandbox:
         self, root: Path, folder: Path, engine: Path, states: Mapping[str, Mapping[str, Any]]
     ) -> None:
         """`root`: of the project. `states`: each stack's deployment, as `pulumi stack export` has it; empty: none."""
-        self._root, self._folder, self._states = root, folder, states
+        self._root, self._folder = root, folder
+        self._states: dict[str, Mapping[str, Any]] = {}
         for name in ("backend", "home", "bin", "tmp", "aside"):
             (folder / name).mkdir(parents=True)
         for package in _PLUGINS:
@@ -74,7 +77,20 @@ class Sandbox:
         }
         self._salt = self._make_salt()
         for stack, deployment in states.items():
-            self._put(stack, deployment)
+            self.put(stack, deployment)
+
+    def put(self, stack: str, deployment: Mapping[str, Any]) -> None:
+        """Give the backend a stack's last state, as its own files have them."""
+        self._states[stack] = deployment
+        stacks = self._folder / "backend" / ".pulumi" / "stacks" / PROJECT
+        made = json.loads((stacks / "salt.json").read_text(encoding="utf-8"))
+        made["checkpoint"]["stack"] = made["checkpoint"]["stack"].removesuffix("salt") + stack
+        made["checkpoint"]["latest"] = sealed_state(deployment, self._salt)
+        (stacks / f"{stack}.json").write_text(json.dumps(made), encoding="utf-8")
+
+    def knows(self, stack: str) -> bool:
+        """Whether there is a last state of the stack."""
+        return bool(self._states.get(stack, {}).get("resources"))
 
     def preview(self, stack: str, file: Path) -> Previewed:
         """Preview a stack by its file. Raises PreviewError if the engine does not end, or says nothing."""
@@ -83,7 +99,7 @@ class Sandbox:
         done = self._pulumi(
             *("preview", "--stack", stack, "--config-file", str(sealed), "--non-interactive"),
             *("--event-log", str(events), "--save-plan", str(plan)),
-            *("--policy-pack", str(self._root / "policies" / "pack")),
+            *("--policy-pack", str(_OWN / "policies" / "pack")),
         )
         told = read_events(events, done.stderr)
         deployment = self._states.get(stack, {})
@@ -91,7 +107,7 @@ class Sandbox:
             stack=stack,
             events=told,
             plan=json.loads(plan.read_text(encoding="utf-8")) if plan.is_file() else {},
-            is_new=not deployment.get("resources"),
+            is_new=not self.knows(stack),
             secrets=secrets + secrets_in(deployment.get("resources") or []),
         )
 
@@ -111,7 +127,7 @@ class Sandbox:
         program = self._folder / "bin" / f"pulumi-resource-{package}"
         program.write_text(
             "#!/bin/sh\n"
-            f"export PYTHONPATH={shlex.quote(str(self._root))}\n"
+            f"export PYTHONPATH={shlex.quote(str(_OWN))}\n"
             f'exec {shlex.quote(sys.executable)} -m previews.plugin {package} "$@"\n',
             encoding="utf-8",
         )
@@ -125,14 +141,6 @@ class Sandbox:
             raise PreviewError(f"the engine cannot begin: {done.stderr.strip()[-400:]}")
         written = yaml.safe_load((aside / "Pulumi.salt.yaml").read_text(encoding="utf-8"))
         return str(written["encryptionsalt"])
-
-    def _put(self, stack: str, deployment: Mapping[str, Any]) -> None:
-        """Give the backend a stack, as its own files have them."""
-        stacks = self._folder / "backend" / ".pulumi" / "stacks" / PROJECT
-        made = json.loads((stacks / "salt.json").read_text(encoding="utf-8"))
-        made["checkpoint"]["stack"] = made["checkpoint"]["stack"].removesuffix("salt") + stack
-        made["checkpoint"]["latest"] = sealed_state(deployment, self._salt)
-        (stacks / f"{stack}.json").write_text(json.dumps(made), encoding="utf-8")
 
     def _pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         try:

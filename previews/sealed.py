@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SIGNATURE, _SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
+SEALED: Mapping[str, str] = {_SIGNATURE: _SECRET, "plaintext": json.dumps(UNKNOWN)}
+"""A secret that is not known, as states have it."""
 
 
 def sealed_state(deployment: Mapping[str, Any], salt: str) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def secrets_in(value: object) -> int:
 
 def _sealed(value: Any) -> Any:
     if is_secret(value):
-        return {_SIGNATURE: _SECRET, "plaintext": json.dumps(UNKNOWN)}
+        return dict(SEALED)
     if isinstance(value, dict):
         return {key: _sealed(each) for key, each in value.items()}
     return [_sealed(each) for each in value] if isinstance(value, list) else value

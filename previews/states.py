@@ -25,6 +25,30 @@ def exported_states(folder: Path) -> dict[str, Mapping[str, Any]]:
     return _read(folder, lambda content: content["deployment"])
 
 
+def moved(value: Any, before: str, after: str) -> Any:
+    """The value, with paths below the folder `before` as paths below `after`."""
+    if isinstance(value, str):
+        return after + value[len(before) :] if value == before or value.startswith(f"{before}/") else value
+    if isinstance(value, dict):
+        return {key: moved(each, before, after) for key, each in value.items()}
+    return [moved(each, before, after) for each in value] if isinstance(value, list) else value
+
+
+def at_home(deployment: Mapping[str, Any], root: Path, below: object) -> Mapping[str, Any]:
+    """A state as this checkout, `root`, would have left it: where another one has deployed, its paths are others.
+
+    `below`: the stack's folder in its checkout, by its setting `premises:root`; if that is absolute, nothing moves.
+    """
+    if not isinstance(below, str) or below.startswith(("/", "~")):
+        return deployment
+    for resource in deployment.get("resources") or []:
+        folder = ((resource.get("inputs") or {}).get("variables") or {}).get("scenario_root")
+        if isinstance(folder, str) and folder.endswith(f"/{below}"):
+            there = folder.removesuffix(f"/{below}")
+            return deployment if there == str(root) else dict(moved(dict(deployment), there, str(root)))
+    return deployment
+
+
 def _read(folder: Path, deployment: Any) -> dict[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
     for path in sorted(folder.glob("*.json")):

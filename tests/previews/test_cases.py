@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from previews.comment import comment
+from previews.events import changes_of
+from previews.states import at_home, moved
 from stacks.scenarios import SCENARIOS
 from tests.previews.cases import (
     OWN,
@@ -22,7 +24,7 @@ from tests.previews.cases import (
     tainted_authority,
     written_differently,
 )
-from tests.previews.conftest import changed_program
+from tests.previews.conftest import ROOT, changed_program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +56,16 @@ def test_a_stack_that_is_as_it_was_shows_no_change_although_no_secret_of_it_is_k
     ] == []
     assert verdict.changes.uncompared > 0
     assert "nothing changes" in comment([verdict])
+
+
+def test_a_state_that_another_checkout_left_shows_no_change(stacks: Stacks) -> None:
+    stack = "s3-local"
+    there = moved(stacks.state(stack), str(ROOT), "/srv/stacks")
+    assert "/srv/stacks/.state" in json.dumps(there)
+    here = at_home(there, ROOT, f".state/{stack}/premises")
+    assert here == stacks.state(stack)
+    changes = changes_of(stacks.previewed(stack, there))
+    assert "premises:root was /srv/stacks/.state" in changes.error, "this is why it has to be moved"
 
 
 def test_another_instance_type_replaces_nodes_and_says_what_that_costs(stacks: Stacks) -> None:
