@@ -251,10 +251,6 @@ def error_of(events: Iterable[Mapping[str, Any]]) -> str:
     said = [str(each["message"]).strip() for each in told if each.get("severity") == "error"]
     # A plugin that is ended while it still starts is no error, whatever the engine says.
     said = [each for each in said if each and not each.startswith("Detected that ")]
-    if any(violation.stops for violation in _violations(known)):
-        # Then the engine fails, and the preview is whole nevertheless.
-        said = [each for each in said if each != "preview failed"]
-        return said[0] if said else ""
     return said[0] if said else "the engine failed, and does not say why"
 
 

@@ -95,21 +95,32 @@ class Sandbox:
     def preview(self, stack: str, file: Path) -> Previewed:
         """Preview a stack by its file. Raises PreviewError if the engine does not end, or says nothing."""
         sealed, secrets = self.sealed(file)
-        events, plan = self._folder / f"{stack}.events", self._folder / f"{stack}.plan"
-        done = self._pulumi(
-            *("preview", "--stack", stack, "--config-file", str(sealed), "--non-interactive"),
-            *("--event-log", str(events), "--save-plan", str(plan)),
-            *("--policy-pack", str(_OWN / "policies" / "pack")),
-        )
-        told = read_events(events, done.stderr)
+        events, plan = self._run(stack, sealed, "--policy-pack", str(_OWN / "policies" / "pack"))
+        said = [event for event in events if "policyEvent" in event]
+        if not plan and said:
+            # Where a rule is broken the engine makes no plan, without which what depends on what is not known.
+            events, plan = self._run(stack, sealed)
+            events = said + events
         deployment = self._states.get(stack, {})
         return Previewed(
             stack=stack,
-            events=told,
-            plan=json.loads(plan.read_text(encoding="utf-8")) if plan.is_file() else {},
+            events=events,
+            plan=plan,
             is_new=not self.knows(stack),
             secrets=secrets + secrets_in(deployment.get("resources") or []),
         )
+
+    def _run(self, stack: str, file: Path, *more: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Return the engine's events and its plan; no plan, if it fails."""
+        log, plan = self._folder / f"{stack}.events", self._folder / f"{stack}.plan"
+        for old in (log, plan):
+            old.unlink(missing_ok=True)
+        done = self._pulumi(
+            *("preview", "--stack", stack, "--config-file", str(file), "--non-interactive"),
+            *("--event-log", str(log), "--save-plan", str(plan), *more),
+        )
+        told = read_events(log, done.stderr)
+        return told, json.loads(plan.read_text(encoding="utf-8")) if plan.is_file() else {}
 
     def sealed(self, file: Path) -> tuple[Path, int]:
         """Write a stack's file without its secrets; return where, and how many there were. Raises PreviewError."""
@@ -127,7 +138,7 @@ class Sandbox:
         program = self._folder / "bin" / f"pulumi-resource-{package}"
         program.write_text(
             "#!/bin/sh\n"
-            f"export PYTHONPATH={shlex.quote(str(_OWN))}\n"
+            f"cd {shlex.quote(str(_OWN))} || exit 1\n"
             f'exec {shlex.quote(sys.executable)} -m previews.plugin {package} "$@"\n',
             encoding="utf-8",
         )
