@@ -23,6 +23,9 @@ _DATA = tuple(
 )
 """Object operations. Bucket management is not included: no mistake here can lock anybody out."""
 
+# registry.k8s.io sends who asks from AWS to a bucket of the same region, which is reached by the endpoint alone.
+# Source: https://github.com/kubernetes/registry.k8s.io, cmd/archeio/internal/app/buckets.go, read 2026-11.
+_KUBERNETES = {"eu-west-2": "767373bbdcb8270361b96548387bf2a9ad0d48758c35-eu-west-2"}
 _SENT_KEY = "s3:x-amz-server-side-encryption-customer-algorithm"
 
 
@@ -81,15 +84,19 @@ def bucket_policy(
 
 
 def endpoint_policy(
-    bucket_arn: pulumi.Input[str], *, location: Location, readable: Sequence[str]
+    bucket_arn: pulumi.Input[str], *, location: Location, readable: Sequence[str], public_images: bool = False
 ) -> pulumi.Output[str]:
-    """Return the S3 endpoint's policy: this bucket, others read-only, and ECR's bucket of image layers.
+    """Return the S3 endpoint's policy: this bucket, others read-only, and buckets of image layers.
 
-    It keeps anybody in the network from copying data to a foreign bucket. Source of the layers' bucket:
+    It keeps anybody in the network from copying data to a foreign bucket. `public_images`: whether layers of
+    registry.k8s.io are among them. Source of ECR's bucket:
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html
     """
     ours = {"StringEquals": {"aws:PrincipalAccount": location.account}}
-    layers = f"arn:aws:s3:::prod-{location.region}-starport-layer-bucket/*"
+    layers = [f"arn:aws:s3:::prod-{location.region}-starport-layer-bucket/*"]
+    if public_images:
+        bucket = _KUBERNETES.get(location.region, f"prod-registry-k8s-io-{location.region}")
+        layers.append(f"arn:aws:s3:::{bucket}/containers/images/*")
     statements: list[Statement] = [
         {
             "Sid": "TheReleaseBucket",
@@ -104,7 +111,7 @@ def endpoint_policy(
             "Effect": "Allow",
             "Principal": "*",
             "Action": ["s3:GetObject"],
-            "Resource": [layers],
+            "Resource": layers,
         },
     ]
     if readable:

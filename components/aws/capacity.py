@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from components.aws.instances import InstanceType
 
 KINDS = ("on-demand", "spot", "reservation", "capacity-block")
-_TAKEN_BACK = dt.timedelta(minutes=30)
-"""EC2 terminates instances this long before their block ends: EC2 user guide, Capacity Blocks for ML, read 2026-11."""
+_TAKEN_BACK = dt.timedelta(minutes=40)
+"""EKS takes a group's nodes away this long before their block ends, ten minutes before EC2 would: EKS user guide,
+Capacity Blocks for ML, read 2026-11."""
+_TO_SAVE = dt.timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,8 +46,8 @@ class CapacityBlock:
 
     @property
     def save_before(self) -> dt.datetime:
-        """When EC2 begins to reclaim the instances: training must have saved and ended by then."""
-        return self.ends - _TAKEN_BACK
+        """When training has to save and end, before EKS takes the nodes away."""
+        return self.ends - _TAKEN_BACK - _TO_SAVE
 
 
 Capacity = OnDemand | Spot | Reservation | CapacityBlock
@@ -123,9 +125,9 @@ def _end(identity: str, ends: str | None, now: dt.datetime) -> dt.datetime:
         raise CloudError(f"cannot parse the end time {ends!r} of {identity}; write it {example}") from None
     if end.tzinfo is None:
         raise CloudError(f"the end time {ends!r} of {identity} has no time zone; write it {example}")
-    if end - _TAKEN_BACK <= now:
+    if end - _TAKEN_BACK - _TO_SAVE <= now:
         raise CloudError(
-            f"the Capacity Block {identity} ends at {ends}, and EC2 reclaims instances 30 minutes before: "
-            "that has passed; buy another block, or use another capacity"
+            f"the Capacity Block {identity} ends at {ends}, and EKS takes its nodes away 40 minutes before: "
+            "there is no time left to train; buy another block, or use another capacity"
         )
     return end

@@ -55,6 +55,7 @@ class GpuNodesArgs:
 
 # What an autoscaler must know about nodes while there are none; it finds GPUs, labels and taints itself.
 # Source: cluster-autoscaler/cloudprovider/aws/aws_manager.go, which reads a managed node group's tags.
+_ACCELERATOR = "k8s.amazonaws.com/accelerator"
 _EFA_OF_A_NODE = "k8s.io/cluster-autoscaler/node-template/resources/vpc.amazonaws.com/efa"
 
 
@@ -101,14 +102,16 @@ class GpuNodes(pulumi.ComponentResource):
             capacity_type=_capacity_type(args.capacity),
             launch_template={"id": template.id, "version": template.latest_version.apply(str)},
             scaling_config={"desired_size": first, "min_size": args.minimum, "max_size": args.maximum},
-            labels=TRAINING_LABEL,
+            labels={**TRAINING_LABEL, **_accelerator(instance)},
             taints=[{"key": instance.taint, "value": "true", "effect": "NO_SCHEDULE"}],
             tags={_EFA_OF_A_NODE: str(instance.efa_interfaces)} if instance.efa_interfaces else None,
-            # A node to be replaced may hold part of a running job: one at a time.
-            update_config={"max_unavailable": 1},
+            # A node to be replaced may hold part of a running job, so one at a time; and it goes before another comes:
+            # what is reserved, or scarce, is not there twice.
+            update_config={"max_unavailable": 1, "update_strategy": "MINIMAL"},
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[args.cluster, *rights],
+                delete_before_replace=True,
                 ignore_changes=["scalingConfig.desiredSize"] if args.minimum < args.maximum else None,
             ),
         )
@@ -146,6 +149,11 @@ class GpuNodes(pulumi.ComponentResource):
         if isinstance(wanted, Reservation):
             return wanted.placement_group
         return ec2.PlacementGroup(name, strategy="cluster", opts=self._own).name
+
+
+def _accelerator(instance: InstanceType) -> dict[str, str]:
+    """The label by which the autoscaler knows that a node's GPUs are still coming up, instead of adding more nodes."""
+    return {_ACCELERATOR: f"nvidia-{instance.gpu_model.lower()}"} if instance.gpus else {}
 
 
 def _capacity_type(wanted: Capacity) -> str:

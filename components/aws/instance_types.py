@@ -4,7 +4,8 @@ Sources, both read in November 2026: the EC2 instance types guide
 (https://docs.aws.amazon.com/ec2/latest/instancetypes/ac.html, co.html, gp.html) and the answers of
 DescribeInstanceTypes; how EFA interfaces are numbered: the EC2 user guide
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa-acc-inst-types.html). Types that are not in both are
-left out.
+left out. Pods of a node: network interfaces times addresses without their own, and two, from nodeadm's
+instance-info.jsonl (https://github.com/awslabs/amazon-eks-ami), July 2026.
 """
 
 from __future__ import annotations
@@ -88,6 +89,34 @@ _CPU_SIZES = {"large": 2, "xlarge": 4, "2xlarge": 8, "4xlarge": 16, "8xlarge": 3
 _CPU_FAMILIES = {"c7i": (2, "co.html"), "m7i": (4, "gp.html")}
 """GiB of memory per vCPU, and the page of the guide. The largest size has an EFA interface."""
 
+# By sizes that have the usual interfaces of the Nitro generations; what has others is named below.
+_PODS_BY_SIZE = {
+    "large": 29,
+    "xlarge": 58,
+    "2xlarge": 58,
+    "4xlarge": 234,
+    "8xlarge": 234,
+    "12xlarge": 234,
+} | {
+    "16xlarge": 737,
+    "24xlarge": 737,
+    "48xlarge": 737,
+}
+_PODS = {
+    "g5.12xlarge": 737,
+    "g5.16xlarge": 234,
+    "g5.48xlarge": 345,
+    "g6e.12xlarge": 292,
+    "g6e.24xlarge": 492,
+    "g6e.48xlarge": 492,
+    "p5.4xlarge": 118,
+    "p5.48xlarge": 100,
+    "p5e.48xlarge": 100,
+    "p5en.48xlarge": 198,
+    "p6-b200.48xlarge": 198,
+    "p6-b300.48xlarge": 198,
+}
+
 
 def _rows() -> dict[str, InstanceType]:
     rows = [
@@ -95,6 +124,7 @@ def _rows() -> dict[str, InstanceType]:
             name=f"{family}.{size}",
             vcpus=vcpus,
             memory_gib=memory,
+            max_pods=_pods(family, size),
             gpus=gpus,
             gpu_model=model,
             gpu_memory_gib=gpu_memory,
@@ -114,6 +144,7 @@ def _rows() -> dict[str, InstanceType]:
             name=f"{family}.{size}",
             vcpus=vcpus,
             memory_gib=vcpus * gib,
+            max_pods=_pods(family, size),
             efa_interfaces=int(size == "48xlarge"),
             source=f"{_GUIDE}/{page}",
             as_of=_READ,
@@ -122,6 +153,10 @@ def _rows() -> dict[str, InstanceType]:
         for size, vcpus in _CPU_SIZES.items()
     ]
     return {row.name: row for row in rows}
+
+
+def _pods(family: str, size: str) -> int:
+    return _PODS.get(f"{family}.{size}", _PODS_BY_SIZE[size])
 
 
 INSTANCE_TYPES: Mapping[str, InstanceType] = MappingProxyType(_rows())

@@ -9,6 +9,12 @@ GPU_TAINT = "nvidia.com/gpu"
 TRAINING_TAINT = "scenario/training"
 """Taint that keeps all but training off training nodes without GPU; GPU nodes have the GPU taint."""
 
+_KUBELET_MIB, _MIB_OF_A_POD, _EVICTION_MIB = 255, 11, 100
+# By the capacity that nodes told: m5.xlarge, r5.xlarge to .16xlarge, g4dn.xlarge, .2xlarge, p4de.24xlarge, p5.48xlarge.
+_SHARE_OF_THE_MACHINE, _GIB_OF_THE_MACHINE = 0.0262, 0.41
+# Device plugin, telemetry and EFA plugin; EKS's own request no memory.
+_DAEMONS_GIB = 0.25
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interface:
@@ -34,6 +40,7 @@ class InstanceType:
         efa_interfaces: EFA interfaces, at most one a card.
         nvme_disks: local disks, which lose their content with the instance.
         nvme_disk_gb: one disk's size in GB (powers of ten).
+        max_pods: pods that a node takes by EKS's default, one IP address for each.
         capacity_blocks: whether Capacity Blocks of it are sold.
         source: where this was published.
         as_of: the month it was read.
@@ -43,6 +50,7 @@ class InstanceType:
     name: str
     vcpus: int
     memory_gib: int
+    max_pods: int
     source: str
     as_of: str
     gpus: int = 0
@@ -68,12 +76,22 @@ class InstanceType:
         return self.vcpus - 1
 
     @property
-    def pod_memory_gib(self) -> int:
-        """The GiB that one pod may request: 5 %, at least 2 GiB, are reserved for the kubelet and the daemons.
+    def allocatable_gib(self) -> float:
+        """The GiB that Kubernetes has for pods: without the machine's own, the kubelet's, and huge pages for EFA.
 
-        A conservative estimate: EKS reserves 255 MiB, 11 MiB for each of up to 737 pods, and 100 MiB.
+        The machine's own share is a line below everything that was measured, by at most 1 %. The kubelet's is that of
+        nodeadm's getMemoryMebibytesToReserve, and 100 MiB below which it evicts. EFA nodes set 110 pages of 2 MiB aside
+        for each vCPU, and one: so it was on p4de.24xlarge and p5.48xlarge.
         """
-        return self.memory_gib - max(2, -(-self.memory_gib // 20))
+        kubelet = _KUBELET_MIB + _MIB_OF_A_POD * self.max_pods + _EVICTION_MIB
+        huge_pages = 2 * (110 * self.vcpus + 1) if self.efa_interfaces else 0
+        there = (1 - _SHARE_OF_THE_MACHINE) * self.memory_gib - _GIB_OF_THE_MACHINE
+        return there - (kubelet + huge_pages) / 1024
+
+    @property
+    def pod_memory_gib(self) -> int:
+        """The GiB that one pod may request, beside the daemons of a node."""
+        return int(self.allocatable_gib - _DAEMONS_GIB)
 
     @property
     def taint(self) -> str:

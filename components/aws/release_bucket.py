@@ -28,6 +28,7 @@ class ReleaseBucketArgs:
         outside: ARNs of roles and users exempt from that: the deployer, and those that fetch releases from
             elsewhere. Their own IAM policies still apply.
         readable: ARNs of other buckets that may be read through the endpoint, with data or models.
+        public_images: whether nodes pull images of registry.k8s.io, whose layers come through the endpoint.
         protect: refuse to delete the bucket, its key and its policies. Without it, `destroy` deletes every
             release.
         checkpoint_prefix: prefix of checkpoints, needed only to resume after an interruption.
@@ -41,6 +42,7 @@ class ReleaseBucketArgs:
     s3_endpoint_id: pulumi.Input[str]
     outside: Sequence[str]
     readable: Sequence[str] = ()
+    public_images: bool = False
     protect: bool = True
     checkpoint_prefix: str = "checkpoints/"
     checkpoint_days: int = 30
@@ -96,7 +98,9 @@ class ReleaseBucket(pulumi.ComponentResource):
         ec2.VpcEndpointPolicy(
             name,
             vpc_endpoint_id=args.s3_endpoint_id,
-            policy=endpoint_policy(self.arn, location=args.location, readable=args.readable),
+            policy=endpoint_policy(
+                self.arn, location=args.location, readable=args.readable, public_images=args.public_images
+            ),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"name": self.name, "arn": self.arn, "uri": self.uri, "key_arn": self.key_arn})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from components.aws.capacity import CapacityBlock, capacity
+from components.aws.capacity import CapacityBlock, Reservation, capacity
 from components.aws.gpu_nodes import TRAINING_LABEL, GpuNodes, GpuNodesArgs
 from components.aws.image_registry import ImageRegistry, ImageRegistryArgs
 from components.aws.instance_types import fit, instance_type
@@ -26,6 +26,7 @@ from components.kubernetes.isolation import POD_IDENTITY, Destination
 from components.kubernetes.job_args import PodSize
 from components.kubernetes.node_agents import NodeAgents
 from components.kubernetes.platform import Platform, PlatformArgs
+from components.kubernetes.quantities import amount
 from components.kubernetes.queues import Flavor
 from stacks.builders.cluster import NAMESPACE, TrainingCloud, pod_size, quota
 from stacks.builders.eks import private_cluster, release_bucket
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     import pulumi_kubernetes as k8s
 
+    from components.aws.capacity import Capacity
     from components.aws.cluster import Cluster
     from components.aws.instances import InstanceType
     from components.aws.location import Location
@@ -79,7 +81,7 @@ def aws_cloud(
         GpuNodesArgs(
             cluster=cluster,
             vpc_id=made.network.vpc_id,
-            subnet_id=made.network.subnet_ids[0],
+            subnet_id=made.network.subnet_ids[_zone(cloud, bought)],
             instance=instance,
             maximum=cloud.nodes.maximum,
             minimum=cloud.nodes.minimum,
@@ -108,6 +110,18 @@ def aws_cloud(
     )
 
 
+def _zone(cloud: AwsCloud, bought: Capacity) -> int:
+    """Return the place of the nodes' zone among the network's. Raises CloudError."""
+    zone, zones = cloud.nodes.zone, ", ".join(cloud.zones)
+    if zone is None and isinstance(bought, Reservation | CapacityBlock):
+        message = f"a reservation is in one zone: set cloud:nodes.zone to it, one of {zones}"
+        raise CloudError(message)
+    if zone is not None and zone not in cloud.zones:
+        message = f"cloud:nodes.zone is {zone}, but the network is in {zones}; add it to cloud:zones, or choose another"
+        raise CloudError(message)
+    return list(cloud.zones).index(zone) if zone else 0
+
+
 def _size(workers: Training, instance: InstanceType) -> dict[str, Any]:
     """Return a pod's requests: the whole node, or the settings' values if they fit."""
     usual = {
@@ -117,7 +131,13 @@ def _size(workers: Training, instance: InstanceType) -> dict[str, Any]:
         "efa": instance.efa_interfaces,
     }
     size = pod_size(workers, usual)
-    fit(instance, Demand(gpus=size["gpus"], efa_interfaces=size["efa"]))
+    demand = Demand(
+        gpus=size["gpus"],
+        efa_interfaces=size["efa"],
+        vcpus=float(amount(size["cpu"], "training.cpu")),
+        memory_gib=float(amount(size["memory"], "training.memory")) / 2**30,
+    )
+    fit(instance, demand)
     return size
 
 

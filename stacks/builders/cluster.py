@@ -22,10 +22,11 @@ from stacks.builders.local_files import are_elsewhere
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from stacks.settings.cloud import KubernetesCloud, Training
+    from stacks.settings.cloud import ExistingCluster, KubernetesCloud, Training
 
 NAMESPACE = "training"
 _STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_REGION, _ENDPOINT = "AWS_REGION", "AWS_ENDPOINT_URL"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,12 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
 
     """
     kubeconfig = read_kubeconfig(cloud.kubeconfig)
+    if not cloud.region and _REGION not in workers.environment:
+        message = (
+            "cloud:region is not set: the region of the bucket in cloud:store, as in eu-central-1; a store that is not "
+            "AWS's takes any, such as us-east-1, and needs cloud:endpoint"
+        )
+        raise ClusterError(message)
     if workers.cpu is None or workers.memory is None:
         message = "set training.cpu and training.memory, the pod's requests; an existing cluster's nodes are not known"
         raise ClusterError(message)
@@ -90,6 +97,7 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
         size=PodSize(
             **pod_size(workers, {"cpu": workers.cpu, "memory": workers.memory, "gpus": workers.gpus or 0})
         ),
+        environment=store_environment(cloud),
         secret_environment=store_keys(cloud.credentials),
     )
 
@@ -108,6 +116,12 @@ def read_kubeconfig(path: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ClusterError(f"cloud:kubeconfig: {path}: {reason}") from None
+
+
+def store_environment(cloud: ExistingCluster) -> dict[str, str]:
+    """Return the environment variables that say where a bucket is."""
+    told = {_REGION: cloud.region, _ENDPOINT: cloud.endpoint}
+    return {name: value for name, value in told.items() if value}
 
 
 def store_keys(secret: str | None) -> dict[str, SecretKey]:

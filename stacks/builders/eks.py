@@ -51,6 +51,13 @@ def private_cluster(stack: str, name: str, cloud: AwsAccount, provider: AwsProvi
 
     """
     tags = _tags(stack, provider)
+    if not cloud.public_from and cloud.reach == "internet":
+        message = (
+            f"stacks/Pulumi.{stack}.yaml: cloud:public_from is empty: nothing outside the network that the stack makes "
+            "would reach the cluster's API, this machine neither; set it to this machine's address, as in "
+            "203.0.113.7/32, or cloud:reach to network, once it is connected to that network"
+        )
+        raise CloudError(message)
     here = Location(account=cloud.account, region=provider.region or "", zones=cloud.zones)
     network = Network(name, NetworkArgs(location=here, cidr=cloud.cidr, nat=cloud.nat))
     cluster = Cluster(
@@ -86,6 +93,7 @@ def release_bucket(
             # Among the admins is the deployer, without whom Pulumi could not even list the bucket.
             outside=list(dict.fromkeys([*cloud.admins, *cloud.readers])),
             readable=readable,
+            public_images=cloud.nat,
             protect=cloud.protect,
             short_lived=short_lived or {},
         ),

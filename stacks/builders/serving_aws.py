@@ -58,7 +58,7 @@ def aws_serving(
         CloudError: the settings request something that does not exist, does not fit, or is not safe.
 
     """
-    _check(stack, cloud, exposed)
+    _check(stack, exposed)
     instance = _instance(cloud, endpoint) if endpoint else None
     made = private_cluster(stack, _NAME, cloud, provider)
     folder = folder_of(stack, identity)
@@ -123,14 +123,8 @@ def aws_serving(
     )
 
 
-def _check(stack: str, cloud: AwsServing, exposed: Mapping[str, Exposed]) -> None:
+def _check(stack: str, exposed: Mapping[str, Exposed]) -> None:
     where = f"stacks/Pulumi.{stack}.yaml"
-    if not cloud.public_from:
-        message = (
-            f"{where}: cloud:public_from is empty: nothing outside the network that the stack makes would reach the "
-            "cluster's API, this machine neither; set it to this machine's address, as in 203.0.113.7/32"
-        )
-        raise CloudError(message)
     for name, each in exposed.items():
         if each.service != "NodePort" or each.annotations:
             message = (

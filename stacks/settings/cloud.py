@@ -47,6 +47,8 @@ class Nodes(Section):
     """Maximum number of nodes."""
     minimum: NotNegative = 0
     """Nodes kept when nothing trains."""
+    zone: Text | None = None
+    """Their zone, one of `zones`; default: the first. A reservation or a capacity block is in one zone: name it."""
     capacity: Capacity = Capacity()
 
 
@@ -73,7 +75,9 @@ class AwsAccount(Section):
     version: Text = "1.35"
     """Kubernetes version."""
     public_from: Many[Text] = ()
-    """CIDRs that may reach the cluster's API from outside; default: none."""
+    """CIDRs that may reach the cluster's API over the internet: where this machine is, at least."""
+    reach: Literal["internet", "network"] = "internet"
+    """`network`: this machine reaches the network's private addresses, as by a VPN, so `public_from` may be empty."""
     cidr: Text = "10.80.0.0/16"
     """CIDR of the network."""
     nat: bool = False
@@ -122,6 +126,10 @@ class ExistingCluster(Section):
     """Kubeconfig of the cluster, a file on this machine."""
     store: BucketUri
     """Bucket for releases, s3://bucket/prefix."""
+    region: Text | None = None
+    """Region of the bucket; of a store that is not AWS's, as it calls itself, often us-east-1."""
+    endpoint: Text | None = None
+    """URL of the bucket's service, if it is not AWS's."""
     credentials: Text | None = None
     """Secret in the namespace with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; default: pods get credentials
     another way."""

@@ -111,7 +111,8 @@ def own_cluster(cloud: Cloud) -> dict[str, Any]:
     cloud.cluster.kubectl("create", "secret", "generic", "bucket", "-n", "training", *literals)
     kept = {name: value for name, value in cloud.settings.items() if name.startswith(f"{PROJECT}:")}
     workers = kept[f"{PROJECT}:training"]
-    told = {name: value for name, value in workers["environment"].items() if name not in CREDENTIALS}
+    ours = {*CREDENTIALS, "AWS_REGION", "AWS_ENDPOINT_URL"}  # the settings say it, as the guide does
+    told = {name: value for name, value in workers["environment"].items() if name not in ours}
     bucket = urlsplit(cloud.lab.aws.endpoint)
     return {
         **kept,
@@ -119,6 +120,8 @@ def own_cluster(cloud: Cloud) -> dict[str, Any]:
         "cloud:kind": "kubernetes",
         "cloud:kubeconfig": str(cloud.cluster.kubeconfig),
         "cloud:store": f"s3://{BUCKET}/kept",
+        "cloud:region": workers["environment"].get("AWS_REGION", "eu-central-1"),
+        "cloud:endpoint": cloud.lab.aws.endpoint,
         "cloud:credentials": "bucket",
         "cloud:quota": {"cpu": "4", "memory": "16Gi"},
         "cloud:destinations": [

@@ -223,6 +223,8 @@ def in_a_cluster(kubeconfig: str = "~/config", **training: Any) -> dict[str, str
         "kind": "kubernetes",
         "kubeconfig": kubeconfig,
         "store": "s3://releases/team",
+        "region": "us-east-1",
+        "endpoint": "https://10.9.0.5",
         "quota": {"cpu": "8", "memory": "1024Gi"},
         "credentials": "bucket",
         "queueing": "existing",
@@ -247,6 +249,8 @@ def test_a_cluster_of_ones_own_gets_the_same_job_and_nothing_of_aws(
     container = job["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]["containers"][0]
     secret = {"secretKeyRef": {"name": "bucket", "key": "AWS_ACCESS_KEY_ID"}}
     assert {"name": "AWS_ACCESS_KEY_ID", "valueFrom": secret} in container["env"]
+    assert {"name": "AWS_REGION", "value": "us-east-1"} in container["env"]
+    assert {"name": "AWS_ENDPOINT_URL", "value": "https://10.9.0.5"} in container["env"]
     (queue,) = declared.resources["kubernetes:kueue.x-k8s.io/v1beta2:ClusterQueue"]
     (flavor,) = queue["spec"]["resourceGroups"][0]["flavors"]
     assert flavor["resources"][1] == {"name": "memory", "nominalQuota": "1Ti"}, "as Kueue writes it"
@@ -259,6 +263,10 @@ def test_a_cluster_of_ones_own_gets_the_same_job_and_nothing_of_aws(
         (
             in_a_cluster("/dev/null", memory="800Gi"),
             "training job training would never start: 2 pods x 800Gi",
+        ),
+        (
+            {key: each for key, each in in_a_cluster("/dev/null").items() if key != "cloud:region"},
+            "cloud:region is not set: the region of the bucket in cloud:store",
         ),
         (in_a_cluster("/dev/null", cpu=None), "set training.cpu and training.memory, the pod's requests"),
     ],
@@ -293,6 +301,19 @@ def test_what_a_cluster_cannot_do_is_said_in_the_preview(
             {"own__training": {"image": "i", "gpus": 2}},
             "a pod requests 2 GPUs, but a g6.2xlarge node has 1",
         ),
+        (
+            {"own__training": {"image": "i", "memory": "30Gi"}},
+            "a pod requests 30 GiB of memory, but a g6.2xlarge node has 29 for it",
+        ),
+        ({"own__training": {"image": "i", "cpu": "7500m"}}, "7.5 vCPUs, but a g6.2xlarge node has 7 for it"),
+        (
+            {"own__training": {"image": "i", "cpu": "many"}},
+            "training.cpu: 'many' is not a Kubernetes quantity",
+        ),
+        (
+            {"cloud__public_from": None},
+            "cloud:public_from is empty: nothing outside the network that the stack makes would reach",
+        ),
         ({"cloud__nat": False}, "set cloud:registry to a mirror of them, or cloud:nat to true"),
         (
             {"cloud__nodes": {"instance_type": "p5.48xlarge", "maximum": 2}},
@@ -322,6 +343,37 @@ def test_what_cannot_be_is_one_clear_error_in_the_preview(
         declare(config(**changes))
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("zone", "expected"),
+    [(None, "set cloud:nodes.zone to it, one of eu-central-1a"), ("eu-central-1c", "add it to cloud:zones")],
+)
+def test_a_reservation_needs_its_zone(zone: str | None, expected: str, declared: Declared) -> None:
+    reserved = {"kind": "reservation", "reservation": "cr-0123456789abcdef0"}
+    nodes = {"instance_type": "g6.2xlarge", "maximum": 2, "capacity": reserved}
+    with pytest.raises(pulumi.RunError, match=expected):
+        declare(config(cloud__nodes=nodes | ({"zone": zone} if zone else {})))
+
+
+def test_nodes_are_in_the_zone_that_is_named_and_go_before_others_come(declared: Declared) -> None:
+    declare(config(cloud__nodes={"instance_type": "g6.2xlarge", "maximum": 2, "zone": "eu-central-1b"}))
+    (group,) = [
+        each
+        for each in declared.resources["aws:eks/nodeGroup:NodeGroup"]
+        if each["labels"].get("scenario/nodes") == "training"
+    ]
+    assert group["subnetIds"] == ["training-eu-central-1b-id"]
+    assert group["updateConfig"]["updateStrategy"] == "MINIMAL"
+    assert group["labels"]["k8s.amazonaws.com/accelerator"] == "nvidia-l4"
+
+
+def test_a_machine_that_is_connected_to_the_network_needs_no_address_on_the_internet(
+    declared: Declared,
+) -> None:
+    declare(config(cloud__public_from=None, cloud__reach="network"))
+    (cluster,) = declared.resources["aws:eks/cluster:Cluster"]
+    assert cluster["vpcConfig"]["endpointPublicAccess"] is False
 
 
 def test_what_is_true_or_false_may_be_so(declared: Declared) -> None:

@@ -24,7 +24,9 @@ def test_each_kind_is_read_with_what_belongs_to_it() -> None:
     block = capacity("capacity-block", reservation=ID, ends="2026-11-26T11:30:00+01:00", now=NOW)
     assert isinstance(block, CapacityBlock)
     assert block.ends == dt.datetime(2026, 11, 26, 10, 30, tzinfo=dt.UTC)
-    assert block.save_before == dt.datetime(2026, 11, 26, 10, 0, tzinfo=dt.UTC), "EC2 takes it back"
+    assert block.save_before == dt.datetime(2026, 11, 26, 9, 40, tzinfo=dt.UTC), (
+        "EKS takes the nodes away at 9:50"
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_each_kind_is_read_with_what_belongs_to_it() -> None:
         (
             "capacity-block",
             {"reservation": ID, "ends": "2026-11-25T12:30:00Z"},
-            "reclaims instances 30 minutes before: that has passed",
+            "takes its nodes away 40 minutes before: there is no time left",
         ),
     ],
 )

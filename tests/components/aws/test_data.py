@@ -97,6 +97,11 @@ def test_the_endpoint_lets_no_other_bucket_through_but_those_that_are_named() ->
     assert set(policy) == {"TheReleaseBucket", "LayersOfImages"}
     assert policy["TheReleaseBucket"]["Resource"] == ["arn:aws:test:::releases", "arn:aws:test:::releases/*"]
     assert policy["LayersOfImages"]["Resource"] == ["arn:aws:s3:::prod-eu-central-1-starport-layer-bucket/*"]
+    public = bucket(public_images=True).statements("ec2/vpcEndpointPolicy:VpcEndpointPolicy", "releases")
+    assert public["LayersOfImages"]["Action"] == ["s3:GetObject"]
+    assert public["LayersOfImages"]["Resource"][1:] == [
+        "arn:aws:s3:::prod-registry-k8s-io-eu-central-1/containers/images/*"
+    ]
     more = bucket(readable=[DATA]).statements("ec2/vpcEndpointPolicy:VpcEndpointPolicy", "releases")
     assert more["OthersToRead"]["Resource"] == [DATA, f"{DATA}/*"]
     assert "s3:PutObject" not in more["OthersToRead"]["Action"]

@@ -8,7 +8,7 @@ import pytest
 from moto.ec2.models.instance_types import INSTANCE_TYPES as ANSWERED
 
 from components.aws.instance_types import INSTANCE_TYPES, fit, instance_type
-from components.aws.instances import Demand
+from components.aws.instances import Demand, InstanceType
 from components.errors import CloudError
 
 
@@ -92,7 +92,7 @@ def test_a_type_that_is_not_in_the_table_is_one_line_with_the_nearest_one() -> N
         ),
         ("g6.xlarge", Demand(efa_interfaces=1), "1 EFA interfaces, but a g6.xlarge node has 0"),
         ("g6.xlarge", Demand(vcpus=4), "4 vCPUs, but a g6.xlarge node has 3 for it"),
-        ("g6.xlarge", Demand(memory_gib=15.5), "15.5 GiB of memory, but a g6.xlarge node has 14"),
+        ("g6.xlarge", Demand(memory_gib=15.5), "15.5 GiB of memory, but a g6.xlarge node has 13"),
         ("m7i.xlarge", Demand(scratch_gb=10), "10 GB of local scratch, but a m7i.xlarge node has 0"),
         ("m7i.xlarge", Demand(vcpus=-1), "a pod cannot request -1 vCPUs"),
     ],
@@ -100,6 +100,39 @@ def test_a_type_that_is_not_in_the_table_is_one_line_with_the_nearest_one() -> N
 def test_what_no_node_could_hold_is_refused_by_what_is_too_much(name: str, demand: Demand, said: str) -> None:
     with pytest.raises(CloudError, match=said):
         fit(instance_type(name), demand)
+
+
+# What nodes of EKS told: 2i2c-org/infrastructure, instance_capacities.yaml (the lowest), and, of those with EFA, nodes
+# of users. Memory in GiB, pods, EFA interfaces, vCPUs, and what Kubernetes had for pods.
+MEASURED = {
+    "m5.xlarge": (16, 58, 0, 4, 14.202),
+    "g4dn.xlarge": (16, 29, 0, 4, 14.666),
+    "g4dn.2xlarge": (32, 29, 0, 8, 30.227),
+    "r5.xlarge": (32, 58, 0, 4, 29.916),
+    "r5.2xlarge": (64, 58, 0, 8, 61.041),
+    "r5.4xlarge": (128, 234, 0, 16, 121.492),
+    "r5.16xlarge": (512, 737, 0, 64, 490.108),
+    "p4de.24xlarge": (1152, 737, 4, 96, 1092.915),
+    "p5.48xlarge": (2048, 100, 32, 192, 1957.3),
+}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_memory_for_pods_is_at_most_what_was_measured_and_a_little_less(name: str) -> None:
+    memory, pods, efa, vcpus, measured = MEASURED[name]
+    made = InstanceType(
+        name=name,
+        vcpus=vcpus,
+        memory_gib=memory,
+        max_pods=pods,
+        efa_interfaces=efa,
+        source="",
+        as_of="",
+    )
+    slack = 0.02 if memory == 16 else 0.01  # the same type told between 14.2 and 14.4
+    assert measured * (1 - slack) <= made.allocatable_gib <= measured
+    if row := INSTANCE_TYPES.get(name):
+        assert (row.memory_gib, row.max_pods, row.efa_interfaces, row.vcpus) == (memory, pods, efa, vcpus)
 
 
 @pytest.mark.parametrize("name", INSTANCE_TYPES)
