@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi_aws import cloudwatch, eks, iam, kms
 
-from components.aws.policies import customer_key, document, trust
+from components.aws.policies import KEY_USE, customer_key, document, trust
 from components.errors import CloudError
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Cluster(pulumi.ComponentResource):
             "Sid": "LogsOfThisCluster",
             "Effect": "Allow",
             "Principal": {"Service": f"logs.{args.location.region}.amazonaws.com"},
-            "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
+            "Action": sorted(KEY_USE),
             "Resource": "*",
             "Condition": {"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": where}},
         }

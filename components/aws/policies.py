@@ -21,7 +21,8 @@ _KEY_ADMINISTRATION = tuple(
         *("DescribeKey", "GetKeyPolicy", "PutKeyPolicy", "ListKeyPolicies", "GetKeyRotationStatus"),
         *("EnableKeyRotation", "DisableKeyRotation", "EnableKey", "DisableKey", "UpdateKeyDescription"),
         *("TagResource", "UntagResource", "ListResourceTags", "CreateAlias", "UpdateAlias", "DeleteAlias"),
-        *("ScheduleKeyDeletion", "CancelKeyDeletion", "CreateGrant", "ListGrants", "RevokeGrant"),
+        *("ScheduleKeyDeletion", "CancelKeyDeletion", "CreateGrant", "ListGrants", "RetireGrant"),
+        "RevokeGrant",
     )
 )
 KEY_USE = tuple(

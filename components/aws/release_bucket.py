@@ -33,6 +33,7 @@ class ReleaseBucketArgs:
             release.
         checkpoint_prefix: prefix of checkpoints, needed only to resume after an interruption.
         checkpoint_days: retention of checkpoints.
+        old_checkpoint_days: how long overwritten or deleted checkpoints can be restored.
         old_version_days: how long overwritten or deleted objects can be restored.
         short_lived: prefixes of other objects that are removed, and after how many days, by the rule's name.
 
@@ -46,6 +47,7 @@ class ReleaseBucketArgs:
     protect: bool = True
     checkpoint_prefix: str = "checkpoints/"
     checkpoint_days: int = 30
+    old_checkpoint_days: int = 3
     old_version_days: int = 90
     short_lived: Mapping[str, tuple[pulumi.Input[str], int]] = field(default_factory=dict)
 
@@ -156,6 +158,8 @@ class ReleaseBucket(pulumi.ComponentResource):
                     "status": "Enabled",
                     "filter": {"prefix": args.checkpoint_prefix},
                     "expiration": {"days": args.checkpoint_days},
+                    # What is overwritten of them is as large, and nobody goes back to it.
+                    "noncurrent_version_expiration": {"noncurrent_days": args.old_checkpoint_days},
                 },
                 *(_expiring(rule, *each) for rule, each in args.short_lived.items()),
             ],

@@ -85,8 +85,7 @@ def aws_cloud(
             instance=instance,
             maximum=cloud.nodes.maximum,
             minimum=cloud.nodes.minimum,
-            # The number that the workers need; afterwards the autoscaler, or the user, decides.
-            nodes=max(cloud.nodes.minimum, min(workers.pods, cloud.nodes.maximum)),
+            nodes=_first_nodes(cloud, workers),
             capacity=bought,
             tags=made.tags,
         ),
@@ -95,7 +94,7 @@ def aws_cloud(
     identity = _trainer(rights, here, cluster, bucket)
     ImageRegistry("images", ImageRegistryArgs(location=here, repositories=[f"{stack}/scenario-model"]))
     kubernetes = made.provider()
-    if cloud.queueing == "install" and cloud.nodes.minimum < cloud.nodes.maximum:
+    if _is_scaled(cloud):
         _scaling(stack, cloud, here, cluster, kubernetes)
     return TrainingCloud(
         cluster=cluster.name,
@@ -107,6 +106,23 @@ def aws_cloud(
         ready=[nodes, identity],
         environment={"AWS_REGION": here.region},
         save_before=bought.save_before.isoformat() if isinstance(bought, CapacityBlock) else None,
+    )
+
+
+def _is_scaled(cloud: AwsCloud) -> bool:
+    """Whether the stack installs an autoscaler."""
+    return cloud.queueing == "install" and cloud.nodes.minimum < cloud.nodes.maximum
+
+
+def _first_nodes(cloud: AwsCloud, workers: Training) -> int:
+    """Return how many nodes there are at first: the autoscaler starts others when the job waits for them.
+
+    Without one, those that the workers need; afterwards the user decides.
+    """
+    return (
+        cloud.nodes.minimum
+        if _is_scaled(cloud)
+        else max(cloud.nodes.minimum, min(workers.pods, cloud.nodes.maximum))
     )
 
 

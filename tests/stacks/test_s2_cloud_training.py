@@ -368,6 +368,16 @@ def test_nodes_are_in_the_zone_that_is_named_and_go_before_others_come(declared:
     assert group["labels"]["k8s.amazonaws.com/accelerator"] == "nvidia-l4"
 
 
+@pytest.mark.parametrize(("queueing", "first"), [("install", 0), ("existing", 2)])
+def test_nodes_start_when_the_job_waits_if_there_is_an_autoscaler(
+    queueing: str, first: int, declared: Declared
+) -> None:
+    declare(config(cloud__queueing=queueing))
+    groups = declared.resources["aws:eks/nodeGroup:NodeGroup"]
+    (training,) = [each for each in groups if each["labels"]["scenario/nodes"] == "training"]
+    assert training["scalingConfig"]["desiredSize"] == first
+
+
 def test_a_machine_that_is_connected_to_the_network_needs_no_address_on_the_internet(
     declared: Declared,
 ) -> None:

@@ -113,6 +113,7 @@ def test_what_is_half_uploaded_old_or_a_checkpoint_goes_by_itself_and_releases_s
     )["rules"]
     expires = [each for each in rules if "expiration" in each]
     assert [(each["filter"], each["expiration"]) for each in expires] == [({"prefix": "runs/"}, {"days": 3})]
+    assert expires[0]["noncurrentVersionExpiration"] == {"noncurrentDays": 3}
     assert {each["id"] for each in rules} == {"unfinished-uploads", "old-versions", "checkpoints"}
 
 
