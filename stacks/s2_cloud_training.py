@@ -95,6 +95,7 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
                 **({"RETRAIN_KEY": again} if again else {}),
             },
             secret_environment=cloud.secret_environment,
+            placing=cloud.placing,
             spread=workers.spread,
             flavors=cloud.platform.flavors,
             wait=workers.wait,

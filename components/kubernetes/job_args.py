@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from components.errors import ClusterError
+from components.kubernetes.placing import Placing
 from components.kubernetes.quantities import amount
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class TrainingJobArgs:
         program: the program of every process; the configuration is at `/config/job.json`.
         restarts: maximum restarts of the job after failures; after a preemption it always restarts.
         grace_s: time to save for a pod that is terminated, in seconds.
+        placing: what pods need to start on some nodes.
         spread: whether each pod needs its own node.
         nearby: a node label of the platform's topology; pods are placed within one value of it if possible.
         flavors: the queue's, if known: a job that fits in none of them is refused.
@@ -108,6 +110,7 @@ class TrainingJobArgs:
     program: Sequence[str] = ("-m", "scenario_model", "job", "--config", "/config/job.json")
     restarts: int = 20
     grace_s: int = 120
+    placing: Placing = field(default_factory=Placing)
     spread: bool = True
     nearby: str | None = None
     flavors: Sequence[Flavor] = ()

@@ -127,6 +127,7 @@ def _pod(name: str, args: TrainingJobArgs, config_map: pulumi.Input[str]) -> dic
         "containers": [_container(args, with_keys=bool(keys))],
         "volumes": volumes,
         **({"affinity": spread} if args.spread and args.pods > 1 else {}),
+        **args.placing.specification(),
     }
 
 

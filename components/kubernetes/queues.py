@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from components.errors import ClusterError
+from components.kubernetes.placing import toleration
 from components.kubernetes.quantities import canonical
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def objects(
     """
     for each in flavors:
         spec: dict[str, Any] = {"nodeLabels": dict(each.node_labels)}
-        spec["tolerations"] = [_toleration(taint) for taint in each.taints]
+        spec["tolerations"] = [toleration(taint) for taint in each.taints]
         if each.topology:
             levels = [{"nodeLabel": label} for label in each.topology]
             yield "Topology", f"{namespace}-{each.name}", {"levels": levels}
@@ -92,8 +93,3 @@ def _cluster_queue(namespace: str, flavors: Sequence[Flavor]) -> dict[str, Any]:
         "namespaceSelector": own,
         "resourceGroups": [{"coveredResources": list(flavors[0].quota), "flavors": quotas}],
     }
-
-
-def _toleration(taint: Mapping[str, str]) -> dict[str, str]:
-    same = {"operator": "Equal", "value": taint["value"]} if taint.get("value") else {"operator": "Exists"}
-    return {"key": taint["key"], "effect": taint["effect"], **same}

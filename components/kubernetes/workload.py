@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from components.kubernetes.hardening import CONTAINER_SECURITY, POD_SECURITY
+from components.kubernetes.placing import Placing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ class Workload:
         environment: environment variables; not for secrets.
         secret_environment: environment variables with values from Secrets.
         node_labels: labels of the nodes that they run on; empty: any.
+        placing: what pods need to start there.
 
     """
 
@@ -37,6 +39,7 @@ class Workload:
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     secret_environment: Mapping[str, SecretKey] = field(default_factory=dict)
     node_labels: Mapping[str, str] = field(default_factory=dict)
+    placing: Placing = field(default_factory=Placing)
 
 
 def pod(
@@ -86,6 +89,7 @@ def pod(
             {"name": "scratch", "emptyDir": {"sizeLimit": scratch}},
             {"name": "tmp", "emptyDir": {}},
         ],
+        **workload.placing.specification(),
         **more,
     }
 

@@ -14,6 +14,7 @@ from components.errors import ClusterError
 from components.kubernetes.charts import Charts
 from components.kubernetes.isolation import Destination
 from components.kubernetes.job_args import PodSize, SecretKey
+from components.kubernetes.placing import Placing
 from components.kubernetes.platform import Platform, PlatformArgs
 from components.kubernetes.quantities import canonical
 from components.kubernetes.queues import Flavor
@@ -44,6 +45,7 @@ class TrainingCloud:
         environment: environment variables of the pods.
         secret_environment: environment variables from Secrets.
         save_before: when the nodes are taken away, ISO 8601.
+        placing: what pods need to start on the nodes.
 
     """
 
@@ -57,6 +59,7 @@ class TrainingCloud:
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     secret_environment: Mapping[str, SecretKey] = field(default_factory=dict)
     save_before: str | None = None
+    placing: Placing = field(default_factory=Placing)
 
 
 def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud:
@@ -78,7 +81,12 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
         raise ClusterError(message)
     secret = pulumi.Output.secret(kubeconfig)
     provider = k8s.Provider("cluster", kubeconfig=secret)
-    flavor = Flavor(name="nodes", quota=cloud.quota, node_labels=cloud.node_labels)
+    flavor = Flavor(
+        name="nodes",
+        quota=cloud.quota,
+        node_labels=cloud.node_labels,
+        taints=[taint.model_dump(exclude_none=True) for taint in cloud.taints],
+    )
     destinations = [
         Destination(name=each.name, cidrs=each.cidrs, ports=each.ports) for each in cloud.destinations
     ]
@@ -98,6 +106,7 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
             **pod_size(workers, {"cpu": workers.cpu, "memory": workers.memory, "gpus": workers.gpus or 0})
         ),
         environment=store_environment(cloud),
+        placing=placing(cloud, taints=False),  # Kueue adds what tolerates them to the pods that it admits
         secret_environment=store_keys(cloud.credentials),
     )
 
@@ -116,6 +125,15 @@ def read_kubeconfig(path: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ClusterError(f"cloud:kubeconfig: {path}: {reason}") from None
+
+
+def placing(cloud: ExistingCluster, *, taints: bool) -> Placing:
+    """Return what pods need to start on the cluster's nodes. `taints`: those of the nodes included."""
+    return Placing(
+        taints=[each.model_dump(exclude_none=True) for each in cloud.taints] if taints else (),
+        pull_secrets=cloud.pull_secrets,
+        runtime_class=cloud.runtime_class or "",
+    )
 
 
 def store_environment(cloud: ExistingCluster) -> dict[str, str]:

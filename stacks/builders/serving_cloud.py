@@ -19,7 +19,7 @@ from components.kubernetes.release_catalogue import ReleaseCatalogue, ReleaseCat
 from components.kubernetes.scaling import Scaling, Sleep
 from components.kubernetes.serving_endpoint import EndpointSize, ServingEndpoint, ServingEndpointArgs
 from components.kubernetes.workload import Workload
-from stacks.builders.cluster import read_kubeconfig, store_environment, store_keys
+from stacks.builders.cluster import placing, read_kubeconfig, store_environment, store_keys
 from stacks.builders.local_files import read_local
 from stacks.builders.premises import endpoint as url_of
 from stacks.settings.serving_cloud import OwnCatalogueKeys
@@ -108,6 +108,7 @@ def serving_cluster(
         environment={**store_environment(cloud), **cloud.environment},
         secret_environment=store_keys(cloud.credentials),
         node_labels=cloud.node_labels,
+        placing=placing(cloud, taints=True),
     )
     return ServingCloud(
         stack=stack,

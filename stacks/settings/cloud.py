@@ -117,6 +117,17 @@ class Reachable(Section):
     """TCP ports."""
 
 
+class Taint(Section):
+    """A taint of nodes."""
+
+    key: Text
+    """Its key."""
+    value: Text | None = None
+    """Its value; default: any."""
+    effect: Literal["NoSchedule", "NoExecute", "PreferNoSchedule"] = "NoSchedule"
+    """Its effect."""
+
+
 class ExistingCluster(Section):
     """An existing cluster, and an existing bucket."""
 
@@ -135,6 +146,12 @@ class ExistingCluster(Section):
     another way."""
     node_labels: dict[str, Text] = Field(default_factory=dict)
     """Labels of the nodes that the pods run on."""
+    taints: Many[Taint] = ()
+    """Taints of those nodes, which the pods tolerate."""
+    pull_secrets: Many[Text] = ()
+    """Secrets in the namespace with credentials of the images' registries."""
+    runtime_class: Text | None = None
+    """Runtime class of the pods, such as nvidia on k3s and RKE2."""
     destinations: Many[Reachable]
     """Allowed destinations of the pods: at least the bucket."""
 

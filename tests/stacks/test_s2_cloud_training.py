@@ -227,6 +227,9 @@ def in_a_cluster(kubeconfig: str = "~/config", **training: Any) -> dict[str, str
         "endpoint": "https://10.9.0.5",
         "quota": {"cpu": "8", "memory": "1024Gi"},
         "credentials": "bucket",
+        "taints": [{"key": "nvidia.com/gpu"}, {"key": "team", "value": "ml", "effect": "NoExecute"}],
+        "pull_secrets": ["registry"],
+        "runtime_class": "nvidia",
         "queueing": "existing",
         "destinations": [{"name": "bucket", "cidrs": ["10.9.0.0/16"]}],
     }
@@ -246,7 +249,15 @@ def test_a_cluster_of_ones_own_gets_the_same_job_and_nothing_of_aws(
     assert outputs["release_uri"] == "s3://releases/team"
     assert not [token for token in declared.resources if token.startswith("aws:")]
     (job,) = declared.resources["kubernetes:jobset.x-k8s.io/v1alpha2:JobSet"]
-    container = job["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]["containers"][0]
+    pod = job["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    assert (pod["imagePullSecrets"], pod["runtimeClassName"]) == ([{"name": "registry"}], "nvidia")
+    assert "tolerations" not in pod, "Kueue adds them to the pods that it admits"
+    (nodes,) = declared.resources["kubernetes:kueue.x-k8s.io/v1beta2:ResourceFlavor"]
+    assert nodes["spec"]["tolerations"] == [
+        {"key": "nvidia.com/gpu", "effect": "NoSchedule", "operator": "Exists"},
+        {"key": "team", "effect": "NoExecute", "operator": "Equal", "value": "ml"},
+    ]
+    container = pod["containers"][0]
     secret = {"secretKeyRef": {"name": "bucket", "key": "AWS_ACCESS_KEY_ID"}}
     assert {"name": "AWS_ACCESS_KEY_ID", "valueFrom": secret} in container["env"]
     assert {"name": "AWS_REGION", "value": "us-east-1"} in container["env"]

@@ -56,6 +56,24 @@ def test_without_an_endpoint_the_cloud_hands_out_releases_only(
     assert set(serving_stack.resources["Deployment"]) == {"catalogue"}
 
 
+def test_pods_start_on_nodes_with_taints_from_private_registries_with_a_runtime_of_their_own(
+    serving_stack: Declared, kubeconfig: Path
+) -> None:
+    told: dict[str, Any] = {
+        "cloud__taints": [{"key": "team", "value": "ml"}],
+        "cloud__pull_secrets": ["registry"],
+    }
+    declare(config(kubeconfig, **told, cloud__runtime_class="nvidia", cloud__region="eu-central-1"))
+    resources = serving_stack.resources
+    pods = [each["spec"]["template"]["spec"] for each in resources["Deployment"].values()]
+    pods.append(resources["CronJob"]["rollout"]["spec"]["jobTemplate"]["spec"]["template"]["spec"])
+    for pod in pods:
+        tolerated = {"key": "team", "effect": "NoSchedule", "operator": "Equal", "value": "ml"}
+        assert pod["tolerations"] == [tolerated]
+        assert pod["imagePullSecrets"] == [{"name": "registry"}]
+        assert pod["runtimeClassName"] == "nvidia"
+
+
 def test_with_local_first_sites_know_the_way_to_the_endpoint_and_its_key_is_a_secret(
     serving_stack: Declared, kubeconfig: Path
 ) -> None:
