@@ -12,6 +12,7 @@ from components.aws.gpu_nodes import TRAINING_LABEL, GpuNodes, GpuNodesArgs
 from components.aws.image_registry import ImageRegistry, ImageRegistryArgs
 from components.aws.instance_types import fit, instance_type
 from components.aws.instances import Demand
+from components.aws.pushed_image import PushedImage, is_in
 from components.aws.workload_identity import (
     WorkloadIdentity,
     WorkloadIdentityArgs,
@@ -76,6 +77,15 @@ def aws_cloud(
     bought = capacity(**cloud.nodes.capacity.model_dump())
     made = private_cluster(stack, _NAME, cloud, provider)
     here, cluster = made.here, made.cluster
+    registry = ImageRegistry(
+        "images", ImageRegistryArgs(location=here, repositories=[f"{stack}/scenario-model"])
+    )
+    # Nodes that only wait for their image cost as much as those that train.
+    pushed = (
+        [PushedImage("training", workers.image, pulumi.ResourceOptions(depends_on=[registry]))]
+        if is_in(here, workers.image)
+        else []
+    )
     nodes = GpuNodes(
         _NAME,
         GpuNodesArgs(
@@ -89,10 +99,10 @@ def aws_cloud(
             capacity=bought,
             tags=made.tags,
         ),
+        pulumi.ResourceOptions(depends_on=pushed),
     )
     bucket = release_bucket(made, cloud, readable=rights.read_buckets)
     identity = _trainer(rights, here, cluster, bucket)
-    ImageRegistry("images", ImageRegistryArgs(location=here, repositories=[f"{stack}/scenario-model"]))
     kubernetes = made.provider()
     if _is_scaled(cloud):
         _scaling(stack, cloud, here, cluster, kubernetes)
@@ -103,7 +113,7 @@ def aws_cloud(
         platform=_platform(cloud, instance, size, kubernetes),
         store=bucket.uri,
         size=PodSize(**size),
-        ready=[nodes, identity],
+        ready=[nodes, identity, *pushed],
         environment={"AWS_REGION": here.region},
         save_before=bought.save_before.isoformat() if isinstance(bought, CapacityBlock) else None,
     )

@@ -389,6 +389,15 @@ def test_nodes_start_when_the_job_waits_if_there_is_an_autoscaler(
     assert training["scalingConfig"]["desiredSize"] == first
 
 
+def test_an_image_of_the_accounts_own_registry_is_asked_for_and_another_is_not(declared: Declared) -> None:
+    declare(config())
+    (asked,) = declared.resources["pulumi-python:dynamic/aws:PushedImage"]
+    assert asked["image"].endswith(".amazonaws.com/s2-cloud-training/scenario-model:0.1.0")
+    declared.resources.clear()
+    declare(config(own__training={"image": "registry.example.com/model:1", "pods": 2}))
+    assert "pulumi-python:dynamic/aws:PushedImage" not in declared.resources
+
+
 def test_a_machine_that_is_connected_to_the_network_needs_no_address_on_the_internet(
     declared: Declared,
 ) -> None:

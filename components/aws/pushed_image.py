@@ -1,0 +1,78 @@
+"""The training image in the account's own registry: without it, no node starts that would only wait for it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from pulumi.dynamic import CreateResult, DiffResult, Resource
+
+from components.dynamic import Provider, settle_in
+from components.errors import CloudError
+
+if TYPE_CHECKING:
+    import pulumi
+
+    from components.aws.location import Location
+
+    Properties = dict[str, Any]
+
+_ECR = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(?P<repository>[a-z0-9._/-]+?)"
+    r"(?::(?P<tag>[\w.-]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+_ABSENT = ("ImageNotFoundException", "RepositoryNotFoundException")
+
+
+class PushedImageProvider(Provider):
+    """Asks the registry for an image. It makes and removes nothing."""
+
+    def create(self, props: Properties) -> CreateResult:
+        """Return its digest; an error, if it is not there."""
+        settle_in()
+        digest = _digest(str(props["image"]))
+        return CreateResult(digest, {**props, "digest": digest})
+
+    def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
+        """Another image is asked for anew."""
+        changed = olds.get("image") != news.get("image")
+        return DiffResult(changes=changed, replaces=["image"] if changed else [], delete_before_replace=False)
+
+
+class PushedImage(Resource, module="aws", name="PushedImage"):
+    """An image that was pushed; its `digest` is known once it is there."""
+
+    digest: pulumi.Output[str]
+
+    def __init__(self, name: str, image: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register the question for `image`, of a registry of AWS."""
+        super().__init__(PushedImageProvider(), name, {"image": image, "digest": None}, opts)
+
+
+def is_in(location: Location, image: str) -> bool:
+    """Whether an image is of an account's own registry, which can be asked for it."""
+    found = _ECR.fullmatch(image)
+    return found is not None and (found["account"], found["region"]) == (location.account, location.region)
+
+
+def _digest(image: str) -> str:
+    found = _ECR.fullmatch(image)
+    if found is None:
+        raise CloudError(f"{image} is no image of a registry of AWS")
+    wanted = {"imageDigest": found["digest"]} if found["digest"] else {"imageTag": found["tag"] or "latest"}
+    try:
+        told = boto3.client("ecr", region_name=found["region"]).describe_images(
+            registryId=found["account"], repositoryName=found["repository"], imageIds=[wanted]
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _ABSENT:
+            raise CloudError(f"{image}: the registry does not say whether it is there: {error}") from None
+        raise CloudError(
+            f"{image} is not in the registry yet, so no training node was started; build and push it "
+            "(model/Containerfile says how, `aws ecr get-login-password` logs in), then go on: make up, or pulumi up"
+        ) from None
+    except BotoCoreError as error:
+        raise CloudError(f"{image}: the registry does not answer: {error}") from None
+    return str(told["imageDetails"][0]["imageDigest"])
