@@ -56,6 +56,7 @@ def prepare(cluster: Cluster, aws: Aws, foundation: Path) -> dict[str, Any]:
         "cloud:account": ACCOUNT,
         "cloud:zones": [f"{REGION}a", f"{REGION}b"],
         "cloud:admins": [f"arn:aws:sts::{ACCOUNT}:user/moto"],  # as shown by `aws sts get-caller-identity`
+        "cloud:reach": "network",  # the lab's cluster is on this machine
         "cloud:nodes": {"instance_type": "c7i.xlarge", "maximum": 2},
         "cloud:queueing": "existing",
         "cloud:protect": False,
