@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pulumi
 from pulumi.dynamic import CreateResult, Resource, ResourceProvider
 
 
@@ -19,4 +18,4 @@ class Copy(Resource, module="backup", name="Copy"):
     """A copy of something, elsewhere."""
 
 
-Copy(_Maker(), "elsewhere", {"path": str(Path("made").absolute())}, pulumi.ResourceOptions())
+Copy(_Maker(), "elsewhere", {"path": str(Path("made").absolute())})
