@@ -79,7 +79,7 @@ class InstanceType:
     def allocatable_gib(self) -> float:
         """The GiB that Kubernetes has for pods: without the machine's own, the kubelet's, and huge pages for EFA.
 
-        The machine's own share is a line below everything that was measured, by at most 1 %. The kubelet's is that of
+        The machine's own share is a line below all that was measured, by at most 1.1 %. The kubelet's is that of
         nodeadm's getMemoryMebibytesToReserve, and 100 MiB below which it evicts. EFA nodes set 110 pages of 2 MiB aside
         for each vCPU, and one: so it was on p4de.24xlarge and p5.48xlarge.
         """

@@ -129,8 +129,8 @@ def test_memory_for_pods_is_at_most_what_was_measured_and_a_little_less(name: st
         source="",
         as_of="",
     )
-    slack = 0.02 if memory == 16 else 0.01  # the same type told between 14.2 and 14.4
-    assert measured * (1 - slack) <= made.allocatable_gib <= measured
+    # No line does better than 1.04 %: two types of 16 GiB differ by more among themselves.
+    assert measured * 0.989 <= made.allocatable_gib <= measured
     if row := INSTANCE_TYPES.get(name):
         assert (row.memory_gib, row.max_pods, row.efa_interfaces, row.vcpus) == (memory, pods, efa, vcpus)
 
