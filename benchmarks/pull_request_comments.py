@@ -15,9 +15,6 @@ import json
 import shutil
 import subprocess
 import tempfile
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +29,10 @@ from stacks.scenarios import SCENARIOS
 from tests.previews.cases import twelve
 from tests.previews.conftest import ROOT, Stacks, changed_program, verdict_of
 from tests.previews.faithful import said_by_the_engine
+from tests.previews.github import TOKEN, GitHub, served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from tests.previews.cases import Case
 
@@ -49,33 +47,6 @@ _SWITCHES = (
     ),
     *("continue-on-error", "log-flow", "debug", "comment-on-summary"),
 )
-
-
-@contextmanager
-def github(bodies: list[str]) -> Iterator[str]:
-    """GitHub's API, as far as one new comment needs it."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            assert self.path.endswith("/issues/7/comments")
-            bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"])))["body"])
-            self.send_response(201)
-            self.send_header("content-type", "application/json")
-            self.end_headers()
-            self.wfile.write(b"{}")
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def theirs(
@@ -109,21 +80,21 @@ def theirs(
         "stack-name": case.stack,
         "work-dir": str(work),
         "cloud-url": room.environment["PULUMI_BACKEND_URL"],
-        "github-token": "a-token",
+        "github-token": TOKEN,
         "comment-on-pr": "true",
         "color": "never",
         "diff": str(diff).lower(),
     }
-    bodies: list[str] = []
-    with github(bodies) as api:
+    github = GitHub()
+    with served(github) as repository:
         done = subprocess.run(
             ["node", str(action)],
             cwd=work,
             env=room.environment
             | {f"INPUT_{name.upper()}": value for name, value in given.items()}
             | {
-                "GITHUB_API_URL": api,
-                "GITHUB_REPOSITORY": "plant/stacks",
+                "GITHUB_API_URL": repository.api,
+                "GITHUB_REPOSITORY": repository.name,
                 "GITHUB_EVENT_NAME": "pull_request",
                 "GITHUB_EVENT_PATH": str(event),
                 "GITHUB_WORKSPACE": str(work),
@@ -136,7 +107,10 @@ def theirs(
             timeout=300,
             check=False,
         )
-    return "\n".join(bodies) or f"no comment: {(done.stdout + done.stderr)[-3000:]}"
+    return (
+        "\n".join(each["body"] for each in github.comments)
+        or f"no comment: {(done.stdout + done.stderr)[-3000:]}"
+    )
 
 
 def read(text: str, case: Case) -> dict[str, Any]:

@@ -94,7 +94,10 @@ def follow(trials: Trials, event: Mapping[str, Any], *, on_a_runner: bool) -> st
     """
     for other in trials.old():
         say(f"nobody has brought up pull request {other} for {_DAYS} days")
-        trials.down(other)
+        try:
+            trials.down(other)
+        except PreviewError as error:
+            say(f"it stays: {error}")
     try:
         number = int(event["number"])
         labels = [str(each["name"]) for each in event["pull_request"]["labels"]]

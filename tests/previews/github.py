@@ -62,7 +62,9 @@ def served(github: GitHub) -> Iterator[Repository]:
         def _do(self) -> None:
             size = int(self.headers.get("content-length") or 0)
             content = json.loads(self.rfile.read(size)) if size else None
-            assert self.headers["authorization"] == f"Bearer {TOKEN}"
+            assert self.headers["authorization"] in (f"Bearer {TOKEN}", f"token {TOKEN}"), (
+                "as GitHub takes it"
+            )
             told = json.dumps(github.answer(self.command, self.path, content)).encode()
             self.send_response(github.status)
             self.end_headers()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +9,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from previews.comment import comment
-from tests.model.serve.test_client_libraries import prepared
+from tests.browser import look
 from tests.previews.cases import another_recipe, egress, settings
 
 if TYPE_CHECKING:
@@ -35,12 +32,6 @@ def as_html(text: str) -> str:
 
 
 def test_it_fits_and_loads_nothing(stacks: Stacks, cache: Path, tmp_path: Path) -> None:
-    chromium, node = shutil.which("chromium"), shutil.which("node")
-    if not (chromium and node):
-        pytest.skip("needs chromium and node: apt-get install chromium nodejs npm")
-    install = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-    folder = prepared(cache, Path(__file__).with_name("browser"), *install)
-
     nodes = {"instance_type": "g6.4xlarge", "maximum": 2}
     verdicts = [
         stacks.verdict("s1-local-serving"),
@@ -50,15 +41,6 @@ def test_it_fits_and_loads_nothing(stacks: Stacks, cache: Path, tmp_path: Path) 
     ]
     body = tmp_path / "body.html"
     body.write_text(as_html(comment(verdicts)), encoding="utf-8")
-    done = subprocess.run(
-        [node, folder / "look.js", body, tmp_path],
-        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "CHROMIUM": chromium},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout)
+    seen = look(cache, Path(__file__).with_name("browser"), tmp_path, body, tmp_path)
     assert set(seen["requests"]) == {(tmp_path / "comment.html").as_uri()}
     assert seen["wider"] == {"narrow": 0, "wide": 0}, "a table that is too wide scrolls by itself"

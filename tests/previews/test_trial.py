@@ -154,6 +154,16 @@ def test_what_closed_unseen_goes_after_two_weeks(trials: Trials, tmp_path: Path)
     assert {each.name for each in (tmp_path / "try").glob("*/")} == {"13", "14"}
 
 
+def test_an_old_one_that_cannot_be_removed_stops_no_other(trials: Trials, root: Path, tmp_path: Path) -> None:
+    trials.up(12)
+    commit(root, stuck="")
+    trials.up(12)
+    long_ago = time.time() - 15 * 86_400
+    os.utime(tmp_path / "try" / "12", (long_ago, long_ago))
+    assert "came up" in follow(trials, event("synchronize", "try", number=14), on_a_runner=False)
+    assert (tmp_path / "try" / "12").exists()
+
+
 def test_an_event_of_something_else_is_refused(trials: Trials) -> None:
     with pytest.raises(PreviewError, match="not of a pull request"):
         follow(trials, {"action": "created", "issue": {}}, on_a_runner=False)

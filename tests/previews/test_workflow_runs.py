@@ -86,7 +86,7 @@ def test_a_pull_request_gets_one_comment_that_follows_it_and_a_check_that_fails_
     change(origin, "s1-local-serving", "config:\n", "config:\n  aws:region: eu-central-1\n")
     preview = runner(origin, "pull", 2)
     assert not preview.run("preview")
-    assert preview.ran[-1] == ("All stacks can be previewed, and keep their data where it has to be", 1)
+    assert preview.ran[-1] == ("All stacks can be previewed and keep their rules", 1)
     assert runner(origin, "main", 2, repository.api).run("preview-comment")
     (second,) = [each["body"] for each in github.comments]
     assert "**would leave the premises**" in second

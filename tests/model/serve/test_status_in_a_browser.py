@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import pydoc_data.topics
-import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +11,7 @@ import pytest
 
 from scenario_model.observe.observer import WINDOWS
 from scenario_model.observe.windows import WindowLog
-from tests.model.serve.test_client_libraries import prepared
+from tests.browser import look
 
 if TYPE_CHECKING:
     from tests.model.serve.running_server import StartServer
@@ -26,11 +23,6 @@ pytestmark = pytest.mark.soak
 def test_the_page_fits_loads_nothing_else_and_has_no_barrier(
     start_server: StartServer, cache: Path, tmp_path: Path
 ) -> None:
-    chromium, node = shutil.which("chromium"), shutil.which("node")
-    if not (chromium and node):
-        pytest.skip("needs chromium and node: apt-get install chromium nodejs npm")
-    install = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-    folder = prepared(cache, Path(__file__).with_name("clients") / "browser", *install)
     told = {"state": str(tmp_path / "observation"), "window_seconds": 2.0}
     engine = {"weights": "fp32", "compile": "off", "threads": 1}
     with start_server(engine=engine, observation=told) as server:
@@ -41,17 +33,8 @@ def test_the_page_fits_loads_nothing_else_and_has_no_barrier(
             for text in list(pydoc_data.topics.topics.values())[:12]:
                 body = {"model": "assistant", "prompt": text[:400], "max_tokens": 2, "ignore_eos": True}
                 assert server.post("/v1/completions", body).status_code == 200
-        done = subprocess.run(
-            [node, folder / "look.js", f"{server.url}/status", tmp_path],
-            input=server.key,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "CHROMIUM": chromium},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        seen = json.loads(done.stdout)
+        scripts = Path(__file__).with_name("clients") / "browser"
+        seen = look(cache, scripts, tmp_path, f"{server.url}/status", tmp_path, told=server.key)
         assert {each.partition("?")[0] for each in seen["requests"]} == {f"{server.url}/status"}
     assert seen["renews"] == [False, True, False], (
         "it renews itself for who asked for it, until they have enough"
