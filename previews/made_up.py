@@ -28,6 +28,7 @@ _TOLD: dict[str, dict[str, Any]] = {
     },
     "NodeGroup": {"resources": [{"autoscalingGroups": [{"name": "eks-group"}]}]},
     "LaunchTemplate": {"latestVersion": 1},
+    "VpcEndpoint": {"cidrBlocks": ["203.0.113.0/24"]},
     "LoadBalancer": {"dnsName": "serving.example", "zoneId": "Z1"},
     "StackId": {"identity": "0123456789abcdef"},
     "ApiKey": {"key": "KEY", "sha256": "f" * 64},

@@ -21,10 +21,9 @@ from stacks.builders.aws import TrainerRights, aws_cloud
 from stacks.builders.cluster import existing_cluster
 from stacks.builders.local_files import read_local
 from stacks.builders.retraining import retrain_key
+from stacks.settings.aws import AwsCloud, AwsProvider
 from stacks.settings.base import StackSettings
 from stacks.settings.cloud import (
-    AwsCloud,
-    AwsProvider,
     BucketFoundation,
     Cloud,
     CloudFoundation,
@@ -97,6 +96,7 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
             secret_environment=cloud.secret_environment,
             placing=cloud.placing,
             spread=workers.spread,
+            nearby=cloud.nearby,
             flavors=cloud.platform.flavors,
             wait=workers.wait,
             queue_timeout_s=workers.queue_timeout_seconds,
@@ -113,7 +113,9 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
     }
     if settings.release.export:
         folder = str(Path(settings.release.export).absolute())
-        copy = ReleaseCopy("release", store=cloud.store, release=job.release, folder=folder)
+        copy = ReleaseCopy(
+            "release", store=cloud.store, release=job.release, folder=folder, reads=cloud.caller
+        )
         outputs["release_path"] = copy.path
     return outputs
 
@@ -125,12 +127,12 @@ def _rights(settings: Settings) -> TrainerRights:
     inputs.append(getattr(data, "held_out_path", None) or "")
     buckets = {uri.removeprefix("s3://").partition("/")[0] for uri in inputs if uri.startswith("s3://")}
     return TrainerRights(
-        read_buckets=sorted(f"arn:aws:s3:::{bucket}" for bucket in buckets),
+        read_buckets=sorted(buckets),
         sign_with=settings.signing.arn if isinstance(settings.signing, KmsKey) else None,
     )
 
 
-def _config(settings: Settings, cloud: TrainingCloud, key: str) -> dict[str, Any]:
+def _config(settings: Settings, cloud: TrainingCloud, key: pulumi.Input[str]) -> dict[str, Any]:
     """Return the configuration of `scenario-model job`."""
     found = settings.foundation
     foundation = found.as_given() | {"kind": found.kind}
@@ -173,14 +175,16 @@ def _images(settings: Settings) -> dict[str, str]:
 
 def _signing(
     stack: str, settings: Settings, cloud: TrainingCloud
-) -> tuple[str, pulumi.Input[str], dict[str, SecretKey], list[pulumi.Resource]]:
+) -> tuple[pulumi.Input[str], pulumi.Input[str], dict[str, SecretKey], list[pulumi.Resource]]:
     """Return how the job signs, the key that verifies it, its files, and the job's prerequisites."""
     contents: dict[str, pulumi.Input[str]] = {}
-    if isinstance(settings.signing, KmsKey):
+    signs: pulumi.Input[str]
+    public: pulumi.Input[str]
+    if cloud.signing_key:
+        signs, public = pulumi.Output.concat("kms:", cloud.signing_key.arn), cloud.signing_key.public_key
+    elif isinstance(settings.signing, KmsKey):
         signs = f"kms:{settings.signing.arn}"
-        public: pulumi.Input[str] = read_local(
-            stack, "signing.verification_key", settings.signing.verification_key
-        )
+        public = read_local(stack, "signing.verification_key", settings.signing.verification_key)
     else:
         made = SigningKey("signing")
         signs, public = f"/keys/{_KEY}", made.public_key

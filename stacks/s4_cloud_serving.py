@@ -21,8 +21,8 @@ from stacks.builders.sites import (
     route_to,
     serve_sites,
 )
+from stacks.settings.aws import AwsProvider
 from stacks.settings.base import StackSettings
-from stacks.settings.cloud import AwsProvider
 from stacks.settings.premises import Premises
 from stacks.settings.release import ReceivedRelease
 from stacks.settings.serving_cloud import (

@@ -93,10 +93,10 @@ def endpoint_policy(
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html
     """
     ours = {"StringEquals": {"aws:PrincipalAccount": location.account}}
-    layers = [f"arn:aws:s3:::prod-{location.region}-starport-layer-bucket/*"]
+    layers = [location.bucket(f"prod-{location.region}-starport-layer-bucket/*")]
     if public_images:
         bucket = _KUBERNETES.get(location.region, f"prod-registry-k8s-io-{location.region}")
-        layers.append(f"arn:aws:s3:::{bucket}/containers/images/*")
+        layers.append(location.bucket(f"{bucket}/containers/images/*"))
     statements: list[Statement] = [
         {
             "Sid": "TheReleaseBucket",

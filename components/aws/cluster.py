@@ -5,23 +5,23 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 from pulumi_aws import cloudwatch, eks, iam, kms
 
-from components.aws.policies import KEY_USE, customer_key, document, trust
+from components.aws.policies import KEY_USE, customer_key, document, role, trust
 from components.errors import CloudError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from components.aws.location import Location
 
 _LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
-_ADMINISTRATION = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
-_ADDONS = {
+_ADMINISTRATION = "cluster-access-policy/AmazonEKSClusterAdminPolicy"
+_ADDONS: Mapping[str, Mapping[str, Any]] = {
     # Without it EKS enforces no NetworkPolicy: https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html
     "vpc-cni": {"enableNetworkPolicy": "true"},
     "kube-proxy": {},
@@ -29,6 +29,11 @@ _ADDONS = {
 }
 """Add-ons that nodes need to become ready, so they come first, and their settings; CoreDNS needs nodes: see
 `system_nodes`."""
+_MONITORING = "eks-node-monitoring-agent"
+# Its part for GPUs tolerates no taint by itself, so it would look at no GPU:
+# https://github.com/aws/eks-node-monitoring-agent, charts/eks-node-monitoring-agent/values.yaml, read 2026-11.
+_WATCH_GPUS = {"dcgmAgent": {"tolerations": [{"operator": "Exists"}]}}
+_KNOWN_ADDONS = (*_ADDONS, _MONITORING, "coredns")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,10 @@ class ClusterArgs:
             include the deployer.
         public_from: networks that may reach the API over the internet; empty: only from the VPC.
         log_days: retention of the control plane's logs.
+        extended_support: whether it keeps its version when standard support ends, for six times the price; otherwise
+            EKS upgrades it.
+        addons: versions of add-ons, by name; others have EKS's default at the time.
+        monitor_nodes: whether an add-on watches nodes and their GPUs, for EKS to repair them.
 
     """
 
@@ -54,6 +63,9 @@ class ClusterArgs:
     admins: Sequence[str]
     public_from: Sequence[str] = ()
     log_days: int = 90
+    extended_support: bool = False
+    addons: Mapping[str, str] = field(default_factory=dict)
+    monitor_nodes: bool = True
 
 
 class Cluster(pulumi.ComponentResource):
@@ -91,12 +103,13 @@ class Cluster(pulumi.ComponentResource):
             kms_key_id=key.arn,
             opts=self._own,
         )
-        role, rights = self._role(name, key)
+        who, rights = self._role(name, args.location, key)
         made = eks.Cluster(
             name,
             name=args.cluster_name,
-            role_arn=role.arn,
+            role_arn=who.arn,
             version=args.version,
+            upgrade_policy={"support_type": "EXTENDED" if args.extended_support else "STANDARD"},
             vpc_config=_reach(args),
             access_config={
                 "authentication_mode": "API",
@@ -107,18 +120,20 @@ class Cluster(pulumi.ComponentResource):
             bootstrap_self_managed_addons=False,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, *rights]),
         )
-        self._access(name, made, args.admins)
-        self._addons(name, made)
+        self._access(name, made, args)
+        self._addons(name, made, args)
         self.name, self.arn, self.endpoint, self.key_arn = made.name, made.arn, made.endpoint, key.arn
         self.authority = made.certificate_authority.apply(lambda authority: str(authority.data))
         self.security_group_id = made.vpc_config.apply(lambda config: str(config.cluster_security_group_id))
-        self.kubeconfig = kubeconfig(args.location.region, made.name, made.endpoint, self.authority)
+        # Without annotations above, which Pulumi would evaluate.
+        self.location, self.version, self.addons = args.location, args.version, args.addons
+        self.kubeconfig = kubeconfig(args.location, made.name, made.endpoint, self.authority)
         outputs = ("name", "arn", "endpoint", "authority", "kubeconfig", "security_group_id", "key_arn")
         self.register_outputs({output: getattr(self, output) for output in outputs})
 
     def _key(self, name: str, args: ClusterArgs) -> kms.Key:
         """Declare the key of Kubernetes' secrets and of the logs."""
-        where = f"arn:aws:logs:{args.location.region}:{args.location.account}:log-group:{_log_group(args)}"
+        where = args.location.arn("logs", f"log-group:{_log_group(args)}")
         logs = {
             "Sid": "LogsOfThisCluster",
             "Effect": "Allow",
@@ -130,20 +145,18 @@ class Cluster(pulumi.ComponentResource):
         purpose = f"secrets and logs of the EKS cluster {args.cluster_name}"
         return customer_key(name, args.location, purpose, statements=[logs], opts=self._own)
 
-    def _role(self, name: str, key: kms.Key) -> tuple[iam.Role, list[pulumi.Resource]]:
+    def _role(self, name: str, location: Location, key: kms.Key) -> tuple[iam.Role, list[pulumi.Resource]]:
         """Declare the control plane's role; return it with what must exist before the cluster."""
-        role = iam.Role(
-            f"{name}-control-plane", assume_role_policy=trust("eks.amazonaws.com"), opts=self._own
-        )
+        made = role(f"{name}-control-plane", location, trust("eks.amazonaws.com"), self._own)
         managed = iam.RolePolicyAttachment(
             f"{name}-control-plane",
-            role=role.name,
-            policy_arn="arn:aws:iam::aws:policy/AmazonEKSClusterPolicy",
+            role=made.name,
+            policy_arn=location.managed_policy("AmazonEKSClusterPolicy"),
             opts=self._own,
         )
         secrets = iam.RolePolicy(
             f"{name}-secrets",
-            role=role.id,
+            role=made.id,
             policy=document(
                 [
                     {
@@ -155,41 +168,44 @@ class Cluster(pulumi.ComponentResource):
             ),
             opts=self._own,
         )
-        return role, [managed, secrets]
+        return made, [managed, secrets]
 
-    def _access(self, name: str, made: eks.Cluster, admins: Sequence[str]) -> None:
+    def _access(self, name: str, made: eks.Cluster, args: ClusterArgs) -> None:
         """Grant access to the admins by access entries; the legacy aws-auth ConfigMap is ignored."""
-        for arn in admins:
+        for arn in args.admins:
             who = f"{name}-{arn.rpartition(':')[2].replace('/', '-')}"
             entry = eks.AccessEntry(who, cluster_name=made.name, principal_arn=arn, opts=self._own)
             eks.AccessPolicyAssociation(
                 who,
                 cluster_name=made.name,
                 principal_arn=entry.principal_arn,
-                policy_arn=_ADMINISTRATION,
+                policy_arn=f"arn:{args.location.partition}:eks::aws:{_ADMINISTRATION}",
                 access_scope={"type": "cluster"},
                 opts=self._own,
             )
 
-    def _addons(self, name: str, made: eks.Cluster) -> None:
-        for addon, settings in _ADDONS.items():
+    def _addons(self, name: str, made: eks.Cluster, args: ClusterArgs) -> None:
+        watching = {_MONITORING: _WATCH_GPUS} if args.monitor_nodes else {}
+        for addon, settings in {**_ADDONS, **watching}.items():
             eks.Addon(
                 f"{name}-{addon}",
                 cluster_name=made.name,
                 addon_name=addon,
+                addon_version=args.addons.get(addon),
                 configuration_values=json.dumps(settings) if settings else None,
                 opts=self._own,
             )
 
 
 def kubeconfig(
-    region: str,
+    location: Location,
     cluster_name: pulumi.Input[str],
     endpoint: pulumi.Input[str],
     authority: pulumi.Input[str],
 ) -> pulumi.Output[str]:
-    """Return a kubeconfig in JSON that authenticates as the AWS CLI's identity."""
-    arguments = ["--region", region, "eks", "get-token", "--cluster-name", cluster_name, "--output", "json"]
+    """Return a kubeconfig in JSON that authenticates by the AWS CLI, as the location's caller."""
+    told = ["--cluster-name", cluster_name, "--output", "json", *location.caller.token_arguments()]
+    arguments = ["--region", location.region, "eks", "get-token", *told]
     access = {
         "apiVersion": "client.authentication.k8s.io/v1",
         "command": "aws",
@@ -237,11 +253,14 @@ def _check(args: ClusterArgs) -> None:
     if not args.admins:
         raise CloudError("the cluster has no admins; add the deployer's role or user ARN")
     for arn in args.admins:
-        if not re.fullmatch(r"arn:aws:(iam|sts)::\d{12}:(role|user)/\S+", arn):
+        if not re.fullmatch(r"arn:aws[a-z-]*:(iam|sts)::\d{12}:(role|user)/\S+", arn):
             raise CloudError(
                 f"admin {arn!r} is not the ARN of a role or user (of the role, not of its session); "
                 "as in arn:aws:iam::123456789012:role/deployer"
             )
+    for addon in args.addons:
+        if addon not in _KNOWN_ADDONS:
+            raise CloudError(f"there is no add-on {addon!r} here; the cluster has {', '.join(_KNOWN_ADDONS)}")
     for block in args.public_from:
         _check_public(block)
 

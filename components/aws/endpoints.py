@@ -27,7 +27,7 @@ _CNI = (
 )
 _SCALING = ("DescribeImages", "DescribeLaunchTemplateVersions", "GetInstanceTypesFromInstanceRequirements")
 
-SERVICES: Mapping[str, tuple[str, ...]] = {
+SERVICES: dict[str, tuple[str, ...]] = {
     "ec2": tuple(f"ec2:{action}" for action in (*_CNI, *_SCALING)),
     "ecr.api": tuple(f"ecr:{action}" for action in ("GetAuthorizationToken", *_PULL)),
     "ecr.dkr": tuple(f"ecr:{action}" for action in ("GetAuthorizationToken", *_PULL)),
@@ -47,6 +47,34 @@ SERVICES: Mapping[str, tuple[str, ...]] = {
 }
 """Allowed operations, by service. Each service has an interface in every zone, billed by the hour."""
 
+SESSION_MANAGER: dict[str, tuple[str, ...]] = {
+    "ssm": tuple(
+        f"ssm:{action}"
+        for action in (
+            *(
+                "DescribeAssociation",
+                "DescribeDocument",
+                "GetDeployablePatchSnapshotForInstance",
+                "GetDocument",
+            ),
+            *(
+                "GetManifest",
+                "ListAssociations",
+                "ListInstanceAssociations",
+                "PutComplianceItems",
+                "PutInventory",
+            ),
+            *("PutConfigurePackageResult", "UpdateAssociationStatus", "UpdateInstanceAssociationStatus"),
+            "UpdateInstanceInformation",
+        )
+    ),
+    "ssmmessages": tuple(
+        f"ssmmessages:{action}"
+        for action in ("CreateControlChannel", "CreateDataChannel", "OpenControlChannel", "OpenDataChannel")
+    ),
+}
+"""What nodes need for shells by Session Manager: AmazonSSMManagedInstanceCore, without its parameters."""
+
 
 def interface_endpoints(
     name: str,
@@ -55,9 +83,13 @@ def interface_endpoints(
     vpc_id: pulumi.Input[str],
     cidr: str,
     subnet_ids: Sequence[pulumi.Input[str]],
+    services: Mapping[str, Sequence[str]],
     parent: pulumi.Resource,
 ) -> dict[str, ec2.VpcEndpoint]:
-    """Declare an interface endpoint for each of `SERVICES`, reachable by TLS from within the VPC only."""
+    """Declare an interface endpoint for each service, reachable by TLS from within the VPC only.
+
+    `services` are allowed operations, as in `SERVICES`.
+    """
     of_parent = pulumi.ResourceOptions(parent=parent)
     group = ec2.SecurityGroup(
         f"{name}-endpoints",
@@ -90,7 +122,7 @@ def interface_endpoints(
             tags={"Name": f"{name}-{service.replace('.', '-')}"},
             opts=of_parent,
         )
-        for service, actions in SERVICES.items()
+        for service, actions in services.items()
     }
 
 

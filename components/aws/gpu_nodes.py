@@ -9,7 +9,7 @@ import pulumi
 from pulumi_aws import ec2, eks, vpc
 
 from components.aws.capacity import CapacityBlock, OnDemand, Reservation, Spot, check_capacity
-from components.aws.nodes import TemplateArgs, launch_template, node_role
+from components.aws.nodes import TemplateArgs, Upkeep, kept, launch_template, node_role
 from components.errors import CloudError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class GpuNodesArgs:
         capacity: how they are purchased.
         tags: the stack's tags, for instances, disks and interfaces.
         disk_gib: the first disk, for the system and images, in GiB.
+        upkeep: how they are kept.
 
     """
 
@@ -51,6 +52,7 @@ class GpuNodesArgs:
     capacity: Capacity = field(default_factory=OnDemand)
     tags: Mapping[str, str] = field(default_factory=dict)
     disk_gib: int = 200
+    upkeep: Upkeep = field(default_factory=Upkeep)
 
 
 # What an autoscaler must know about nodes while there are none; it finds GPUs, labels and taints itself.
@@ -80,7 +82,7 @@ class GpuNodes(pulumi.ComponentResource):
         super().__init__("scenario:aws:GpuNodes", name, None, opts)
         self.instance = instance
         self._own = pulumi.ResourceOptions(parent=self)
-        role, rights = node_role(name, self)
+        role, rights = node_role(name, args.cluster.location, args.upkeep, self)
         template = launch_template(
             name,
             TemplateArgs(
@@ -98,9 +100,8 @@ class GpuNodes(pulumi.ComponentResource):
             cluster_name=args.cluster.name,
             node_role_arn=role.arn,
             subnet_ids=[args.subnet_id],
-            ami_type="AL2023_x86_64_NVIDIA" if instance.gpus else "AL2023_x86_64_STANDARD",
             capacity_type=_capacity_type(args.capacity),
-            launch_template={"id": template.id, "version": template.latest_version.apply(str)},
+            **kept(args.cluster, instance, args.upkeep, template),
             scaling_config={"desired_size": first, "min_size": args.minimum, "max_size": args.maximum},
             labels={**TRAINING_LABEL, **_accelerator(instance)},
             taints=[{"key": instance.taint, "value": "true", "effect": "NO_SCHEDULE"}],

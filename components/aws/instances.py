@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 GPU_TAINT = "nvidia.com/gpu"
 """Taint that keeps pods without a GPU request off GPU nodes; its name is the customary one."""
@@ -42,6 +42,7 @@ class InstanceType:
         nvme_disk_gb: one disk's size in GB (powers of ten).
         max_pods: pods that a node takes by EKS's default, one IP address for each.
         capacity_blocks: whether Capacity Blocks of it are sold.
+        efa_unused: EFA interfaces that nodes do without; huge pages may be set aside for them all the same.
         source: where this was published.
         as_of: the month it was read.
 
@@ -61,6 +62,11 @@ class InstanceType:
     nvme_disks: int = 0
     nvme_disk_gb: int = 0
     capacity_blocks: bool = False
+    efa_unused: int = 0
+
+    def without_efa(self) -> InstanceType:
+        """Return the type with the one interface that every type has."""
+        return replace(self, efa_interfaces=0, efa_unused=self.efa_interfaces)
 
     @property
     def nvme_gb(self) -> int:
@@ -84,7 +90,7 @@ class InstanceType:
         for each vCPU, and one: so it was on p4de.24xlarge and p5.48xlarge.
         """
         kubelet = _KUBELET_MIB + _MIB_OF_A_POD * self.max_pods + _EVICTION_MIB
-        huge_pages = 2 * (110 * self.vcpus + 1) if self.efa_interfaces else 0
+        huge_pages = 2 * (110 * self.vcpus + 1) if self.efa_interfaces or self.efa_unused else 0
         there = (1 - _SHARE_OF_THE_MACHINE) * self.memory_gib - _GIB_OF_THE_MACHINE
         return there - (kubelet + huge_pages) / 1024
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi_aws import ec2
 
-from components.aws.endpoints import interface_endpoints
+from components.aws.endpoints import SERVICES, SESSION_MANAGER, interface_endpoints
 from components.errors import CloudError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from components.aws.location import Location
 
 _LONGEST = 24
@@ -27,12 +29,32 @@ class NetworkArgs:
         location: account, region and zones.
         cidr: the VPC's private IPv4 network, split among the zones.
         nat: a NAT gateway, for outbound internet access only.
+        session_manager: endpoints for shells on nodes by AWS Systems Manager.
 
     """
 
     location: Location
     cidr: str = "10.80.0.0/16"
     nat: bool = False
+    session_manager: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExistingNetwork:
+    """A network that is somebody else's; nothing in it is changed.
+
+    Attributes:
+        vpc_id: the VPC.
+        subnet_ids: its private subnets, one per zone, in the order of the location's zones.
+        s3_endpoint_id: its gateway endpoint for S3.
+        s3_cidrs: S3's addresses in the region.
+
+    """
+
+    vpc_id: str
+    subnet_ids: Sequence[str]
+    s3_endpoint_id: str
+    s3_cidrs: Sequence[str]
 
 
 class Network(pulumi.ComponentResource):
@@ -49,6 +71,8 @@ class Network(pulumi.ComponentResource):
     endpoint_ids: pulumi.Output[dict[str, str]]
     """The interface endpoints, by service."""
     s3_endpoint_id: pulumi.Output[str]
+    s3_cidrs: pulumi.Output[Sequence[str]]
+    """S3's addresses in the region, for those who may call nothing else there: routes lead to the endpoint."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the network under `name`."""
@@ -86,12 +110,13 @@ class Network(pulumi.ComponentResource):
             vpc_id=made.id,
             cidr=args.cidr,
             subnet_ids=[subnet.id for subnet in subnets],
+            services=SERVICES | (SESSION_MANAGER if args.session_manager else {}),
             parent=self,
         )
         self.vpc_id = made.id
         self.subnet_ids = pulumi.Output.all(*[subnet.id for subnet in subnets])
         self.endpoint_ids = pulumi.Output.all(**{key: each.id for key, each in endpoints.items()})
-        self.s3_endpoint_id = s3.id
+        self.s3_endpoint_id, self.s3_cidrs = s3.id, s3.cidr_blocks
         self.register_outputs(
             {
                 "vpc_id": self.vpc_id,

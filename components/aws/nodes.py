@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 from pulumi_aws import ec2, eks, iam
 
 from components.aws.capacity import CapacityBlock, OnDemand, Reservation
-from components.aws.policies import trust
+from components.aws.policies import role, trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from components.aws.capacity import Capacity
     from components.aws.cluster import Cluster
     from components.aws.instances import InstanceType
+    from components.aws.location import Location
 
 _MANAGED = ("AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly")
 """AWS's own policies for nodes: join the cluster, give pods addresses, pull images."""
+_SESSIONS = "AmazonSSMManagedInstanceCore"
 _ROOT = "/dev/xvda"
 """The first disk of Amazon Linux 2023."""
 _TAGGED = ("instance", "volume", "network-interface")
@@ -64,15 +66,33 @@ class TemplateArgs:
     capacity: Capacity = field(default_factory=OnDemand)
 
 
-def node_role(name: str, parent: pulumi.Resource) -> tuple[iam.Role, list[pulumi.Resource]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upkeep:
+    """How nodes are kept, whatever they are for.
+
+    Attributes:
+        release: of their image; None: EKS's newest when they are made, or the cluster's version changes.
+        repair: whether EKS restarts or replaces sick ones.
+        sessions: whether Session Manager opens shells on them.
+
+    """
+
+    release: str | None = None
+    repair: bool = True
+    sessions: bool = False
+
+
+def node_role(
+    name: str, location: Location, upkeep: Upkeep, parent: pulumi.Resource
+) -> tuple[iam.Role, list[pulumi.Resource]]:
     """Declare the nodes' role; return it with what must exist before them."""
     own = pulumi.ResourceOptions(parent=parent)
-    role = iam.Role(name, assume_role_policy=trust("ec2.amazonaws.com"), opts=own)
-    return role, [
+    made = role(name, location, trust("ec2.amazonaws.com"), own)
+    return made, [
         iam.RolePolicyAttachment(
-            f"{name}-{policy}", role=role.name, policy_arn=f"arn:aws:iam::aws:policy/{policy}", opts=own
+            f"{name}-{policy}", role=made.name, policy_arn=location.managed_policy(policy), opts=own
         )
-        for policy in _MANAGED
+        for policy in (*_MANAGED, *([_SESSIONS] if upkeep.sessions else []))
     ]
 
 
@@ -88,6 +108,7 @@ class FixedGroupArgs:
         labels: Kubernetes' labels.
         tags: the stack's tags, for instances, disks and interfaces.
         disk_gib: the first disk, for the system, images and pods' scratch, in GiB.
+        upkeep: how they are kept.
 
     """
 
@@ -98,11 +119,12 @@ class FixedGroupArgs:
     labels: Mapping[str, str]
     tags: Mapping[str, str]
     disk_gib: int
+    upkeep: Upkeep = field(default_factory=Upkeep)
 
 
 def fixed_group(name: str, args: FixedGroupArgs, parent: pulumi.Resource) -> eks.NodeGroup:
     """Declare a node group on demand, with its role and launch template."""
-    role, rights = node_role(name, parent)
+    who, rights = node_role(name, args.cluster.location, args.upkeep, parent)
     template = launch_template(
         name,
         TemplateArgs(
@@ -116,16 +138,28 @@ def fixed_group(name: str, args: FixedGroupArgs, parent: pulumi.Resource) -> eks
     return eks.NodeGroup(
         name,
         cluster_name=args.cluster.name,
-        node_role_arn=role.arn,
+        node_role_arn=who.arn,
         subnet_ids=args.subnet_ids,
-        ami_type="AL2023_x86_64_NVIDIA" if args.instance.gpus else "AL2023_x86_64_STANDARD",
         capacity_type="ON_DEMAND",
-        launch_template={"id": template.id, "version": template.latest_version.apply(str)},
+        **kept(args.cluster, args.instance, args.upkeep, template),
         scaling_config={"desired_size": args.number, "min_size": args.number, "max_size": args.number},
         labels=args.labels,
         update_config={"max_unavailable": 1},
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[args.cluster, *rights]),
     )
+
+
+def kept(
+    cluster: Cluster, instance: InstanceType, upkeep: Upkeep, template: ec2.LaunchTemplate
+) -> dict[str, Any]:
+    """Return the arguments of a node group that say what its nodes run, and how they are kept."""
+    return {
+        "version": cluster.version,
+        "release_version": upkeep.release,
+        "ami_type": "AL2023_x86_64_NVIDIA" if instance.gpus else "AL2023_x86_64_STANDARD",
+        "launch_template": {"id": template.id, "version": template.latest_version.apply(str)},
+        "node_repair_config": {"enabled": upkeep.repair},
+    }
 
 
 def scaling_group(group: eks.NodeGroup) -> pulumi.Output[str]:

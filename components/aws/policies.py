@@ -1,11 +1,11 @@
-"""Policy documents of IAM, KMS, S3 and VPC endpoints, and KMS keys."""
+"""Policy documents of IAM, KMS, S3 and VPC endpoints, KMS keys, and roles."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import pulumi
-from pulumi_aws import kms
+from pulumi_aws import iam, kms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,7 @@ KEY_USE = tuple(
     for action in ("Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "DescribeKey")
 )
 """KMS operations that encrypt and decrypt."""
+_KEY_SIGNING = ("kms:DescribeKey", "kms:GetPublicKey", "kms:Sign", "kms:Verify")
 _WAITING_DAYS = 7
 """Waiting period before KMS deletes a key: the minimum allowed."""
 
@@ -47,6 +48,19 @@ def trust(service: str, *actions: str, condition: Statement | None = None) -> pu
         "Action": list(actions or ("sts:AssumeRole",)),
     }
     return document([statement | ({"Condition": condition} if condition else {})])
+
+
+def role(
+    name: str, location: Location, trusted: pulumi.Input[str], opts: pulumi.ResourceOptions | None = None
+) -> iam.Role:
+    """Declare a role by the account's rules for roles; `trusted` is the policy of who assumes it."""
+    return iam.Role(
+        name,
+        assume_role_policy=trusted,
+        path=location.role_path if location.role_path != "/" else None,
+        permissions_boundary=location.boundary,
+        opts=opts,
+    )
 
 
 def customer_key(
@@ -70,19 +84,38 @@ def customer_key(
         opts: the resource's options.
 
     """
-    account: Statement = {
-        "Sid": "TheAccountsPoliciesDecide",
-        "Effect": "Allow",
-        "Principal": {"AWS": location.root},
-        "Action": sorted({*_KEY_ADMINISTRATION, *KEY_USE}),
-        "Resource": "*",
-    }
     return kms.Key(
         name,
         description=purpose,
         enable_key_rotation=True,
         deletion_window_in_days=_WAITING_DAYS,
-        policy=document([account, *statements]),
+        policy=document([_account(location, KEY_USE), *statements]),
         tags={"Name": name},
         opts=opts,
     )
+
+
+def signing_key(
+    name: str, location: Location, purpose: str, *, opts: pulumi.ResourceOptions | None = None
+) -> kms.Key:
+    """Declare a customer-managed key that signs, ECDSA on P-256 with SHA-256; KMS does not rotate such keys."""
+    return kms.Key(
+        name,
+        description=purpose,
+        customer_master_key_spec="ECC_NIST_P256",
+        key_usage="SIGN_VERIFY",
+        deletion_window_in_days=_WAITING_DAYS,
+        policy=document([_account(location, _KEY_SIGNING)]),
+        tags={"Name": name},
+        opts=opts,
+    )
+
+
+def _account(location: Location, use: Sequence[str]) -> Statement:
+    return {
+        "Sid": "TheAccountsPoliciesDecide",
+        "Effect": "Allow",
+        "Principal": {"AWS": location.root},
+        "Action": sorted({*_KEY_ADMINISTRATION, *use}),
+        "Resource": "*",
+    }

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from pulumi.dynamic import CreateResult, DiffResult, Resource
 
+from components.aws.caller import Caller, caller
 from components.dynamic import Provider, settle_in
 from components.errors import CloudError
 
@@ -32,7 +32,7 @@ class PushedImageProvider(Provider):
     def create(self, props: Properties) -> CreateResult:
         """Return its digest; an error, if it is not there."""
         settle_in()
-        digest = _digest(str(props["image"]))
+        digest = _digest(str(props["image"]), caller(props.get("caller")))
         return CreateResult(digest, {**props, "digest": digest})
 
     def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
@@ -46,9 +46,12 @@ class PushedImage(Resource, module="aws", name="PushedImage"):
 
     digest: pulumi.Output[str]
 
-    def __init__(self, name: str, image: str, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, image: str, asks: Caller, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         """Register the question for `image`, of a registry of AWS."""
-        super().__init__(PushedImageProvider(), name, {"image": image, "digest": None}, opts)
+        inputs = {"image": image, "caller": asks.told(), "digest": None}
+        super().__init__(PushedImageProvider(), name, inputs, opts)
 
 
 def is_in(location: Location, image: str) -> bool:
@@ -57,14 +60,18 @@ def is_in(location: Location, image: str) -> bool:
     return found is not None and (found["account"], found["region"]) == (location.account, location.region)
 
 
-def _digest(image: str) -> str:
+def _digest(image: str, asks: Caller) -> str:
     found = _ECR.fullmatch(image)
     if found is None:
         raise CloudError(f"{image} is no image of a registry of AWS")
     wanted = {"imageDigest": found["digest"]} if found["digest"] else {"imageTag": found["tag"] or "latest"}
     try:
-        told = boto3.client("ecr", region_name=found["region"]).describe_images(
-            registryId=found["account"], repositoryName=found["repository"], imageIds=[wanted]
+        told = (
+            asks.session(found["region"])
+            .client("ecr")
+            .describe_images(
+                registryId=found["account"], repositoryName=found["repository"], imageIds=[wanted]
+            )
         )
     except ClientError as error:
         if error.response["Error"]["Code"] not in _ABSENT:

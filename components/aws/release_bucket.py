@@ -25,6 +25,7 @@ class ReleaseBucketArgs:
     Attributes:
         location: account and region.
         s3_endpoint_id: the network's S3 endpoint: objects are read and written only through it.
+        own_endpoint: whether its policy is the stack's to set; somebody else's endpoint keeps its own.
         outside: ARNs of roles and users exempt from that: the deployer, and those that fetch releases from
             elsewhere. Their own IAM policies still apply.
         readable: ARNs of other buckets that may be read through the endpoint, with data or models.
@@ -42,6 +43,7 @@ class ReleaseBucketArgs:
     location: Location
     s3_endpoint_id: pulumi.Input[str]
     outside: Sequence[str]
+    own_endpoint: bool = True
     readable: Sequence[str] = ()
     public_images: bool = False
     protect: bool = True
@@ -53,7 +55,7 @@ class ReleaseBucketArgs:
 
 
 class ReleaseBucket(pulumi.ComponentResource):
-    """The bucket with its key and policies, and the S3 endpoint's policy, which admits no other bucket.
+    """The bucket with its key and policies, and the policy of the stack's S3 endpoint, which admits no other bucket.
 
     Nobody is locked out: managing the bucket and its policy is denied only over plain HTTP and old TLS.
     Pulumi also lists the bucket, so the deployer must be in `outside`.
@@ -97,14 +99,15 @@ class ReleaseBucket(pulumi.ComponentResource):
             ),
             opts=self._kept,
         )
-        ec2.VpcEndpointPolicy(
-            name,
-            vpc_endpoint_id=args.s3_endpoint_id,
-            policy=endpoint_policy(
-                self.arn, location=args.location, readable=args.readable, public_images=args.public_images
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        if args.own_endpoint:
+            ec2.VpcEndpointPolicy(
+                name,
+                vpc_endpoint_id=args.s3_endpoint_id,
+                policy=endpoint_policy(
+                    self.arn, location=args.location, readable=args.readable, public_images=args.public_images
+                ),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
         self.register_outputs({"name": self.name, "arn": self.arn, "uri": self.uri, "key_arn": self.key_arn})
 
     def _settings(self, name: str, args: ReleaseBucketArgs) -> None:

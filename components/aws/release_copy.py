@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from pulumi.dynamic import CreateResult, DiffResult, Resource
 
+from components.aws.caller import Caller, caller
 from components.dynamic import Provider, settle_in
 from components.errors import CloudError
 
@@ -26,7 +26,7 @@ class ReleaseCopyProvider(Provider):
         """Copy it; nothing while there is none, because the job was not waited for."""
         settle_in()
         release = props["release"]
-        path = str(_copy(props["store"], release, Path(props["folder"]))) if release else ""
+        path = str(_copy(props, Path(props["folder"]))) if release else ""
         return CreateResult(release or "none", {**props, "path": path})
 
     def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
@@ -46,14 +46,21 @@ class ReleaseCopy(Resource, module="aws", name="ReleaseCopy"):
     path: pulumi.Output[str]
 
     def __init__(
-        self, name: str, *, store: pulumi.Input[str], release: pulumi.Input[str], folder: str
+        self, name: str, *, store: pulumi.Input[str], release: pulumi.Input[str], folder: str, reads: Caller
     ) -> None:
         """Register the copy of `release` in `store` (`s3://…`) below `folder`."""
-        properties = {"store": store, "release": release, "folder": folder, "path": None}
+        properties = {
+            "store": store,
+            "release": release,
+            "folder": folder,
+            "caller": reads.told(),
+            "path": None,
+        }
         super().__init__(ReleaseCopyProvider(), name, properties)
 
 
-def _copy(store: str, release: str, folder: Path) -> Path:
+def _copy(props: Properties, folder: Path) -> Path:
+    store, release = str(props["store"]), str(props["release"])
     bucket, _, above = store.removeprefix("s3://").partition("/")
     key = release.replace("@sha256:", "/sha256-")
     prefix = f"{above}/releases/{key}/".removeprefix("/")
@@ -63,7 +70,7 @@ def _copy(store: str, release: str, folder: Path) -> Path:
     aside = final.with_name(f"{final.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        _fetch(bucket, prefix, aside)
+        _fetch(caller(props.get("caller")), bucket, prefix, aside)
     except (BotoCoreError, ClientError, OSError) as error:
         message = f"{store}: cannot copy release {release} to {folder}: {error}"
         raise CloudError(message) from None
@@ -71,8 +78,8 @@ def _copy(store: str, release: str, folder: Path) -> Path:
     return final
 
 
-def _fetch(bucket: str, prefix: str, target: Path) -> None:
-    s3 = boto3.client("s3")
+def _fetch(reads: Caller, bucket: str, prefix: str, target: Path) -> None:
+    s3 = reads.session().client("s3")
     target.mkdir(parents=True)
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for each in page.get("Contents", []):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pulumi
 
-from components.aws.nodes import FixedGroupArgs, fixed_group, scaling_group
+from components.aws.nodes import FixedGroupArgs, Upkeep, fixed_group, scaling_group
 from components.errors import CloudError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class ServingNodesArgs:
         number: how many; two survive the loss of a zone.
         tags: the stack's tags, for instances, disks and interfaces.
         disk_gib: the first disk, for the system, images and the pods' scratch, in GiB.
+        upkeep: how they are kept.
 
     """
 
@@ -40,6 +41,7 @@ class ServingNodesArgs:
     number: int
     tags: Mapping[str, str] = field(default_factory=dict)
     disk_gib: int = 200
+    upkeep: Upkeep = field(default_factory=Upkeep)
 
 
 class ServingNodes(pulumi.ComponentResource):
@@ -65,6 +67,7 @@ class ServingNodes(pulumi.ComponentResource):
             labels=SERVING_LABEL,
             tags=args.tags,
             disk_gib=args.disk_gib,
+            upkeep=args.upkeep,
         )
         group = fixed_group(name, wanted, self)
         self.scaling_group = scaling_group(group)

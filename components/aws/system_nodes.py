@@ -9,7 +9,7 @@ import pulumi
 from pulumi_aws import eks
 
 from components.aws.instance_types import instance_type
-from components.aws.nodes import FixedGroupArgs, fixed_group, scaling_group
+from components.aws.nodes import FixedGroupArgs, Upkeep, fixed_group, scaling_group
 from components.errors import CloudError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class SystemNodesArgs:
         instance_type: a name from the table, without GPU.
         nodes: their number; two survive the loss of a zone.
         tags: the stack's tags, for instances, disks and interfaces.
+        upkeep: how they are kept.
 
     """
 
@@ -39,6 +40,7 @@ class SystemNodesArgs:
     instance_type: str = "m7i.large"
     nodes: int = 2
     tags: Mapping[str, str] = field(default_factory=dict)
+    upkeep: Upkeep = field(default_factory=Upkeep)
 
 
 class SystemNodes(pulumi.ComponentResource):
@@ -69,12 +71,14 @@ class SystemNodes(pulumi.ComponentResource):
             labels=SYSTEM_LABEL,
             tags=args.tags,
             disk_gib=50,
+            upkeep=args.upkeep,
         )
         group = fixed_group(name, wanted, self)
         eks.Addon(
             f"{name}-coredns",
             cluster_name=args.cluster.name,
             addon_name="coredns",
+            addon_version=args.cluster.addons.get("coredns"),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[group]),
         )
         self.node_group_name, self.scaling_group = group.node_group_name, scaling_group(group)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi_aws import eks, iam
 
-from components.aws.policies import Statement, document, trust
+from components.aws.policies import Statement, document, role, trust
 from components.errors import CloudError
 
 if TYPE_CHECKING:
@@ -62,26 +62,20 @@ class WorkloadIdentity(pulumi.ComponentResource):
             "aws:RequestTag/kubernetes-namespace": args.namespace,
             "aws:RequestTag/kubernetes-service-account": args.service_account,
         }
-        role = iam.Role(
-            name,
-            assume_role_policy=trust(
-                "pods.eks.amazonaws.com",
-                "sts:AssumeRole",
-                "sts:TagSession",
-                condition={"StringEquals": whose},
-            ),
-            opts=own,
+        pods = trust(
+            "pods.eks.amazonaws.com", "sts:AssumeRole", "sts:TagSession", condition={"StringEquals": whose}
         )
-        policy = iam.RolePolicy(name, role=role.id, policy=document(args.statements), opts=own)
+        made = role(name, args.cluster.location, pods, own)
+        policy = iam.RolePolicy(name, role=made.id, policy=document(args.statements), opts=own)
         eks.PodIdentityAssociation(
             name,
             cluster_name=args.cluster.name,
             namespace=args.namespace,
             service_account=args.service_account,
-            role_arn=role.arn,
+            role_arn=made.arn,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[args.cluster, policy]),
         )
-        self.role_arn = role.arn
+        self.role_arn = made.arn
         self.register_outputs({"role_arn": self.role_arn})
 
 
@@ -149,6 +143,23 @@ def bucket_reading(bucket_arn: str) -> list[Statement]:
     ]
 
 
+def decrypting(key_arns: Sequence[str]) -> list[Statement]:
+    """Return statements to read objects that are encrypted with these keys; their own policies allow it too.
+
+    A key works through S3 of its region alone.
+    """
+    return [
+        {
+            "Sid": f"Decrypt{hashlib.sha256(arn.encode()).hexdigest()[:8]}",
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt"],
+            "Resource": arn,
+            "Condition": {"StringEquals": {"kms:ViaService": f"s3.{arn.split(':')[3]}.amazonaws.com"}},
+        }
+        for arn in key_arns
+    ]
+
+
 def signing(key_arn: pulumi.Input[str]) -> list[Statement]:
     """Return statements to sign releases with a key that never leaves KMS."""
     actions = ["kms:DescribeKey", "kms:GetPublicKey", "kms:Sign"]
@@ -161,9 +172,9 @@ def node_scaling(location: Location, cluster_name: str) -> list[Statement]:
     AWS does not support resource-level permissions for the describe calls: they need `*`. Source:
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html
     """
-    groups = f"arn:aws:autoscaling:{location.region}:{location.account}:autoScalingGroup:*"
+    groups = location.arn("autoscaling", "autoScalingGroup:*")
     owned = {"StringEquals": {"aws:ResourceTag/eks:cluster-name": cluster_name}}
-    cluster = f"arn:aws:eks:{location.region}:{location.account}:nodegroup/{cluster_name}/*"
+    cluster = location.arn("eks", f"nodegroup/{cluster_name}/*")
     return [
         {
             "Sid": "See",

@@ -7,13 +7,9 @@ from __future__ import annotations
 
 _USER = 65532  # the image's own
 
-POD_SECURITY = {
-    "runAsNonRoot": True,
-    "runAsUser": _USER,
-    "runAsGroup": _USER,
-    "fsGroup": _USER,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
+ANY_USER = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+"""Where the cluster chooses user and group, as OpenShift does for each namespace."""
+POD_SECURITY = {**ANY_USER, "runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
 CONTAINER_SECURITY = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},

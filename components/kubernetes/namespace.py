@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.kubernetes.isolation import Destination, policies
+from components.kubernetes.isolation import CLUSTER_DNS, Destination, Resolver, policies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,11 @@ _RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("
 
 
 def closed_namespace(
-    name: str, destinations: Sequence[Destination], service_account: str, opts: pulumi.ResourceOptions
+    name: str,
+    destinations: Sequence[Destination],
+    service_account: str,
+    opts: pulumi.ResourceOptions,
+    resolvers: Sequence[Resolver] = (CLUSTER_DNS,),
 ) -> k8s.core.v1.Namespace:
     """Declare the namespace, its policies, and a service account without permissions in the cluster.
 
@@ -25,11 +29,12 @@ def closed_namespace(
         destinations: what its pods may call.
         service_account: for a cloud identity of the pods.
         opts: of all of them: the parent or the provider.
+        resolvers: who answers its pods' questions for names.
 
     """
     namespace = k8s.core.v1.Namespace(name, metadata={"name": name, "labels": _RESTRICTED}, opts=opts)
     inside = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[namespace]))
-    for each, spec in policies(destinations).items():
+    for each, spec in policies(destinations, resolvers).items():
         k8s.networking.v1.NetworkPolicy(
             f"{name}-{each}", metadata={"name": each, "namespace": name}, spec=spec, opts=inside
         )

@@ -9,12 +9,13 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.kubernetes import charts, node_agents, queues
+from components.kubernetes.isolation import CLUSTER_DNS
 from components.kubernetes.namespace import closed_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from components.kubernetes.isolation import Destination
+    from components.kubernetes.isolation import Destination, Resolver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class PlatformArgs:
         queue: the name of the jobs' queue.
         charts: JobSet and Kueue to install; None if the cluster has both.
         destinations: what pods may call: the bucket, the registry, the source of credentials.
+        resolvers: who answers pods' questions for names.
         agents: for GPU nodes; None without GPU nodes, or if they are installed otherwise.
         service_account: created for the jobs, for a cloud identity; it has no permissions in the cluster.
 
@@ -37,6 +39,7 @@ class PlatformArgs:
     queue: str = "training"
     charts: charts.Charts | None = None
     destinations: Sequence[Destination] = ()
+    resolvers: Sequence[Resolver] = (CLUSTER_DNS,)
     agents: node_agents.NodeAgents | None = None
     service_account: str = "trainer"
 
@@ -70,7 +73,9 @@ class Platform(pulumi.ComponentResource):
         super().__init__("scenario:kubernetes:Platform", name, {}, opts)
         own = pulumi.ResourceOptions(parent=self)
         installed = charts.install(args.charts, own) if args.charts else []
-        namespace = closed_namespace(args.namespace, args.destinations, args.service_account, own)
+        namespace = closed_namespace(
+            args.namespace, args.destinations, args.service_account, own, args.resolvers
+        )
         self._queue(args, [*installed, namespace])
         if args.agents:
             node_agents.install(args.namespace, args.agents, own)

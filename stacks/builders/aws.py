@@ -13,11 +13,13 @@ from components.aws.image_registry import ImageRegistry, ImageRegistryArgs
 from components.aws.instance_types import fit, instance_type
 from components.aws.instances import Demand
 from components.aws.pushed_image import PushedImage, is_in
+from components.aws.signing_key import KmsSigningKey
 from components.aws.workload_identity import (
     WorkloadIdentity,
     WorkloadIdentityArgs,
     bucket_access,
     bucket_reading,
+    decrypting,
     node_scaling,
     signing,
 )
@@ -41,11 +43,17 @@ if TYPE_CHECKING:
     from components.aws.cluster import Cluster
     from components.aws.instances import InstanceType
     from components.aws.location import Location
+    from components.aws.network import ExistingNetwork, Network
+    from components.aws.policies import Statement
     from components.aws.release_bucket import ReleaseBucket
-    from stacks.settings.cloud import AwsCloud, AwsProvider, Training
+    from stacks.settings.aws import AwsCloud, AwsProvider
+    from stacks.settings.cloud import Training
 
 _NAME = "training"
 _CHECKPOINTS = "checkpoints/"
+# EKS's labels of a node's place in the network, from far to near:
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-topology.html, read 2026-11.
+_LAYERS = [f"topology.k8s.aws/network-node-layer-{each}" for each in (1, 2, 3)]
 _WRITTEN = ("releases/", "channels/", "runs/", _CHECKPOINTS)
 
 
@@ -54,8 +62,8 @@ class TrainerRights:
     """What the training pods may do in addition to writing to the stack's own bucket.
 
     Attributes:
-        read_buckets: buckets, by ARN, that a foundation model or data are read from.
-        sign_with: ARN of the KMS key that signs releases; None: the stack's own key, a Secret.
+        read_buckets: buckets, by name, that a foundation model or data are read from.
+        sign_with: ARN of the KMS key that signs releases; None: the stack makes one.
 
     """
 
@@ -72,7 +80,7 @@ def aws_cloud(
         CloudError: the settings request something that does not exist, does not fit, or is not safe.
 
     """
-    instance = instance_type(cloud.nodes.instance_type)
+    instance = _wired(cloud, workers, instance_type(cloud.nodes.instance_type))
     size = _size(workers, instance)
     bought = capacity(**cloud.nodes.capacity.model_dump())
     made = private_cluster(stack, _NAME, cloud, provider)
@@ -82,7 +90,7 @@ def aws_cloud(
     )
     # Nodes that only wait for their image cost as much as those that train.
     pushed = (
-        [PushedImage("training", workers.image, pulumi.ResourceOptions(depends_on=[registry]))]
+        [PushedImage("training", workers.image, here.caller, pulumi.ResourceOptions(depends_on=[registry]))]
         if is_in(here, workers.image)
         else []
     )
@@ -98,11 +106,17 @@ def aws_cloud(
             nodes=_first_nodes(cloud, workers),
             capacity=bought,
             tags=made.tags,
+            upkeep=made.upkeep,
         ),
         pulumi.ResourceOptions(depends_on=pushed),
     )
-    bucket = release_bucket(made, cloud, readable=rights.read_buckets)
-    identity = _trainer(rights, here, cluster, bucket)
+    readable = [here.bucket(name) for name in rights.read_buckets]
+    bucket = release_bucket(made, cloud, readable=readable)
+    key = None if rights.sign_with else KmsSigningKey("signing", here, protect=cloud.protect)
+    statements = [statement for other in readable for statement in bucket_reading(other)]
+    statements += decrypting(cloud.input_keys)
+    statements += signing(key.arn if key else str(rights.sign_with))
+    identity = _trainer(statements, cluster, bucket)
     kubernetes = made.provider()
     if _is_scaled(cloud):
         _scaling(stack, cloud, here, cluster, kubernetes)
@@ -110,13 +124,37 @@ def aws_cloud(
         cluster=cluster.name,
         kubeconfig=cluster.kubeconfig,
         provider=kubernetes,
-        platform=_platform(cloud, instance, size, kubernetes),
+        platform=_platform(cloud, made.network, instance, size, kubernetes),
         store=bucket.uri,
         size=PodSize(**size),
         ready=[nodes, identity, *pushed],
         environment={"AWS_REGION": here.region},
+        caller=here.caller,
+        signing_key=key,
+        nearby=_LAYERS[-1] if cloud.nodes.topology else None,
         save_before=bought.save_before.isoformat() if isinstance(bought, CapacityBlock) else None,
     )
+
+
+def _wired(cloud: AwsCloud, workers: Training, instance: InstanceType) -> InstanceType:
+    """Return the instance type as it is used: with EFA, if pods have others to talk to.
+
+    Raises CloudError for EFA that the type lacks, and for a topology of nodes that are not there yet.
+    """
+    wanted = cloud.nodes.efa
+    if wanted and not instance.efa_interfaces:
+        message = (
+            f"cloud:nodes.efa is true, but {instance.name} has no EFA; leave it out, or choose another type"
+        )
+        raise CloudError(message)
+    if cloud.nodes.topology and cloud.nodes.minimum < workers.pods:
+        message = (
+            f"cloud:nodes.topology places {workers.pods} pods on nodes that are there, and cloud:nodes.minimum is "
+            f"{cloud.nodes.minimum}; set it to {workers.pods}, or leave topology out"
+        )
+        raise CloudError(message)
+    used = workers.pods > 1 if wanted is None else wanted
+    return instance if used else instance.without_efa()
 
 
 def _is_scaled(cloud: AwsCloud) -> bool:
@@ -167,26 +205,19 @@ def _size(workers: Training, instance: InstanceType) -> dict[str, Any]:
     return size
 
 
-def _trainer(
-    rights: TrainerRights, here: Location, cluster: Cluster, bucket: ReleaseBucket
-) -> WorkloadIdentity:
-    statements = bucket_access(
+def _trainer(statements: Sequence[Statement], cluster: Cluster, bucket: ReleaseBucket) -> WorkloadIdentity:
+    """Declare what the training pods may do: these, and write to the stack's own bucket."""
+    own = bucket_access(
         bucket_arn=bucket.arn,
         key_arn=bucket.key_arn,
-        region=here.region,
+        region=cluster.location.region,
         write=_WRITTEN,
         delete=[_CHECKPOINTS],
     )
-    for other in rights.read_buckets:
-        statements += bucket_reading(other)
-    if rights.sign_with:
-        statements += signing(rights.sign_with)
-    return WorkloadIdentity(
-        "trainer",
-        WorkloadIdentityArgs(
-            cluster=cluster, namespace=NAMESPACE, service_account="trainer", statements=statements
-        ),
+    args = WorkloadIdentityArgs(
+        cluster=cluster, namespace=NAMESPACE, service_account="trainer", statements=[*own, *statements]
     )
+    return WorkloadIdentity("trainer", args)
 
 
 def _scaling(stack: str, cloud: AwsCloud, here: Location, cluster: Cluster, provider: k8s.Provider) -> None:
@@ -209,7 +240,11 @@ def _scaling(stack: str, cloud: AwsCloud, here: Location, cluster: Cluster, prov
 
 
 def _platform(
-    cloud: AwsCloud, instance: InstanceType, size: dict[str, Any], provider: k8s.Provider
+    cloud: AwsCloud,
+    network: Network | ExistingNetwork,
+    instance: InstanceType,
+    size: dict[str, Any],
+    provider: k8s.Provider,
 ) -> Platform:
     taint = {"key": instance.taint, "value": "true", "effect": "NoSchedule"}
     flavor = Flavor(
@@ -218,13 +253,13 @@ def _platform(
         quota=quota(size, cloud.nodes.maximum),
         node_labels=TRAINING_LABEL,
         taints=[taint],
+        topology=[*_LAYERS, "kubernetes.io/hostname"] if cloud.nodes.topology else (),
     )
     destinations = [
         POD_IDENTITY,
         Destination(name="endpoints", cidrs=[cloud.cidr]),
-        # S3's addresses are public; the network routes only there, and its endpoint only to the stack's
-        # buckets.
-        Destination(name="s3", cidrs=["0.0.0.0/0"]),
+        # S3's addresses are public; the network's endpoint leads to the stack's buckets alone.
+        Destination(name="s3", cidrs=network.s3_cidrs),
     ]
     agents = _agents(cloud, instance, taint)
     installed = charts.Charts() if cloud.queueing == "install" else None
@@ -251,7 +286,8 @@ def _agents(cloud: AwsCloud, instance: InstanceType, taint: dict[str, str]) -> N
     if instance.efa_interfaces and not cloud.efa_plugin:
         message = (
             f"nodes of type {instance.name} have EFA, which needs AWS's device plugin: set cloud:efa_plugin "
-            "to its image, aws-efa-k8s-device-plugin, in your region's EKS registry or in your own"
+            "to its image, aws-efa-k8s-device-plugin, in your region's EKS registry or in your own; or set "
+            "cloud:nodes.efa to false, for a slower network"
         )
         raise CloudError(message)
     efa_plugin = (cloud.efa_plugin or "") if instance.efa_interfaces else ""

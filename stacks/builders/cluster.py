@@ -10,9 +10,10 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pulumi.runtime.rpc import UNKNOWN
 
+from components.aws.caller import Caller
 from components.errors import ClusterError
 from components.kubernetes.charts import Charts
-from components.kubernetes.isolation import Destination
+from components.kubernetes.isolation import CLUSTER_DNS, Destination, Resolver
 from components.kubernetes.job_args import PodSize, SecretKey
 from components.kubernetes.placing import Placing
 from components.kubernetes.platform import Platform, PlatformArgs
@@ -23,7 +24,9 @@ from stacks.builders.local_files import are_elsewhere
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from stacks.settings.cloud import ExistingCluster, KubernetesCloud, Training
+    from components.aws.signing_key import KmsSigningKey
+    from stacks.settings.cloud import Training
+    from stacks.settings.cluster import ExistingCluster, KubernetesCloud
 
 NAMESPACE = "training"
 _STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -46,6 +49,9 @@ class TrainingCloud:
         secret_environment: environment variables from Secrets.
         save_before: when the nodes are taken away, ISO 8601.
         placing: what pods need to start on the nodes.
+        caller: who reads its store from this machine.
+        signing_key: the stack's own key in KMS, where there is one to sign releases.
+        nearby: a node label of which pods prefer to share the value.
 
     """
 
@@ -60,6 +66,9 @@ class TrainingCloud:
     secret_environment: Mapping[str, SecretKey] = field(default_factory=dict)
     save_before: str | None = None
     placing: Placing = field(default_factory=Placing)
+    caller: Caller = field(default_factory=Caller)
+    signing_key: KmsSigningKey | None = None
+    nearby: str | None = None
 
 
 def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud:
@@ -95,6 +104,7 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
         flavors=[flavor],
         charts=Charts() if cloud.queueing == "install" else None,
         destinations=destinations,
+        resolvers=resolvers(cloud),
     )
     return TrainingCloud(
         cluster=Path(cloud.kubeconfig).name,
@@ -133,7 +143,18 @@ def placing(cloud: ExistingCluster, *, taints: bool) -> Placing:
         taints=[each.model_dump(exclude_none=True) for each in cloud.taints] if taints else (),
         pull_secrets=cloud.pull_secrets,
         runtime_class=cloud.runtime_class or "",
+        own_user=cloud.own_user,
     )
+
+
+def resolvers(cloud: ExistingCluster) -> list[Resolver]:
+    """Return who answers pods' questions for names."""
+    if not cloud.resolvers:
+        return [CLUSTER_DNS]
+    return [
+        Resolver(namespace=each.namespace or "", labels=each.labels, cidrs=each.cidrs, port=each.port)
+        for each in cloud.resolvers
+    ]
 
 
 def store_environment(cloud: ExistingCluster) -> dict[str, str]:

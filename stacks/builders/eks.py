@@ -9,9 +9,11 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.aws.budget import Budget, BudgetArgs
+from components.aws.caller import Caller
 from components.aws.cluster import Cluster, ClusterArgs
 from components.aws.location import Location
-from components.aws.network import Network, NetworkArgs
+from components.aws.network import ExistingNetwork, Network, NetworkArgs
+from components.aws.nodes import Upkeep
 from components.aws.release_bucket import ReleaseBucket, ReleaseBucketArgs
 from components.aws.system_nodes import SystemNodes, SystemNodesArgs
 from components.errors import CloudError
@@ -19,7 +21,7 @@ from components.errors import CloudError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from stacks.settings.cloud import AwsAccount, AwsProvider
+    from stacks.settings.aws import AwsAccount, AwsProvider
 
 TAG = "scenario:stack"
 
@@ -30,9 +32,10 @@ class PrivateCluster:
 
     here: Location
     tags: dict[str, str]
-    network: Network
+    network: Network | ExistingNetwork
     cluster: Cluster
     system: SystemNodes
+    upkeep: Upkeep
 
     def provider(self) -> k8s.Provider:
         """Return Pulumi's, for the cluster's resources."""
@@ -58,8 +61,15 @@ def private_cluster(stack: str, name: str, cloud: AwsAccount, provider: AwsProvi
             "203.0.113.7/32, or cloud:reach to network, once it is connected to that network"
         )
         raise CloudError(message)
-    here = Location(account=cloud.account, region=provider.region or "", zones=cloud.zones)
-    network = Network(name, NetworkArgs(location=here, cidr=cloud.cidr, nat=cloud.nat))
+    here = Location(
+        account=cloud.account,
+        region=provider.region or "",
+        zones=cloud.zones,
+        caller=Caller(profile=provider.profile or "", role=_assumed(stack, provider)),
+        boundary=cloud.roles.boundary,
+        role_path=cloud.roles.path,
+    )
+    network = _network(name, cloud, here)
     cluster = Cluster(
         name,
         ClusterArgs(
@@ -69,12 +79,20 @@ def private_cluster(stack: str, name: str, cloud: AwsAccount, provider: AwsProvi
             version=cloud.version,
             admins=cloud.admins,
             public_from=cloud.public_from,
+            extended_support=cloud.support == "extended",
+            addons=cloud.addons,
+            monitor_nodes=cloud.node_repair,
         ),
     )
-    system = SystemNodes("system", SystemNodesArgs(cluster=cluster, subnet_ids=network.subnet_ids, tags=tags))
+    upkeep = Upkeep(release=cloud.node_release, repair=cloud.node_repair, sessions=cloud.session_manager)
+    system = SystemNodes(
+        "system", SystemNodesArgs(cluster=cluster, subnet_ids=network.subnet_ids, tags=tags, upkeep=upkeep)
+    )
     if cloud.budget:
         Budget(name, BudgetArgs(**cloud.budget.model_dump(), tag=(TAG, stack)))
-    return PrivateCluster(here=here, tags=tags, network=network, cluster=cluster, system=system)
+    return PrivateCluster(
+        here=here, tags=tags, network=network, cluster=cluster, system=system, upkeep=upkeep
+    )
 
 
 def release_bucket(
@@ -90,6 +108,7 @@ def release_bucket(
         ReleaseBucketArgs(
             location=made.here,
             s3_endpoint_id=made.network.s3_endpoint_id,
+            own_endpoint=isinstance(made.network, Network),
             # Among the admins is the deployer, without whom Pulumi could not even list the bucket.
             outside=list(dict.fromkeys([*cloud.admins, *cloud.readers])),
             readable=readable,
@@ -97,6 +116,42 @@ def release_bucket(
             protect=cloud.protect,
             short_lived=short_lived or {},
         ),
+    )
+
+
+def _assumed(stack: str, provider: AwsProvider) -> str:
+    """Return the role of `aws:assumeRoles`; empty without. Raises CloudError for what only a profile can say."""
+    roles = provider.assume_roles
+    if not roles:
+        return ""
+    if len(roles) > 1 or roles[0].model_extra:
+        message = (
+            f"stacks/Pulumi.{stack}.yaml: aws:assumeRoles may have one role, with its roleArn alone, as the AWS "
+            "CLI takes it for the cluster's tokens; put the roles into a profile of ~/.aws/config (role_arn, "
+            "source_profile, external_id), and name it in aws:profile"
+        )
+        raise CloudError(message)
+    return roles[0].role_arn
+
+
+def _network(name: str, cloud: AwsAccount, here: Location) -> Network | ExistingNetwork:
+    """Return the network in the settings, or declare one. Raises CloudError."""
+    if not cloud.vpc:
+        args = NetworkArgs(
+            location=here, cidr=cloud.cidr, nat=cloud.nat, session_manager=cloud.session_manager
+        )
+        return Network(name, args)
+    if len(cloud.vpc.subnets) != len(cloud.zones):
+        message = (
+            f"cloud:vpc.subnets lists {len(cloud.vpc.subnets)} subnets, and cloud:zones {len(cloud.zones)} zones; list "
+            "one private subnet for each zone, in the same order"
+        )
+        raise CloudError(message)
+    return ExistingNetwork(
+        vpc_id=cloud.vpc.id,
+        subnet_ids=cloud.vpc.subnets,
+        s3_endpoint_id=cloud.vpc.s3_endpoint,
+        s3_cidrs=cloud.vpc.s3_cidrs,
     )
 
 

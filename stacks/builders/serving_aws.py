@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from components.aws.instances import InstanceType
     from components.credentials import StackId
     from stacks.builders.eks import PrivateCluster
-    from stacks.settings.cloud import AwsProvider
+    from stacks.settings.aws import AwsProvider
     from stacks.settings.serving_cloud import AwsServing, Endpoint, Exposed
 
 _NAME = "serving"
@@ -86,8 +86,8 @@ def aws_serving(
     destinations = [
         POD_IDENTITY,
         Destination(name="endpoints", cidrs=[cloud.cidr]),
-        # S3's addresses are public; the network routes only there, and its endpoint only to the stack's bucket.
-        Destination(name="s3", cidrs=["0.0.0.0/0"]),
+        # S3's addresses are public; the network's endpoint leads to the stack's bucket alone.
+        Destination(name="s3", cidrs=made.network.s3_cidrs),
     ]
     namespace = closed_namespace(cloud.namespace, destinations, ACCOUNT, kubernetes)
     if instance and instance.gpus:
@@ -173,6 +173,7 @@ def _nodes(cloud: AwsServing, made: PrivateCluster, instance: InstanceType) -> S
             instance=instance,
             number=cloud.nodes.number,
             tags=made.tags,
+            upkeep=made.upkeep,
         ),
     )
 

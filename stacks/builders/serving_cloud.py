@@ -19,7 +19,7 @@ from components.kubernetes.release_catalogue import ReleaseCatalogue, ReleaseCat
 from components.kubernetes.scaling import Scaling, Sleep
 from components.kubernetes.serving_endpoint import EndpointSize, ServingEndpoint, ServingEndpointArgs
 from components.kubernetes.workload import Workload
-from stacks.builders.cluster import placing, read_kubeconfig, store_environment, store_keys
+from stacks.builders.cluster import placing, read_kubeconfig, resolvers, store_environment, store_keys
 from stacks.builders.local_files import read_local
 from stacks.builders.premises import endpoint as url_of
 from stacks.settings.serving_cloud import OwnCatalogueKeys
@@ -100,7 +100,7 @@ def serving_cluster(
         Destination(name=each.name, cidrs=each.cidrs, ports=each.ports) for each in cloud.destinations
     ]
     inside = pulumi.ResourceOptions(provider=provider)
-    namespace = closed_namespace(cloud.namespace, destinations, ACCOUNT, inside)
+    namespace = closed_namespace(cloud.namespace, destinations, ACCOUNT, inside, resolvers(cloud))
     workload = Workload(
         namespace=cloud.namespace,
         image=cloud.image,

@@ -10,8 +10,9 @@ from pydantic import Field, model_validator
 from scenario_model.config import Kinds, Many, NotNegative, Positive, Section, Text, bad_key, form, mistake
 from scenario_model.release.settings import Name
 from scenario_model.serve.settings import Host, Port, Serving
+from stacks.settings.aws import AwsAccount
 from stacks.settings.base import LocalPath
-from stacks.settings.cloud import AwsAccount, ExistingCluster
+from stacks.settings.cluster import ExistingCluster
 from stacks.settings.premises import Network
 
 _NODE_PORTS = range(30000, 32768)

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import pulumi
 
+from tests.components.aws.declaring import S3_ADDRESSES
 from tests.stacks import declaring
 
 STACK = "s4-cloud-serving"
@@ -54,6 +55,8 @@ def _of_aws(args: pulumi.runtime.MockResourceArgs) -> dict[str, Any]:
         return {"serviceName": "com.amazonaws.vpce.eu-central-1.vpce-svc-1"}
     if kind == "LaunchTemplate":
         return {"latestVersion": 1}
+    if kind == "VpcEndpoint":
+        return {"cidrBlocks": S3_ADDRESSES}
     return {"arn": f"arn:of:{args.name}", "bucket": args.name}
 
 

@@ -15,6 +15,7 @@ from recovery.aws.import_pending import BY_TAG
 from scenario_model.serve import credentials
 from stacks.s2_cloud_training import Settings
 from stacks.settings.read import PROJECT, read_settings
+from tests.components.aws.declaring import S3_ADDRESSES
 from tests.model.report import made as report
 from tests.pulumi_mocks import mocked
 from tests.stacks import declaring
@@ -44,7 +45,7 @@ class Declared(pulumi.runtime.Mocks):
         made["certificateAuthority"] = {"data": "Q0E="}
         made["vpcConfig"] = {**args.inputs.get("vpcConfig", {}), "clusterSecurityGroupId": "sg-0"}
         made["resources"] = [{"autoscalingGroups": [{"name": "eks-group"}]}]
-        made |= {"latestVersion": 1, "release": f"assistant@sha256:{'0' * 64}"}
+        made |= {"cidrBlocks": S3_ADDRESSES, "latestVersion": 1, "release": f"assistant@sha256:{'0' * 64}"}
         return f"{args.name}-id", made
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> NoReturn:
@@ -96,7 +97,7 @@ def test_the_job_reads_what_the_settings_say(declared: Declared) -> None:
     assert told["foundation"]["uri"] == "s3://your-models/SmolLM2-135M-Instruct"
     assert told["recipe"] == {"method": "lora", "rank": 16}
     assert told["release"] == {"name": "helper", "channel": "beta"}
-    assert told["signing_key"] == "/keys/signing.pem"
+    assert told["signing_key"] == "kms:arn:of:signing"
     assert told["save_before"] is None
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ACCOUNT = "123456789012"
 DEPLOYER = f"arn:aws:iam::{ACCOUNT}:role/deployer"
+S3_ADDRESSES = ["3.5.134.0/23", "52.219.46.0/23"]
 HERE = Location(account=ACCOUNT, region="eu-central-1", zones=("eu-central-1a", "eu-central-1b"))
 
 
@@ -62,6 +63,8 @@ class _Recorder(pulumi.runtime.Mocks):
         if args.typ == "aws:eks/nodeGroup:NodeGroup":
             given |= {"resources": [{"autoscalingGroups": [{"name": f"eks-{args.name}"}]}]}
         made = {**given, "nodeGroupName": args.name, "repositoryUrl": f"registry/{args.name}", **args.inputs}
+        if args.inputs.get("vpcEndpointType") == "Gateway":
+            made["cidrBlocks"] = S3_ADDRESSES
         if args.typ == "aws:eks/cluster:Cluster":
             made["endpoint"] = "https://cluster.example"
             made["certificateAuthority"] = {"data": "Q0E="}
@@ -89,5 +92,6 @@ def declared(build: Callable[[], Mapping[str, pulumi.Output[Any]] | pulumi.Resou
 
 def a_cluster(**more: Any) -> Cluster:
     """Return a cluster for what needs one."""
-    given = {"cluster_name": "s2", "subnet_ids": ["subnet-a", "subnet-b"], "version": "1.34"}
-    return Cluster("main", ClusterArgs(location=HERE, **({"admins": [DEPLOYER]} | given | more)))
+    given: dict[str, Any] = {"location": HERE, "cluster_name": "s2", "version": "1.34", "admins": [DEPLOYER]}
+    given |= {"subnet_ids": ["subnet-a", "subnet-b"]}
+    return Cluster("main", ClusterArgs(**(given | more)))

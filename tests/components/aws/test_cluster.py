@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from components.aws.caller import Caller
 from components.errors import CloudError
-from tests.components.aws.declaring import ACCOUNT, DEPLOYER, Declared, a_cluster, declared
+from tests.components.aws.declaring import ACCOUNT, DEPLOYER, HERE, Declared, a_cluster, declared
 
 
 def cluster(**more: Any) -> Declared:
@@ -27,6 +29,7 @@ def test_a_cluster_is_private_encrypted_and_logged_and_nothing_else_is_made() ->
             "cloudwatch/logGroup:LogGroup main-logs",
             "eks/accessEntry:AccessEntry main-role-deployer",
             "eks/accessPolicyAssociation:AccessPolicyAssociation main-role-deployer",
+            "eks/addon:Addon main-eks-node-monitoring-agent",
             "eks/addon:Addon main-eks-pod-identity-agent",
             "eks/addon:Addon main-kube-proxy",
             "eks/addon:Addon main-vpc-cni",
@@ -55,6 +58,32 @@ def test_a_cluster_is_private_encrypted_and_logged_and_nothing_else_is_made() ->
     assert control_plane["bootstrapSelfManagedAddons"] is False
     logs = made.one("cloudwatch/logGroup:LogGroup")
     assert logs == {"name": "/aws/eks/s2/cluster", "retentionInDays": 90, "kmsKeyId": "arn:aws:test:::main"}
+
+
+def test_nodes_and_their_gpus_are_watched_behind_their_taints_too_unless_they_are_not_to_be() -> None:
+    addons = cluster().of("eks/addon:Addon")
+    told = json.loads(addons["main-eks-node-monitoring-agent"]["configurationValues"])
+    assert told == {"dcgmAgent": {"tolerations": [{"operator": "Exists"}]}}
+    assert "main-eks-node-monitoring-agent" not in cluster(monitor_nodes=False).of("eks/addon:Addon")
+
+
+def test_versions_are_eks_s_own_choice_or_those_that_are_asked_for() -> None:
+    made = cluster()
+    assert not [each for each in made.of("eks/addon:Addon").values() if "addonVersion" in each]
+    assert made.one("eks/cluster:Cluster")["upgradePolicy"] == {"supportType": "STANDARD"}
+    chosen = cluster(addons={"vpc-cni": "v1.21.1-eksbuild.1"}, extended_support=True)
+    assert chosen.of("eks/addon:Addon")["main-vpc-cni"]["addonVersion"] == "v1.21.1-eksbuild.1"
+    assert chosen.one("eks/cluster:Cluster")["upgradePolicy"] == {"supportType": "EXTENDED"}
+
+
+def test_a_profile_or_a_role_that_deploys_gets_the_clusters_tokens_too() -> None:
+    for caller, told in (
+        (Caller(profile="team"), ["--profile", "team"]),
+        (Caller(role=DEPLOYER), ["--role-arn", DEPLOYER]),
+    ):
+        made = cluster(location=replace(HERE, caller=caller))
+        (user,) = json.loads(made.outputs["kubeconfig"])["users"]
+        assert user["user"]["exec"]["args"][-2:] == told
 
 
 def test_only_the_admins_that_are_named_get_in() -> None:
@@ -114,6 +143,7 @@ def test_the_kubeconfig_asks_the_aws_cli_and_holds_no_secret() -> None:
         ({"admins": [f"arn:aws:sts::{ACCOUNT}:assumed-role/x/y"]}, r"is not the ARN .*\(of the role, not"),
         ({"version": "v1.34.1"}, "EKS has no Kubernetes version 'v1.34.1'"),
         ({"cluster_name": "s2 training"}, "invalid EKS cluster name 's2 training'"),
+        ({"addons": {"vpc_cni": "v1"}}, "no add-on 'vpc_cni' here; the cluster has vpc-cni, kube-proxy,"),
         ({"public_from": ["0.0.0.0/0"]}, "public access from 0.0.0.0/0 admits 4294967296 addresses"),
         ({"public_from": ["203.0.113.7/24"]}, "public access from '203.0.113.7/24': .*host bits"),
     ],

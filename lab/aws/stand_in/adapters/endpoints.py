@@ -55,7 +55,17 @@ class VpcEndpoint(Ec2):
 
     def derived(self, aws: Cloud, identity: str, item: Properties) -> Properties:
         groups = [each["GroupId"] for each in item.get("Groups", []) if "GroupId" in each]
-        return {"securityGroupIds": groups} if groups else {}
+        addresses = self._addresses(aws, item) if item.get("VpcEndpointType") == "Gateway" else []
+        return ({"securityGroupIds": groups} if groups else {}) | (
+            {"cidrBlocks": addresses} if addresses else {}
+        )
+
+    def _addresses(self, aws: Cloud, item: Properties) -> list[str]:
+        """Return the service's addresses, which the provider reads from the prefix list of its name."""
+        named = [{"Name": "prefix-list-name", "Values": [item["ServiceName"]]}]
+        lists = self.call(aws, "DescribeManagedPrefixLists", Filters=named)["PrefixLists"]
+        found = self.call(aws, "GetManagedPrefixListEntries", PrefixListId=lists[0]["PrefixListId"])
+        return [each["Cidr"] for each in found["Entries"]]
 
     def delete(self, aws: Cloud, identity: str, state: Properties) -> None:
         self.call(aws, self.deletes, VpcEndpointIds=[identity])

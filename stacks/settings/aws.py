@@ -1,0 +1,157 @@
+"""The settings of a stack's cloud on AWS."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from scenario_model.config import Many, NotNegative, Positive, Section, Text, form
+
+KmsArn = Annotated[
+    Text,
+    form(
+        r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/(mrk-)?[0-9a-f-]{32,36}",
+        "write the ARN of a key, not of an alias: arn:aws:kms:region:account:key/id",
+    ),
+]
+
+
+class Capacity(Section):
+    """How GPU capacity is purchased."""
+
+    kind: Literal["on-demand", "spot", "reservation", "capacity-block"] = "on-demand"
+    """Purchase option."""
+    reservation: Text | None = None
+    """ID of the reservation or the capacity block."""
+    placement_group: Text | None = None
+    """Placement group of the reservation."""
+    ends: Text | None = None
+    """When it ends, ISO 8601 with a time zone."""
+
+
+class Nodes(Section):
+    """The training nodes, of one instance type."""
+
+    instance_type: Text
+    """EC2 instance type."""
+    maximum: Positive
+    """Maximum number of nodes."""
+    minimum: NotNegative = 0
+    """Nodes kept when nothing trains."""
+    efa: bool | None = None
+    """Whether they talk by EFA; default: if the type has it, and the job more than one pod."""
+    topology: bool = False
+    """Place pods by the network's layers, on types that EKS labels with them; needs nodes that are there before."""
+    zone: Text | None = None
+    """Their zone, one of `zones`; default: the first. A reservation or a capacity block is in one zone: name it."""
+    capacity: Capacity = Capacity()
+
+
+class Budget(Section):
+    """Notification if a month costs more than planned."""
+
+    monthly_usd: Positive
+    """Planned monthly cost, USD."""
+    emails: Many[Text]
+    """E-mail addresses to notify."""
+
+
+class ExistingVpc(Section):
+    """A network that exists, in which nothing is changed; `cloud:cidr` is its addresses."""
+
+    id: Annotated[Text, form(r"vpc-[0-9a-f]{8,17}", "write vpc- and its hexadecimal digits")]
+    """The VPC."""
+    subnets: Many[Annotated[Text, form(r"subnet-[0-9a-f]{8,17}", "write subnet- and its hexadecimal digits")]]
+    """A private subnet for each of `zones`, in their order."""
+    s3_endpoint: Annotated[Text, form(r"vpce-[0-9a-f]{8,17}", "write vpce- and its hexadecimal digits")]
+    """Its gateway endpoint for S3: objects of the stack's bucket are read and written only through it."""
+    s3_cidrs: Many[Text]
+    """S3's addresses in the region, `aws ec2 describe-prefix-lists`: pods may call no others on the internet."""
+
+
+class Roles(Section):
+    """What the account demands of every role."""
+
+    boundary: Text | None = None
+    """ARN of the policy that bounds it."""
+    path: Text = "/"
+    """Its path."""
+
+
+class AwsAccount(Section):
+    """A private cluster on EKS with its bucket, created by the stack. Region and tags are Pulumi's `aws:…` settings."""
+
+    account: Text
+    """AWS account, 12 digits."""
+    zones: Many[Text]
+    """Availability zones, at least two."""
+    admins: Many[Text]
+    """ARNs that get cluster-admin; include the deployer's."""
+    readers: Many[Text] = ()
+    """ARNs that may use the bucket from outside the network, besides the admins."""
+    version: Text = "1.35"
+    """Kubernetes version, of nodes too."""
+    support: Literal["standard", "extended"] = "standard"
+    """`standard`: EKS upgrades the cluster when standard support ends; `extended`: later, at six times the price."""
+    addons: dict[str, Text] = Field(default_factory=dict)
+    """Versions of EKS's add-ons, by name; default: EKS's own choice when they are made."""
+    node_release: Text | None = None
+    """Release of the nodes' image, as in 1.35.0-20261118; default: the newest when they are made, or get a version."""
+    node_repair: bool = True
+    """Let EKS find sick nodes, GPUs included, and restart or replace them."""
+    public_from: Many[Text] = ()
+    """CIDRs that may reach the cluster's API over the internet: where this machine is, at least."""
+    reach: Literal["internet", "network"] = "internet"
+    """`network`: this machine reaches the network's private addresses, as by a VPN, so `public_from` may be empty."""
+    cidr: Text = "10.80.0.0/16"
+    """CIDR of the network."""
+    vpc: ExistingVpc | None = None
+    """A network that exists; default: the stack makes one."""
+    nat: bool = False
+    """Give nodes internet access through a NAT gateway, for images from other registries; with `vpc`: it has that."""
+    roles: Roles = Roles()
+    session_manager: bool = False
+    """Let people of the account open shells on nodes by Session Manager."""
+    registry: Text | None = None
+    """Mirror for the images of others, such as Kueue, JobSet and the nodes' agents, each at its own path."""
+    protect: bool = True
+    """Keep the release bucket when the stack is destroyed."""
+    budget: Budget | None = None
+
+
+class AwsCloud(AwsAccount):
+    """A private training cluster on EKS, created by the stack. Region and tags are Pulumi's `aws:…` settings."""
+
+    kind: Literal["aws"] = "aws"
+    nodes: Nodes
+    input_keys: Many[KmsArn] = ()
+    """KMS keys of a foundation model's or the data's bucket, if it is encrypted with a key of somebody's own."""
+    efa_plugin: Text | None = None
+    """Image of AWS's device plugin for EFA, in your region's EKS registry or your own."""
+    queueing: Literal["install", "existing"] = "install"
+    """Install Kueue and JobSet, or use the cluster's."""
+
+
+class AssumedRole(Section):
+    """A role that Pulumi assumes."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role_arn: Text = Field(alias="roleArn")
+    """Its ARN."""
+
+
+class AwsProvider(Section):
+    """Pulumi's AWS settings that the stack relies on; all others are passed to Pulumi."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    region: Text | None = None
+    """AWS region."""
+    profile: Text | None = None
+    """Profile of this machine's AWS configuration."""
+    assume_roles: Many[AssumedRole] = Field(default=(), alias="assumeRoles")
+    """The role to assume, `[{roleArn: ARN}]`; one at most."""
+    default_tags: dict[str, dict[str, Text]] = Field(default_factory=dict, alias="defaultTags")
+    """Tags of everything that the stack creates."""

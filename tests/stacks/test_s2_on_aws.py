@@ -1,0 +1,271 @@
+"""What the training cloud of s2-cloud-training is on AWS: its network, its nodes, its keys, and who speaks for it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+import tests.aws_sdk  # noqa: F401 loads it
+from tests.components.aws.declaring import S3_ADDRESSES
+from tests.stacks.test_s2_cloud_training import Declared, config, declare, declared, in_a_cluster
+
+__all__ = ["declared"]  # a fixture
+
+GIVEN = {"id": "vpc-0123456789abcdef0", "s3_endpoint": "vpce-0123456789abcdef0", "s3_cidrs": ["3.5.134.0/23"]}
+GIVEN |= {"subnets": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]}
+KEY = "arn:aws:kms:eu-central-1:111122223333:key/01234567-89ab-cdef-0123-456789abcdef"
+GOVERNED: dict[str, Any] = {
+    "aws__region": "us-gov-west-1",
+    "cloud__zones": ["us-gov-west-1a", "us-gov-west-1b"],
+    "cloud__admins": ["arn:aws-us-gov:iam::000000000000:role/deployer"],
+    "own__training": {"image": "registry.example/model:1", "pods": 2},
+}
+
+
+def pod_of(declared: Declared) -> dict[str, Any]:
+    (job,) = declared.resources["kubernetes:jobset.x-k8s.io/v1alpha2:JobSet"]
+    (workers,) = job["spec"]["replicatedJobs"]
+    pod: dict[str, Any] = workers["template"]["spec"]["template"]["spec"]
+    return pod
+
+
+def training_group(declared: Declared) -> dict[str, Any]:
+    groups = declared.resources["aws:eks/nodeGroup:NodeGroup"]
+    (group,) = [each for each in groups if each["labels"]["scenario/nodes"] == "training"]
+    return group
+
+
+def blocks_of(declared: Declared) -> dict[str, list[str]]:
+    """The addresses that network policies let pods call, by the policy's name."""
+    return {
+        each["metadata"]["name"]: [
+            peer["ipBlock"]["cidr"]
+            for rule in each["spec"].get("egress", [])
+            for peer in rule["to"]
+            if "ipBlock" in peer
+        ]
+        for each in declared.resources["kubernetes:networking.k8s.io/v1:NetworkPolicy"]
+    }
+
+
+def statements_of(declared: Declared) -> dict[str, dict[str, Any]]:
+    """The statements of roles' own policies, by their ID."""
+    policies = [json.loads(each["policy"]) for each in declared.resources["aws:iam/rolePolicy:RolePolicy"]]
+    return {each["Sid"]: each for policy in policies for each in policy["Statement"] if "Sid" in each}
+
+
+def test_pods_may_call_s3_and_the_network_and_nothing_else_though_there_is_a_way_out(
+    declared: Declared,
+) -> None:
+    declare(config())
+    assert "aws:ec2/natGateway:NatGateway" in declared.resources
+    blocks = blocks_of(declared)
+    assert blocks["to-s3"] == S3_ADDRESSES
+    assert blocks["to-endpoints"] == ["10.80.0.0/16"]
+    assert "0.0.0.0/0" not in str(blocks)
+
+
+def test_in_a_network_that_exists_nothing_is_made_or_changed(declared: Declared) -> None:
+    declare(config(cloud__vpc=GIVEN))
+    kinds = {token.partition(":")[2].partition("/")[2] for token in declared.resources if "aws:ec2/" in token}
+    assert kinds == {"securityGroup:SecurityGroup", "launchTemplate:LaunchTemplate"}, "of the nodes alone"
+    assert training_group(declared)["subnetIds"] == [GIVEN["subnets"][0]]
+    (policy,) = declared.resources["aws:s3/bucketPolicy:BucketPolicy"]
+    assert GIVEN["s3_endpoint"] in policy["policy"]
+    assert blocks_of(declared)["to-s3"] == GIVEN["s3_cidrs"]
+
+
+def test_every_role_obeys_the_accounts_rules_for_roles(declared: Declared) -> None:
+    boundary = "arn:aws:iam::000000000000:policy/boundary"
+    declare(config(cloud__roles={"boundary": boundary, "path": "/machines/"}))
+    roles = declared.resources["aws:iam/role:Role"]
+    assert len(roles) >= 5
+    assert {(each["permissionsBoundary"], each["path"]) for each in roles} == {(boundary, "/machines/")}
+    declared.resources.clear()
+    declare(config())
+    assert not [
+        each
+        for each in declared.resources["aws:iam/role:Role"]
+        if {"path", "permissionsBoundary"} & set(each)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("provider", "told", "arguments"),
+    [
+        ({"aws__profile": "team"}, {"profile": "team", "role": ""}, ["--profile", "team"]),
+        (
+            {"aws__assumeRoles": [{"roleArn": "arn:aws:iam::000000000000:role/deployer"}]},
+            {"profile": "", "role": "arn:aws:iam::000000000000:role/deployer"},
+            ["--role-arn", "arn:aws:iam::000000000000:role/deployer"],
+        ),
+    ],
+)
+def test_the_profile_or_role_that_deploys_asks_for_everything(
+    provider: dict[str, Any], told: dict[str, str], arguments: list[str], declared: Declared
+) -> None:
+    declare(config(own__release={"export": "releases"}, **provider))
+    asking = [
+        each["caller"]
+        for token, found in declared.resources.items()
+        if token.startswith("pulumi-python:dynamic/aws:")
+        for each in found
+    ]
+    assert asking == [told] * 3, "the image, the copy of the release, the public half of the key"
+    (cluster,) = declared.resources["pulumi:providers:kubernetes"]
+    (user,) = json.loads(cluster["kubeconfig"])["users"]
+    assert user["user"]["exec"]["args"][-2:] == arguments
+
+
+def test_govclouds_arns_are_its_own_everywhere(declared: Declared) -> None:
+    declare(config(**GOVERNED))
+    text = json.dumps(declared.resources)
+    assert "arn:aws-us-gov:" in text
+    assert "arn:aws:" not in text
+
+
+def test_a_shell_on_a_node_is_for_those_who_ask_for_it(declared: Declared) -> None:
+    def found() -> tuple[bool, bool]:
+        attached = str(declared.resources["aws:iam/rolePolicyAttachment:RolePolicyAttachment"])
+        endpoints = str(declared.resources["aws:ec2/vpcEndpoint:VpcEndpoint"])
+        return "AmazonSSMManagedInstanceCore" in attached, "eu-central-1.ssmmessages" in endpoints
+
+    declare(config())
+    assert found() == (False, False)
+    declared.resources.clear()
+    declare(config(cloud__session_manager=True))
+    assert found() == (True, True)
+
+
+def test_all_nodes_have_the_clusters_version_and_sick_ones_are_repaired(declared: Declared) -> None:
+    declare(config(cloud__node_release="1.35.0-20261118"))
+    groups = declared.resources["aws:eks/nodeGroup:NodeGroup"]
+    assert len(groups) == 2
+    for group in groups:
+        assert (group["version"], group["releaseVersion"]) == ("1.35", "1.35.0-20261118")
+        assert group["nodeRepairConfig"] == {"enabled": True}
+    declared.resources.clear()
+    declare(config(cloud__node_repair=False))
+    assert not [
+        each
+        for each in declared.resources["aws:eks/nodeGroup:NodeGroup"]
+        if each["nodeRepairConfig"]["enabled"]
+    ]
+    addons = {each["addonName"] for each in declared.resources["aws:eks/addon:Addon"]}
+    assert "eks-node-monitoring-agent" not in addons
+
+
+def test_the_key_that_signs_is_in_kms_and_no_private_half_is_anywhere(declared: Declared) -> None:
+    outputs = declare(config())
+    (key,) = [each for each in declared.resources["aws:kms/key:Key"] if each.get("keyUsage") == "SIGN_VERIFY"]
+    assert key["customerMasterKeySpec"] == "ECC_NIST_P256"
+    (half,) = declared.resources["pulumi-python:dynamic/aws:PublicHalf"]
+    assert half["key"] == "arn:of:signing"
+    assert "verification_key" in outputs
+    sign = statements_of(declared)["Sign"]
+    assert (sign["Resource"], "kms:Sign" in sign["Action"]) == ("arn:of:signing", True)
+    assert "kubernetes:core/v1:Secret" not in declared.resources
+    assert "keys" not in {each["name"] for each in pod_of(declared)["volumes"]}
+
+
+def test_a_bucket_with_a_key_of_somebody_elses_is_read_with_it_through_s3_alone(declared: Declared) -> None:
+    declare(config(cloud__input_keys=[KEY]))
+    (found,) = [each for name, each in statements_of(declared).items() if name.startswith("Decrypt")]
+    assert (found["Action"], found["Resource"]) == (["kms:Decrypt"], KEY)
+    assert found["Condition"] == {"StringEquals": {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}}
+
+
+@pytest.mark.parametrize(
+    ("pods", "efa", "interfaces"), [(1, None, 0), (2, None, 32), (2, False, 0), (1, True, 32)]
+)
+def test_efa_is_for_pods_that_have_others_to_talk_to(
+    pods: int, efa: bool | None, interfaces: int, declared: Declared
+) -> None:
+    nodes = {"instance_type": "p5.48xlarge", "maximum": 2} | ({} if efa is None else {"efa": efa})
+    plugin = {"cloud__efa_plugin": "mirror/efa-plugin:1"} if interfaces else {}
+    declare(config(cloud__nodes=nodes, own__training={"image": "registry/model:1", "pods": pods}, **plugin))
+    templates = declared.resources["aws:ec2/launchTemplate:LaunchTemplate"]
+    (template,) = [each for each in templates if each["instanceType"] == "p5.48xlarge"]
+    kinds = [each["interfaceType"] for each in template.get("networkInterfaces", [])]
+    assert kinds.count("efa-only") == interfaces
+    assert ("aws:ec2/placementGroup:PlacementGroup" in declared.resources) is bool(interfaces)
+    requests = pod_of(declared)["containers"][0]["resources"]["requests"]
+    assert requests.get("vpc.amazonaws.com/efa", "0") == str(interfaces)
+
+
+def test_pods_are_placed_by_the_networks_layers_where_that_is_asked_for(declared: Declared) -> None:
+    nodes = {"instance_type": "p5.48xlarge", "maximum": 2, "minimum": 2, "topology": True}
+    declare(config(cloud__nodes=nodes, cloud__efa_plugin="mirror/efa-plugin:1"))
+    (topology,) = declared.resources["kubernetes:kueue.x-k8s.io/v1beta2:Topology"]
+    levels = [each["nodeLabel"] for each in topology["spec"]["levels"]]
+    assert levels == [
+        *(f"topology.k8s.aws/network-node-layer-{each}" for each in (1, 2, 3)),
+        "kubernetes.io/hostname",
+    ]
+    (job,) = declared.resources["kubernetes:jobset.x-k8s.io/v1alpha2:JobSet"]
+    template = job["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]
+    preferred = template["metadata"]["annotations"]["kueue.x-k8s.io/podset-preferred-topology"]
+    assert preferred == "topology.k8s.aws/network-node-layer-3"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"aws__assumeRoles": [{"roleArn": "arn:aws:iam::000000000000:role/a", "externalId": "x"}]},
+            "put the roles into a profile of ~/.aws/config",
+        ),
+        (
+            {"cloud__vpc": {**GIVEN, "subnets": GIVEN["subnets"][:1]}},
+            "cloud:vpc.subnets lists 1 subnets, and cloud:zones 2",
+        ),
+        ({"cloud__vpc": {**GIVEN, "id": "main"}}, "key 'cloud.vpc.id' is \"main\"; write vpc- and its"),
+        (
+            {"cloud__nodes": {"instance_type": "g6.2xlarge", "maximum": 2, "efa": True}},
+            "cloud:nodes.efa is true, but g6.2xlarge has no EFA",
+        ),
+        (
+            {"cloud__nodes": {"instance_type": "p5.48xlarge", "maximum": 2, "topology": True}},
+            "cloud:nodes.topology places 2 pods on nodes that are there, and cloud:nodes.minimum is 0",
+        ),
+        ({"cloud__addons": {"vpc-cnii": "v1"}}, "there is no add-on 'vpc-cnii' here"),
+        ({"cloud__roles": {"path": "machines"}}, "invalid path of roles 'machines'"),
+        ({"cloud__input_keys": ["alias/data"]}, "write the ARN of a key, not of an alias"),
+    ],
+)
+def test_what_aws_would_refuse_is_one_clear_error_in_the_preview(
+    changes: dict[str, Any], expected: str, declared: Declared
+) -> None:
+    with pytest.raises(pulumi.RunError) as error:
+        declare(config(**changes))
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_where_the_cluster_gives_users_and_names_itself_pods_ask_for_no_other(
+    declared: Declared, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "config").write_text("{}")
+    names = {"dns.operator.openshift.io/daemonset-dns": "default"}
+    resolvers = [
+        {"namespace": "openshift-dns", "labels": names, "port": 5353},
+        {"cidrs": ["169.254.20.10/32"]},
+    ]
+    told = {"cloud:own_user": "false", "cloud:resolvers": json.dumps(resolvers)}
+    declare(in_a_cluster() | told)
+    assert pod_of(declared)["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    policies = declared.resources["kubernetes:networking.k8s.io/v1:NetworkPolicy"]
+    (dns,) = [each["spec"]["egress"] for each in policies if each["metadata"]["name"] == "dns"]
+    assert dns[0]["to"][0]["podSelector"] == {"matchLabels": names}
+    assert {each["port"] for each in dns[0]["ports"]} == {5353}
+    assert dns[1] == {
+        "to": [{"ipBlock": {"cidr": "169.254.20.10/32"}}],
+        "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+    }
