@@ -6,7 +6,7 @@ VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down env preview drift try untry check style types playbooks quick test soak for-tests bench bundle lab lab-down lab-deps lock reference clean
+.PHONY: help up down env preview drift try untry image mirror check style types playbooks quick test soak for-tests bench bundle lab lab-down lab-deps lock reference clean
 
 help: ## show this list; with any target, V=1 logs more, Q=1 only errors, JSON=1 JSON lines
 	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5) ":"} /^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ try: ## a stack of this commit for a pull request, on this machine: make try PUL
 
 untry: ## remove the stack of a pull request: make untry PULL=12
 	@$(PYTHON) -m previews.trial down "$(PULL)"
+
+image: ## build the training image, and push it to the registry of a stack on AWS: make image STACK=s2-cloud-training
+	@BASE="$(BASE)" $(PYTHON) -m cli.image build $(STACK)
+
+mirror: ## copy the images of others into the registry of a stack on AWS, for nodes without internet access
+	@$(PYTHON) -m cli.image mirror $(STACK)
 
 bundle: ## everything that hosts without internet access need, in one signed folder: make bundle CPU=yes, VLLM=yes
 	@$(PYTHON) -m cli.virtualenv control

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+POLICIES = ("--policy-pack", str(ROOT / "policies" / "pack"))
+"""Arguments of every update: the rules that it has to keep."""
+
 _OUR_SALT = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
 _PROVIDER = re.compile(r"^secretsprovider:\s*(\S+)", re.MULTILINE)
 

@@ -15,7 +15,7 @@ from bootstrap import ToolError
 from bootstrap.console import duration, run, say
 from cli import ROOT, CliError
 from cli.question import QUESTION, NoAnswerError, ask
-from cli.stack import Stack
+from cli.stack import POLICIES, Stack
 from cli.stack_files import add_stack
 from cli.state import prepare
 from cli.virtualenv import VENV
@@ -29,8 +29,7 @@ _UPDATE = (
     "--yes",
     "--skip-preview",
     "--suppress-outputs",
-    "--policy-pack",
-    str(ROOT / "policies" / "pack"),
+    *POLICIES,
 )
 
 

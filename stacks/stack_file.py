@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,33 @@ def scenario_of_file(stack: str, folder: Path = _FOLDER) -> Scenario:
         ScenarioError: its file cannot be read, or names no scenario.
 
     """
+    config = _configuration(stack, folder)
+    # Pulumi allows the project's own keys without a namespace.
+    named = config.get(f"{PROJECT}:scenario", config.get("scenario"))
+    return scenario_of(stack, None if named is None else str(named))
+
+
+def configuration_of_file(stack: str, folder: Path = _FOLDER) -> dict[str, str]:
+    """Return a stack's configuration as Pulumi passes it to a program: structured values as JSON.
+
+    Raises:
+        ScenarioError: its file cannot be read.
+
+    """
+    return {
+        key if ":" in key else f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value)
+        for key, value in _configuration(stack, folder).items()
+    }
+
+
+def _configuration(stack: str, folder: Path) -> dict[str, Any]:
     file = folder / f"Pulumi.{stack}.yaml"
     try:
         content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ScenarioError(f"stacks/{file.name}: unreadable: {' '.join(str(error).split())}") from None
-    config = (content or {}).get("config") or {}
-    # Pulumi allows the project's own keys without a namespace.
-    named = config.get(f"{PROJECT}:scenario", config.get("scenario"))
-    return scenario_of(stack, None if named is None else str(named))
+    found = (content or {}).get("config") or {}
+    return found if isinstance(found, dict) else {}
 
 
 if __name__ == "__main__":

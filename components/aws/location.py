@@ -77,6 +77,11 @@ class Location:
         """The account itself as a principal: everyone its IAM policies allow."""
         return self.arn("iam", "root", regional=False)
 
+    @property
+    def registry(self) -> str:
+        """The host of the account's image registry."""
+        return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com"
+
     def arn(self, service: str, resource: str, *, regional: bool = True) -> str:
         """Return the ARN of a resource of this account; in IAM and the like it is of no region."""
         return f"arn:{self.partition}:{service}:{self.region if regional else ''}:{self.account}:{resource}"

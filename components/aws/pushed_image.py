@@ -77,8 +77,8 @@ def _digest(image: str, asks: Caller) -> str:
         if error.response["Error"]["Code"] not in _ABSENT:
             raise CloudError(f"{image}: the registry does not say whether it is there: {error}") from None
         raise CloudError(
-            f"{image} is not in the registry yet, so no training node was started; build and push it "
-            "(model/Containerfile says how, `aws ecr get-login-password` logs in), then go on: make up, or pulumi up"
+            f"{image} is not in the registry yet, so no training node was started; build and push it: make image, or "
+            "by hand as model/Containerfile says; then go on: make up, or pulumi up"
         ) from None
     except BotoCoreError as error:
         raise CloudError(f"{image}: the registry does not answer: {error}") from None

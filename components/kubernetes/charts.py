@@ -57,6 +57,11 @@ class Charts:
         image=f"registry.k8s.io/kueue/kueue:v{_KUEUE_VERSION}",
     )
 
+    @property
+    def images(self) -> list[str]:
+        """The images of both controllers."""
+        return [self.jobset.image, self.kueue.image]
+
     def mirrored(self, registry: str) -> Charts:
         """Return the same charts with both images in another registry, at the same path."""
         return Charts(

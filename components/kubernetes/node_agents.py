@@ -44,6 +44,11 @@ class NodeAgents:
     telemetry: str = "nvcr.io/nvidia/k8s/dcgm-exporter:4.2.3-4.1.3-ubuntu22.04"
     efa_plugin: str = ""
 
+    @property
+    def images(self) -> list[str]:
+        """NVIDIA's images; AWS's comes from its own registry."""
+        return [each for each in (self.device_plugin, self.telemetry) if each]
+
     def mirrored(self, registry: str) -> NodeAgents:
         """Return the same agents with NVIDIA's images in another registry, at the same path."""
         return replace(

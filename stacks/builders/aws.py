@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pulumi
 
 from components.aws.capacity import CapacityBlock, Reservation, capacity
-from components.aws.gpu_nodes import TRAINING_LABEL, GpuNodes, GpuNodesArgs
+from components.aws.gpu_nodes import GpuNodes, GpuNodesArgs
 from components.aws.image_registry import ImageRegistry, ImageRegistryArgs
 from components.aws.instance_types import fit, instance_type
 from components.aws.instances import Demand
@@ -20,30 +20,21 @@ from components.aws.workload_identity import (
     bucket_access,
     bucket_reading,
     decrypting,
-    node_scaling,
     signing,
 )
 from components.errors import CloudError
-from components.kubernetes import charts
-from components.kubernetes.isolation import POD_IDENTITY, Destination
 from components.kubernetes.job_args import PodSize
-from components.kubernetes.node_agents import NodeAgents
-from components.kubernetes.platform import Platform, PlatformArgs
 from components.kubernetes.quantities import amount
-from components.kubernetes.queues import Flavor
-from stacks.builders.cluster import NAMESPACE, TrainingCloud, pod_size, quota
+from stacks.builders.cluster import NAMESPACE, TrainingCloud, pod_size
 from stacks.builders.eks import private_cluster, release_bucket
+from stacks.builders.eks_platform import LAYERS, is_scaled, repositories, scaling, training_platform
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pulumi_kubernetes as k8s
-
     from components.aws.capacity import Capacity
     from components.aws.cluster import Cluster
     from components.aws.instances import InstanceType
-    from components.aws.location import Location
-    from components.aws.network import ExistingNetwork, Network
     from components.aws.policies import Statement
     from components.aws.release_bucket import ReleaseBucket
     from stacks.settings.aws import AwsCloud, AwsProvider
@@ -51,9 +42,6 @@ if TYPE_CHECKING:
 
 _NAME = "training"
 _CHECKPOINTS = "checkpoints/"
-# EKS's labels of a node's place in the network, from far to near:
-# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-topology.html, read 2026-11.
-_LAYERS = [f"topology.k8s.aws/network-node-layer-{each}" for each in (1, 2, 3)]
 _WRITTEN = ("releases/", "channels/", "runs/", _CHECKPOINTS)
 
 
@@ -86,7 +74,7 @@ def aws_cloud(
     made = private_cluster(stack, _NAME, cloud, provider)
     here, cluster = made.here, made.cluster
     registry = ImageRegistry(
-        "images", ImageRegistryArgs(location=here, repositories=[f"{stack}/scenario-model"])
+        "images", ImageRegistryArgs(location=here, repositories=repositories(stack, cloud, here, instance))
     )
     # Nodes that only wait for their image cost as much as those that train.
     pushed = (
@@ -118,20 +106,20 @@ def aws_cloud(
     statements += signing(key.arn if key else str(rights.sign_with))
     identity = _trainer(statements, cluster, bucket)
     kubernetes = made.provider()
-    if _is_scaled(cloud):
-        _scaling(stack, cloud, here, cluster, kubernetes)
+    if is_scaled(cloud):
+        scaling(stack, cloud, here, cluster, kubernetes)
     return TrainingCloud(
         cluster=cluster.name,
         kubeconfig=cluster.kubeconfig,
         provider=kubernetes,
-        platform=_platform(cloud, made.network, instance, size, kubernetes),
+        platform=training_platform(cloud, made.network, instance, size, kubernetes),
         store=bucket.uri,
         size=PodSize(**size),
         ready=[nodes, identity, *pushed],
         environment={"AWS_REGION": here.region},
         caller=here.caller,
         signing_key=key,
-        nearby=_LAYERS[-1] if cloud.nodes.topology else None,
+        nearby=LAYERS[-1] if cloud.nodes.topology else None,
         save_before=bought.save_before.isoformat() if isinstance(bought, CapacityBlock) else None,
     )
 
@@ -157,11 +145,6 @@ def _wired(cloud: AwsCloud, workers: Training, instance: InstanceType) -> Instan
     return instance if used else instance.without_efa()
 
 
-def _is_scaled(cloud: AwsCloud) -> bool:
-    """Whether the stack installs an autoscaler."""
-    return cloud.queueing == "install" and cloud.nodes.minimum < cloud.nodes.maximum
-
-
 def _first_nodes(cloud: AwsCloud, workers: Training) -> int:
     """Return how many nodes there are at first: the autoscaler starts others when the job waits for them.
 
@@ -169,7 +152,7 @@ def _first_nodes(cloud: AwsCloud, workers: Training) -> int:
     """
     return (
         cloud.nodes.minimum
-        if _is_scaled(cloud)
+        if is_scaled(cloud)
         else max(cloud.nodes.minimum, min(workers.pods, cloud.nodes.maximum))
     )
 
@@ -218,80 +201,3 @@ def _trainer(statements: Sequence[Statement], cluster: Cluster, bucket: ReleaseB
         cluster=cluster, namespace=NAMESPACE, service_account="trainer", statements=[*own, *statements]
     )
     return WorkloadIdentity("trainer", args)
-
-
-def _scaling(stack: str, cloud: AwsCloud, here: Location, cluster: Cluster, provider: k8s.Provider) -> None:
-    """Declare the autoscaler and its permissions: idle training nodes are removed."""
-    namespace, account = charts.AUTOSCALER
-    identity = WorkloadIdentity(
-        "autoscaler",
-        WorkloadIdentityArgs(
-            cluster=cluster,
-            namespace=namespace,
-            service_account=account,
-            statements=node_scaling(here, stack),
-        ),
-    )
-    chart = charts.autoscaler(cloud.version)
-    if cloud.registry:
-        chart = replace(chart, image=charts.mirrored(chart.image, cloud.registry))
-    opts = pulumi.ResourceOptions(provider=provider, depends_on=[identity])
-    charts.scale_nodes(chart, stack, here.region, opts)
-
-
-def _platform(
-    cloud: AwsCloud,
-    network: Network | ExistingNetwork,
-    instance: InstanceType,
-    size: dict[str, Any],
-    provider: k8s.Provider,
-) -> Platform:
-    taint = {"key": instance.taint, "value": "true", "effect": "NoSchedule"}
-    flavor = Flavor(
-        # Not by instance type: a job that fits on several types may run on any of them.
-        name="nodes",
-        quota=quota(size, cloud.nodes.maximum),
-        node_labels=TRAINING_LABEL,
-        taints=[taint],
-        topology=[*_LAYERS, "kubernetes.io/hostname"] if cloud.nodes.topology else (),
-    )
-    destinations = [
-        POD_IDENTITY,
-        Destination(name="endpoints", cidrs=[cloud.cidr]),
-        # S3's addresses are public; the network's endpoint leads to the stack's buckets alone.
-        Destination(name="s3", cidrs=network.s3_cidrs),
-    ]
-    agents = _agents(cloud, instance, taint)
-    installed = charts.Charts() if cloud.queueing == "install" else None
-    if not cloud.nat and not cloud.registry and (agents or installed):
-        message = (
-            "nodes without internet access cannot pull the images of Kueue, JobSet or NVIDIA; set "
-            "cloud:registry to a mirror of them, or cloud:nat to true"
-        )
-        raise CloudError(message)
-    args = PlatformArgs(
-        namespace=NAMESPACE,
-        flavors=[flavor],
-        charts=installed.mirrored(cloud.registry) if installed and cloud.registry else installed,
-        destinations=destinations,
-        agents=agents,
-    )
-    return Platform("platform", args, pulumi.ResourceOptions(provider=provider))
-
-
-def _agents(cloud: AwsCloud, instance: InstanceType, taint: dict[str, str]) -> NodeAgents | None:
-    """Return the device plugins for a node's GPUs and EFA interfaces; None if it has neither."""
-    if not instance.gpus and not instance.efa_interfaces:
-        return None
-    if instance.efa_interfaces and not cloud.efa_plugin:
-        message = (
-            f"nodes of type {instance.name} have EFA, which needs AWS's device plugin: set cloud:efa_plugin "
-            "to its image, aws-efa-k8s-device-plugin, in your region's EKS registry or in your own; or set "
-            "cloud:nodes.efa to false, for a slower network"
-        )
-        raise CloudError(message)
-    efa_plugin = (cloud.efa_plugin or "") if instance.efa_interfaces else ""
-    agents = NodeAgents(node_labels=TRAINING_LABEL, taints=[taint], efa_plugin=efa_plugin)
-    if not instance.gpus:
-        return replace(agents, device_plugin="", telemetry="")
-    return agents.mirrored(cloud.registry) if cloud.registry else agents

@@ -61,14 +61,7 @@ def private_cluster(stack: str, name: str, cloud: AwsAccount, provider: AwsProvi
             "203.0.113.7/32, or cloud:reach to network, once it is connected to that network"
         )
         raise CloudError(message)
-    here = Location(
-        account=cloud.account,
-        region=provider.region or "",
-        zones=cloud.zones,
-        caller=Caller(profile=provider.profile or "", role=_assumed(stack, provider)),
-        boundary=cloud.roles.boundary,
-        role_path=cloud.roles.path,
-    )
+    here = location(stack, cloud, provider)
     network = _network(name, cloud, here)
     cluster = Cluster(
         name,
@@ -116,6 +109,18 @@ def release_bucket(
             protect=cloud.protect,
             short_lived=short_lived or {},
         ),
+    )
+
+
+def location(stack: str, cloud: AwsAccount, provider: AwsProvider) -> Location:
+    """Return where a stack is, and who deploys it. Raises CloudError for what AWS would refuse."""
+    return Location(
+        account=cloud.account,
+        region=provider.region or "",
+        zones=cloud.zones,
+        caller=Caller(profile=provider.profile or "", role=_assumed(stack, provider)),
+        boundary=cloud.roles.boundary,
+        role_path=cloud.roles.path,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 from botocore.exceptions import ProfileNotFound
 from moto import mock_aws
@@ -13,6 +12,8 @@ from components.aws.caller import Caller, caller
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import boto3
 
 ROLE = "arn:aws:iam::123456789012:role/deployer"
 

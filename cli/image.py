@@ -1,0 +1,50 @@
+"""`make image`, `make mirror`: make the registry of a stack on AWS, and fill it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from bootstrap import ToolError
+from bootstrap.console import run, say
+from cli import ROOT, CliError
+from cli.stack import POLICIES, Stack
+from cli.stack_files import is_on_aws
+from cli.state import prepare
+from cli.virtualenv import VENV
+
+
+def fill(what: str, name: str) -> None:
+    """Bring up the stack's registry alone, then build (`what`) the training image, or mirror the images of others.
+
+    Raises CliError for a stack that is not on AWS.
+    """
+    ready = prepare(name)
+    if not (ready.scenario.in_cloud and is_on_aws(name)):
+        raise CliError(f"{name} is not a stack on AWS, so it has no registry; push the image to one of yours")
+    stack = Stack(name=name, environment=ready.environment, in_cloud=True)
+    stack.create()
+    stack.recover()
+    say(f"pulumi up: the image registry of {name} alone")
+    stack.pulumi(
+        "up", "--yes", "--skip-preview", "--suppress-outputs", "--target", "**ImageRegistry**", *POLICIES
+    )
+    base = ["--base", os.environ["BASE"]] if os.environ.get("BASE") else []
+    command = [str(VENV / "bin" / "python"), "-m", "images", what, name, *base]
+    if subprocess.run(command, cwd=ROOT, env=stack.full_environment(), check=False).returncode:  # noqa: S603
+        raise CliError("the registry is not filled; see above")
+
+
+def main() -> None:
+    """`python3 -m cli.image build|mirror STACK`."""
+    try:
+        fill(sys.argv[1], sys.argv[2])
+    except ToolError as error:
+        sys.exit(f"make {'image' if sys.argv[1] == 'build' else 'mirror'}: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; run it again to resume")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,135 @@
+"""What a training cluster on EKS runs besides training: queues, agents of nodes, an autoscaler; and their images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from components.aws.gpu_nodes import TRAINING_LABEL
+from components.aws.workload_identity import WorkloadIdentity, WorkloadIdentityArgs, node_scaling
+from components.errors import CloudError
+from components.kubernetes import charts
+from components.kubernetes.isolation import POD_IDENTITY, Destination
+from components.kubernetes.node_agents import NodeAgents
+from components.kubernetes.platform import Platform, PlatformArgs
+from components.kubernetes.queues import Flavor
+from stacks.builders.cluster import NAMESPACE, quota
+
+if TYPE_CHECKING:
+    import pulumi_kubernetes as k8s
+
+    from components.aws.cluster import Cluster
+    from components.aws.instances import InstanceType
+    from components.aws.location import Location
+    from components.aws.network import ExistingNetwork, Network
+    from stacks.settings.aws import AwsCloud
+
+# EKS's labels of a node's place in the network, from far to near:
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-topology.html, read 2026-11.
+LAYERS = [f"topology.k8s.aws/network-node-layer-{each}" for each in (1, 2, 3)]
+
+
+def training_platform(
+    cloud: AwsCloud,
+    network: Network | ExistingNetwork,
+    instance: InstanceType,
+    size: dict[str, Any],
+    provider: k8s.Provider,
+) -> Platform:
+    """Declare the namespace, the queue and the nodes' agents.
+
+    Raises:
+        CloudError: nodes could not pull an image, or lack a plugin.
+
+    """
+    taint = {"key": instance.taint, "value": "true", "effect": "NoSchedule"}
+    flavor = Flavor(
+        # Not by instance type: a job that fits on several types may run on any of them.
+        name="nodes",
+        quota=quota(size, cloud.nodes.maximum),
+        node_labels=TRAINING_LABEL,
+        taints=[taint],
+        topology=[*LAYERS, "kubernetes.io/hostname"] if cloud.nodes.topology else (),
+    )
+    destinations = [
+        POD_IDENTITY,
+        Destination(name="endpoints", cidrs=[cloud.cidr]),
+        # S3's addresses are public; the network's endpoint leads to the stack's buckets alone.
+        Destination(name="s3", cidrs=network.s3_cidrs),
+    ]
+    agents = _agents(cloud, instance, taint)
+    installed = charts.Charts() if cloud.queueing == "install" else None
+    if not cloud.nat and not cloud.registry and (agents or installed):
+        message = (
+            "nodes without internet access cannot pull the images of Kueue, JobSet or NVIDIA; set "
+            "cloud:registry to a mirror of them, or cloud:nat to true"
+        )
+        raise CloudError(message)
+    args = PlatformArgs(
+        namespace=NAMESPACE,
+        flavors=[flavor],
+        charts=installed.mirrored(cloud.registry) if installed and cloud.registry else installed,
+        destinations=destinations,
+        agents=agents,
+    )
+    return Platform("platform", args, pulumi.ResourceOptions(provider=provider))
+
+
+def _agents(cloud: AwsCloud, instance: InstanceType, taint: dict[str, str]) -> NodeAgents | None:
+    """Return the device plugins for a node's GPUs and EFA interfaces; None if it has neither."""
+    if not instance.gpus and not instance.efa_interfaces:
+        return None
+    if instance.efa_interfaces and not cloud.efa_plugin:
+        message = (
+            f"nodes of type {instance.name} have EFA, which needs AWS's device plugin: set cloud:efa_plugin "
+            "to its image, aws-efa-k8s-device-plugin, in your region's EKS registry or in your own; or set "
+            "cloud:nodes.efa to false, for a slower network"
+        )
+        raise CloudError(message)
+    efa_plugin = (cloud.efa_plugin or "") if instance.efa_interfaces else ""
+    agents = NodeAgents(node_labels=TRAINING_LABEL, taints=[taint], efa_plugin=efa_plugin)
+    if not instance.gpus:
+        return replace(agents, device_plugin="", telemetry="")
+    return agents.mirrored(cloud.registry) if cloud.registry else agents
+
+
+def scaling(stack: str, cloud: AwsCloud, here: Location, cluster: Cluster, provider: k8s.Provider) -> None:
+    """Declare the autoscaler and its permissions: idle training nodes are removed."""
+    namespace, account = charts.AUTOSCALER
+    identity = WorkloadIdentity(
+        "autoscaler",
+        WorkloadIdentityArgs(
+            cluster=cluster,
+            namespace=namespace,
+            service_account=account,
+            statements=node_scaling(here, stack),
+        ),
+    )
+    chart = charts.autoscaler(cloud.version)
+    if cloud.registry:
+        chart = replace(chart, image=charts.mirrored(chart.image, cloud.registry))
+    opts = pulumi.ResourceOptions(provider=provider, depends_on=[identity])
+    charts.scale_nodes(chart, stack, here.region, opts)
+
+
+def is_scaled(cloud: AwsCloud) -> bool:
+    """Whether the stack installs an autoscaler."""
+    return cloud.queueing == "install" and cloud.nodes.minimum < cloud.nodes.maximum
+
+
+def images_of_others(cloud: AwsCloud, instance: InstanceType) -> list[str]:
+    """Return the images that nodes pull from registries of others, if there is no mirror."""
+    agents = NodeAgents(node_labels={}).images if instance.gpus else []
+    installed = charts.Charts().images if cloud.queueing == "install" else []
+    return [*installed, *([charts.autoscaler(cloud.version).image] if is_scaled(cloud) else []), *agents]
+
+
+def repositories(stack: str, cloud: AwsCloud, here: Location, instance: InstanceType) -> list[str]:
+    """Return the repositories of the account's registry that a stack needs: those of a mirror in it too."""
+    host, _, path = (cloud.registry or "").partition("/")
+    if host != here.registry:
+        return [f"{stack}/scenario-model"]
+    paths = [each.partition("/")[2].rpartition(":")[0] for each in images_of_others(cloud, instance)]
+    return [f"{stack}/scenario-model", *(f"{path}/{each}".removeprefix("/") for each in paths)]

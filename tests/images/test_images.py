@@ -1,0 +1,151 @@
+"""`make image` and `make mirror` after the registry is there. The registry is moto's, the tool that builds a script."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+import yaml
+from moto import mock_aws
+
+import tests.aws_sdk  # noqa: F401 loads it
+from images import __main__ as images
+from images.tools import Tool
+from stacks import stack_file
+from tests.components.aws.test_pushed_image import MANIFEST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+STACK = "s2-cloud-training"
+HOST = "000000000000.dkr.ecr.eu-central-1.amazonaws.com"
+IMAGE = f"{HOST}/{STACK}/scenario-model:0.1.0"
+MIRRORED = {
+    "jobset/jobset:v0.11.0",
+    "kueue/kueue:v0.19.0",
+    "autoscaling/cluster-autoscaler:v1.35.0",
+    "nvidia/k8s-device-plugin:v0.17.1",
+    "nvidia/k8s/dcgm-exporter:4.2.3-4.1.3-ubuntu22.04",
+}
+
+
+@dataclass
+class Noting:
+    """A tool that notes what it is asked for."""
+
+    asked: list[str] = field(default_factory=list)
+
+    def login(self, registry: str, user: str, _token: str) -> None:
+        self.asked.append(f"login {user} {registry}")
+
+    def build(self, context: Path, file: Path, image: str, arguments: dict[str, str]) -> None:
+        assert (context / "model" / "Containerfile").samefile(file)
+        self.asked.append(f"build {image} {arguments}")
+
+    def push(self, image: str) -> None:
+        self.asked.append(f"push {image}")
+
+    def copy(self, image: str, to: str) -> None:
+        self.asked.append(f"copy {image} {to}")
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch) -> Noting:
+    noting = Noting()
+
+    @contextlib.contextmanager
+    def found() -> Iterator[Noting]:
+        yield noting
+
+    monkeypatch.setattr(images, "found", found)
+    methods = {name for name in vars(Noting) if not name.startswith("_")} - {"asked"}
+    assert methods <= set(vars(Tool)), "it stands in for a Tool"
+    return noting
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """ECR of the account of the stack's file."""
+    monkeypatch.setenv("MOTO_ACCOUNT_ID", "000000000000")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        yield boto3.client("ecr", region_name="eu-central-1")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Run a command on the shipped file, with changes."""
+    shipped = yaml.safe_load((Path(stack_file.__file__).parent / f"Pulumi.{STACK}.yaml").read_text())
+
+    def command(what: str, *more: str, **changes: Any) -> None:
+        config = shipped["config"] | {name.replace("__", ":"): value for name, value in changes.items()}
+        (tmp_path / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump({"config": config}))
+        monkeypatch.setattr(images, "configuration_of_file", lambda name: read(name, tmp_path))
+        monkeypatch.setattr(sys, "argv", ["images", what, STACK, *more])
+        images.main()
+
+    read = stack_file.configuration_of_file
+    return command
+
+
+def test_the_image_that_the_stack_names_is_built_and_pushed_once(
+    run: Callable[..., None], tool: Noting, account: Any
+) -> None:
+    account.create_repository(repositoryName=f"{STACK}/scenario-model")
+    run("build", "--base", "mirror/python:3.13")
+    assert tool.asked == [
+        f"build {IMAGE} {{'BASE': 'mirror/python:3.13'}}",
+        f"login AWS {HOST}",
+        f"push {IMAGE}",
+    ]
+    account.put_image(repositoryName=f"{STACK}/scenario-model", imageManifest=MANIFEST, imageTag="0.1.0")
+    tool.asked.clear()
+    run("build")
+    assert tool.asked == []
+
+
+def test_images_of_others_are_copied_to_where_the_stack_pulls_them_from_and_only_those_that_are_missing(
+    run: Callable[..., None], tool: Noting, account: Any
+) -> None:
+    for each in MIRRORED:
+        account.create_repository(repositoryName=f"{STACK}/{each.rpartition(':')[0]}")
+    account.put_image(repositoryName=f"{STACK}/kueue/kueue", imageManifest=MANIFEST, imageTag="v0.19.0")
+    run("mirror", cloud__nat=False, cloud__registry=f"{HOST}/{STACK}")
+    copied = {tuple(each.split(" ")[1:]) for each in tool.asked if each.startswith("copy")}
+    assert {to for _, to in copied} == {
+        f"{HOST}/{STACK}/{each}" for each in MIRRORED - {"kueue/kueue:v0.19.0"}
+    }
+    assert {source.partition("/")[0] for source, _ in copied} == {"registry.k8s.io", "nvcr.io"}
+
+
+@pytest.mark.parametrize(
+    ("what", "changes", "said"),
+    [
+        ("build", {}, f"{HOST} has no repository {STACK}/scenario-model; the stack makes it: make image"),
+        (
+            "build",
+            {"model-deployment-scenarios__training": {"image": "mine.example/model:1", "pods": 2}},
+            "training.image is mine.example/model:1, which is not in the account's own registry",
+        ),
+        ("mirror", {}, f"cloud:registry is not set; set it to {HOST}/{STACK}"),
+        ("build", {"aws__region": "mars"}, "there is no AWS region 'mars'"),
+        ("build", {"cloud__zonez": 1}, "unknown key 'cloud:zonez'"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    what: str, changes: dict[str, Any], said: str, run: Callable[..., None], tool: Noting, account: Any
+) -> None:
+    assert account
+    with pytest.raises(SystemExit) as ended:
+        run(what, **changes)
+    assert said in str(ended.value)
+    assert "\n" not in str(ended.value)
+    assert tool.asked == []
