@@ -55,10 +55,11 @@ class GpuNodesArgs:
     upkeep: Upkeep = field(default_factory=Upkeep)
 
 
-# What an autoscaler must know about nodes while there are none; it finds GPUs, labels and taints itself.
-# Source: cluster-autoscaler/cloudprovider/aws/aws_manager.go, which reads a managed node group's tags.
+# What an autoscaler must know about nodes while there are none; it finds labels and taints itself, and GPUs by EC2's
+# count, which is 0 for a part of one. Source: cluster-autoscaler/cloudprovider/aws/aws_manager.go, which reads a
+# managed node group's tags.
 _ACCELERATOR = "k8s.amazonaws.com/accelerator"
-_EFA_OF_A_NODE = "k8s.io/cluster-autoscaler/node-template/resources/vpc.amazonaws.com/efa"
+_OF_A_NODE = "k8s.io/cluster-autoscaler/node-template/resources/"
 
 
 class GpuNodes(pulumi.ComponentResource):
@@ -105,7 +106,7 @@ class GpuNodes(pulumi.ComponentResource):
             scaling_config={"desired_size": first, "min_size": args.minimum, "max_size": args.maximum},
             labels={**TRAINING_LABEL, **_accelerator(instance)},
             taints=[{"key": instance.taint, "value": "true", "effect": "NO_SCHEDULE"}],
-            tags={_EFA_OF_A_NODE: str(instance.efa_interfaces)} if instance.efa_interfaces else None,
+            tags=_resources(instance) or None,
             # A node to be replaced may hold part of a running job, so one at a time; and it goes before another comes:
             # what is reserved, or scarce, is not there twice.
             update_config={"max_unavailable": 1, "update_strategy": "MINIMAL"},
@@ -154,7 +155,12 @@ class GpuNodes(pulumi.ComponentResource):
 
 def _accelerator(instance: InstanceType) -> dict[str, str]:
     """The label by which the autoscaler knows that a node's GPUs are still coming up, instead of adding more nodes."""
-    return {_ACCELERATOR: f"nvidia-{instance.gpu_model.lower()}"} if instance.gpus else {}
+    return {_ACCELERATOR: f"nvidia-{instance.gpu_model.lower().replace(' ', '-')}"} if instance.gpus else {}
+
+
+def _resources(instance: InstanceType) -> dict[str, str]:
+    counted = {"nvidia.com/gpu": instance.gpus, "vpc.amazonaws.com/efa": instance.efa_interfaces}
+    return {f"{_OF_A_NODE}{name}": str(number) for name, number in counted.items() if number}
 
 
 def _capacity_type(wanted: Capacity) -> str:

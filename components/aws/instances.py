@@ -10,7 +10,8 @@ TRAINING_TAINT = "scenario/training"
 """Taint that keeps all but training off training nodes without GPU; GPU nodes have the GPU taint."""
 
 _KUBELET_MIB, _MIB_OF_A_POD, _EVICTION_MIB = 255, 11, 100
-# By the capacity that nodes told: m5.xlarge, r5.xlarge to .16xlarge, g4dn.xlarge, .2xlarge, p4de.24xlarge, p5.48xlarge.
+# By the capacity that nodes told: m5.large, .xlarge, r5.xlarge to .16xlarge, g4dn.xlarge, .2xlarge, p4de.24xlarge,
+# p5.48xlarge.
 _SHARE_OF_THE_MACHINE, _GIB_OF_THE_MACHINE = 0.0262, 0.41
 # Device plugin, telemetry and EFA plugin; EKS's own request no memory.
 _DAEMONS_GIB = 0.25
@@ -33,13 +34,14 @@ class InstanceType:
         name: EC2's name.
         vcpus: virtual CPUs, two of which are a core.
         memory_gib: main memory in GiB.
-        gpus: whole GPUs.
+        gpus: GPUs, as Kubernetes counts them: also one that is a part of a physical one.
         gpu_model: NVIDIA's model, empty without.
         gpu_memory_gib: memory of one GPU in GiB, rounded down.
         network_cards: network cards.
         efa_interfaces: EFA interfaces, at most one a card.
         nvme_disks: local disks, which lose their content with the instance.
         nvme_disk_gb: one disk's size in GB (powers of ten).
+        architecture: of its processors, by EC2's name.
         max_pods: pods that a node takes by EKS's default, one IP address for each.
         capacity_blocks: whether Capacity Blocks of it are sold.
         efa_unused: EFA interfaces that nodes do without; huge pages may be set aside for them all the same.
@@ -54,6 +56,7 @@ class InstanceType:
     max_pods: int
     source: str
     as_of: str
+    architecture: str = "x86_64"
     gpus: int = 0
     gpu_model: str = ""
     gpu_memory_gib: int = 0
@@ -85,7 +88,7 @@ class InstanceType:
     def allocatable_gib(self) -> float:
         """The GiB that Kubernetes has for pods: without the machine's own, the kubelet's, and huge pages for EFA.
 
-        The machine's own share is a line below all that was measured, by at most 1.1 %. The kubelet's is that of
+        The machine's own share is a line below all that was measured, by at most 1.2 %. The kubelet's is that of
         nodeadm's getMemoryMebibytesToReserve, and 100 MiB below which it evicts. EFA nodes set 110 pages of 2 MiB aside
         for each vCPU, and one: so it was on p4de.24xlarge and p5.48xlarge.
         """
@@ -98,6 +101,13 @@ class InstanceType:
     def pod_memory_gib(self) -> int:
         """The GiB that one pod may request, beside the daemons of a node."""
         return int(self.allocatable_gib - _DAEMONS_GIB)
+
+    @property
+    def ami_type(self) -> str:
+        """EKS's image for such nodes, by its name in a managed group."""
+        if self.gpus:
+            return "AL2023_x86_64_NVIDIA"
+        return "AL2023_ARM_64_STANDARD" if self.architecture == "arm64" else "AL2023_x86_64_STANDARD"
 
     @property
     def taint(self) -> str:

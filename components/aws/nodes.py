@@ -156,7 +156,7 @@ def kept(
     return {
         "version": cluster.version,
         "release_version": upkeep.release,
-        "ami_type": "AL2023_x86_64_NVIDIA" if instance.gpus else "AL2023_x86_64_STANDARD",
+        "ami_type": instance.ami_type,
         "launch_template": {"id": template.id, "version": template.latest_version.apply(str)},
         "node_repair_config": {"enabled": upkeep.repair},
     }

@@ -37,8 +37,8 @@ class SystemNodesArgs:
 
     cluster: Cluster
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
-    instance_type: str = "m7i.large"
-    nodes: int = 2
+    instance_type: str
+    nodes: int
     tags: Mapping[str, str] = field(default_factory=dict)
     upkeep: Upkeep = field(default_factory=Upkeep)
 

@@ -79,7 +79,15 @@ def private_cluster(stack: str, name: str, cloud: AwsAccount, provider: AwsProvi
     )
     upkeep = Upkeep(release=cloud.node_release, repair=cloud.node_repair, sessions=cloud.session_manager)
     system = SystemNodes(
-        "system", SystemNodesArgs(cluster=cluster, subnet_ids=network.subnet_ids, tags=tags, upkeep=upkeep)
+        "system",
+        SystemNodesArgs(
+            cluster=cluster,
+            subnet_ids=network.subnet_ids,
+            instance_type=cloud.system_nodes.instance_type,
+            nodes=cloud.system_nodes.number,
+            tags=tags,
+            upkeep=upkeep,
+        ),
     )
     if cloud.budget:
         Budget(name, BudgetArgs(**cloud.budget.model_dump(), tag=(TAG, stack)))

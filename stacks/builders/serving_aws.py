@@ -60,6 +60,7 @@ def aws_serving(
     """
     _check(stack, exposed)
     instance = _instance(cloud, endpoint) if endpoint else None
+    fit(instance_type(cloud.system_nodes.instance_type), Demand())  # the catalogue's pods run there
     made = private_cluster(stack, _NAME, cloud, provider)
     folder = folder_of(stack, identity)
     days = {"reports": cloud.report_days, "tallies": cloud.report_days, "audit": cloud.audit_days}

@@ -48,6 +48,15 @@ class Nodes(Section):
     capacity: Capacity = Capacity()
 
 
+class SystemNodes(Section):
+    """The nodes of the cluster's own services, spread over the zones."""
+
+    instance_type: Text = "m7i.large"
+    """EC2 instance type without GPU. Graviton (m7g, m8g) is for s2-cloud-training; a mirror needs images for arm64."""
+    number: Positive = 2
+    """How many; two survive the loss of a zone."""
+
+
 class Budget(Section):
     """Notification if a month costs more than planned."""
 
@@ -115,6 +124,7 @@ class AwsAccount(Section):
     """Let people of the account open shells on nodes by Session Manager."""
     registry: Text | None = None
     """Mirror for the images of others, such as Kueue, JobSet and the nodes' agents, each at its own path."""
+    system_nodes: SystemNodes = SystemNodes()
     protect: bool = True
     """Keep the release bucket when the stack is destroyed."""
     budget: Budget | None = None

@@ -299,6 +299,14 @@ def test_what_a_cluster_cannot_do_is_said_in_the_preview(
             "instance type 'p5.49xlarge' is not in the table",
         ),
         (
+            {"cloud__nodes": {"instance_type": "m7g.xlarge", "maximum": 1}},
+            "m7g.xlarge nodes have arm64 processors, and the model package's image is for x86_64",
+        ),
+        (
+            {"cloud__system_nodes": {"instance_type": "g6.xlarge"}},
+            "invalid system nodes: 2 of g6.xlarge; use one or more of a type without GPU",
+        ),
+        (
             {
                 "cloud__nodes": {
                     "instance_type": "p5.48xlarge",
@@ -378,6 +386,16 @@ def test_nodes_are_in_the_zone_that_is_named_and_go_before_others_come(declared:
     assert group["subnetIds"] == ["training-eu-central-1b-id"]
     assert group["updateConfig"]["updateStrategy"] == "MINIMAL"
     assert group["labels"]["k8s.amazonaws.com/accelerator"] == "nvidia-l4"
+
+
+def test_the_clusters_own_services_may_run_on_cheaper_processors(declared: Declared) -> None:
+    declare(config(cloud__system_nodes={"instance_type": "m7g.large", "number": 3}))
+    groups = declared.resources["aws:eks/nodeGroup:NodeGroup"]
+    made = {
+        each["labels"]["scenario/nodes"]: (each["amiType"], each["scalingConfig"]["desiredSize"])
+        for each in groups
+    }
+    assert made == {"system": ("AL2023_ARM_64_STANDARD", 3), "training": ("AL2023_x86_64_NVIDIA", 0)}
 
 
 @pytest.mark.parametrize(("queueing", "first"), [("install", 0), ("existing", 2)])

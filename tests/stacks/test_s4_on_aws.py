@@ -152,6 +152,7 @@ def test_gpu_nodes_get_nvidias_agents(serving_stack: Declared) -> None:
             "cannot pull NVIDIA's images; set cloud:registry",
         ),
         ({"cloud__nodes": {"instance_type": "m7i.2xlareg"}}, "did you mean 'm7i.2xlarge'?"),
+        ({"cloud__system_nodes": {"instance_type": "m7g.large"}}, "m7g.large nodes have arm64 processors"),
         ({"aws__defaultTags": None}, "aws:defaultTags has no tag scenario:stack: s4-cloud-serving"),
     ],
 )

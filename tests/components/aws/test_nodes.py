@@ -102,9 +102,20 @@ def test_the_group_begins_and_may_end_with_no_node_and_only_training_goes_there(
 
 
 def test_an_autoscaler_learns_from_the_groups_tags_what_a_node_that_is_not_there_yet_has() -> None:
-    told = "k8s.io/cluster-autoscaler/node-template/resources/vpc.amazonaws.com/efa"
-    assert gpus().of("eks/nodeGroup:NodeGroup")["gpus"]["tags"] == {told: "32"}
-    assert "tags" not in gpus(named="g6.xlarge").of("eks/nodeGroup:NodeGroup")["gpus"]
+    def told(name: str) -> dict[str, str]:
+        tags = gpus(named=name).of("eks/nodeGroup:NodeGroup")["gpus"].get("tags", {})
+        return {
+            key.removeprefix("k8s.io/cluster-autoscaler/node-template/resources/"): tags[key] for key in tags
+        }
+
+    assert told("p5.48xlarge") == {"nvidia.com/gpu": "8", "vpc.amazonaws.com/efa": "32"}
+    assert told("g6f.xlarge") == {"nvidia.com/gpu": "1"}, "EC2 counts a part of a GPU as none"
+    assert told("c7i.xlarge") == {}
+
+
+def test_a_gpus_name_of_several_words_is_a_label_that_kubernetes_takes() -> None:
+    labels = gpus(named="g7e.2xlarge").of("eks/nodeGroup:NodeGroup")["gpus"]["labels"]
+    assert labels["k8s.amazonaws.com/accelerator"] == "nvidia-rtx-pro-server-6000"
 
 
 @pytest.mark.parametrize("name", ["p5.48xlarge", "p6-b300.48xlarge", "g6.8xlarge", "g6.xlarge", "m7i.large"])
@@ -188,7 +199,10 @@ def test_nodes_that_cannot_be_are_one_line_before_anything_is_declared(
 def test_system_nodes_are_a_fixed_number_of_small_ones_that_coredns_waits_for() -> None:
     def build() -> SystemNodes:
         return SystemNodes(
-            "system", SystemNodesArgs(cluster=a_cluster(), subnet_ids=["subnet-a", "subnet-b"])
+            "system",
+            SystemNodesArgs(
+                cluster=a_cluster(), subnet_ids=["subnet-a", "subnet-b"], instance_type="m7g.large", nodes=2
+            ),
         )
 
     made = declared(build)
@@ -207,10 +221,12 @@ def test_system_nodes_are_a_fixed_number_of_small_ones_that_coredns_waits_for() 
     assert group["scalingConfig"] == {"desiredSize": 2, "minSize": 2, "maxSize": 2}
     assert group["subnetIds"] == ["subnet-a", "subnet-b"]
     assert "taints" not in group
+    assert group["amiType"] == "AL2023_ARM_64_STANDARD", "of their own architecture"
     assert template(made, "system")["metadataOptions"]["httpTokens"] == "required"
 
 
 @pytest.mark.parametrize("wrong", [{"instance_type": "g6.xlarge"}, {"nodes": 0}])
 def test_system_nodes_are_refused_with_gpus_or_without_nodes(wrong: dict[str, Any]) -> None:
+    given = {"instance_type": "m7i.large", "nodes": 2} | wrong
     with pytest.raises(CloudError, match="; use one or more of a type without GPU"):
-        declared(lambda: SystemNodes("x", SystemNodesArgs(cluster=a_cluster(), subnet_ids=[], **wrong)))
+        declared(lambda: SystemNodes("x", SystemNodesArgs(cluster=a_cluster(), subnet_ids=[], **given)))

@@ -78,7 +78,14 @@ def declare() -> dict[str, Any]:
         ),
     )
     system = SystemNodes(
-        "system", SystemNodesArgs(cluster=cluster, subnet_ids=network.subnet_ids, tags=dict([TAG]))
+        "system",
+        SystemNodesArgs(
+            cluster=cluster,
+            subnet_ids=network.subnet_ids,
+            instance_type="m7i.large",
+            nodes=2,
+            tags=dict([TAG]),
+        ),
     )
     serve(network, cluster, system)
     gpus = GpuNodes(
