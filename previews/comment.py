@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from policies.premises import DATA_STAYS
-from previews.costs.estimate import HOURS, Estimate
+from previews.costs.prices import HOURS, Price
 from previews.github import LIMIT
 from previews.plugin.replacing import is_known
 from previews.post import MARK
@@ -15,6 +15,7 @@ from previews.post import MARK
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from previews.costs.estimate import Estimate
     from previews.events import Changes, Step, Violation
     from stacks.scenarios import Scenario
 
@@ -179,9 +180,12 @@ def _costs(verdict: Verdict) -> list[str]:
     least = "at least " if cost.unpriced else ""
     share = f"{cost.share:.0%} of what costs has a price here"
     lines = [f"- costs: {least}{cost.per_hour:,.2f} USD an hour, on demand; {share}"]
+    alike: dict[tuple[str, Price], float] = {}
+    for what, number, price in cost.lines:
+        alike[what, price] = alike.get((what, price), 0) + number
     lines += [
         f"  - {what}: {number:g} x {price.per_hour:g} USD an hour, of {price.as_of}"
-        for what, number, price in sorted(cost.lines, key=lambda line: -line[1] * line[2].per_hour)
+        for (what, price), number in sorted(alike.items(), key=lambda each: -each[1] * each[0][1].per_hour)
     ]
     if cost.unpriced:
         kinds = sorted({each.rpartition(":")[2] or each for each in cost.unpriced})

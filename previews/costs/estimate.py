@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from previews.events import Step
 
 _NODES, _TEMPLATE = "aws:eks/nodeGroup:NodeGroup", "aws:ec2/launchTemplate:LaunchTemplate"
-HOURS = 730
-"""Of a month, as AWS counts."""
-# Billed by what is done with them; what that will be, nobody knows here.
+_DISKS = "disks of nodes, by GiB"
+_Charge = tuple[str, float | None, Price | None]
+"""What costs, how many of it, and its price; None: not known."""
+# Billed by what is done with them, which nobody knows here; a load balancer also by the hour.
 _BY_USE: tuple[str, ...] = (
-    *("aws:s3/bucket:", "aws:ecr/repository:", "aws:cloudwatch/logGroup:", "aws:kms/key:"),
+    *("aws:s3/bucket:", "aws:ecr/repository:", "aws:cloudwatch/logGroup:"),
     *("aws:lb/loadBalancer:", "aws:ec2/vpcEndpointService:"),
 )
 
@@ -48,15 +49,16 @@ class Estimate:
 def estimate(resources: Iterable[tuple[str, str, Mapping[str, Any]]], region: str) -> Estimate:
     """Add up what resources cost. `resources`: type, name and inputs of each.
 
-    A group of nodes has its instance type from the launch template of the same name, if it does not say.
+    A group of nodes has its disks, and its instance type if it does not say, from the launch template of the same name.
     """
     known, made = list(resources), Estimate()
     templates = {name: inputs for kind, name, inputs in known if kind == _TEMPLATE}
-    for kind, name, given in known:
-        inputs = given
-        if kind == _NODES and not given.get("instanceTypes") and name in templates:
-            inputs = {**given, "instanceTypes": [templates[name].get("instanceType")]}
-        found = _charges(kind, inputs, region)
+    for kind, name, inputs in known:
+        found = (
+            _nodes(inputs, templates.get(name, {}), region)
+            if kind == _NODES
+            else _charges(kind, inputs, region)
+        )
         for what, number, price in found:
             if price is None or number is None:
                 made.unpriced.append(what)
@@ -74,9 +76,7 @@ def before_and_after(steps: Iterable[Step], region: str) -> tuple[Estimate, Esti
     return estimate(before, region), estimate(after, region)
 
 
-def _charges(
-    kind: str, inputs: Mapping[str, Any], region: str
-) -> list[tuple[str, float | None, Price | None]]:
+def _charges(kind: str, inputs: Mapping[str, Any], region: str) -> list[_Charge]:
     if kind == "aws:eks/cluster:Cluster":
         return [("EKS cluster", 1, listed("cluster", region))]
     if kind == "aws:ec2/natGateway:NatGateway":
@@ -85,19 +85,43 @@ def _charges(
         return [("public address", 1, listed("address", region))]
     if kind == "aws:ec2/vpcEndpoint:VpcEndpoint" and inputs.get("vpcEndpointType") == "Interface":
         return [("interface endpoint", _length(inputs.get("subnetIds")), listed("endpoint", region))]
-    if kind == _NODES:
-        return _nodes(inputs, region)
+    if kind == "aws:kms/key:Key":
+        return [("key, without requests", 1, listed("key", region))]
     return [(kind, None, None)] if kind.startswith(_BY_USE) else []
 
 
-def _nodes(inputs: Mapping[str, Any], region: str) -> list[tuple[str, float | None, Price | None]]:
-    types, sizes = inputs.get("instanceTypes"), inputs.get("scalingConfig")
+def _nodes(inputs: Mapping[str, Any], template: Mapping[str, Any], region: str) -> list[_Charge]:
+    types = inputs.get("instanceTypes") or [template.get("instanceType")]
+    sizes = inputs.get("scalingConfig")
     name = types[0] if isinstance(types, list) and types and isinstance(types[0], str) else ""
     most = sizes.get("maxSize") if isinstance(sizes, Mapping) else None
-    number = float(most) if isinstance(most, int | float) else None
+    number = _number(most)
     on_demand = inputs.get("capacityType", "ON_DEMAND") == "ON_DEMAND"
-    what = f"node {name or 'of an unknown type'}, all {most or '?'} of them, without disks"
-    return [(what, number, instance(name, region) if on_demand else None)]
+    what = f"node {name or 'of an unknown type'}, all {most or '?'} of them"
+    return [
+        (what, number, instance(name, region) if on_demand else None),
+        *_disks(number, template.get("blockDeviceMappings"), region),
+    ]
+
+
+def _disks(nodes: float | None, mappings: object, region: str) -> list[_Charge]:
+    """The disks of nodes. More throughput than every gp3 volume has costs more: https://aws.amazon.com/ebs/pricing/."""
+    made: list[_Charge] = []
+    for mapping in mappings if isinstance(mappings, list) and mappings else [None]:
+        disk = mapping.get("ebs") if isinstance(mapping, Mapping) else None
+        if not isinstance(disk, Mapping) or disk.get("volumeType") != "gp3":
+            made.append((_DISKS, None, None))
+            continue
+        size = _number(disk.get("volumeSize"))
+        gib = None if nodes is None or size is None else nodes * size
+        made.append((_DISKS, gib, listed("disk", region)))
+        if (_number(disk.get("throughput")) or 0) > 125 or (_number(disk.get("iops")) or 0) > 3000:
+            made.append(("throughput of disks", None, None))
+    return made
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _length(value: object) -> float | None:

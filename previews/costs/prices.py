@@ -1,7 +1,8 @@
 """Prices per hour in US dollars, each with date and source.
 
 Instances: `instances.json`, from the tables that Karpenter generates (us-east-1), and for other regions from an older
-public table: the date says how old. The few others are AWS's list prices, as their pages were read on the date.
+public table: the date says how old. The few others are AWS's list prices, as its pages, its price list and (NAT
+gateways in eu-central-1) a bill were read on the date. A region for which none was found has none.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 ANYWHERE = ""
+HOURS = 730
+"""Of a month, as AWS counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,20 @@ class Price:
 
 
 _EKS, _VPC = "https://aws.amazon.com/eks/pricing/", "https://aws.amazon.com/vpc/pricing/"
+_EBS, _KMS = "https://aws.amazon.com/ebs/pricing/", "https://aws.amazon.com/kms/pricing/"
 _LISTED: dict[tuple[str, str], Price] = {
     ("cluster", ANYWHERE): Price(0.10, "2026-06-13", _EKS),
     ("address", ANYWHERE): Price(0.005, "2026-02-24", _VPC),
+    ("key", ANYWHERE): Price(1 / HOURS, "2026-03-14", _KMS),
     ("nat", "us-east-1"): Price(0.045, "2026-06-01", _VPC),
+    ("nat", "eu-central-1"): Price(0.052, "2026-09-28", _VPC),
     ("endpoint", "us-east-1"): Price(0.010, "2026-06-01", _VPC),
+    ("endpoint", "eu-central-1"): Price(0.012, "2026-09-22", _VPC),
+    # A GiB of gp3, with the throughput that every volume has.
+    ("disk", "us-east-1"): Price(0.08 / HOURS, "2026-08-17", _EBS),
+    ("disk", "eu-central-1"): Price(0.0952 / HOURS, "2026-08-26", _EBS),
+    ("disk", "eu-west-1"): Price(0.088 / HOURS, "2026-05-01", _EBS),
+    ("disk", "ap-northeast-1"): Price(0.096 / HOURS, "2026-09-10", _EBS),
 }
 
 

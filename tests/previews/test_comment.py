@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from previews.comment import Verdict, comment
+from previews.costs.estimate import estimate
 from previews.dangers import dangers_of
 from previews.events import Changes, changes_of
 from previews.github import LIMIT
@@ -58,6 +60,15 @@ def test_a_thousand_changes_are_one_comment_below_the_limit_with_what_is_dangero
 def test_a_thousand_stacks_still_fit() -> None:
     told = changes(event("delete", "aws:s3/bucket:Bucket", "bucket", {}, None))
     assert len(comment([verdict(told)] * 1_000)) <= LIMIT
+
+
+def test_what_costs_the_same_is_one_line_and_what_has_no_price_is_named() -> None:
+    endpoint = {"vpcEndpointType": "Interface", "subnetIds": ["a", "b"]}
+    resources = [("aws:ec2/vpcEndpoint:VpcEndpoint", name, endpoint) for name in ("sts", "ecr")]
+    after = estimate([*resources, ("aws:cloudwatch/logGroup:LogGroup", "audit", {})], "eu-central-1")
+    text = comment([replace(verdict(changes()), after=after)])
+    assert "  - interface endpoint: 4 x 0.012 USD an hour, of 2026-09-22\n" in text
+    assert "  - without a price: `LogGroup`" in text
 
 
 def test_none_of_fifty_planted_secrets_is_shown_whatever_they_are_called_and_wherever_they_are() -> None:
