@@ -86,7 +86,7 @@ def _charges(kind: str, inputs: Mapping[str, Any], region: str) -> list[_Charge]
     if kind == "aws:ec2/vpcEndpoint:VpcEndpoint" and inputs.get("vpcEndpointType") == "Interface":
         return [("interface endpoint", _length(inputs.get("subnetIds")), listed("endpoint", region))]
     if kind == "aws:kms/key:Key":
-        return [("key, without requests", 1, listed("key", region))]
+        return [("key, without requests and older versions", 1, listed("key", region))]
     return [(kind, None, None)] if kind.startswith(_BY_USE) else []
 
 
