@@ -80,7 +80,7 @@ def test_another_instance_type_replaces_nodes_and_says_what_that_costs(stacks: S
     text = comment([verdict])
     assert "`instanceType`: `g6.2xlarge` → `g6.4xlarge`" in text
     assert "node g6.4xlarge, all 2 of them" in text
-    assert "at least 2,284 → at least" in text
+    assert f"at least {verdict.before.per_hour * 730:,.0f} → at least" in text
     assert "disks of nodes, by GiB: 500 x " in text, "two of 200 GiB, two of 50"
     assert "NAT gateway, without traffic: 1 x 0.052 USD an hour" in text
 

@@ -227,6 +227,6 @@ def test_system_nodes_are_a_fixed_number_of_small_ones_that_coredns_waits_for() 
 
 @pytest.mark.parametrize("wrong", [{"instance_type": "g6.xlarge"}, {"nodes": 0}])
 def test_system_nodes_are_refused_with_gpus_or_without_nodes(wrong: dict[str, Any]) -> None:
-    given = {"instance_type": "m7i.large", "nodes": 2} | wrong
+    given: dict[str, Any] = {"instance_type": "m7i.large", "nodes": 2} | wrong
     with pytest.raises(CloudError, match="; use one or more of a type without GPU"):
         declared(lambda: SystemNodes("x", SystemNodesArgs(cluster=a_cluster(), subnet_ids=[], **given)))
