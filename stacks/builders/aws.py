@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from components.aws.capacity import CapacityBlock, Reservation, capacity
+from components.aws.account_check import Need
+from components.aws.capacity import CapacityBlock, OnDemand, Reservation, capacity
 from components.aws.gpu_nodes import GpuNodes, GpuNodesArgs
 from components.aws.image_registry import ImageRegistry, ImageRegistryArgs
 from components.aws.instance_types import fit, instance_type
@@ -71,7 +72,15 @@ def aws_cloud(
     instance = _wired(cloud, workers, instance_type(cloud.nodes.instance_type))
     size = _size(workers, instance)
     bought = capacity(**cloud.nodes.capacity.model_dump())
-    made = private_cluster(stack, _NAME, cloud, provider)
+    zone = _zone(cloud, bought)
+    needed = Need(
+        instance_type=instance.name,
+        vcpus=instance.vcpus,
+        number=min(workers.pods, cloud.nodes.maximum),
+        zones=[zone],
+        on_demand=isinstance(bought, OnDemand | Reservation),
+    )
+    made = private_cluster(stack, _NAME, cloud, provider, [needed])
     here, cluster = made.here, made.cluster
     registry = ImageRegistry(
         "images", ImageRegistryArgs(location=here, repositories=repositories(stack, cloud, here, instance))
@@ -87,7 +96,7 @@ def aws_cloud(
         GpuNodesArgs(
             cluster=cluster,
             vpc_id=made.network.vpc_id,
-            subnet_id=made.network.subnet_ids[_zone(cloud, bought)],
+            subnet_id=made.network.subnet_ids[list(cloud.zones).index(zone)],
             instance=instance,
             maximum=cloud.nodes.maximum,
             minimum=cloud.nodes.minimum,
@@ -157,8 +166,8 @@ def _first_nodes(cloud: AwsCloud, workers: Training) -> int:
     )
 
 
-def _zone(cloud: AwsCloud, bought: Capacity) -> int:
-    """Return the place of the nodes' zone among the network's. Raises CloudError."""
+def _zone(cloud: AwsCloud, bought: Capacity) -> str:
+    """Return the nodes' zone. Raises CloudError."""
     zone, zones = cloud.nodes.zone, ", ".join(cloud.zones)
     if zone is None and isinstance(bought, Reservation | CapacityBlock):
         message = f"a reservation is in one zone: set cloud:nodes.zone to it, one of {zones}"
@@ -166,7 +175,7 @@ def _zone(cloud: AwsCloud, bought: Capacity) -> int:
     if zone is not None and zone not in cloud.zones:
         message = f"cloud:nodes.zone is {zone}, but the network is in {zones}; add it to cloud:zones, or choose another"
         raise CloudError(message)
-    return list(cloud.zones).index(zone) if zone else 0
+    return zone or cloud.zones[0]
 
 
 def _size(workers: Training, instance: InstanceType) -> dict[str, Any]:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.aws.account_check import AccountCheck, Need
 from components.aws.budget import Budget, BudgetArgs
 from components.aws.caller import Caller
 from components.aws.cluster import Cluster, ClusterArgs
+from components.aws.endpoints import SERVICES
+from components.aws.instance_types import instance_type
 from components.aws.location import Location
 from components.aws.network import ExistingNetwork, Network, NetworkArgs
 from components.aws.nodes import Upkeep
@@ -46,8 +49,17 @@ class PrivateCluster:
         )
 
 
-def private_cluster(stack: str, name: str, cloud: AwsAccount, provider: AwsProvider) -> PrivateCluster:
-    """Declare the cluster of a stack, and its budget; `name` is that of network and cluster in the program.
+def private_cluster(
+    stack: str, name: str, cloud: AwsAccount, provider: AwsProvider, needs: Sequence[Need]
+) -> PrivateCluster:
+    """Declare the cluster of a stack, and its budget.
+
+    Args:
+        stack: its name, and the cluster's.
+        name: of network and cluster in the program.
+        cloud: the settings.
+        provider: Pulumi's.
+        needs: the instances that it runs besides its own services.
 
     Raises:
         CloudError: AWS would refuse the settings, or they are not safe.
@@ -62,7 +74,13 @@ def private_cluster(stack: str, name: str, cloud: AwsAccount, provider: AwsProvi
         )
         raise CloudError(message)
     here = location(stack, cloud, provider)
-    network = _network(name, cloud, here)
+    own = instance_type(cloud.system_nodes.instance_type)
+    system_need = Need(
+        instance_type=own.name, vcpus=own.vcpus, number=cloud.system_nodes.number, zones=here.zones
+    )
+    services = () if cloud.vpc else list(SERVICES)
+    checked = AccountCheck(name, here, services, [system_need, *needs])
+    network = _network(name, cloud, here, pulumi.ResourceOptions(depends_on=[checked]))
     cluster = Cluster(
         name,
         ClusterArgs(
@@ -147,13 +165,15 @@ def _assumed(stack: str, provider: AwsProvider) -> str:
     return roles[0].role_arn
 
 
-def _network(name: str, cloud: AwsAccount, here: Location) -> Network | ExistingNetwork:
+def _network(
+    name: str, cloud: AwsAccount, here: Location, opts: pulumi.ResourceOptions
+) -> Network | ExistingNetwork:
     """Return the network in the settings, or declare one. Raises CloudError."""
     if not cloud.vpc:
         args = NetworkArgs(
             location=here, cidr=cloud.cidr, nat=cloud.nat, session_manager=cloud.session_manager
         )
-        return Network(name, args)
+        return Network(name, args, opts)
     if len(cloud.vpc.subnets) != len(cloud.zones):
         message = (
             f"cloud:vpc.subnets lists {len(cloud.vpc.subnets)} subnets, and cloud:zones {len(cloud.zones)} zones; list "

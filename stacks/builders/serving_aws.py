@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pulumi
 
+from components.aws.account_check import Need
 from components.aws.instance_types import fit, instance_type
 from components.aws.instances import Demand
 from components.aws.load_balancer import Entrance, LoadBalancer, LoadBalancerArgs
@@ -61,7 +62,11 @@ def aws_serving(
     _check(stack, exposed)
     instance = _instance(cloud, endpoint) if endpoint else None
     fit(instance_type(cloud.system_nodes.instance_type), Demand())  # the catalogue's pods run there
-    made = private_cluster(stack, _NAME, cloud, provider)
+    needs = []
+    if instance:
+        number = cloud.nodes.number
+        needs = [Need(instance_type=instance.name, vcpus=instance.vcpus, number=number, zones=cloud.zones)]
+    made = private_cluster(stack, _NAME, cloud, provider, needs)
     folder = folder_of(stack, identity)
     days = {"reports": cloud.report_days, "tallies": cloud.report_days, "audit": cloud.audit_days}
     bucket = release_bucket(

@@ -114,7 +114,9 @@ def test_the_profile_or_role_that_deploys_asks_for_everything(
         if token.startswith("pulumi-python:dynamic/aws:")
         for each in found
     ]
-    assert asking == [told] * 3, "the image, the copy of the release, the public half of the key"
+    assert asking == [told] * 4, (
+        "what the account has, the image, the copy of the release, the key's public half"
+    )
     (cluster,) = declared.resources["pulumi:providers:kubernetes"]
     (user,) = json.loads(cluster["kubeconfig"])["users"]
     assert user["user"]["exec"]["args"][-2:] == arguments
@@ -125,6 +127,21 @@ def test_govclouds_arns_are_its_own_everywhere(declared: Declared) -> None:
     text = json.dumps(declared.resources)
     assert "arn:aws-us-gov:" in text
     assert "arn:aws:" not in text
+
+
+def test_the_account_is_asked_for_what_the_stack_needs(declared: Declared) -> None:
+    declare(config(cloud__nodes={"instance_type": "g6.2xlarge", "maximum": 2, "zone": "eu-central-1b"}))
+    (check,) = declared.resources["pulumi-python:dynamic/aws:AccountCheck"]
+    told = {each["instance_type"]: (each["number"], each["zones"]) for each in check["needs"]}
+    assert told == {
+        "m7i.large": (2, ["eu-central-1a", "eu-central-1b"]),
+        "g6.2xlarge": (2, ["eu-central-1b"]),
+    }
+    assert "eks-auth" in check["services"]
+    declared.resources.clear()
+    declare(config(cloud__vpc=GIVEN))
+    (check,) = declared.resources["pulumi-python:dynamic/aws:AccountCheck"]
+    assert check["services"] == [], "the endpoints are somebody else's"
 
 
 def test_a_shell_on_a_node_is_for_those_who_ask_for_it(declared: Declared) -> None:
@@ -222,7 +239,7 @@ def test_pods_are_placed_by_the_networks_layers_where_that_is_asked_for(declared
             {"cloud__vpc": {**GIVEN, "subnets": GIVEN["subnets"][:1]}},
             "cloud:vpc.subnets lists 1 subnets, and cloud:zones 2",
         ),
-        ({"cloud__vpc": {**GIVEN, "id": "main"}}, "key 'cloud.vpc.id' is \"main\"; write vpc- and its"),
+        ({"cloud__vpc": {**GIVEN, "id": "main"}}, "key 'cloud:vpc.id' is \"main\"; write vpc- and its"),
         (
             {"cloud__nodes": {"instance_type": "g6.2xlarge", "maximum": 2, "efa": True}},
             "cloud:nodes.efa is true, but g6.2xlarge has no EFA",

@@ -46,10 +46,10 @@ def test_a_profile_takes_the_place_of_the_environment_with_its_region_unless_ano
         Caller(profile="nobody").session()
 
 
-@mock_aws
 def test_a_role_is_assumed_with_the_credentials_that_there_are() -> None:
-    session = Caller(profile="team", role=ROLE).session()
-    identity = session.client("sts").get_caller_identity()
+    with mock_aws():
+        session = Caller(profile="team", role=ROLE).session()
+        identity = session.client("sts").get_caller_identity()
     assert identity["Arn"] == "arn:aws:sts::123456789012:assumed-role/deployer/pulumi"
     assert key_of(session) not in {"TEAMS", "OWN"}
     assert session.region_name == "us-west-2"

@@ -1,0 +1,154 @@
+"""What an account and its zones have, asked before network and cluster: instance types, endpoints, quotas.
+
+Otherwise the first that is missing ends an update after twenty minutes, with a cluster and half a network.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pulumi.dynamic import CreateResult, DiffResult, Resource
+
+from components.aws.caller import caller
+from components.dynamic import Provider, settle_in
+from components.errors import CloudError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pulumi
+
+    from components.aws.location import Location
+
+    Properties = dict[str, Any]
+
+# vCPUs of running on-demand instances, by the first letters of their types:
+# https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html, read 2026-11.
+_QUOTAS = {"p": "L-417A185B", "g": "L-DB2E81BA", "gr": "L-DB2E81BA"}
+_QUOTA_OF_OTHERS = "L-1216C47A"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Need:
+    """Instances that a stack needs.
+
+    Attributes:
+        instance_type: EC2's name.
+        vcpus: of one of them.
+        number: how many run at least, at the same time.
+        zones: where each of the zones has to offer the type.
+        on_demand: whether the account's quota for instances on demand counts: a reservation is in it, too.
+
+    """
+
+    instance_type: str
+    vcpus: int
+    number: int
+    zones: Sequence[str]
+    on_demand: bool = True
+
+
+class AccountCheckProvider(Provider):
+    """Asks EC2 and Service Quotas. It makes and removes nothing."""
+
+    def create(self, props: Properties) -> CreateResult:
+        """Ask; an error says everything that is missing."""
+        settle_in()
+        session = caller(props["caller"]).session(props["region"])
+        try:
+            missing = _without_type(session, props) + _without_endpoint(session, props)
+            missing += _beyond_quota(session, props)
+        except BotoCoreError as error:
+            raise CloudError(f"AWS does not answer: {error}") from None
+        if missing:
+            raise CloudError(f"no network and no cluster was made: {'; '.join(missing)}")
+        return CreateResult("checked", props)
+
+    def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
+        """Other needs are asked for anew."""
+        changed = [
+            name for name in ("region", "zones", "services", "needs") if olds.get(name) != news.get(name)
+        ]
+        return DiffResult(changes=bool(changed), replaces=changed, delete_before_replace=False)
+
+
+class AccountCheck(Resource, module="aws", name="AccountCheck"):
+    """An account that has what a stack needs; what it makes depends on this."""
+
+    def __init__(
+        self,
+        name: str,
+        location: Location,
+        services: Sequence[str],
+        needs: Sequence[Need],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Register the question for interface endpoints of `services` in all zones, and for instances."""
+        inputs = {
+            "region": location.region,
+            "zones": list(location.zones),
+            "services": sorted(services),
+            "needs": [asdict(each) | {"zones": list(each.zones)} for each in needs],
+            "caller": location.caller.told(),
+        }
+        super().__init__(AccountCheckProvider(), name, inputs, opts)
+
+
+def _without_type(session: Any, props: Properties) -> list[str]:
+    found = []
+    for need in props["needs"]:
+        kind = need["instance_type"]
+        wanted = [{"Name": "instance-type", "Values": [kind]}]
+        offerings = session.client("ec2").describe_instance_type_offerings
+        told = _asked(offerings, LocationType="availability-zone", Filters=wanted)
+        if told is None:
+            continue
+        there = sorted(each["Location"] for each in told["InstanceTypeOfferings"])
+        if lacking := sorted(set(need["zones"]) - set(there)):
+            remedy = f"it is in {', '.join(there)}" if there else "choose another type or region"
+            found.append(f"{', '.join(lacking)} does not offer {kind}; {remedy}")
+    return found
+
+
+def _without_endpoint(session: Any, props: Properties) -> list[str]:
+    if not props["services"]:
+        return []
+    names = [f"com.amazonaws.{props['region']}.{each}" for each in props["services"]]
+    told = _asked(session.client("ec2").describe_vpc_endpoint_services, ServiceNames=names)
+    return [
+        f"{each['ServiceName']} has no endpoint in {', '.join(lacking)}; leave that zone out of cloud:zones"
+        for each in (told or {}).get("ServiceDetails", [])
+        if (lacking := sorted(set(props["zones"]) - set(each["AvailabilityZones"])))
+    ]
+
+
+def _beyond_quota(session: Any, props: Properties) -> list[str]:
+    wanted: dict[str, int] = {}
+    for need in props["needs"]:
+        if need["on_demand"]:
+            family = re.match("[a-z]+", need["instance_type"])
+            code = _QUOTAS.get(family[0] if family else "", _QUOTA_OF_OTHERS)
+            wanted[code] = wanted.get(code, 0) + int(need["vcpus"]) * int(need["number"])
+    found = []
+    for code, vcpus in wanted.items():
+        told = _asked(session.client("service-quotas").get_service_quota, ServiceCode="ec2", QuotaCode=code)
+        if told and told["Quota"]["Value"] < vcpus:
+            found.append(
+                f"{vcpus} vCPUs are needed, and the quota {told['Quota']['QuotaName']!r} is "
+                f"{told['Quota']['Value']:g}; ask for more: aws service-quotas request-service-quota-increase "
+                f"--service-code ec2 --quota-code {code} --desired-value {vcpus} --region {props['region']}"
+            )
+    return found
+
+
+def _asked(question: Any, **arguments: Any) -> Any:
+    """Return an answer; None, and a warning, if this caller may not ask: that is no reason to end."""
+    try:
+        return question(**arguments)
+    except ClientError as error:
+        print(f"not checked: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        return None

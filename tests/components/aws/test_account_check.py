@@ -1,0 +1,120 @@
+"""What is missing is said before a network is made. EC2 is moto's; quotas, which it lacks, are set by the test."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import botocore.client
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from components.aws import account_check
+from components.aws.account_check import AccountCheckProvider, Need
+from components.aws.caller import Caller
+from components.errors import CloudError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+A, B = "eu-central-1a", "eu-central-1b"
+NAMES = {
+    "L-DB2E81BA": "Running On-Demand G and VT instances",
+    "L-1216C47A": "Running On-Demand Standard instances",
+}
+
+
+@pytest.fixture(autouse=True)
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An account; and the provider in this process, where it must not take the tracebacks away."""
+    monkeypatch.setattr(account_check, "settle_in", lambda: None)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def quotas(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Set quotas, by their code; others may not be asked for."""
+    call = botocore.client.BaseClient._make_api_call
+
+    def put(**values: float) -> None:
+        def answer(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
+            if operation != "GetServiceQuota":
+                return call(client, operation, arguments)
+            code = arguments["QuotaCode"].replace("-", "_")
+            if code not in values:
+                raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, operation)
+            return {"Quota": {"QuotaName": NAMES[arguments["QuotaCode"]], "Value": values[code]}}
+
+        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", answer)
+
+    return put
+
+
+def check(*needs: Need, zones: tuple[str, ...] = (A, B), services: tuple[str, ...] = ("eks",)) -> None:
+    told = [asdict(each) for each in needs]
+    inputs = {"region": "eu-central-1", "zones": zones, "services": services, "needs": told}
+    AccountCheckProvider().create({**inputs, "caller": Caller().told()})
+
+
+def need(kind: str = "g6.2xlarge", number: int = 2, **more: Any) -> Need:
+    given: dict[str, Any] = {"instance_type": kind, "vcpus": 8, "number": number, "zones": [A]}
+    return Need(**(given | more))
+
+
+def test_an_account_that_has_everything_is_told_nothing(quotas: Callable[..., None]) -> None:
+    quotas(L_DB2E81BA=16, L_1216C47A=5)
+    check(need(), need("m7i.large", vcpus=2, zones=[A, B]))
+
+
+def test_types_zones_and_quotas_that_are_missing_are_said_together(quotas: Callable[..., None]) -> None:
+    quotas(L_DB2E81BA=0, L_1216C47A=5)
+    with pytest.raises(CloudError) as error:
+        check(
+            need(),
+            need("p5.48xlarge", on_demand=False),
+            need("m7i.large", vcpus=2),
+            zones=(A, "eu-central-1z"),
+        )
+    said = str(error.value)
+    assert said.startswith(
+        "no network and no cluster was made: eu-central-1a does not offer p5.48xlarge; choose another type or region"
+    )
+    assert "com.amazonaws.eu-central-1.eks has no endpoint in eu-central-1z; leave that zone out" in said
+    assert "16 vCPUs are needed, and the quota 'Running On-Demand G and VT instances' is 0" in said
+    assert "--quota-code L-DB2E81BA --desired-value 16 --region eu-central-1" in said
+
+
+def test_instances_of_one_family_count_together_and_others_apart(quotas: Callable[..., None]) -> None:
+    quotas(L_DB2E81BA=16, L_1216C47A=3)
+    with pytest.raises(CloudError, match=r"4 vCPUs are needed, .*Standard") as error:
+        check(need(number=1), need("gr6.4xlarge", number=1), need("m7i.large", vcpus=2), services=())
+    assert "G and VT" not in str(error.value)
+
+
+def test_a_type_that_is_elsewhere_in_the_region_says_where(quotas: Callable[..., None]) -> None:
+    quotas(L_DB2E81BA=100)
+    with pytest.raises(
+        CloudError, match=r"1z does not offer g6\.2xlarge; it is in eu-central-1a, eu-central-1b"
+    ):
+        check(need(zones=["eu-central-1z"]))
+
+
+def test_who_may_not_ask_for_quotas_is_warned_and_goes_on(
+    quotas: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    quotas()
+    check(need())
+    assert "not checked: An error occurred (AccessDeniedException)" in capsys.readouterr().err
+
+
+def test_only_other_needs_are_asked_for_anew() -> None:
+    provider = AccountCheckProvider()
+    old = {"region": "a", "zones": [A], "services": [], "needs": [], "caller": {}}
+    assert not provider.diff("checked", old, {**old, "caller": {"profile": "x"}}).changes
+    assert provider.diff("checked", old, {**old, "zones": [B]}).replaces == ["zones"]
