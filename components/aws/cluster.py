@@ -29,11 +29,13 @@ _ADDONS: Mapping[str, Mapping[str, Any]] = {
 }
 """Add-ons that nodes need to become ready, so they come first, and their settings; CoreDNS needs nodes: see
 `system_nodes`."""
+KEPT_LOGS = "/aws/containerinsights"
+"""Where CloudWatch's agent keeps what a cluster's pods say, if it is installed."""
 _MONITORING = "eks-node-monitoring-agent"
 # Its part for GPUs tolerates no taint by itself, so it would look at no GPU:
 # https://github.com/aws/eks-node-monitoring-agent, charts/eks-node-monitoring-agent/values.yaml, read 2026-11.
 _WATCH_GPUS = {"dcgmAgent": {"tolerations": [{"operator": "Exists"}]}}
-_KNOWN_ADDONS = (*_ADDONS, _MONITORING, "coredns")
+_KNOWN_ADDONS = (*_ADDONS, _MONITORING, "coredns", "amazon-cloudwatch-observability")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,20 +129,22 @@ class Cluster(pulumi.ComponentResource):
         self.security_group_id = made.vpc_config.apply(lambda config: str(config.cluster_security_group_id))
         # Without annotations above, which Pulumi would evaluate.
         self.location, self.version, self.addons = args.location, args.version, args.addons
+        self.cluster_name = args.cluster_name
         self.kubeconfig = kubeconfig(args.location, made.name, made.endpoint, self.authority)
         outputs = ("name", "arn", "endpoint", "authority", "kubeconfig", "security_group_id", "key_arn")
         self.register_outputs({output: getattr(self, output) for output in outputs})
 
     def _key(self, name: str, args: ClusterArgs) -> kms.Key:
         """Declare the key of Kubernetes' secrets and of the logs."""
-        where = args.location.arn("logs", f"log-group:{_log_group(args)}")
+        groups = (_log_group(args), f"{KEPT_LOGS}/{args.cluster_name}/*")
+        where = [args.location.arn("logs", f"log-group:{each}") for each in groups]
         logs = {
             "Sid": "LogsOfThisCluster",
             "Effect": "Allow",
             "Principal": {"Service": f"logs.{args.location.region}.amazonaws.com"},
             "Action": sorted(KEY_USE),
             "Resource": "*",
-            "Condition": {"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": where}},
+            "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": where}},
         }
         purpose = f"secrets and logs of the EKS cluster {args.cluster_name}"
         return customer_key(name, args.location, purpose, statements=[logs], opts=self._own)

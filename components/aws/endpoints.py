@@ -76,6 +76,13 @@ SESSION_MANAGER: dict[str, tuple[str, ...]] = {
 """What nodes need for shells by Session Manager: AmazonSSMManagedInstanceCore, without its parameters."""
 
 
+CLOUDWATCH: dict[str, tuple[str, ...]] = {
+    "logs": (*SERVICES["logs"], "logs:DescribeLogGroups"),
+    "monitoring": ("cloudwatch:PutMetricData",),
+}
+"""What CloudWatch's agent needs for logs and metrics of pods."""
+
+
 def interface_endpoints(
     name: str,
     location: Location,

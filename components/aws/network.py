@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pulumi
 from pulumi_aws import ec2
 
-from components.aws.endpoints import SERVICES, SESSION_MANAGER, interface_endpoints
+from components.aws.endpoints import SERVICES, interface_endpoints
 from components.errors import CloudError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from components.aws.location import Location
 
@@ -29,14 +29,14 @@ class NetworkArgs:
         location: account, region and zones.
         cidr: the VPC's private IPv4 network, split among the zones.
         nat: a NAT gateway, for outbound internet access only.
-        session_manager: endpoints for shells on nodes by AWS Systems Manager.
+        services: further interface endpoints, by service: what they allow.
 
     """
 
     location: Location
     cidr: str = "10.80.0.0/16"
     nat: bool = False
-    session_manager: bool = False
+    services: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ class Network(pulumi.ComponentResource):
             vpc_id=made.id,
             cidr=args.cidr,
             subnet_ids=[subnet.id for subnet in subnets],
-            services=SERVICES | (SESSION_MANAGER if args.session_manager else {}),
+            services={**SERVICES, **args.services},
             parent=self,
         )
         self.vpc_id = made.id

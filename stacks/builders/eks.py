@@ -12,11 +12,12 @@ from components.aws.account_check import AccountCheck, Need
 from components.aws.budget import Budget, BudgetArgs
 from components.aws.caller import Caller
 from components.aws.cluster import Cluster, ClusterArgs
-from components.aws.endpoints import SERVICES
+from components.aws.endpoints import CLOUDWATCH, SERVICES, SESSION_MANAGER
 from components.aws.instance_types import instance_type
 from components.aws.location import Location
 from components.aws.network import ExistingNetwork, Network, NetworkArgs
 from components.aws.nodes import Upkeep
+from components.aws.observability import Observability, ObservabilityArgs
 from components.aws.release_bucket import ReleaseBucket, ReleaseBucketArgs
 from components.aws.system_nodes import SystemNodes, SystemNodesArgs
 from components.errors import CloudError
@@ -78,7 +79,7 @@ def private_cluster(
     system_need = Need(
         instance_type=own.name, vcpus=own.vcpus, number=cloud.system_nodes.number, zones=here.zones
     )
-    services = () if cloud.vpc else list(SERVICES)
+    services = () if cloud.vpc else list(SERVICES | _further(cloud))
     checked = AccountCheck(name, here, services, [system_need, *needs])
     network = _network(name, cloud, here, pulumi.ResourceOptions(depends_on=[checked]))
     cluster = Cluster(
@@ -107,6 +108,9 @@ def private_cluster(
             upkeep=upkeep,
         ),
     )
+    if cloud.observe_days:
+        args = ObservabilityArgs(cluster=cluster, days=cloud.observe_days)
+        Observability("observability", args, pulumi.ResourceOptions(depends_on=[system]))
     if cloud.budget:
         Budget(name, BudgetArgs(**cloud.budget.model_dump(), tag=(TAG, stack)))
     return PrivateCluster(
@@ -170,9 +174,7 @@ def _network(
 ) -> Network | ExistingNetwork:
     """Return the network in the settings, or declare one. Raises CloudError."""
     if not cloud.vpc:
-        args = NetworkArgs(
-            location=here, cidr=cloud.cidr, nat=cloud.nat, session_manager=cloud.session_manager
-        )
+        args = NetworkArgs(location=here, cidr=cloud.cidr, nat=cloud.nat, services=_further(cloud))
         return Network(name, args, opts)
     if len(cloud.vpc.subnets) != len(cloud.zones):
         message = (
@@ -186,6 +188,11 @@ def _network(
         s3_endpoint_id=cloud.vpc.s3_endpoint,
         s3_cidrs=cloud.vpc.s3_cidrs,
     )
+
+
+def _further(cloud: AwsAccount) -> dict[str, tuple[str, ...]]:
+    """Return the interface endpoints for what is asked for."""
+    return (SESSION_MANAGER if cloud.session_manager else {}) | (CLOUDWATCH if cloud.observe_days else {})
 
 
 def _tags(stack: str, provider: AwsProvider) -> dict[str, str]:

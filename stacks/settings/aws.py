@@ -122,6 +122,8 @@ class AwsAccount(Section):
     roles: Roles = Roles()
     session_manager: bool = False
     """Let people of the account open shells on nodes by Session Manager."""
+    observe_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400] | None = None
+    """Keep logs and metrics of pods in CloudWatch, for this many days; default: they go with their pods."""
     registry: Text | None = None
     """Mirror for the images of others, such as Kueue, JobSet and the nodes' agents, each at its own path."""
     system_nodes: SystemNodes = SystemNodes()

@@ -157,6 +157,22 @@ def test_a_shell_on_a_node_is_for_those_who_ask_for_it(declared: Declared) -> No
     assert found() == (True, True)
 
 
+def test_logs_and_metrics_of_pods_are_kept_encrypted_for_as_long_as_is_said(declared: Declared) -> None:
+    declare(config(cloud__observe_days=30))
+    addons = {each["addonName"]: each for each in declared.resources["aws:eks/addon:Addon"]}
+    settings = json.loads(addons["amazon-cloudwatch-observability"]["configurationValues"])
+    assert settings["manager"]["applicationSignals"]["autoMonitor"]["monitorAllServices"] is False
+    kept = {each["name"]: each for each in declared.resources["aws:cloudwatch/logGroup:LogGroup"]}
+    for name in ("application", "performance"):
+        group = kept[f"/aws/containerinsights/s2-cloud-training/{name}"]
+        assert (group["retentionInDays"], group["kmsKeyId"]) == (30, "arn:of:training")
+    mine = "arn:aws:logs:eu-central-1:000000000000:log-group:/aws/containerinsights/s2-cloud-training/*"
+    assert statements_of(declared)["Logs"]["Resource"] == mine
+    assert ".monitoring" in str(declared.resources["aws:ec2/vpcEndpoint:VpcEndpoint"])
+    with pytest.raises(pulumi.RunError, match="cloud:observe_days"):
+        declare(config(cloud__observe_days=31))
+
+
 def test_all_nodes_have_the_clusters_version_and_sick_ones_are_repaired(declared: Declared) -> None:
     declare(config(cloud__node_release="1.35.0-20261118"))
     groups = declared.resources["aws:eks/nodeGroup:NodeGroup"]

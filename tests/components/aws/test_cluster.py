@@ -116,8 +116,9 @@ def test_the_key_names_each_action_and_lets_logs_of_this_cluster_alone_use_it() 
     assert {"kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"} <= set(account["Action"]), "no lock-out"
     logs = key["LogsOfThisCluster"]
     assert logs["Principal"] == {"Service": "logs.eu-central-1.amazonaws.com"}
-    where = f"arn:aws:logs:eu-central-1:{ACCOUNT}:log-group:/aws/eks/s2/cluster"
-    assert logs["Condition"] == {"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": where}}
+    groups = f"arn:aws:logs:eu-central-1:{ACCOUNT}:log-group:"
+    where = [f"{groups}/aws/eks/s2/cluster", f"{groups}/aws/containerinsights/s2/*"]
+    assert logs["Condition"] == {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": where}}
 
 
 def test_the_kubeconfig_asks_the_aws_cli_and_holds_no_secret() -> None:
