@@ -17,7 +17,7 @@ from recovery import RecoveryError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_EVERY_S = 15.0
+_SLOWEST_S = 15.0
 _LONGEST_S = 2400.0
 """The longest of AWS's own waiters: 40 minutes, for a node group."""
 _MADE = {"active", "active_impaired", "available", "degraded", "pendingacceptance", "update_failed"}
@@ -59,7 +59,7 @@ def is_ready(kind: str, identity: str, session: Any) -> bool:
             return True
         if word in _FAILED:
             _refuse(what, status, _KINDS[kind].delete, identity, session.region_name)
-        if time.monotonic() - begun >= _LONGEST_S:
+        if (waited := time.monotonic() - begun) >= _LONGEST_S:
             raise RecoveryError(
                 f"{what} is still {status.word} after {_LONGEST_S / 60:.0f} min; see in AWS why, "
                 "and run make up again"
@@ -68,7 +68,7 @@ def is_ready(kind: str, identity: str, session: Any) -> bool:
             say(f"waiting for {what}, which is {status.word}")
             progress = Progress(what)
         progress.update(status.word)
-        time.sleep(_EVERY_S)
+        time.sleep(min(_SLOWEST_S, 1 + waited / 10))
     return False
 
 
