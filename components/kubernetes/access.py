@@ -57,7 +57,7 @@ class Reader:
     def disconnect(self) -> None:
         """Close the connection; the next request makes another one."""
         if self._api is not None:
-            self._api.close()
+            self._api.close()  # type: ignore[no-untyped-call]
             self._api = None
 
     def job_set(self) -> dict[str, Any] | None:
@@ -213,10 +213,11 @@ def _client(kubeconfig: dict[str, Any]) -> client.ApiClient:
             clusters refuse like a user without rights.
 
     """
+    connect: Callable[..., client.ApiClient] = config.new_client_from_config_dict
     with _root_log() as words:
-        made = config.new_client_from_config_dict(kubeconfig, persist_config=False)  # type: ignore[no-untyped-call]
+        made = connect(kubeconfig, persist_config=False)
     if words and not (made.configuration.api_key or made.configuration.cert_file):
-        made.close()
+        made.close()  # type: ignore[no-untyped-call]
         raise CredentialsError(words[-1])
     return made
 
