@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,12 @@ POLICIES = ("--policy-pack", str(ROOT / "policies" / "pack"))
 
 _OUR_SALT = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
 _PROVIDER = re.compile(r"^secretsprovider:\s*(\S+)", re.MULTILINE)
+_LOCK = re.compile(r"created by (.+)$", re.MULTILINE)
+
+
+_OR_A_KEY = (
+    "; or let a key encrypt its secrets: PULUMI_OPTION_SECRETS_PROVIDER=awskms://alias/NAME?region=REGION"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +86,15 @@ class Stack:
 
     def _answer(self, command: list[str], given: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command in the stack's environment, with `given` on its standard input."""
+        done = self._tried(command, given)
+        if done.returncode:
+            raise CliError(f"`{' '.join(command)}` failed: {done.stderr.strip()[-800:]}")
+        return done
+
+    def _tried(self, command: list[str], given: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Do the same for a command that may fail."""
         detail(f"running {shlex.join(command)}")
-        done = subprocess.run(  # noqa: S603
+        return subprocess.run(  # noqa: S603
             command,
             cwd=ROOT,
             env=self.full_environment(),
@@ -89,9 +103,6 @@ class Stack:
             text=True,
             check=False,
         )
-        if done.returncode:
-            raise CliError(f"`{' '.join(command)}` failed: {done.stderr.strip()[-800:]}")
-        return done
 
     def _command(self, arguments: tuple[str, ...], *, shown: bool = False) -> list[str]:
         """On a terminal Pulumi draws its live tree; elsewhere it prints lines, without progress dots."""
@@ -114,20 +125,15 @@ class Stack:
         throw-away project of the same name, and only the salt's line is copied to the real file.
         """
         aside = STATE / "init"
-        salted = aside / self.settings.name
         if not self.exists:
             self._forget_foreign_salt()
-            aside.mkdir(exist_ok=True)
-            (aside / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n", encoding="utf-8")
-            salted.unlink(missing_ok=True)
-            command = ["pulumi", "stack", "init", self.name, "--non-interactive", "--cwd", str(aside)]
-            if provider := _PROVIDER.search(self.settings.read_text(encoding="utf-8")):
-                command += ["--secrets-provider", provider[1]]
-            done = subprocess.run(  # noqa: S603
-                command, env=self.full_environment(), capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                raise CliError(f"`pulumi stack init {self.name}` failed: {done.stderr.strip()}")
+            self._init(aside)
+        elif not self._in_our_backend:
+            # Perhaps by another machine. Pulumi itself adds to the file what the state says.
+            if self._salt not in {"", self._salt_of_state()}:
+                self._forget_foreign_salt()
+            return
+        salted = aside / self.settings.name
         text = self.settings.read_text(encoding="utf-8")
         if salted.exists():
             said = [found[0].strip() for found in SALT.finditer(salted.read_text(encoding="utf-8"))]
@@ -136,18 +142,42 @@ class Stack:
             if missing:
                 self.settings.write_text(text + separator + "".join(f"{line}\n" for line in missing), "utf-8")
 
+    def _init(self, aside: Path) -> None:
+        """Create the stack from a throw-away project in the folder `aside`."""
+        aside.mkdir(exist_ok=True)
+        (aside / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n", encoding="utf-8")
+        (aside / self.settings.name).unlink(missing_ok=True)
+        command = ["pulumi", "stack", "init", self.name, "--non-interactive", "--cwd", str(aside)]
+        if provider := _PROVIDER.search(self.settings.read_text(encoding="utf-8")):
+            command += ["--secrets-provider", provider[1]]
+        done = self._tried(command)
+        if done.returncode:
+            key = "" if self._in_our_backend else _OR_A_KEY
+            raise CliError(f"`pulumi stack init {self.name}` failed: {done.stderr.strip()}{key}")
+
     def _forget_foreign_salt(self) -> None:
-        """Remove the salt of another state folder, which would only lock us out."""
+        """Remove the salt of another state, which would only lock us out."""
         text = self.settings.read_text(encoding="utf-8")
         if not _OUR_SALT.search(text):
             return
         if re.search(r"^\s+secure:", text, re.MULTILINE):
             raise CliError(
-                f"{self.settings} contains secrets of another state folder, whose passphrase is not "
-                "here; restore that .state, or remove the `secure:` values and the `encryptionsalt` line"
+                f"{self.settings} contains secrets of another state, whose passphrase is not here; restore that "
+                ".state, set its PULUMI_BACKEND_URL, or remove the `secure:` values and the `encryptionsalt` line"
             )
         self.forget_salt()
-        say(f"state: removed the salt of an earlier state folder from {self.settings.name}")
+        say(f"state: removed the salt of another state from {self.settings.name}")
+
+    @property
+    def _salt(self) -> str:
+        """The salt in the stack's file."""
+        found = _OUR_SALT.search(self.settings.read_text(encoding="utf-8"))
+        return found[0].partition(":")[2].strip() if found else ""
+
+    def _salt_of_state(self) -> str:
+        """Return the salt that the backend keeps with the state; none if a key encrypts its secrets."""
+        kept = self.deployment().get("secrets_providers") or {}
+        return str((kept.get("state") or {}).get("salt", ""))
 
     def forget_salt(self) -> None:
         """Remove the salt from the stack's file, which is then as before; the state folder keeps it."""
@@ -158,9 +188,9 @@ class Stack:
     def recover(self) -> None:
         """Recover the stack after a killed run, logging each step; do nothing after an orderly one.
 
-        Raises CliError if another update is in progress.
+        Raises CliError if another update is in progress, or has left its lock in a backend of the user's.
         """
-        stale = self._stale_locks() if self._in_our_backend else []
+        stale = self._stale_locks() if self._in_our_backend else self._no_locks()
         self._sweep()
         end_stray_processes(self.environment["PULUMI_HOME"])
         if stale:
@@ -187,13 +217,48 @@ class Stack:
             path.unlink(missing_ok=True)
 
     def _import_pending(self) -> None:
-        """Import into the state what the killed run created in AWS without recording it."""
-        exported = self._answer(self._command(("stack", "export")))
+        """Import into the state what the killed run created in AWS without recording it; may take minutes."""
+        export = self._command(("stack", "export"))
+        before = self._answer(export).stdout
         command = [str(VENV / "bin" / "python"), "-m", "recovery.aws.import_pending"]
-        completed = self._answer(command, exported.stdout)
-        for line in completed.stderr.splitlines():
-            say(f"recovery: {line}")
-        self._answer(self._command(("stack", "import")), completed.stdout)
+        # Files, as it logs while it waits and nobody empties a pipe then.
+        with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as made:
+            given.write(before)
+            given.seek(0)
+            with subprocess.Popen(  # noqa: S603
+                command,
+                cwd=ROOT,
+                env=self.full_environment(),
+                stdin=given,
+                stdout=made,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as run:
+                for line in run.stderr or ():
+                    say(f"recovery: {line.rstrip()}")
+            if run.returncode:
+                raise CliError("what the killed run created in AWS is not in the state yet; see above")
+            made.seek(0)
+            after = made.read()
+        if self._answer(export).stdout != before:
+            raise CliError(f"another run has changed {self.name} meanwhile; run this again")
+        self._answer(self._command(("stack", "import")), after)
+
+    def _no_locks(self) -> list[Path]:
+        """Refuse a stack that is locked in a backend of the user's: whether that run still lives is seen only where
+        it was started.
+
+        Pulumi refuses to rename a stack to its own name, but first names the locks, if there are any.
+        """
+        if self.environment["PULUMI_BACKEND_URL"].startswith("http"):
+            return []  # a service, which knows its runs
+        tried = self._tried([*self._command(("stack", "rename", self.name))])
+        if holders := ", ".join(_LOCK.findall(tried.stderr)):
+            raise CliError(
+                f"{self.name} is locked by {holders}; wait for that run or, if it was killed, release the stack: "
+                f'eval "$(make -s env STACK={self.name})"; pulumi cancel --yes --stack {self.name}'
+            )
+        return []
 
     def _stale_locks(self) -> list[Path]:
         locks = sorted((BACKEND / ".pulumi" / "locks").rglob(f"{PROJECT}/{self.name}/*.json"))

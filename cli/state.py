@@ -1,8 +1,9 @@
 """The state folder `.state/`: Pulumi's home and backend, the passphrase, and the variables for a shell.
 
 `.state/pulumi` is PULUMI_HOME, `.state/backend` holds every stack's state and history, `.state/passphrase`
-(0600) encrypts their secrets, `.state/<stack>` holds what a stack deploys on this machine. The user's own
-backend (PULUMI_BACKEND_URL) and passphrase replace ours.
+(0600) encrypts their secrets, `.state/<stack>` holds what a stack deploys on this machine. A backend of the user's
+(PULUMI_BACKEND_URL) replaces ours and our passphrase: what another machine is to go on with is encrypted by
+the user's passphrase, or by a key (PULUMI_OPTION_SECRETS_PROVIDER, which Pulumi reads by itself).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def prepare(stack: str) -> Prepared:
         folder.mkdir(exist_ok=True)
         folder.chmod(0o700)
     environment = variables(engine)
-    if "PULUMI_CONFIG_PASSPHRASE_FILE" in environment:
+    if is_ours(environment):
         _make_passphrase()
     if scenario.in_cloud:
         install_kubernetes(STATE / "pulumi", engine)
@@ -75,14 +76,7 @@ def variables(engine: Path) -> dict[str, str]:
         **FETCH_NOTHING,
         # A stack's file that lost its salt (a checkout, a new clone) is repaired from the state.
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
-    } | ({} if _has_passphrase() else {"PULUMI_CONFIG_PASSPHRASE_FILE": str(PASSPHRASE)})
-
-
-def _has_passphrase() -> bool:
-    """Whether the user supplies a passphrase with the backend; ours works with our backend only."""
-    return not is_ours(os.environ) and any(
-        os.environ.get(name) for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
-    )
+    } | ({"PULUMI_CONFIG_PASSPHRASE_FILE": str(PASSPHRASE)} if is_ours(os.environ) else {})
 
 
 def _make_passphrase() -> None:

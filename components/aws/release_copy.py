@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from pulumi.dynamic import CreateResult, DiffResult, Resource
+from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
 
 from components.aws.caller import Caller, caller
 from components.dynamic import Provider, settle_in
@@ -25,14 +25,20 @@ class ReleaseCopyProvider(Provider):
     def create(self, props: Properties) -> CreateResult:
         """Copy it; nothing while there is none, because the job was not waited for."""
         settle_in()
-        release = props["release"]
-        path = str(_copy(props, Path(props["folder"]))) if release else ""
-        return CreateResult(release or "none", {**props, "path": path})
+        return CreateResult(props["release"] or "none", _with_copy(props))
 
     def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
-        """A different release, store or folder replaces the copy."""
-        changed = [name for name in ("store", "release", "folder") if olds.get(name) != news.get(name)]
-        return DiffResult(changes=bool(changed), replaces=changed, delete_before_replace=False)
+        """A different release or folder replaces the copy. One that is missing is made again: another machine may
+        have updated the stack last."""
+        replaces = [name for name in ("release", "folder") if olds.get(name) != news.get(name)]
+        missing = bool(olds.get("path")) and not Path(olds["path"]).is_dir()
+        changed = bool(replaces) or missing or olds.get("store") != news.get("store")
+        return DiffResult(changes=changed, replaces=replaces, delete_before_replace=False)
+
+    def update(self, _id: str, _olds: Properties, news: Properties) -> UpdateResult:
+        """Copy it again if it is missing; the same release from another store is the same."""
+        settle_in()
+        return UpdateResult(_with_copy(news))
 
     def delete(self, _id: str, props: Properties) -> None:
         """Remove the copy."""
@@ -57,6 +63,10 @@ class ReleaseCopy(Resource, module="aws", name="ReleaseCopy"):
             "path": None,
         }
         super().__init__(ReleaseCopyProvider(), name, properties)
+
+
+def _with_copy(props: Properties) -> Properties:
+    return {**props, "path": str(_copy(props, Path(props["folder"]))) if props["release"] else ""}
 
 
 def _copy(props: Properties, folder: Path) -> Path:

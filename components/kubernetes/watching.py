@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from components.errors import ClusterError
 from components.kubernetes import status_text as words
-from components.kubernetes.access import NoAnswerError
+from components.kubernetes.access import CredentialsError, NoAnswerError
 
 if TYPE_CHECKING:
     from components.kubernetes.access import Reader
 
 _SLOWEST_S = 5.0
 _SILENCE_S = 600.0
-"""Timeout of an unreachable cluster before the watch gives up; the job itself continues."""
+"""How long a cluster may be out of reach, or refuse the credentials, before the watch gives up."""
 _LINES = 200
 
 
@@ -60,9 +60,7 @@ class Watch:
                         f"{waits}; gave up after {self.queue_timeout_s:.0f} s; the job itself keeps waiting"
                     )
             except NoAnswerError as error:
-                self._say(f"the cluster does not answer, retrying: {error}")
-                if now - heard > _SILENCE_S:
-                    self._refuse(f"the cluster has not answered for {_SILENCE_S:.0f} s: {error}")
+                self._wait_for_answer(error, silent=now - heard)
             # Short at first, so that a finished job is noticed at once; longer for one that takes days.
             time.sleep(min(_SLOWEST_S, 0.5 + (now - begun) / 60))
 
@@ -104,6 +102,20 @@ class Watch:
                 f"{self._again()} runs the job again, which only reports it"
             )
         return result
+
+    def _wait_for_answer(self, error: NoAnswerError, silent: float) -> None:
+        """Say that there is no answer; give up after too many seconds without one."""
+        refused = isinstance(error, CredentialsError)
+        if silent <= _SILENCE_S:
+            now = "refuses the credentials, asking for new ones" if refused else "does not answer, retrying"
+            self._say(f"the cluster {now}: {error}")
+            return
+        before = "refused the credentials" if refused else "not answered"
+        remedy = "log in again, or use credentials that last for the whole run; then " if refused else ""
+        self._refuse(
+            f"the cluster has {before} for {_SILENCE_S:.0f} s: {error}; the job itself continues: "
+            f"{remedy}run pulumi up again, which picks it up where it is"
+        )
 
     def _look(self, job_set: dict[str, Any]) -> str:
         """Report the job's state; return what it waits for, empty while it runs."""

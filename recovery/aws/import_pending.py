@@ -6,8 +6,8 @@
 The engine records a pending create with all its inputs, and the ID once AWS has answered. Killed in between,
 it has the first without the second. Creating the resource again is then refused (a cluster's name, a subnet's
 addresses) or leaves an orphan that costs money. The resource is found by its name, or by the tag `Name` and
-the stack's tag; with its ID, the pending create becomes an ordinary resource. The refresh drops pending
-creates that never reached AWS.
+the stack's tag; with its ID, the pending create becomes an ordinary resource, once AWS has made it. The refresh
+drops pending creates that never reached AWS.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bootstrap.console import run, say
 from recovery import RecoveryError
+from recovery.aws.readiness import is_ready
 from recovery.aws.tagged import Tag, tagged_resources
 from recovery.aws.untracked import resources_of, untracked
 
@@ -78,8 +79,10 @@ duplicated.
 def import_pending(export: dict[str, Any]) -> list[str]:
     """Turn pending creates that exist in AWS into resources of an exported stack. Return one line for each.
 
+    Waits for what AWS is still making: minutes, for a cluster.
+
     Raises:
-        RecoveryError: the input is not a stack export, or AWS does not answer.
+        RecoveryError: the input is not a stack export, or AWS could not make a resource.
 
     """
     resources = resources_of(export)
@@ -101,7 +104,7 @@ def import_pending(export: dict[str, Any]) -> list[str]:
     told, found_urns = [], set()
     for resource in begun:
         identity = _identity(resource, lost, session)
-        if identity:
+        if identity and is_ready(resource["type"], identity, session):
             # Without outputs, a refresh reads it as `pulumi import` does, by an ID of that form.
             resources.append(resource | {"id": identity, "outputs": {}})
             found_urns.add(resource["urn"])

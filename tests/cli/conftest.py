@@ -17,10 +17,10 @@ from bootstrap.pulumi.plugins import FETCH_NOTHING
 from cli import PROJECT
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = """
+# In a module of its own: what is in the program itself goes into the state by value, with its folder's name.
+SLOW = """
 import time
 from pathlib import Path
-import pulumi
 from pulumi.dynamic import CreateResult, Resource, ResourceProvider, UpdateResult
 
 class Slow(ResourceProvider):
@@ -40,7 +40,10 @@ class Slow(ResourceProvider):
 class Thing(Resource):
     def __init__(self, name, **props):
         super().__init__(Slow(), name, props)
-
+"""
+PROGRAM = """
+import pulumi
+from slow import Thing
 config = pulumi.Config()
 Thing("thing", seconds=config.require("seconds"))
 pulumi.export("secret", pulumi.Output.secret("planted-value"))
@@ -77,20 +80,25 @@ class Tree:
 
 # Without `prepare()`: the environment of this test run stands in for the tree's own .venv.
 SETUP = """
-import os, sys
+import os
+from pathlib import Path
 from cli import CliError
 from cli import state
 from cli.stack import Stack
 for folder in (state.STATE, state.STATE / "pulumi", state.BACKEND): folder.mkdir(exist_ok=True)
-state._make_passphrase()
-variables = {name: value for name, value in os.environ.items() if name.startswith("PULUMI") or name == "PATH"}
+variables = state.variables(Path(os.environ["ENGINE"]))
+if state.is_ours(variables): state._make_passphrase()
 stack = Stack(name="s3-local", environment=variables)
 """
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    path = tmp_path / "tree"
+    return new_tree(tmp_path / "tree")
+
+
+def new_tree(path: Path) -> Tree:
+    """A checkout with a stack's file, and its environment: that of a user who has evaluated `make env`."""
     for package in ("bootstrap", "cli", "stacks"):
         shutil.copytree(ROOT / package, path / package)
     for file in (path / "stacks").glob("Pulumi.*.yaml"):
@@ -98,9 +106,11 @@ def tree(tmp_path: Path) -> Tree:
     (path / "stacks" / "Pulumi.s3-local.yaml").write_text(f"config:\n  {PROJECT}:seconds: 0\n")
     (path / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\nstackConfigDir: stacks\n")
     (path / "__main__.py").write_text(PROGRAM)
+    (path / "slow.py").write_text(SLOW)
     engine = find_engine(os.environ.get("ENGINE_SOURCE", ""))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI")}
     environment |= {
+        "ENGINE": str(engine),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(engine), os.environ["PATH"]]),
         "PULUMI_HOME": str(path / ".state" / "pulumi"),
         "PULUMI_BACKEND_URL": f"{(path / '.state' / 'backend').as_uri()}?metadata=skip",

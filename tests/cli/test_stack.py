@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ def test_a_salt_of_another_state_folder_is_taken_out_and_the_stack_works(tree: T
     with tree.settings.open("a") as file:
         file.write("encryptionsalt: v1:e5vtMDXse04=:v1:WzSiIaBq5dn7LD18:2ZpDwqM5JF0sx/TTAI1P3BfggWyjsA==\n")
     done = tree.python(UP)
-    assert "removed the salt of an earlier state folder from Pulumi.s3-local.yaml" in done.stderr
+    assert "removed the salt of another state from Pulumi.s3-local.yaml" in done.stderr
     tree.python(NO_CHANGE)
 
 
@@ -80,7 +81,7 @@ def test_secrets_of_another_state_folder_are_not_thrown_away(tree: Tree) -> None
     tree.settings.write_text(text)
     done = tree.python("stack.create()", check=False)
     assert done.returncode != 0
-    assert "contains secrets of another state folder" in done.stderr
+    assert "contains secrets of another state" in done.stderr
     assert tree.settings.read_text() == text
 
 
@@ -141,6 +142,30 @@ def test_a_lock_that_names_a_number_now_used_by_another_program_is_stale(tree: T
     node = os.uname().nodename
     (locks / "left.json").write_text(f'{{"pid": {os.getpid()}, "hostname": "{node}"}}')
     assert "pulumi cancel" in tree.python(UP).stderr
+    tree.python(NO_CHANGE)
+
+
+# Stands in for the recovery: while it waits for AWS, another run finds the stack unlocked.
+SLOW_RECOVERY = """
+import subprocess, sys
+export = sys.stdin.read()
+print("import_pending: waiting", file=sys.stderr, flush=True)
+up = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", "s3-local"]
+subprocess.run(up, check=True, stdout=subprocess.DEVNULL)
+sys.stdout.write(export)
+"""
+
+
+def test_what_another_run_did_during_a_recovery_is_not_written_over(tree: Tree) -> None:
+    tree.python(UP)
+    folder = tree.path / "recovery" / "aws"
+    folder.mkdir(parents=True)
+    (folder / "import_pending.py").write_text(SLOW_RECOVERY)
+    (tree.path / ".venv").symlink_to(sys.prefix)
+    set_seconds(tree, 0.01)
+    done = tree.python("stack._import_pending()", check=False)
+    assert "recovery: import_pending: waiting" in done.stderr
+    assert "CliError: another run has changed s3-local meanwhile" in done.stderr
     tree.python(NO_CHANGE)
 
 

@@ -1,4 +1,4 @@
-"""A backend of the user's, and the passphrase that comes with it, take the place of ours."""
+"""A backend of the user's takes the place of ours, and of our passphrase, which no other machine has."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ THEIRS = "s3://team-state"
         ({}, OWN_BACKEND, str(PASSPHRASE)),
         ({"PULUMI_CONFIG_PASSPHRASE": "of another project"}, OWN_BACKEND, str(PASSPHRASE)),
         ({"PULUMI_BACKEND_URL": OWN_BACKEND}, OWN_BACKEND, str(PASSPHRASE)),
-        ({"PULUMI_BACKEND_URL": THEIRS}, THEIRS, str(PASSPHRASE)),
+        ({"PULUMI_BACKEND_URL": THEIRS}, THEIRS, None),
         ({"PULUMI_BACKEND_URL": THEIRS, "PULUMI_CONFIG_PASSPHRASE": "theirs"}, THEIRS, None),
         ({"PULUMI_BACKEND_URL": THEIRS, "PULUMI_CONFIG_PASSPHRASE_FILE": "/theirs"}, THEIRS, None),
     ],

@@ -27,7 +27,8 @@ class Additions(Operations):
 
     def create_access_entry(self) -> ActionResult:
         asked = self.arguments("CreateAccessEntry")
-        return ActionResult({"accessEntry": self.new_access_entry(self.cluster(asked["clusterName"]), asked)})
+        cluster = self.active_cluster(asked["clusterName"])
+        return ActionResult({"accessEntry": self.new_access_entry(cluster, asked)})
 
     def new_access_entry(self, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
         arn, entries = asked["principalArn"], beside(cluster).access_entries
@@ -126,7 +127,7 @@ class Additions(Operations):
 
     def create_addon(self) -> ActionResult:
         asked = self.arguments("CreateAddon")
-        cluster, name = self.cluster(asked["clusterName"]), asked["addonName"]
+        cluster, name = self.active_cluster(asked["clusterName"]), asked["addonName"]
         if name in beside(cluster).addons:
             raise ResourceInUseException(message=f"Addon {name} already exists on the cluster")
         settings = {key: asked[key] for key in _ADDON if key in asked}

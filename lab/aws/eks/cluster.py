@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import copy
+import datetime as dt
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import yaml
+from moto.core.utils import utcnow
 from moto.ec2.models import ec2_backends
 from moto.eks.exceptions import InvalidParameterException
 
@@ -46,6 +49,26 @@ _beside: WeakKeyDictionary[Cluster, Beside] = WeakKeyDictionary()
 def beside(cluster: Cluster) -> Beside:
     """Return a cluster's additional data; it is removed with moto's own object, also in a reset."""
     return _beside.setdefault(cluster, Beside())
+
+
+CREATING = "lab:creating-seconds"
+"""A tag of clusters: EKS takes ten minutes, the lab no time, but a cluster with this tag so many seconds."""
+
+
+def keep_status(cluster: Cluster) -> None:
+    """Set the cluster's status: CREATING as long as its tag says."""
+    age = utcnow() - cluster.created_at
+    creating = age < dt.timedelta(seconds=float(cluster.tags.get(CREATING, 0)))
+    cluster.status = "CREATING" if creating else "ACTIVE"
+
+
+def as_described(cluster: Cluster) -> Cluster:
+    """Return the cluster as EKS describes it: without endpoint and authority as long as it is made."""
+    if cluster.status != "CREATING":
+        return cluster
+    shown = copy.copy(cluster)
+    shown.endpoint, shown.certificate_authority = None, {}
+    return shown
 
 
 def put_kubernetes_behind(cluster: Cluster, kubeconfig: Path) -> None:

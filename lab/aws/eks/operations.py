@@ -10,7 +10,12 @@ from botocore import xform_name
 from botocore.session import get_session
 from botocore.validate import ParamValidator
 from moto.core.responses import ActionResult
-from moto.eks.exceptions import EKSError, InvalidParameterException, ResourceNotFoundException
+from moto.eks.exceptions import (
+    EKSError,
+    InvalidParameterException,
+    InvalidRequestException,
+    ResourceNotFoundException,
+)
 from moto.eks.responses import EKSResponse
 from moto.sts.models import sts_backends
 
@@ -60,6 +65,14 @@ class Operations(EKSResponse):
         found = self.eks_backend.clusters.get(name)
         if found is None:
             raise ResourceNotFoundException(message=f"No cluster found for name: {name}.")
+        clusters.keep_status(found)
+        return found
+
+    def active_cluster(self, name: str) -> Cluster:
+        """Return moto's cluster, or refuse one that is still being made, as moto refuses it a node group."""
+        found = self.cluster(name)
+        if not found.is_active:
+            raise InvalidRequestException(message=f"Cluster '{name}' is not in ACTIVE status")
         return found
 
     def caller(self) -> str:
@@ -113,7 +126,7 @@ class Operations(EKSResponse):
         """Describe it, with the lab's Kubernetes as its endpoint."""
         found = self.cluster(self._get_param("name"))
         clusters.put_kubernetes_behind(found, self.kubeconfig)
-        return ActionResult({"cluster": found})
+        return ActionResult({"cluster": clusters.as_described(found)})
 
     def update_cluster_config(self) -> ActionResult:
         """Change only the given settings, as EKS does and moto does not."""
@@ -146,7 +159,9 @@ class Operations(EKSResponse):
 
     def create_nodegroup(self) -> ActionResult:
         """Create it if its subnets exist."""
-        clusters.check_subnets(self.eks_backend, self.arguments("CreateNodegroup")["subnets"])
+        asked = self.arguments("CreateNodegroup")
+        self.active_cluster(asked["clusterName"])
+        clusters.check_subnets(self.eks_backend, asked["subnets"])
         return super().create_nodegroup()
 
     def update_nodegroup_version(self) -> ActionResult:

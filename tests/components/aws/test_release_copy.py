@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +50,31 @@ def test_a_release_that_is_found_later_is_copied_in_its_stead(
     assert outputs["path"] == f"{wanted['folder']}/{RELEASE.replace('@sha256:', '-')}"
     ReleaseCopyProvider().delete(RELEASE, outputs)
     assert list(Path(wanted["folder"]).iterdir()) == []
+
+
+def test_a_machine_without_the_copy_makes_it_again_in_place(
+    wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider, now = ReleaseCopyProvider(), {**wanted, "release": RELEASE}
+    monkeypatch.setattr(release_copy, "_fetch", lambda *parts: parts[-1].mkdir(parents=True))
+    _, outputs = created(now)
+    assert not provider.diff(RELEASE, outputs, now).changes
+    shutil.rmtree(wanted["folder"])  # as on a machine that only has the state
+    told = provider.diff(RELEASE, outputs, now)
+    assert (told.changes, told.replaces) == (True, []), "a replacement would remove what it has just copied"
+    again = provider.update(RELEASE, outputs, now).outs
+    assert again == outputs
+    assert Path(outputs["path"]).is_dir()
+
+
+def test_the_same_release_in_another_store_keeps_its_copy(
+    wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider, now = ReleaseCopyProvider(), {**wanted, "release": RELEASE}
+    monkeypatch.setattr(release_copy, "_fetch", lambda *parts: parts[-1].mkdir(parents=True))
+    _, outputs = created(now)
+    moved = {**now, "store": "s3://elsewhere/releases"}
+    told = provider.diff(RELEASE, outputs, moved)
+    assert (told.changes, told.replaces) == (True, [])
+    assert provider.update(RELEASE, outputs, moved).outs == outputs | {"store": moved["store"]}
+    assert Path(outputs["path"]).is_dir()

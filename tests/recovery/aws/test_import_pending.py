@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.eks.models import eks_backends
 
 from recovery import RecoveryError
 from recovery.aws import import_pending
@@ -155,10 +158,24 @@ def test_a_name_from_the_settings_is_ours_only_with_the_tag() -> None:
     assert found(exported) == {"ours": "team/model"}
 
 
+def new_cluster() -> None:
+    network = {"subnetIds": ["subnet-1"]}
+    role = "arn:aws:iam::123456789012:role/one"
+    boto3.client("eks").create_cluster(
+        name="training", roleArn=role, resourcesVpcConfig=network, tags={"scenario:stack": "mine"}
+    )
+    boto3.client("eks").create_nodegroup(
+        clusterName="training", nodegroupName="gpus-1a2b3c4", nodeRole=role, subnets=["subnet-1"]
+    )
+
+
 def test_what_is_inside_of_something_of_ours_is_named_by_it() -> None:
+    new_cluster()
     group = {"clusterName": "training", "nodeGroupName": "gpus-1a2b3c4"}
+    never = {"clusterName": "training", "nodeGroupName": "system-1a2b3c4"}
     exported = export(
         begun("aws:eks/nodeGroup:NodeGroup", "gpus", **group),
+        begun("aws:eks/nodeGroup:NodeGroup", "never made", **never),
         begun("aws:iam/rolePolicy:RolePolicy", "trainer", role="trainer-1", name="trainer-2"),
         begun("aws:ec2/routeTableAssociation:RouteTableAssociation", "way", subnetId="s", routeTableId="r"),
         begun("aws:iam/rolePolicyAttachment:RolePolicyAttachment", "again", role="trainer-1"),
@@ -166,6 +183,21 @@ def test_what_is_inside_of_something_of_ours_is_named_by_it() -> None:
     import_pending.import_pending(exported)
     expected = {"gpus": "training:gpus-1a2b3c4", "trainer": "trainer-1:trainer-2", "way": "s/r"}
     assert found(exported) == expected
+
+
+def test_what_is_still_being_made_is_named_once_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    new_cluster()
+    cluster = eks_backends[DEFAULT_ACCOUNT_ID][REGION].clusters["training"]
+    cluster.status = "CREATING"
+    exported = export(begun("aws:eks/cluster:Cluster", "training", name="training"))
+
+    def meanwhile(_: float) -> None:
+        assert found(exported) == {}
+        cluster.status = "ACTIVE"
+
+    monkeypatch.setattr(time, "sleep", meanwhile)
+    import_pending.import_pending(exported)
+    assert found(exported) == {"training": "training"}
 
 
 def test_without_anything_begun_in_aws_the_export_stays_as_it_is_and_nobody_is_asked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from lab.aws.stand_in.adapter import Adapter
@@ -9,6 +10,8 @@ from lab.aws.stand_in.adapter import Adapter
 if TYPE_CHECKING:
     from lab.aws.stand_in.adapter import Properties
     from lab.aws.stand_in.cloud import Cloud
+
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class Eks(Adapter):
@@ -57,7 +60,10 @@ class Cluster(Eks):
 
     def create(self, aws: Cloud, inputs: Properties, tags: dict[str, str]) -> str:
         _require_role(aws, inputs["roleArn"])
-        return str(self.make(aws, inputs, tags)["cluster"]["name"])
+        name = str(self.make(aws, inputs, tags)["cluster"]["name"])
+        while self.call(aws, "DescribeCluster", name=name)["cluster"]["status"] == "CREATING":
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        return name
 
     def update(self, aws: Cloud, identity: str, inputs: Properties, changed: set[str]) -> None:
         """Change one setting per call, as EKS requires."""
