@@ -16,12 +16,12 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bootstrap.console import run, say
 from recovery import RecoveryError
 from recovery.aws.readiness import is_ready
+from recovery.aws.session import session_of
 from recovery.aws.tagged import Tag, tagged_resources
 from recovery.aws.untracked import resources_of, untracked
 
@@ -98,9 +98,8 @@ def import_pending(export: dict[str, Any]) -> list[str]:
     begun = [each for each in begun if each["urn"] not in known]
     if not begun:
         return []
-    region, tag = _place(resources, begun[0]["provider"])
-    session = boto3.session.Session(region_name=region)
-    lost = untracked(tagged_resources(region, tag), export)
+    session, tag = _place(resources, begun[0]["provider"])
+    lost = untracked(tagged_resources(session, tag), export)
     told, found_urns = [], set()
     for resource in begun:
         identity = _identity(resource, lost, session)
@@ -116,15 +115,15 @@ def import_pending(export: dict[str, Any]) -> list[str]:
     return told
 
 
-def _place(resources: list[dict[str, Any]], reference: str) -> tuple[str, Tag]:
-    """Return region and tag from the configuration of the provider that created it."""
+def _place(resources: list[dict[str, Any]], reference: str) -> tuple[Any, Tag]:
+    """Return a session and the stack's tag, from the configuration of the provider that created it."""
     urn, _, identity = reference.rpartition("::")
     (inputs,) = [
         each["inputs"] for each in resources if (each["urn"], each.get("id")) == (urn, identity)
     ] or [{}]
     try:
         ((key, value), *_) = json.loads(inputs["defaultTags"])["tags"].items()
-        return str(inputs["region"]), Tag(key=key, value=value)
+        return session_of(inputs), Tag(key=key, value=value)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise RecoveryError(
             "the state does not contain the stack's region and tag; "

@@ -13,11 +13,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bootstrap.console import run
 from recovery import RecoveryError
+from recovery.aws.session import add_arguments, asking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,21 +71,20 @@ class Tag:
         return tags.get(self.key) == self.value
 
 
-def tagged_resources(region: str, tag: Tag) -> list[str]:
+def tagged_resources(session: Any, tag: Tag) -> list[str]:
     """Return what still carries the tag, by ARN or EC2 ID, sorted.
 
     Raises:
         RecoveryError: AWS does not answer, or refuses these credentials.
 
     """
-    session = boto3.session.Session(region_name=region)
     sources: tuple[Callable[[Any, Tag], Iterator[str]], ...] = (_tagged, _ec2, _eks, _ecr, _roles)
     try:
         found = {each for source in sources for each in source(session, tag)}
         return sorted(each for each in found if not _leaves(session, each))
     except (BotoCoreError, ClientError) as error:
         raise RecoveryError(
-            f"cannot list what is left of {tag.key}={tag.value} in {region}: {error}; use "
+            f"cannot list what is left of {tag.key}={tag.value} in {session.region_name}: {error}; use "
             "credentials that can read tags (tag:GetResources, ec2:DescribeTags, eks, ecr and iam lists)"
         ) from None
 
@@ -167,14 +166,15 @@ def _leaves(session: Any, arn: str) -> bool:
 def main() -> None:
     """Poll until nothing is left or the time is up; in that case list what is left and exit with 1."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--region", required=True)
+    add_arguments(parser)
     parser.add_argument("--tag", required=True, metavar="KEY=VALUE", help="the tag of the stack")
     parser.add_argument("--wait", type=float, default=120, help="seconds to wait for AWS to delete the rest")
     arguments = parser.parse_args()
     end = time.monotonic() + arguments.wait
     try:
         tag = Tag.of(arguments.tag)
-        while left := tagged_resources(arguments.region, tag):
+        asks = asking(arguments)
+        while left := tagged_resources(asks, tag):
             if time.monotonic() >= end:
                 sys.exit("\n  ".join([f"tagged: {len(left)} of {arguments.tag} still exist:", *left]))
             time.sleep(min(_EVERY_SECONDS, max(0.0, end - time.monotonic())))

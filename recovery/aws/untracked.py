@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bootstrap.console import run
 from recovery import RecoveryError
+from recovery.aws.session import add_arguments, asking
 from recovery.aws.tagged import Tag, tagged_resources
 
 if TYPE_CHECKING:
@@ -67,13 +68,15 @@ def _texts(value: object) -> Iterator[str]:
 def main() -> None:
     """List what is untracked; exit with 1 if there is anything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--region", required=True)
+    add_arguments(parser)
     parser.add_argument("--tag", required=True, metavar="KEY=VALUE", help="the tag of the stack")
     arguments = parser.parse_args()
     try:
         tag = Tag.of(arguments.tag)
         export = json.load(sys.stdin)
-        found = untracked(tagged_resources(arguments.region, tag), export if isinstance(export, dict) else {})
+        found = untracked(
+            tagged_resources(asking(arguments), tag), export if isinstance(export, dict) else {}
+        )
     except ValueError:
         sys.exit("untracked: standard input is not JSON; pipe `pulumi stack export` into it")
     except RecoveryError as error:

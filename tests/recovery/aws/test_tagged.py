@@ -50,15 +50,17 @@ def test_what_ec2_only_remembers_the_tags_of_is_gone() -> None:
         GroupName="fabric", Description="x", VpcId=vpc, **of_ec2("security-group")
     )["GroupId"]
     made = [f"subnet {subnet}", f"vpc {vpc}", f"vpc-endpoint {endpoint}", f"launch-template {template}"]
-    assert tagged_resources(REGION, MINE) == sorted([*made, f"security-group {group}"])
-    assert tagged_resources(REGION, OTHERS) == []
+    assert tagged_resources(boto3.Session(region_name=REGION), MINE) == sorted(
+        [*made, f"security-group {group}"]
+    )
+    assert tagged_resources(boto3.Session(region_name=REGION), OTHERS) == []
     ec2.delete_security_group(GroupId=group)
     ec2.delete_launch_template(LaunchTemplateId=template)
     ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
     ec2.delete_subnet(SubnetId=subnet)
-    assert tagged_resources(REGION, MINE) == [f"vpc {vpc}"]
+    assert tagged_resources(boto3.Session(region_name=REGION), MINE) == [f"vpc {vpc}"]
     ec2.delete_vpc(VpcId=vpc)
-    assert tagged_resources(REGION, MINE) == []
+    assert tagged_resources(boto3.Session(region_name=REGION), MINE) == []
 
 
 @pytest.mark.usefixtures("account")
@@ -70,11 +72,11 @@ def test_buckets_keys_images_roles_and_clusters_are_found_and_keys_on_their_way_
     images = boto3.client("ecr").create_repository(repositoryName="s2/model", tags=TAGS)
     role = iam.create_role(RoleName="trainer", AssumeRolePolicyDocument="{}", Tags=TAGS)["Role"]["Arn"]
     iam.create_role(RoleName="somebody-elses", AssumeRolePolicyDocument="{}")
-    found = tagged_resources(REGION, MINE)
+    found = tagged_resources(boto3.Session(region_name=REGION), MINE)
     assert found == sorted(["arn:aws:s3:::releases", key, images["repository"]["repositoryArn"], role])
     # By its ID: moto takes an ARN here for no key.
     kms.schedule_key_deletion(KeyId=key.rpartition("/")[2], PendingWindowInDays=7)
-    assert key not in tagged_resources(REGION, MINE)
+    assert key not in tagged_resources(boto3.Session(region_name=REGION), MINE)
 
 
 @pytest.mark.usefixtures("account")
