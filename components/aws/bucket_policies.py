@@ -78,6 +78,15 @@ def bucket_policy(
                 StringNotEquals={f"{encryption}-aws-kms-key-id": key_arn},
                 Null={f"{encryption}-aws-kms-key-id": "false"},
             ),
+            # Asked for KMS without a key, S3 takes AWS's own, not the bucket's. Source: "aws/s3" in
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+            _deny(
+                "OnlyANamedKey",
+                ["s3:PutObject"],
+                objects,
+                StringEquals={encryption: "aws:kms"},
+                Null={f"{encryption}-aws-kms-key-id": "true"},
+            ),
             _deny("NoKeyOfTheSenders", ["s3:PutObject"], objects, Null={_SENT_KEY: "false"}),
         ]
     )

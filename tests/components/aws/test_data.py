@@ -90,6 +90,11 @@ def test_the_buckets_policy_only_denies_and_manages_to_lock_nobody_out() -> None
     assert policy["OnlyThisRegion"]["Condition"]["StringNotEquals"] == {"aws:RequestedRegion": "eu-central-1"}
     key = policy["OnlyThisKey"]["Condition"]["StringNotEquals"]
     assert list(key.values()) == ["arn:aws:test:::releases"]
+    unnamed = policy["OnlyANamedKey"]["Condition"]
+    assert unnamed["StringEquals"] == {"s3:x-amz-server-side-encryption": "aws:kms"}, (
+        "S3 would take AWS's own"
+    )
+    assert list(unnamed["Null"].values()) == ["true"]
 
 
 def test_the_endpoint_lets_no_other_bucket_through_but_those_that_are_named() -> None:
