@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from components.aws.location import Location
 
-_PULL = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
+# The last is a pull through a cache of another registry, for the first time.
+_PULL = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer", "BatchImportUpstreamImage")
 _CNI = (
     *("AssignPrivateIpAddresses", "UnassignPrivateIpAddresses", "AttachNetworkInterface"),
     *("DetachNetworkInterface", "CreateNetworkInterface", "DeleteNetworkInterface", "CreateTags"),

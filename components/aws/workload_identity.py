@@ -160,10 +160,12 @@ def decrypting(key_arns: Sequence[str]) -> list[Statement]:
     ]
 
 
-def signing(key_arn: pulumi.Input[str]) -> list[Statement]:
-    """Return statements to sign releases with a key that never leaves KMS."""
+def signing(key_arn: pulumi.Input[str], endpoint_id: pulumi.Input[str] | None) -> list[Statement]:
+    """Return statements to sign releases with a key in KMS; through an endpoint alone, if it is known."""
     actions = ["kms:DescribeKey", "kms:GetPublicKey", "kms:Sign"]
-    return [{"Sid": "Sign", "Effect": "Allow", "Action": actions, "Resource": key_arn}]
+    statement: Statement = {"Sid": "Sign", "Effect": "Allow", "Action": actions, "Resource": key_arn}
+    within = {"Condition": {"StringEquals": {"aws:SourceVpce": endpoint_id}}} if endpoint_id else {}
+    return [statement | within]
 
 
 def node_scaling(location: Location, cluster_name: str) -> list[Statement]:

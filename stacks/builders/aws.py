@@ -13,6 +13,7 @@ from components.aws.gpu_nodes import GpuNodes, GpuNodesArgs
 from components.aws.image_registry import ImageRegistry, ImageRegistryArgs
 from components.aws.instance_types import fit, instance_type
 from components.aws.instances import Demand
+from components.aws.network import Network
 from components.aws.pushed_image import PushedImage, is_in
 from components.aws.signing_key import KmsSigningKey
 from components.aws.workload_identity import (
@@ -112,7 +113,8 @@ def aws_cloud(
     key = None if rights.sign_with else KmsSigningKey("signing", here, protect=cloud.protect)
     statements = [statement for other in readable for statement in bucket_reading(other)]
     statements += decrypting(cloud.input_keys)
-    statements += signing(key.arn if key else str(rights.sign_with))
+    endpoint = made.network.endpoint_ids["kms"] if isinstance(made.network, Network) else None
+    statements += signing(key.arn if key else str(rights.sign_with), endpoint)
     identity = _trainer(statements, cluster, bucket)
     kubernetes = made.provider()
     if is_scaled(cloud):

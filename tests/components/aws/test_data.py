@@ -187,7 +187,7 @@ def identity(statements: Callable[[], list[dict[str, Any]]]) -> Declared:
 
 
 def test_an_identity_is_of_one_service_account_of_one_cluster() -> None:
-    made = identity(lambda: signing("arn:aws:kms:::key/s"))
+    made = identity(lambda: signing("arn:aws:kms:::key/s", "vpce-kms"))
     trust = made.statements("iam/role:Role", "trainer", "assumeRolePolicy")["0"]
     assert trust["Principal"] == {"Service": "pods.eks.amazonaws.com"}
     assert trust["Action"] == ["sts:AssumeRole", "sts:TagSession"]

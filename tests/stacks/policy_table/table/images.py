@@ -26,6 +26,7 @@ IMAGES = arns.repository("s2-cloud-training/scenario-model")
 BLOB = "containers/images/sha256:0a"
 
 PULLS, TOKEN = "ecr:BatchGetImage ecr:GetDownloadUrlForLayer", "ecr:GetAuthorizationToken"
+CACHES = "ecr:BatchImportUpstreamImage"
 CHECKS = "ecr:BatchCheckLayerAvailability"
 PUSHES = "ecr:InitiateLayerUpload ecr:UploadLayerPart ecr:CompleteLayerUpload ecr:PutImage"
 PULL_ONLY = "AmazonEC2ContainerRegistryPullOnly"
@@ -47,6 +48,8 @@ NODES_PULL = [
         "endpoint ecr.dkr/0",
         "open to everybody/0",
     ),
+    may(NODE, CACHES, IMAGES, REGISTRY, f"{PULL_ONLY}/0", "endpoint ecr.dkr/0"),
+    may(NODE, CACHES, IMAGES, API, f"{PULL_ONLY}/0", "endpoint ecr.api/0"),
     may_not(TRAINER, PULLS, IMAGES, REGISTRY, "trainer"),
     may_not(STRANGER, PULLS, IMAGES, REGISTRY, "stranger"),
     may_not(FOREIGNER, PULLS, IMAGES, OUTSIDE, "repository policy"),

@@ -21,7 +21,17 @@ from tests.stacks.policy_table.given import (
     STRANGER,
     TRAINER,
 )
-from tests.stacks.policy_table.rows import INSIDE, OPENED, OUTSIDE, WITHIN_AWS, by, for_logs, may, may_not
+from tests.stacks.policy_table.rows import (
+    ANOTHER_NETWORK,
+    INSIDE,
+    OPENED,
+    OUTSIDE,
+    WITHIN_AWS,
+    by,
+    for_logs,
+    may,
+    may_not,
+)
 
 OF_BUCKET, OF_CLUSTER, OF_IMAGES, THAT_SIGNS = (
     arns.key(name) for name in ("releases", "training", "images", "signing")
@@ -105,8 +115,17 @@ A_POD_SIGNS = [
     may(TRAINER, SIGNS, THAT_SIGNS, INSIDE, _RIGHT, _GATE, _STACKS),
     may(TRAINER, SIGNS, OWN_SIGNING_KEY, INSIDE, _RIGHT, _GATE, _USERS, stack=OPENED),
     may_not(TRAINER, SIGNS, OWN_SIGNING_KEY, INSIDE, f"{_RIGHT}/Resource"),
+    may_not(TRAINER, SIGNS, THAT_SIGNS, OUTSIDE, f"{_RIGHT}/aws:SourceVpce"),
+    may_not(TRAINER, SIGNS, THAT_SIGNS, ANOTHER_NETWORK, f"{_RIGHT}/aws:SourceVpce"),
     may_not(TRAINER, "kms:DescribeKey", OF_CLUSTER, INSIDE, f"{_RIGHT}/Resource"),
-    may_not(TRAINER, f"kms:PutKeyPolicy {_DELETES}", THAT_SIGNS, OUTSIDE, f"{_RIGHT}/Action"),
+    may_not(
+        TRAINER,
+        f"kms:PutKeyPolicy {_DELETES}",
+        THAT_SIGNS,
+        OUTSIDE,
+        f"{_RIGHT}/Action",
+        f"{_RIGHT}/aws:SourceVpce",
+    ),
     may_not(TRAINER, _DELETES, THAT_SIGNS, INSIDE, f"{_RIGHT}/Action", f"{_GATE}/Action"),
     may_not(NODE, SIGNS, THAT_SIGNS, INSIDE, "AmazonEKSWorkerNodePolicy"),
     may_not(AUTOSCALER, SIGNS, THAT_SIGNS, INSIDE, "autoscaler"),
@@ -125,15 +144,10 @@ A_POD_READS_A_MODEL_THAT_IS_ENCRYPTED = [
     may_not(TRAINER, DECRYPTS, KEY_OF_MODELS, S3, "trainer/Key/Resource"),
 ]
 
-WHAT_STOLEN_CREDENTIALS_OF_A_POD_ARE_STILL_GOOD_FOR = [
-    may(TRAINER, SIGNS, THAT_SIGNS, OUTSIDE, _RIGHT, _STACKS),
-]
-
 ROWS = [
     *OBJECTS,
     *SECRETS_AND_LOGS_OF_THE_CLUSTER,
     *THE_DEPLOYER_ADMINISTERS,
     *A_POD_SIGNS,
     *A_POD_READS_A_MODEL_THAT_IS_ENCRYPTED,
-    *WHAT_STOLEN_CREDENTIALS_OF_A_POD_ARE_STILL_GOOD_FOR,
 ]
