@@ -141,6 +141,15 @@ class Reader:
             pass
         return []
 
+    def definition(self, name: str) -> dict[str, Any] | None:
+        """Return the definition of a kind of the cluster's API, `PLURAL.GROUP`; None if there is none."""
+        with self._asked() as api:
+            answer: Any = client.ApiextensionsV1Api(api).read_custom_resource_definition(
+                name, _preload_content=False, _request_timeout=_SECONDS
+            )
+            return _object(json.loads(answer.data))
+        return None
+
     @contextlib.contextmanager
     def _asked(self) -> Iterator[client.ApiClient]:
         """Map API errors: 404 is ignored, 403 is fatal, the rest is retryable, 401 with new credentials."""

@@ -123,7 +123,7 @@ def aws_cloud(
         cluster=cluster.name,
         kubeconfig=cluster.kubeconfig,
         provider=kubernetes,
-        platform=training_platform(cloud, made.network, instance, size, kubernetes),
+        platform=training_platform(cloud, cluster, made.network, instance, size, kubernetes),
         store=bucket.uri,
         size=PodSize(**size),
         ready=[nodes, identity, *pushed],

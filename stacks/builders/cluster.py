@@ -13,6 +13,7 @@ from pulumi.runtime.rpc import UNKNOWN
 from components.aws.caller import Caller
 from components.errors import ClusterError
 from components.kubernetes.charts import Charts
+from components.kubernetes.installed_queueing import InstalledQueueing
 from components.kubernetes.isolation import CLUSTER_DNS, Destination, Resolver
 from components.kubernetes.job_args import PodSize, SecretKey
 from components.kubernetes.placing import Placing
@@ -106,11 +107,12 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
         destinations=destinations,
         resolvers=resolvers(cloud),
     )
+    before = [InstalledQueueing("queueing", secret)] if cloud.queueing == "existing" else []
     return TrainingCloud(
         cluster=Path(cloud.kubeconfig).name,
         kubeconfig=secret,
         provider=provider,
-        platform=Platform("platform", args, pulumi.ResourceOptions(provider=provider)),
+        platform=Platform("platform", args, pulumi.ResourceOptions(provider=provider, depends_on=before)),
         store=cloud.store,
         size=PodSize(
             **pod_size(workers, {"cpu": workers.cpu, "memory": workers.memory, "gpus": workers.gpus or 0})

@@ -11,6 +11,7 @@ from components.aws.gpu_nodes import TRAINING_LABEL
 from components.aws.workload_identity import WorkloadIdentity, WorkloadIdentityArgs, node_scaling
 from components.errors import CloudError
 from components.kubernetes import charts
+from components.kubernetes.installed_queueing import InstalledQueueing
 from components.kubernetes.isolation import POD_IDENTITY, Destination
 from components.kubernetes.node_agents import NodeAgents
 from components.kubernetes.platform import Platform, PlatformArgs
@@ -33,6 +34,7 @@ LAYERS = [f"topology.k8s.aws/network-node-layer-{each}" for each in (1, 2, 3)]
 
 def training_platform(
     cloud: AwsCloud,
+    cluster: Cluster,
     network: Network | ExistingNetwork,
     instance: InstanceType,
     size: dict[str, Any],
@@ -74,7 +76,14 @@ def training_platform(
         destinations=destinations,
         agents=agents,
     )
-    return Platform("platform", args, pulumi.ResourceOptions(provider=provider))
+    before = (
+        []
+        if installed
+        else [
+            InstalledQueueing("queueing", cluster.kubeconfig, pulumi.ResourceOptions(depends_on=[provider]))
+        ]
+    )
+    return Platform("platform", args, pulumi.ResourceOptions(provider=provider, depends_on=before))
 
 
 def _agents(cloud: AwsCloud, instance: InstanceType, taint: dict[str, str]) -> NodeAgents | None:
