@@ -40,8 +40,8 @@ class NodeAgents:
 
     node_labels: Mapping[str, str]
     taints: Sequence[Mapping[str, str]] = field(default_factory=tuple)
-    device_plugin: str = "nvcr.io/nvidia/k8s-device-plugin:v0.17.1"
-    telemetry: str = "nvcr.io/nvidia/k8s/dcgm-exporter:4.2.3-4.1.3-ubuntu22.04"
+    device_plugin: str = "nvcr.io/nvidia/k8s-device-plugin:v0.19.3"
+    telemetry: str = "nvcr.io/nvidia/k8s/dcgm-exporter:4.5.3-4.8.2-distroless"
     efa_plugin: str = ""
 
     @property

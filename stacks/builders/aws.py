@@ -29,7 +29,7 @@ from components.kubernetes.job_args import PodSize
 from components.kubernetes.quantities import amount
 from stacks.builders.cluster import NAMESPACE, TrainingCloud, pod_size
 from stacks.builders.eks import private_cluster, release_bucket
-from stacks.builders.eks_platform import LAYERS, is_scaled, repositories, scaling, training_platform
+from stacks.builders.eks_platform import is_scaled, layers, repositories, scaling, training_platform
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +130,7 @@ def aws_cloud(
         environment={"AWS_REGION": here.region},
         caller=here.caller,
         signing_key=key,
-        nearby=LAYERS[-1] if cloud.nodes.topology else None,
+        nearby=layers(instance)[-1] if cloud.nodes.topology else None,
         save_before=bought.save_before.isoformat() if isinstance(bought, CapacityBlock) else None,
     )
 

@@ -27,9 +27,19 @@ if TYPE_CHECKING:
     from components.aws.network import ExistingNetwork, Network
     from stacks.settings.aws import AwsCloud
 
-# EKS's labels of a node's place in the network, from far to near:
-# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-topology.html, read 2026-11.
-LAYERS = [f"topology.k8s.aws/network-node-layer-{each}" for each in (1, 2, 3)]
+# Types whose place in the network EC2 tells, by their first letters, and its layers, with which EKS labels nodes:
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-topology-prerequisites.html, read 2026-11.
+_LAYERS = {
+    "g6e.": 3,
+    "g7e.": 3,
+    "p4d.": 3,
+    "p4de.": 3,
+    "p5.48xlarge": 3,
+    "p5e.": 3,
+    "p5en.": 3,
+    "p6-b200.": 4,
+    "p6-b300.": 4,
+}
 
 
 def training_platform(
@@ -53,7 +63,7 @@ def training_platform(
         quota=quota(size, cloud.nodes.maximum),
         node_labels=TRAINING_LABEL,
         taints=[taint],
-        topology=[*LAYERS, "kubernetes.io/hostname"] if cloud.nodes.topology else (),
+        topology=[*layers(instance), "kubernetes.io/hostname"] if cloud.nodes.topology else (),
     )
     destinations = [
         POD_IDENTITY,
@@ -121,6 +131,18 @@ def scaling(stack: str, cloud: AwsCloud, here: Location, cluster: Cluster, provi
         chart = replace(chart, image=charts.mirrored(chart.image, cloud.registry))
     opts = pulumi.ResourceOptions(provider=provider, depends_on=[identity])
     charts.scale_nodes(chart, stack, here.region, opts)
+
+
+def layers(instance: InstanceType) -> list[str]:
+    """Return the labels of a node's place in the network, from far to near. Raises CloudError if it has none."""
+    number = next((each for start, each in _LAYERS.items() if instance.name.startswith(start)), 0)
+    if not number:
+        message = (
+            f"cloud:nodes.topology: EC2 does not tell where in the network a {instance.name} is; leave it out, or "
+            f"choose a type of {', '.join(each.rstrip('.') for each in _LAYERS)}"
+        )
+        raise CloudError(message)
+    return [f"topology.k8s.aws/network-node-layer-{each}" for each in range(1, number + 1)]
 
 
 def is_scaled(cloud: AwsCloud) -> bool:

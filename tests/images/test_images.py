@@ -29,8 +29,8 @@ MIRRORED = {
     "jobset/jobset:v0.11.0",
     "kueue/kueue:v0.19.0",
     "autoscaling/cluster-autoscaler:v1.35.0",
-    "nvidia/k8s-device-plugin:v0.17.1",
-    "nvidia/k8s/dcgm-exporter:4.2.3-4.1.3-ubuntu22.04",
+    "nvidia/k8s-device-plugin:v0.19.3",
+    "nvidia/k8s/dcgm-exporter:4.5.3-4.8.2-distroless",
 }
 
 

@@ -264,6 +264,10 @@ def test_pods_are_placed_by_the_networks_layers_where_that_is_asked_for(declared
             {"cloud__nodes": {"instance_type": "p5.48xlarge", "maximum": 2, "topology": True}},
             "cloud:nodes.topology places 2 pods on nodes that are there, and cloud:nodes.minimum is 0",
         ),
+        (
+            {"cloud__nodes": {"instance_type": "g6.2xlarge", "maximum": 2, "minimum": 2, "topology": True}},
+            "EC2 does not tell where in the network a g6.2xlarge is",
+        ),
         ({"cloud__addons": {"vpc-cnii": "v1"}}, "there is no add-on 'vpc-cnii' here"),
         ({"cloud__roles": {"path": "machines"}}, "invalid path of roles 'machines'"),
         ({"cloud__input_keys": ["alias/data"]}, "write the ARN of a key, not of an alias"),
