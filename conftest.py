@@ -26,6 +26,7 @@ _ALLOWED_IN_CI = (
 
 # What shares something dear goes to one worker: one cluster, one AWS, one deployment, the hosts of a lab.
 _TOGETHER = {
+    "tests/end_to_end/test_s2_shipped.py": "the cluster",  # one of its own, before that of all others is there
     "tests/end_to_end/test_s4_cloud_serving.py": "the cluster",
     "tests/end_to_end/test_s4_drift.py": "the cluster",
     "tests/end_to_end/test_s2_cloud_training.py": "the cluster",

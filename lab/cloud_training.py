@@ -40,7 +40,7 @@ def prepare(cluster: Cluster, aws: Aws, foundation: Path) -> dict[str, Any]:
     """
     if cluster.own is None:
         raise LabError("this cluster was given to the lab", remedy="use cloud:kind: kubernetes for it")
-    uri, digest = _offer(aws, foundation)
+    uri, digest = offer(aws, foundation)
     if reference("model") not in cluster.own.ctr("image", "list", "--quiet"):
         cluster.own.load(image("model"))
     cluster.kubectl("label", "node", NODE, f"{LABEL}=training", "--overwrite")
@@ -67,8 +67,8 @@ def prepare(cluster: Cluster, aws: Aws, foundation: Path) -> dict[str, Any]:
     }
 
 
-def _offer(aws: Aws, foundation: Path) -> tuple[str, str]:
-    """Upload an imported foundation model to a bucket; return its URL and digest."""
+def offer(aws: Aws, foundation: Path) -> tuple[str, str]:
+    """Upload an imported foundation model to a bucket; return its URL and digest. Raises LabError."""
     try:
         digest = json.loads((foundation / "foundation.json").read_text(encoding="utf-8"))["digest"]
     except (OSError, ValueError, KeyError):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pulumi_kubernetes as k8s
+
+from components.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +25,7 @@ class Chart:
 
     Attributes:
         reference: `oci://…` or the URL of an archive, also read in every preview, or the path of a folder or archive
-            on this
-            machine.
+            on this machine.
         version: of a chart in a registry; empty for a URL or path.
         image: the controller's, `repository:tag`.
         values: further overrides of the chart's values.
@@ -34,6 +36,26 @@ class Chart:
     version: str
     image: str
     values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def file(self) -> str:
+        """The name that `helm pull` gives to its archive."""
+        last = self.reference.rpartition("/")[2]
+        return f"{last}-{self.version}.tgz" if self.version else last
+
+    def pulled(self, folder: str) -> Chart:
+        """Return the same chart, as `helm pull` put it into a folder on this machine.
+
+        Raises:
+            ClusterError: it is not there.
+
+        """
+        archive = Path(folder, self.file)
+        if not archive.is_file():
+            version = f" --version {self.version}" if self.version else ""
+            message = f"no chart {archive}; helm pull {self.reference}{version} --destination {folder}"
+            raise ClusterError(message)
+        return replace(self, reference=str(archive), version="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +90,10 @@ class Charts:
             jobset=replace(self.jobset, image=mirrored(self.jobset.image, registry)),
             kueue=replace(self.kueue, image=mirrored(self.kueue.image, registry)),
         )
+
+    def pulled(self, folder: str) -> Charts:
+        """Return the same charts, as `helm pull` put them into a folder on this machine. Raises ClusterError."""
+        return Charts(jobset=self.jobset.pulled(folder), kueue=self.kueue.pulled(folder))
 
 
 def mirrored(image: str, registry: str) -> str:

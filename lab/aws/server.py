@@ -33,13 +33,14 @@ def main() -> None:
     )
     from werkzeug.serving import make_server
 
-    from lab.aws import bucket_policies, placement_groups, s3
+    from lab.aws import bucket_policies, placement_groups, resource_types, s3
     from lab.aws.eks.install import install
 
     install(arguments.kubeconfig)
     placement_groups.install()
     s3.install()
     bucket_policies.install()
+    resource_types.install()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     application = DomainDispatcherApplication(create_backend_app)
     server = make_server(

@@ -195,4 +195,5 @@ GROUPS: dict[str, Group] = {
         asked_for=True,
     ),
     "pause": Group(version="1", programs=("pause",), expected="a few seconds"),
+    "device-plugin": Group(version="1", programs=("device-plugin",), expected="about 10 seconds"),
 }

@@ -57,5 +57,6 @@ RECIPES = {
     "keda": Recipe(group="keda", program="operator", place="keda", user="65532:65532"),
     "keda-adapter": Recipe(group="keda", program="adapter", place="keda-adapter", user="65532:65532"),
     "envoy-gateway": Recipe(program="envoy-gateway", place="usr/local/bin/envoy-gateway", user="65532:65532"),
+    "device-plugin": Recipe(program="device-plugin"),  # the kubelet's folder of plugins is root's
     "pause": Recipe(program="pause", user="65535:65535"),
 }

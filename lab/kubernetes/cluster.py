@@ -69,8 +69,8 @@ class OwnCluster:
     def start(self, program: Program) -> None:
         """Start a program in the cloud, in its own cgroups."""
         groups = [each / self._cgroup(program) for each in cgroups.hierarchies()]
-        command = [str(binaries(program.group) / program.name), *program.arguments]
-        self.space.spawn(command, cgroups=groups, log=self.layout.log(program.name))
+        command = [*program.within, str(binaries(program.group) / program.name), *program.arguments]
+        self.space.spawn(command, cgroups=groups, log=self.layout.log(program.title))
         deadline = time.monotonic() + _SEEN_S
         while self.process(program) is None and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -86,16 +86,20 @@ class OwnCluster:
                 return pid
         return None
 
+    def cgroup(self, node: str) -> str:
+        """Return the cgroup of a node's programs and pods."""
+        return f"{self.layout.side.cgroup}/{node}" if node else self.layout.side.cgroup
+
     def require_alive(self, program: Program) -> None:
         """Raise LabError with the program's last output if it has ended."""
         if self.process(program) is None:
-            raise LabError(f"{program.name} ended: {self.last_words(program)}", remedy="run make lab again")
+            raise LabError(f"{program.title} ended: {self.last_words(program)}", remedy="run make lab again")
 
     def last_words(self, program: Program) -> str:
         """Return the last lines of a program's log."""
-        log = self.layout.log(program.name)
+        log = self.layout.log(program.title)
         text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
         return " | ".join(line.strip()[:300] for line in text.splitlines()[-3:]) or "no output"
 
     def _cgroup(self, program: Program) -> str:
-        return f"{self.layout.side.cgroup}/{program.name}"
+        return f"{self.cgroup(program.node)}/{program.name}"

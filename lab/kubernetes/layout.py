@@ -64,8 +64,24 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A daemon of the cluster: its group in `lab.binaries`, and its arguments."""
+    """A daemon of the cluster.
+
+    Attributes:
+        name: its file.
+        group: of programs, in `lab.binaries`.
+        arguments: its arguments.
+        node: the node of its own that it runs for; empty for the control plane and the first node.
+        within: a command that starts it elsewhere, such as nsenter.
+
+    """
 
     name: str
     group: str
     arguments: tuple[str, ...]
+    node: str = ""
+    within: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Its name among all of the cluster."""
+        return f"{self.node}-{self.name}" if self.node else self.name

@@ -48,27 +48,30 @@ def kube_proxy(layout: Layout) -> Program:
 
 def write_configs(layout: Layout, *, runc: Path, cni: Path, sandbox: str) -> None:
     """Write the configuration of all three; `sandbox` is the image that holds a pod's namespaces."""
-    layout.config("containerd.toml").write_text(_containerd(layout, runc, cni, sandbox), encoding="utf-8")
-    _write(layout.config("kubelet.json"), _kubelet(layout))
-    _write(layout.config("kube-proxy.json"), _kube_proxy(layout))
-    layout.config("cni").mkdir()
-    _write(layout.config("cni") / "10-lab.conflist", _pod_network())
+    told = containerd_config(
+        layout.data("containerd"), layout.config("cni"), runc=runc, cni=cni, sandbox=sandbox
+    )
+    layout.config("containerd.toml").write_text(told, encoding="utf-8")
+    write(layout.config("kubelet.json"), kubelet_config(layout, "kubelet", layout.side.cgroup))
+    write(layout.config("kube-proxy.json"), _kube_proxy(layout))
+    write_pod_network(layout.config("cni"), "cni0", _POD_ADDRESSES)
 
 
-def _write(path: Path, told: dict[str, object]) -> None:
+def write(path: Path, told: dict[str, object]) -> None:
+    """Write a configuration."""
     path.write_text(json.dumps(told, indent=1), encoding="utf-8")
 
 
-def _containerd(layout: Layout, runc: Path, cni: Path, sandbox: str) -> str:
-    """It writes only below its root or in the cloud's own /run, and loads no kernel profiles."""
+def containerd_config(root: Path, network: Path, *, runc: Path, cni: Path, sandbox: str) -> str:
+    """It writes only below its root or in the node's own /run, and loads no kernel profiles."""
     runtime = "[plugins.'io.containerd.cri.v1.runtime'"
     return f"""version = 3
-root = '{layout.data("containerd")}'
+root = '{root}'
 state = '/run/containerd'
 [grpc]
 address = '{SOCKET}'
 [plugins.'io.containerd.internal.v1.opt']
-path = '{layout.data("containerd")}/opt'
+path = '{root}/opt'
 [plugins.'io.containerd.nri.v1.nri']
 disable = true
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
@@ -78,7 +81,7 @@ disable_apparmor = true
 restrict_oom_score_adj = true
 {runtime}.cni]
 bin_dirs = ['{cni}']
-conf_dir = '{layout.config("cni")}'
+conf_dir = '{network}'
 {runtime}.containerd.runtimes.runc]
 runtime_type = 'io.containerd.runc.v2'
 {runtime}.containerd.runtimes.runc.options]
@@ -87,7 +90,8 @@ SystemdCgroup = false
 """
 
 
-def _kubelet(layout: Layout) -> dict[str, object]:
+def kubelet_config(layout: Layout, name: str, cgroup: str) -> dict[str, object]:
+    """Return the configuration of the kubelet whose certificate has this name; `cgroup` is for its pods."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -97,11 +101,11 @@ def _kubelet(layout: Layout) -> dict[str, object]:
             "x509": {"clientCAFile": str(layout.certificate("ca"))},
         },
         "authorization": {"mode": "Webhook"},
-        "tlsCertFile": str(layout.certificate("kubelet")),
-        "tlsPrivateKeyFile": str(layout.key("kubelet")),
+        "tlsCertFile": str(layout.certificate(name)),
+        "tlsPrivateKeyFile": str(layout.key(name)),
         "containerRuntimeEndpoint": f"unix://{SOCKET}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{layout.side.cgroup}",
+        "cgroupRoot": f"/{cgroup}",
         "failCgroupV1": False,
         "failSwapOn": False,
         "localStorageCapacityIsolation": False,
@@ -133,14 +137,16 @@ def _kube_proxy(layout: Layout) -> dict[str, object]:
     }
 
 
-def _pod_network() -> dict[str, object]:
-    bridge = {
+def write_pod_network(folder: Path, bridge: str, addresses: str) -> None:
+    """Write the configuration of a node's pods: their bridge, and their addresses."""
+    told = {
         "type": "bridge",
-        "bridge": "cni0",
+        "bridge": bridge,
         "isGateway": True,
         "isDefaultGateway": True,
         "hairpinMode": True,
-        "ipam": {"type": "host-local", "ranges": [[{"subnet": _POD_ADDRESSES}]]},
+        "ipam": {"type": "host-local", "ranges": [[{"subnet": addresses}]]},
     }
     ports = {"type": "portmap", "backend": "nftables", "capabilities": {"portMappings": True}}
-    return {"cniVersion": "1.0.0", "name": "lab", "plugins": [bridge, ports]}
+    folder.mkdir()
+    write(folder / "10-lab.conflist", {"cniVersion": "1.0.0", "name": "lab", "plugins": [told, ports]})

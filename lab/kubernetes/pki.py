@@ -25,6 +25,7 @@ _DAYS = "3650"
 _CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 _AUTHORITIES = ("ca", "etcd-ca", "front-proxy-ca")
 ADMINISTRATOR = "admin"
+_LOCAL = f"https://127.0.0.1:{API_PORT}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +57,19 @@ def _identities(addresses: Addresses) -> list[_Identity]:
         "kube-proxy": ("system:kube-proxy", ""),
         "kwok": ("kwok", "system:masters"),
     }
-    kubelet = (f"DNS:{NODE}", f"IP:{addresses.cloud}")
     return [
         *(_Identity(file=file, name=name, group=group) for file, (name, group) in clients.items()),
         _Identity(file="apiserver", name="kube-apiserver", places=(*local, *service, *here)),
-        _Identity(file="kubelet", name=f"system:node:{NODE}", group="system:nodes", places=kubelet),
+        _kubelet("kubelet", NODE, addresses),
         _Identity(file="etcd", name="etcd", authority="etcd-ca", places=local),
         _Identity(file="apiserver-etcd-client", name="kube-apiserver", authority="etcd-ca"),
         _Identity(file="front-proxy-client", name="front-proxy-client", authority="front-proxy-ca"),
     ]
+
+
+def _kubelet(file: str, node: str, addresses: Addresses) -> _Identity:
+    places = (f"DNS:{node}", f"IP:{addresses.cloud}")
+    return _Identity(file=file, name=f"system:node:{node}", group="system:nodes", places=places)
 
 
 def make_certificates(layout: Layout, addresses: Addresses) -> None:
@@ -78,6 +83,12 @@ def make_certificates(layout: Layout, addresses: Addresses) -> None:
     key = layout.key("service-account")
     run([*signing, "-out", str(key)])
     run(["openssl", "pkey", "-in", str(key), "-pubout", "-out", str(key.with_suffix(".pub"))])
+
+
+def add_kubelet(layout: Layout, addresses: Addresses, file: str, node: str) -> None:
+    """Create certificate and kubeconfig, as `file`, for the kubelet of one more node. Raises LabError."""
+    _issue(layout, _kubelet(file, node, addresses))
+    _write_private(layout.credentials(file), _kubeconfig(layout, file, _LOCAL))
 
 
 def _make_authority(layout: Layout, name: str) -> None:
@@ -110,9 +121,8 @@ def _request(
 
 def write_kubeconfigs(layout: Layout, addresses: Addresses) -> None:
     """Write each client's kubeconfig; the one for people has the outer address."""
-    local = f"https://127.0.0.1:{API_PORT}"
     for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kwok"):
-        _write_private(layout.credentials(name), _kubeconfig(layout, name, local))
+        _write_private(layout.credentials(name), _kubeconfig(layout, name, _LOCAL))
     outer = f"https://{addresses.cloud_inside}:{API_PORT}"
     _write_private(layout.kubeconfig, _kubeconfig(layout, ADMINISTRATOR, outer))
 

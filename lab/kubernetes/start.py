@@ -41,7 +41,8 @@ def first_start(own: OwnCluster, archives: dict[str, Path]) -> None:
     """Start everything, and wait until it answers. Raises LabError with the last output of an ended program."""
     progress, kubectl = Progress("cluster"), own.kubectl
     first, then = _programs(own)
-    say("starting the cluster: etcd, Kubernetes, containerd; CoreDNS, JobSet, Kueue")
+    queueing = ", JobSet, Kueue" if addons.queueing() else ""
+    say(f"starting the cluster: etcd, Kubernetes, containerd; CoreDNS{queueing}")
     for program in first:
         own.start(program)
     with ThreadPoolExecutor(1) as pool:
@@ -52,8 +53,8 @@ def first_start(own: OwnCluster, archives: dict[str, Path]) -> None:
         progress.update("installing")
         addons.install(own.layout, kubectl)
         importing.result()
-    progress.update("waiting for JobSet and Kueue")
-    addons.wait_until_ready(kubectl)
+    progress.update("waiting for the add-ons")
+    addons.wait_until_ready(own.layout, kubectl)
     progress.done("up")
 
 
@@ -67,7 +68,7 @@ def mend(own: OwnCluster) -> None:
         own.start(program)
     if ended:
         _wait_for(own, first, "the API server", Progress("cluster"), "get", "--raw", "/readyz")
-        addons.wait_until_ready(own.kubectl)
+        addons.wait_until_ready(own.layout, own.kubectl)
 
 
 def _wait_for(own: OwnCluster, alive: list[Program], what: str, progress: Progress, *asked: str) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from components.aws.signing_key import KmsSigningKey
     from stacks.settings.cloud import Training
     from stacks.settings.cluster import ExistingCluster, KubernetesCloud
+    from stacks.settings.queueing import Queueing
 
 NAMESPACE = "training"
 _STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -103,7 +104,7 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
     args = PlatformArgs(
         namespace=cloud.namespace,
         flavors=[flavor],
-        charts=Charts() if cloud.queueing == "install" else None,
+        charts=queueing_charts(cloud),
         destinations=destinations,
         resolvers=resolvers(cloud),
     )
@@ -121,6 +122,25 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
         placing=placing(cloud, taints=False),  # Kueue adds what tolerates them to the pods that it admits
         secret_environment=store_keys(cloud.credentials),
     )
+
+
+def queueing_charts(cloud: Queueing) -> Charts | None:
+    """Return the charts of JobSet and Kueue; None if the cluster has both.
+
+    Raises:
+        ClusterError: one is not in the folder of `cloud:charts`.
+
+    """
+    if cloud.queueing == "existing":
+        return None
+    folder = charts_folder(cloud)
+    return Charts().pulled(folder) if folder else Charts()
+
+
+def charts_folder(cloud: Queueing) -> str | None:
+    """Return the folder with the charts to install; None: they come from the internet, or the folder is elsewhere."""
+    there = cloud.charts and (Path(cloud.charts).is_dir() or not are_elsewhere())
+    return cloud.charts if there else None
 
 
 def read_kubeconfig(path: str) -> str:

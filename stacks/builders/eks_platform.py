@@ -16,7 +16,7 @@ from components.kubernetes.isolation import POD_IDENTITY, Destination
 from components.kubernetes.node_agents import NodeAgents
 from components.kubernetes.platform import Platform, PlatformArgs
 from components.kubernetes.queues import Flavor
-from stacks.builders.cluster import NAMESPACE, quota
+from stacks.builders.cluster import NAMESPACE, charts_folder, queueing_charts, quota
 
 if TYPE_CHECKING:
     import pulumi_kubernetes as k8s
@@ -54,6 +54,7 @@ def training_platform(
 
     Raises:
         CloudError: nodes could not pull an image, or lack a plugin.
+        ClusterError: a chart is not in the folder of `cloud:charts`.
 
     """
     taint = {"key": instance.taint, "value": "true", "effect": "NoSchedule"}
@@ -72,7 +73,7 @@ def training_platform(
         Destination(name="s3", cidrs=network.s3_cidrs),
     ]
     agents = _agents(cloud, instance, taint)
-    installed = charts.Charts() if cloud.queueing == "install" else None
+    installed = queueing_charts(cloud)
     if not cloud.nat and not cloud.registry and (agents or installed):
         message = (
             "nodes without internet access cannot pull the images of Kueue, JobSet or NVIDIA; set "
@@ -127,6 +128,8 @@ def scaling(stack: str, cloud: AwsCloud, here: Location, cluster: Cluster, provi
         ),
     )
     chart = charts.autoscaler(cloud.version)
+    if folder := charts_folder(cloud):
+        chart = chart.pulled(folder)
     if cloud.registry:
         chart = replace(chart, image=charts.mirrored(chart.image, cloud.registry))
     opts = pulumi.ResourceOptions(provider=provider, depends_on=[identity])

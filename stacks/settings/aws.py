@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from scenario_model.config import Many, NotNegative, Positive, Section, Text, form
+from stacks.settings.queueing import Queueing
 
 KmsArn = Annotated[
     Text,
@@ -132,7 +133,7 @@ class AwsAccount(Section):
     budget: Budget | None = None
 
 
-class AwsCloud(AwsAccount):
+class AwsCloud(Queueing, AwsAccount):
     """A private training cluster on EKS, created by the stack. Region and tags are Pulumi's `aws:…` settings."""
 
     kind: Literal["aws"] = "aws"
@@ -141,8 +142,6 @@ class AwsCloud(AwsAccount):
     """KMS keys of a foundation model's or the data's bucket, if it is encrypted with a key of somebody's own."""
     efa_plugin: Text | None = None
     """Image of AWS's device plugin for EFA, in your region's EKS registry or your own."""
-    queueing: Literal["install", "existing"] = "install"
-    """Install Kueue and JobSet, or use the cluster's."""
 
 
 class AssumedRole(Section):

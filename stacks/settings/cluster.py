@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from scenario_model.config import Many, Section, Text, form, mistake
 from scenario_model.serve.settings import Port
 from stacks.settings.base import LocalPath
+from stacks.settings.queueing import Queueing
 
 BucketUri = Annotated[
     Text, form(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*", "write s3://bucket or s3://bucket/prefix")
@@ -94,12 +95,10 @@ class ExistingCluster(Section):
     """Who answers the pods' questions for names; default: pods labelled k8s-app: kube-dns in kube-system."""
 
 
-class KubernetesCloud(ExistingCluster):
+class KubernetesCloud(Queueing, ExistingCluster):
     """An existing cluster for training."""
 
     quota: dict[str, Text]
     """Quota of all training jobs together: cpu, memory, nvidia.com/gpu."""
     namespace: Text = "training"
     """Namespace of the jobs."""
-    queueing: Literal["install", "existing"] = "install"
-    """Install Kueue and JobSet, or use the cluster's."""

@@ -79,17 +79,8 @@ class Cloud:
 def clone_for(lab: Lab, cluster: Cluster, foundation: Path, folder: Path) -> Iterator[Cloud]:
     """A clone with the stack's settings for this lab, which is ready for it; it is taken down in the end."""
     assert lab.aws
-    assert cluster.own
-    with pytest.MonkeyPatch.context() as patch:
-        host = urlsplit(lab.aws.endpoint).hostname or ""
-        for name, value in {**lab.aws.environment, "SCENARIO_MODEL_PLAIN_HTTP": host}.items():
-            patch.setenv(name, value)
-        for programs in (plugin.stand_in(folder / "plugin"), Path(sys.executable).parent):
-            if programs:
-                patch.setenv("PATH", str(programs), prepend=":")
-        clone = make_clone(folder / "clone")
-        clone.stack = STACK
-        made = Cloud(clone, lab, cluster, prepare(cluster, lab.aws, foundation))
+    with at_the_lab(lab, cluster, folder) as made:
+        made.settings = prepare(cluster, lab.aws, foundation)
         made.write()
         try:
             yield made
@@ -100,6 +91,23 @@ def clone_for(lab: Lab, cluster: Cluster, foundation: Path, folder: Path) -> Ite
             finally:
                 cluster.kubectl("label", "node", NODE, f"{LABEL}-")
                 buckets.remove(BUCKET)
+
+
+@contextlib.contextmanager
+def at_the_lab(lab: Lab, cluster: Cluster, folder: Path) -> Iterator[Cloud]:
+    """A clone with the file as it is shipped, on a machine whose AWS is the lab's."""
+    assert lab.aws
+    with pytest.MonkeyPatch.context() as patch:
+        host = urlsplit(lab.aws.endpoint).hostname or ""
+        for name, value in {**lab.aws.environment, "SCENARIO_MODEL_PLAIN_HTTP": host}.items():
+            patch.setenv(name, value)
+        for programs in (plugin.stand_in(folder / "plugin"), Path(sys.executable).parent):
+            if programs:
+                patch.setenv("PATH", str(programs), prepend=":")
+        clone = make_clone(folder / "clone")
+        clone.stack = STACK
+        shipped = yaml.safe_load((clone.path / "stacks" / f"Pulumi.{STACK}.yaml").read_text())
+        yield Cloud(clone, lab, cluster, shipped["config"])
 
 
 def own_cluster(cloud: Cloud) -> dict[str, Any]:

@@ -154,6 +154,31 @@ def test_nodes_that_may_be_fewer_get_an_autoscaler_with_rights_for_this_clusters
     assert scale["Condition"] == {"StringEquals": {"aws:ResourceTag/eks:cluster-name": STACK}}
 
 
+def test_charts_come_from_a_folder_where_the_internet_is_not(
+    declared: Declared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(tmp_path / "charts")
+    with pytest.raises(
+        pulumi.RunError, match=r"no chart \S+-9\.59\.0\.tgz; helm pull https://\S+ --destination"
+    ):
+        declare(config(cloud__charts=folder))
+
+    monkeypatch.setenv("SCENARIO_PREVIEW", "elsewhere")  # where files of the machine that deploys are not
+    declared.resources.clear()
+    declare(config(cloud__charts=folder))
+    assert all("://" in each["chart"] for each in declared.resources["kubernetes:helm.sh/v3:Release"])
+    monkeypatch.delenv("SCENARIO_PREVIEW")
+
+    declared.resources.clear()
+    Path(folder).mkdir()
+    for name in ("jobset-0.11.0.tgz", "kueue-0.19.0.tgz", "cluster-autoscaler-9.59.0.tgz"):
+        Path(folder, name).touch()
+    declare(config(cloud__charts=folder))
+    releases = declared.resources["kubernetes:helm.sh/v3:Release"]
+    assert sorted(each["chart"] for each in releases) == sorted(map(str, Path(folder).iterdir()))
+    assert not any("version" in each for each in releases)
+
+
 def test_another_retrain_key_is_another_job_with_the_same_configuration(declared: Declared) -> None:
     declare(config(own__training={"image": "i", "pods": 2, "retrain_key": "2026-W48"}))
     (job,) = declared.resources["kubernetes:jobset.x-k8s.io/v1alpha2:JobSet"]

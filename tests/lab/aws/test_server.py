@@ -140,3 +140,24 @@ def test_add_ons_and_pod_identities_have_tags_and_go_with_their_cluster(cluster:
     cluster.create_cluster(name="c", roleArn=ROLE, resourcesVpcConfig={"subnetIds": subnets})
     assert cluster.list_addons(clusterName="c")["addons"] == []
     assert cluster.list_pod_identity_associations(clusterName="c")["associations"] == []
+
+
+def test_tags_tell_of_a_gateway_and_its_address_by_ec2s_names(aws_api: Aws) -> None:
+    ec2 = boto3.client("ec2")
+    tags = [{"Key": "named", "Value": "by-ec2"}]
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
+    address = ec2.allocate_address(
+        Domain="vpc", TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": tags}]
+    )
+    gateway = ec2.create_nat_gateway(
+        SubnetId=subnet,
+        AllocationId=address["AllocationId"],
+        TagSpecifications=[{"ResourceType": "natgateway", "Tags": tags}],
+    )
+    told = ec2.describe_tags(Filters=[{"Name": "key", "Values": ["named"]}])["Tags"]
+    assert {each["ResourceType"] for each in told} == {"elastic-ip", "natgateway"}
+    ec2.delete_nat_gateway(NatGatewayId=gateway["NatGateway"]["NatGatewayId"])
+    ec2.release_address(AllocationId=address["AllocationId"])
+    ec2.delete_subnet(SubnetId=subnet)
+    ec2.delete_vpc(VpcId=vpc)
