@@ -12,6 +12,7 @@ from components.aws.release_copy import ReleaseCopy
 from components.credentials import SigningKey
 from components.errors import CloudError
 from components.kubernetes.job_args import SecretKey, TrainingJobArgs
+from components.kubernetes.quantities import amount
 from components.kubernetes.training_job import TrainingJob
 from scenario_model.data.settings import PythonReference
 from scenario_model.evaluate.settings import GateSettings
@@ -149,6 +150,7 @@ def _config(settings: Settings, cloud: TrainingCloud, key: pulumi.Input[str]) ->
         "release": {"name": settings.release.name, "channel": settings.release.channel},
         "store": cloud.store,
         "scratch": _SCRATCH,
+        "scratch_bytes": int(amount(cloud.size.scratch, "training.scratch")),
         "signing_key": key,
         "save_before": cloud.save_before,
     }

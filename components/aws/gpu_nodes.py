@@ -9,6 +9,7 @@ import pulumi
 from pulumi_aws import ec2, eks, vpc
 
 from components.aws.capacity import CapacityBlock, OnDemand, Reservation, Spot, check_capacity
+from components.aws.node_disks import allocatable_gib
 from components.aws.nodes import TemplateArgs, Upkeep, kept, launch_template, node_role
 from components.errors import CloudError
 
@@ -37,7 +38,7 @@ class GpuNodesArgs:
         nodes: initial number; default: `minimum`.
         capacity: how they are purchased.
         tags: the stack's tags, for instances, disks and interfaces.
-        disk_gib: the first disk, for the system and images, in GiB.
+        disk_gib: the first disk, for the system and, if there are no local disks, images and pods' scratch, in GiB.
         upkeep: how they are kept.
 
     """
@@ -91,6 +92,7 @@ class GpuNodes(pulumi.ComponentResource):
                 security_group_ids=[args.cluster.security_group_id, self._fabric(name, args.vpc_id)],
                 tags=args.tags,
                 disk_gib=args.disk_gib,
+                fast_disk=not instance.nvme_disks,
                 placement_group=self._placement_group(name, args.capacity),
                 capacity=args.capacity,
             ),
@@ -106,7 +108,7 @@ class GpuNodes(pulumi.ComponentResource):
             scaling_config={"desired_size": first, "min_size": args.minimum, "max_size": args.maximum},
             labels={**TRAINING_LABEL, **_accelerator(instance)},
             taints=[{"key": instance.taint, "value": "true", "effect": "NO_SCHEDULE"}],
-            tags=_resources(instance) or None,
+            tags=_resources(instance, args.disk_gib),
             # A node to be replaced may hold part of a running job, so one at a time; and it goes before another comes:
             # what is reserved, or scarce, is not there twice.
             update_config={"max_unavailable": 1, "update_strategy": "MINIMAL"},
@@ -158,9 +160,12 @@ def _accelerator(instance: InstanceType) -> dict[str, str]:
     return {_ACCELERATOR: f"nvidia-{instance.gpu_model.lower().replace(' ', '-')}"} if instance.gpus else {}
 
 
-def _resources(instance: InstanceType) -> dict[str, str]:
+def _resources(instance: InstanceType, disk_gib: int) -> dict[str, str]:
+    """The tags by which the autoscaler knows what a node will have that EC2 does not tell it."""
     counted = {"nvidia.com/gpu": instance.gpus, "vpc.amazonaws.com/efa": instance.efa_interfaces}
-    return {f"{_OF_A_NODE}{name}": str(number) for name, number in counted.items() if number}
+    told = {name: str(number) for name, number in counted.items() if number}
+    told["ephemeral-storage"] = f"{int(allocatable_gib(instance, disk_gib))}Gi"
+    return {f"{_OF_A_NODE}{name}": amount for name, amount in told.items()}
 
 
 def _capacity_type(wanted: Capacity) -> str:

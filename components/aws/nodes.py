@@ -25,6 +25,9 @@ _MANAGED = ("AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2Conta
 _SESSIONS = "AmazonSSMManagedInstanceCore"
 _ROOT = "/dev/xvda"
 """The first disk of Amazon Linux 2023."""
+# gp3's usual are 3000 and 125; each MiB/s needs four operations a second:
+# https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html, read 2026-11.
+_FAST_IOPS, _FAST_MIB_PER_S = 4000, 500
 _TAGGED = ("instance", "volume", "network-interface")
 # One array of all local disks, with the images, the logs and the scratch of pods on it.
 _RAID = """MIME-Version: 1.0
@@ -53,6 +56,7 @@ class TemplateArgs:
         security_group_ids: groups of every network interface.
         tags: the stack's tags: EC2 gives them to instances, disks and interfaces only if the template does.
         disk_gib: the first disk, for the system and images, in GiB.
+        fast_disk: whether it is four times as fast as usual: a training image is 15 GB or more.
         placement_group: the placement group that nodes are started in.
         capacity: how the nodes are purchased.
 
@@ -62,6 +66,7 @@ class TemplateArgs:
     security_group_ids: Sequence[pulumi.Input[str]]
     tags: Mapping[str, str]
     disk_gib: int
+    fast_disk: bool = False
     placement_group: pulumi.Input[str] | None = None
     capacity: Capacity = field(default_factory=OnDemand)
 
@@ -177,7 +182,12 @@ def launch_template(name: str, args: TemplateArgs, parent: pulumi.Resource) -> e
     disk = ec2.LaunchTemplateBlockDeviceMappingArgs(
         device_name=_ROOT,
         ebs=ec2.LaunchTemplateBlockDeviceMappingEbsArgs(
-            volume_size=args.disk_gib, volume_type="gp3", encrypted="true", delete_on_termination="true"
+            volume_size=args.disk_gib,
+            volume_type="gp3",
+            encrypted="true",
+            delete_on_termination="true",
+            iops=_FAST_IOPS if args.fast_disk else None,
+            throughput=_FAST_MIB_PER_S if args.fast_disk else None,
         ),
     )
     properties = ec2.LaunchTemplateArgs(

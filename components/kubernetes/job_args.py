@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 GPU = "nvidia.com/gpu"
 EFA = "vpc.amazonaws.com/efa"
+DISK = "ephemeral-storage"
 
 _NAME_CHARACTERS = 30
 # A pod's name has at most 63: JobSet and Kubernetes append `-workers-0-9999-abcde`, we a digest.
@@ -37,6 +38,7 @@ class PodSize:
         efa: EFA interfaces of the instance type.
         shared_memory: size of /dev/shm, for data loaders and NCCL.
         scratch: the node's disk space it may use for model, data and checkpoints.
+        scratch_reserved: whether the node reserves it: then the queue counts it, and its quota must name it.
 
     """
 
@@ -46,12 +48,14 @@ class PodSize:
     efa: int = 0
     shared_memory: str = "1Gi"
     scratch: str = "50Gi"
+    scratch_reserved: bool = False
 
     def requests(self) -> dict[str, str]:
         """Return the resources that the queue counts and the node reserves, by name."""
         counted = {GPU: self.gpus, EFA: self.efa}
         devices = {name: str(number) for name, number in counted.items() if number}
-        return {"cpu": self.cpu, "memory": self.memory, **devices}
+        disk = {DISK: self.scratch} if self.scratch_reserved else {}
+        return {"cpu": self.cpu, "memory": self.memory, **disk, **devices}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +87,15 @@ class TrainingJobArgs:
         launcher: python3 arguments of a launcher that takes torchrun's arguments and exits with the code of
             its workers, or 143 on SIGTERM; torchrun itself exits with 1 in every case.
         program: the program of every process; the configuration is at `/config/job.json`.
-        restarts: maximum restarts of the job after failures; after a preemption it always restarts.
+        restarts: maximum restarts of the job after failures; after a preemption it always restarts, and restarts
+            without progress are ended by the job itself.
         grace_s: time to save for a pod that is terminated, in seconds.
         placing: what pods need to start on some nodes.
         spread: whether each pod needs its own node.
         nearby: a node label of the platform's topology; pods are placed within one value of it if possible.
         flavors: the queue's, if known: a job that fits in none of them is refused.
         wait: whether `pulumi up` waits for the job to end.
-        queue_timeout_s: maximum wait for quota, nodes or its image, in seconds.
+        queue_timeout_s: maximum wait for quota, nodes or its image, in seconds; and of pods for each other.
 
     """
 
@@ -108,7 +113,7 @@ class TrainingJobArgs:
     secret_environment: Mapping[str, SecretKey] = field(default_factory=dict)
     launcher: Sequence[str] = ("-m", "scenario_model.train.torchrun")
     program: Sequence[str] = ("-m", "scenario_model", "job", "--config", "/config/job.json")
-    restarts: int = 20
+    restarts: int = 100
     grace_s: int = 120
     placing: Placing = field(default_factory=Placing)
     spread: bool = True

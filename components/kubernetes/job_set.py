@@ -2,7 +2,8 @@
 
 JobSet gives each pod a name that its peers resolve; torchrun's rendezvous is at the first one. Exit codes
 decide on restarts: 0 is success, 1 and 2 are final (a repetition would end the same), anything else is
-retryable. A lost pod breaks the collective, so all restart. Source:
+retryable. A lost pod breaks the collective, so all restart. The job itself ends with 1 where restarts make no progress
+(docs/decisions/0085-restarts-that-make-progress.md). Source:
 <https://jobset.sigs.k8s.io/docs/concepts/>,
 <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>.
 """
@@ -170,13 +171,15 @@ def _rendezvous(args: TrainingJobArgs) -> list[str]:
         "--node-rank=$(JOB_COMPLETION_INDEX)",
         f"--master-addr={_ADDRESS}",
         f"--master-port={_PORT}",
+        # A pod whose node came early waits as long for the others as the job may wait for nodes.
+        f"--rdzv-conf=timeout={args.queue_timeout_s}",
         # Otherwise it kills them after 30 s, whatever the pod's grace period.
         f"--shutdown-timeout={max(1, args.grace_s - _LAUNCHER_ENDS_S)}",
     ]
 
 
 def _environment(args: TrainingJobArgs) -> list[dict[str, Any]]:
-    own = {"fieldRef": {"fieldPath": "metadata.labels['jobset.sigs.k8s.io/jobset-name']"}}
+    own = _field("metadata.labels['jobset.sigs.k8s.io/jobset-name']")
     plain: dict[str, pulumi.Input[str]] = {**args.environment}
     if args.size.efa:
         # Huge pages would need a separate request; libfabric works without them.
@@ -184,12 +187,17 @@ def _environment(args: TrainingJobArgs) -> list[dict[str, Any]]:
     # Sorted: the order of a mapping must not change the job's identity.
     return [
         {"name": "JOBSET", "valueFrom": own},
+        {"name": "NODE", "valueFrom": _field("spec.nodeName")},
         *({"name": each, "value": plain[each]} for each in sorted(plain)),
         *(
             {"name": each, "valueFrom": {"secretKeyRef": {"name": key.secret, "key": key.key}}}
             for each, key in sorted(args.secret_environment.items())
         ),
     ]
+
+
+def _field(path: str) -> dict[str, Any]:
+    return {"fieldRef": {"fieldPath": path}}
 
 
 def _key_volume(file: str, key: SecretKey) -> dict[str, Any]:

@@ -28,7 +28,13 @@ EFA_INTERFACES = 32
 MAX_NODES = 5000
 """Kubernetes' own scalability limit."""
 
-_CAPACITY = {"cpu": "192", "memory": "2Ti", "pods": "110", "nvidia.com/gpu": str(GPUS)}
+_CAPACITY = {
+    "cpu": "192",
+    "memory": "2Ti",
+    "pods": "110",
+    "nvidia.com/gpu": str(GPUS),
+    "ephemeral-storage": "27Ti",
+}
 _CAPACITY |= {"vpc.amazonaws.com/efa": str(EFA_INTERFACES)}
 _CHUNK = 200
 _READY_S = 300.0

@@ -108,7 +108,6 @@ def kubelet_config(layout: Layout, name: str, cgroup: str) -> dict[str, object]:
         "cgroupRoot": f"/{cgroup}",
         "failCgroupV1": False,
         "failSwapOn": False,
-        "localStorageCapacityIsolation": False,
         "oomScoreAdj": 0,
         "clusterDNS": [DNS_SERVICE],
         "clusterDomain": DOMAIN,

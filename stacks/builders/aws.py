@@ -14,6 +14,7 @@ from components.aws.image_registry import ImageRegistry, ImageRegistryArgs
 from components.aws.instance_types import fit, instance_type
 from components.aws.instances import Demand
 from components.aws.network import Network
+from components.aws.node_disks import scratch_gib
 from components.aws.pushed_image import PushedImage, is_in
 from components.aws.signing_key import KmsSigningKey
 from components.aws.workload_identity import (
@@ -71,7 +72,7 @@ def aws_cloud(
 
     """
     instance = _wired(cloud, workers, instance_type(cloud.nodes.instance_type))
-    size = _size(workers, instance)
+    size = _size(workers, instance, cloud.nodes.disk_gib)
     bought = capacity(**cloud.nodes.capacity.model_dump())
     zone = _zone(cloud, bought)
     needed = Need(
@@ -104,6 +105,7 @@ def aws_cloud(
             nodes=_first_nodes(cloud, workers),
             capacity=bought,
             tags=made.tags,
+            disk_gib=cloud.nodes.disk_gib,
             upkeep=made.upkeep,
         ),
         pulumi.ResourceOptions(depends_on=pushed),
@@ -180,13 +182,16 @@ def _zone(cloud: AwsCloud, bought: Capacity) -> str:
     return zone or cloud.zones[0]
 
 
-def _size(workers: Training, instance: InstanceType) -> dict[str, Any]:
-    """Return a pod's requests: the whole node, or the settings' values if they fit."""
+def _size(workers: Training, instance: InstanceType, disk_gib: int) -> dict[str, Any]:
+    """Return a pod's requests: the whole node, or the settings' values if they fit. Raises CloudError."""
+    most_gib = scratch_gib(instance, disk_gib)
     usual = {
         "cpu": str(instance.pod_vcpus),
         "memory": f"{instance.pod_memory_gib}Gi",
         "gpus": instance.gpus,
         "efa": instance.efa_interfaces,
+        "scratch": f"{most_gib}Gi",
+        "scratch_reserved": True,
     }
     size = pod_size(workers, usual)
     demand = Demand(
@@ -196,6 +201,14 @@ def _size(workers: Training, instance: InstanceType) -> dict[str, Any]:
         memory_gib=float(amount(size["memory"], "training.memory")) / 2**30,
     )
     fit(instance, demand)
+    asked_gib = float(amount(size["scratch"], "training.scratch")) / 2**30
+    if asked_gib > most_gib:
+        remedy = "use a larger type" if instance.nvme_disks else "raise cloud:nodes.disk_gib"
+        message = (
+            f"training.scratch is {size['scratch']}, but a {instance.name} node has {most_gib} GiB of disk for pods, "
+            f"beside its images; request less, or {remedy}"
+        )
+        raise CloudError(message)
     return size
 
 

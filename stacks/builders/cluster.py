@@ -15,7 +15,7 @@ from components.errors import ClusterError
 from components.kubernetes.charts import Charts
 from components.kubernetes.installed_queueing import InstalledQueueing
 from components.kubernetes.isolation import CLUSTER_DNS, Destination, Resolver
-from components.kubernetes.job_args import PodSize, SecretKey
+from components.kubernetes.job_args import DISK, PodSize, SecretKey
 from components.kubernetes.placing import Placing
 from components.kubernetes.platform import Platform, PlatformArgs
 from components.kubernetes.quantities import canonical
@@ -116,7 +116,9 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
         platform=Platform("platform", args, pulumi.ResourceOptions(provider=provider, depends_on=before)),
         store=cloud.store,
         size=PodSize(
-            **pod_size(workers, {"cpu": workers.cpu, "memory": workers.memory, "gpus": workers.gpus or 0})
+            **pod_size(workers, {"cpu": workers.cpu, "memory": workers.memory, "gpus": workers.gpus or 0}),
+            # Kueue admits no pod that asks for what its quota does not name.
+            scratch_reserved=DISK in cloud.quota,
         ),
         environment=store_environment(cloud),
         placing=placing(cloud, taints=False),  # Kueue adds what tolerates them to the pods that it admits
@@ -192,9 +194,9 @@ def store_keys(secret: str | None) -> dict[str, SecretKey]:
 
 def pod_size(workers: Training, usual: Mapping[str, Any]) -> dict[str, Any]:
     """Return a pod's requests, by `PodSize`'s names: from the settings, else the defaults."""
-    asked = {"cpu": workers.cpu, "memory": workers.memory, "gpus": workers.gpus}
+    asked = {"cpu": workers.cpu, "memory": workers.memory, "gpus": workers.gpus, "scratch": workers.scratch}
     told = {name: value for name, value in asked.items() if value is not None}
-    return {**usual, **told, "shared_memory": workers.shared_memory, "scratch": workers.scratch}
+    return {**usual, **told, "shared_memory": workers.shared_memory}
 
 
 def quota(size: Mapping[str, Any], nodes: int) -> dict[str, str]:

@@ -38,6 +38,8 @@ class Nodes(Section):
     """EC2 instance type."""
     maximum: Positive
     """Maximum number of nodes."""
+    disk_gib: Positive = 200
+    """First disk of a node, GiB: for the system and, on types without local disks, images and the pods' scratch."""
     minimum: NotNegative = 0
     """Nodes kept when nothing trains."""
     efa: bool | None = None

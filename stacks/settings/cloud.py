@@ -69,14 +69,14 @@ class Training(Section):
     """GPUs of a pod."""
     shared_memory: Text = "1Gi"
     """Size of /dev/shm."""
-    scratch: Text = "50Gi"
-    """Scratch disk of a pod."""
+    scratch: Text | None = None
+    """Scratch disk of a pod, for models and checkpoints; default: on AWS what a node leaves, elsewhere 50Gi."""
     spread: bool = True
     """One pod per node."""
     wait: bool = True
     """Whether `pulumi up` waits for the job to end."""
     queue_timeout_seconds: Positive = 3600
-    """Fail the update if the job is not admitted or makes no progress for this long."""
+    """Fail the update if the job is not admitted or makes no progress for this long; and pods wait for each other."""
     retrain_key: Text | None = None
     """A new value (a week, say) makes the job re-read its bucket and train on changed data."""
     reports: Many[LocalPath] = ()

@@ -293,6 +293,63 @@ def test_a_cluster_of_ones_own_gets_the_same_job_and_nothing_of_aws(
     assert flavor["resources"][1] == {"name": "memory", "nominalQuota": "1Ti"}, "as Kueue writes it"
 
 
+def pod_of(declared: Declared) -> dict[str, Any]:
+    (job,) = declared.resources["kubernetes:jobset.x-k8s.io/v1alpha2:JobSet"]
+    pod: dict[str, Any] = job["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    return pod
+
+
+def scratch_of(declared: Declared) -> tuple[Any, Any, Any, Any]:
+    """A pod's volume, request and limit, and what its program is told in bytes."""
+    pod = pod_of(declared)
+    (volume,) = [each["emptyDir"]["sizeLimit"] for each in pod["volumes"] if each["name"] == "scratch"]
+    asked = pod["containers"][0]["resources"]
+    maps = declared.resources["kubernetes:core/v1:ConfigMap"]
+    told = json.loads(maps[0]["data"]["job.json"])["scratch_bytes"]
+    disk = "ephemeral-storage"
+    return volume, asked["requests"].get(disk), asked["limits"].get(disk), told
+
+
+@pytest.mark.parametrize(
+    ("nodes", "training", "expected"),
+    [
+        ({}, {}, 314),
+        ({"disk_gib": 500}, {}, 314),
+        ({"instance_type": "m7i.2xlarge"}, {}, 118),
+        ({"instance_type": "m7i.2xlarge", "disk_gib": 500}, {}, 387),
+        ({}, {"scratch": "20Gi"}, 20),
+    ],
+)
+def test_a_pod_may_use_and_reserves_the_disk_that_its_node_leaves(
+    nodes: dict[str, Any], training: dict[str, Any], expected: int, declared: Declared
+) -> None:
+    chosen = {"instance_type": "g6.2xlarge", "maximum": 2, **nodes}
+    declare(config(cloud__nodes=chosen, own__training={"image": "i", **training}))
+    size = f"{expected}Gi"
+    assert scratch_of(declared) == (size, size, size, expected * 2**30)
+    (queue,) = declared.resources["kubernetes:kueue.x-k8s.io/v1beta2:ClusterQueue"]
+    (group,) = queue["spec"]["resourceGroups"]
+    assert "ephemeral-storage" in group["coveredResources"], (
+        "Kueue admits nothing that its quota does not name"
+    )
+    (template,) = [
+        each
+        for each in declared.resources["aws:ec2/launchTemplate:LaunchTemplate"]
+        if each["instanceType"] == chosen["instance_type"]
+    ]
+    assert template["blockDeviceMappings"][0]["ebs"]["volumeSize"] == nodes.get("disk_gib", 200)
+
+
+@pytest.mark.parametrize(("quota", "reserved"), [({}, None), ({"ephemeral-storage": "1Ti"}, "50Gi")])
+def test_in_a_cluster_of_ones_own_a_pod_has_50_gib_and_reserves_them_if_the_quota_names_disks(
+    quota: dict[str, str], reserved: str | None, declared: Declared
+) -> None:
+    settings = in_a_cluster("/dev/null")
+    settings["cloud:quota"] = json.dumps({**json.loads(settings["cloud:quota"]), **quota})
+    declare(settings)
+    assert scratch_of(declared) == ("50Gi", reserved, reserved, 50 * 2**30)
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
@@ -349,6 +406,17 @@ def test_what_a_cluster_cannot_do_is_said_in_the_preview(
         (
             {"own__training": {"image": "i", "memory": "30Gi"}},
             "a pod requests 30 GiB of memory, but a g6.2xlarge node has 29 for it",
+        ),
+        (
+            {"own__training": {"image": "i", "scratch": "1Ti"}},
+            "training.scratch is 1Ti, but a g6.2xlarge node has 314 GiB of disk for pods, beside its images; request",
+        ),
+        (
+            {
+                "own__training": {"image": "i", "scratch": "200Gi"},
+                "cloud__nodes": {"instance_type": "m7i.2xlarge", "maximum": 1},
+            },
+            "node has 118 GiB of disk for pods, beside its images; request less, or raise cloud:nodes.disk_gib",
         ),
         ({"own__training": {"image": "i", "cpu": "7500m"}}, "7.5 vCPUs, but a g6.2xlarge node has 7 for it"),
         (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from scenario_model.evaluate.placing import free_memory, placed
 from scenario_model.evaluate.score import bits, windows
 from scenario_model.foundation.loading import load_directory
 from scenario_model.train.hardware import bf16_is_faster
@@ -30,7 +32,7 @@ def compare(
     for name, directory in (("parent", parent), ("candidate", candidate)):
         progress(f"loading the {name}", 0.0)
         loaded = load_directory(directory)
-        model = loaded.model.to(device=device, dtype=dtype)
+        model = _placed(loaded.model.to(dtype=dtype), device)
         if cut is None:
             cut = windows(documents, loaded.tokenizer, longest=_longest(model.config))
         total = sum(len(window.tokens) for window in cut)
@@ -40,6 +42,14 @@ def compare(
         del model, loaded
     names = {torch.bfloat16: "bf16", torch.float32: "fp32"}
     return found[0], found[1], f"{names[dtype]} on {device.type}"
+
+
+def _placed(model: Any, device: torch.device) -> Any:
+    if device.type == "cpu":
+        return placed(model, device, {})
+    gc.collect()  # of a training that ran in this process, or of the model before
+    torch.cuda.empty_cache()
+    return placed(model, device, free_memory())
 
 
 def _share(progress: Callable[[str, float], None], what: str, total: int) -> Callable[[int], None]:

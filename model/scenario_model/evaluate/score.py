@@ -74,7 +74,7 @@ def bits(
         for row, window in enumerate(batch):
             # One window at a time in fp32: a whole batch over a large vocabulary would not fit.
             nats = torch.nn.functional.cross_entropy(
-                logits[row].float(), targets[row], ignore_index=IGNORED, reduction="sum"
+                logits[row].float(), targets[row].to(logits.device), ignore_index=IGNORED, reduction="sum"
             )
             found[window.document] += float(nats) / math.log(2)
             done += len(window.tokens)

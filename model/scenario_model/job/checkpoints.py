@@ -75,7 +75,7 @@ class BucketCheckpoints:
             raise error
 
     def clear(self) -> None:
-        """Remove all copies: the run is over."""
+        """Remove all copies, and what is kept beside them: the run is over."""
         self._bucket.delete("")
 
     def _keep(self, checkpoint: Path) -> None:
@@ -87,7 +87,7 @@ class BucketCheckpoints:
         marker["environment"] = run["environment"]
         self._bucket.put(f"{step}/{_MARKER}", sign_json(self._key, f"{self._place}/{step}", marker))
         steps = sorted({key.split("/")[0] for key in self._bucket.sizes()}, reverse=True)
-        for old in [each for each in steps if each < step][_KEPT - 1 :]:
+        for old in [each for each in steps if _STEP.fullmatch(each) and each < step][_KEPT - 1 :]:
             self._bucket.delete(old)
 
     def _bring_one(self, step: str, folder: Path, record: Callable[[dict[str, Any]], None]) -> None:

@@ -7,15 +7,22 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from scenario_model import atomic_io
+from scenario_model import atomic_io, logs
 from scenario_model.cloud.bucket import Bucket
 from scenario_model.errors import Refused, TemporaryError
 from scenario_model.evaluate.run import EVALUATION
+from scenario_model.job.attempts import Attempts
 from scenario_model.job.checkpoints import BucketCheckpoints
 from scenario_model.job.inputs import data_here, foundation_here
 from scenario_model.job.record import Record, job_digest
+from scenario_model.job.room import (
+    require_room_for_inputs,
+    require_room_to_evaluate,
+    require_room_to_train,
+)
 from scenario_model.release import channel as channels
 from scenario_model.release.names import ReleaseId
 from scenario_model.release.sign import sign_run
@@ -44,6 +51,7 @@ class Job:
         self._key: SigningKey = signing_key(settings.signing_key)
         if self.leads:
             self._bucket.check(to_write=True)
+            require_room_for_inputs(settings)
         foundation = foundation_here(settings)
         train = TrainSettings(
             foundation=foundation,
@@ -70,11 +78,17 @@ class Job:
     def run(self) -> dict[str, Any] | None:
         """Train, and on the leader evaluate, sign, upload and promote; returns the outcome, None elsewhere.
 
-        Raises TemporaryError if it was stopped and can resume.
+        Raises TemporaryError if it was stopped and can resume, Refused if attempts before it came no further.
         """
-        result = self._train()
         if not self.leads:
+            self._train(None)
             return None
+        attempts = Attempts(*self._beside_checkpoints())
+        with attempts.watched():
+            return self._lead(attempts)
+
+    def _lead(self, attempts: Attempts) -> dict[str, Any]:
+        result = self._train(attempts)
         # An attempt that ended after its training has recorded the time: the release is then the same.
         noted = self.record.write("result", result)
         if noted["model"] != result["model"]:
@@ -86,26 +100,44 @@ class Job:
         self._checkpoints().clear()
         return outcome
 
-    def _train(self) -> dict[str, Any]:
+    def _train(self, attempts: Attempts | None) -> dict[str, Any]:
+        """Train; `attempts` in the leader."""
         from scenario_model.train.hooks import TrainingHooks
-        from scenario_model.train.loop import StoppedError
+        from scenario_model.train.loop import StoppedError, TimeIsUpError
         from scenario_model.train.run import record_run, train
 
         deadline = self.settings.deadline
-        copies = self._checkpoints() if self.leads else None
+        copies = self._checkpoints() if attempts else None
         if copies and self.plan.folder.state != "done":
+            require_room_to_train(self.settings, self.plan.settings.foundation)
+            require_room_to_evaluate(self.plan.settings.foundation)
             with atomic_io.disk_errors(self.plan.folder.root):
                 self.plan.folder.checkpoints.mkdir(parents=True, exist_ok=True)
             copies.bring(self.plan.folder.checkpoints, lambda environment: record_run(self.plan, environment))
         try:
-            around = TrainingHooks(copies=copies, save_before=deadline, progress=sys.stdout)
+            around = TrainingHooks(
+                copies=copies,
+                save_before=deadline,
+                progress=sys.stdout,
+                begins=partial(self._go_on, attempts) if attempts else None,
+            )
             result, _ = train(self.plan, hooks=around)
         except StoppedError as stopped:
+            if attempts and not isinstance(stopped, TimeIsUpError):
+                attempts.excuse()
             raise TemporaryError(str(stopped)) from None
         finally:
             if copies:
                 copies.settle()
         return result
+
+    def _go_on(self, attempts: Attempts) -> None:
+        """Note that this attempt begins; after others that came no further, wait first. Raises Refused if too many."""
+        step = self.plan.folder.step
+        wait_s = attempts.begin(step)
+        if wait_s:
+            logs.say(f"an attempt before this one came no further than step {step}: waiting {wait_s:.0f} s")
+            time.sleep(wait_s)
 
     def _release(self, result: dict[str, Any]) -> dict[str, Any]:
         from scenario_model.evaluate.gate import evaluate_run
@@ -139,9 +171,12 @@ class Job:
         return open_store(self.settings.store, self.settings.scratch / "releases")
 
     def _checkpoints(self) -> BucketCheckpoints:
+        return BucketCheckpoints(*self._beside_checkpoints())
+
+    def _beside_checkpoints(self) -> tuple[Bucket, SigningKey, str]:
         # Separate from the records: these may be deleted, and expire.
         place = f"checkpoints/{self.digest.removeprefix('sha256:')}"
-        return BucketCheckpoints(self._bucket.below(place), self._key, place)
+        return self._bucket.below(place), self._key, place
 
 
 class _Progress:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from scenario_model.config import FilePath, Kinds, Section, Text
+from scenario_model.config import FilePath, Kinds, Positive, Section, Text
 from scenario_model.data.settings import ChatOptions, PythonReference, TextOptions
 from scenario_model.errors import InputError
 from scenario_model.evaluate.settings import GateSettings
@@ -66,6 +66,8 @@ class JobSettings(Section):
     """s3://bucket/prefix, for releases, channels, and this job's checkpoints and outcome."""
     scratch: FilePath
     """Scratch folder on this host; may be lost."""
+    scratch_bytes: Positive | None = None
+    """How much of it the job may use; null: what is free."""
     signing_key: Text
     """PEM file, or kms:ARN of an ECC_NIST_P256 key."""
     save_before: Text | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
@@ -24,12 +25,14 @@ class Copies(Protocol):
 class TrainingHooks:
     """`copies`: of checkpoints. `save_before`: stop early enough for the last checkpoint to be on disk by then.
 
-    `progress`: stream for one progress line per step; None: the log.
+    `progress`: stream for one progress line per step; None: the log. `begins`: called in the leader once all processes
+    are there; if it raises Refused, all of them end with that.
     """
 
     copies: Copies | None = None
     save_before: datetime | None = None
     progress: TextIO | None = None
+    begins: Callable[[], None] | None = None
 
 
 NO_HOOKS = TrainingHooks()

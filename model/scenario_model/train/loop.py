@@ -25,12 +25,17 @@ if TYPE_CHECKING:
 
 # Assumed duration of the first checkpoint.
 _SAVING_SECONDS = 30.0
+_AGAIN = "run it again to resume"
 
 
 class StoppedError(ScenarioModelError):
     """The run was stopped: it is saved and can be resumed. Exit code 143, as for a terminated process."""
 
     exit_code = 128 + signal.SIGTERM
+
+
+class TimeIsUpError(StoppedError):
+    """It was stopped because `save_before` is near: started again, it would only stop again."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -171,8 +176,9 @@ class _StopRequest:
 
     def error(self, when: str) -> StoppedError:
         """The error that ends the run."""
-        why = f"because of save_before {self._save_before}" if self._is_near() else "by SIGTERM"
-        return StoppedError(f"stopped {why} {when}", remedy="run it again to resume")
+        if self._is_near():
+            return TimeIsUpError(f"stopped because of save_before {self._save_before} {when}", remedy=_AGAIN)
+        return StoppedError(f"stopped by SIGTERM {when}", remedy=_AGAIN)
 
     def _is_near(self) -> bool:
         """Whether another step and checkpoint may not finish in time."""

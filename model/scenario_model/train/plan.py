@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
@@ -57,6 +58,15 @@ class RunFolder:
     def result(self) -> Path:
         """Written last: marks the run as done."""
         return self.root / "result.json"
+
+    @property
+    def step(self) -> int:
+        """The step after which the run goes on: that of its newest checkpoint, or of all steps if it is done."""
+        if self.result.is_file():
+            return int(json.loads(self.result.read_text(encoding="utf-8"))["steps"])
+        return max(
+            (int(path.name.removeprefix("step-")) for path in self.checkpoints.glob("step-*")), default=0
+        )
 
     @property
     def state(self) -> Literal["new", "partial", "done"]:
@@ -161,8 +171,6 @@ def _notes(recipe: Recipe, processes: int, obstacle: str) -> list[str]:
 
 
 def _check_length(settings: TrainSettings) -> None:
-    import json
-
     config = json.loads((settings.foundation / "config.json").read_text(encoding="utf-8"))
     longest = config.get("max_position_embeddings")
     if isinstance(longest, int) and settings.recipe.sequence_length > longest:

@@ -15,15 +15,16 @@ import torch
 
 from scenario_model import atomic_io, logs
 from scenario_model.digests import tree_digest
-from scenario_model.errors import InputError, ScenarioModelError
+from scenario_model.errors import InputError, Refused, ScenarioModelError
 from scenario_model.foundation.importer import verify_foundation
-from scenario_model.train import hardware, parallel
+from scenario_model.train import fabric, hardware, parallel
 from scenario_model.train.batches import Batches
 from scenario_model.train.checkpoint import Checkpoints
 from scenario_model.train.drift_baseline import keep_baseline
 from scenario_model.train.hooks import NO_HOOKS, TrainingHooks
 from scenario_model.train.loop import Training, make_optimizer
 from scenario_model.train.model import LossModel, load_model, save_trained, trainable
+from scenario_model.train.preflight import check_hardware
 from scenario_model.train.reporter import Reporter
 from scenario_model.train.tokenized import tokenized
 
@@ -49,11 +50,16 @@ def train(
     host has the run's folder. If another process holds the run's lock, waits for it.
     """
     folder = plan.folder
+    fabric.have_it_logged()
     with parallel.joined_world(peer_timeout_s) as world:
         if world.size != plan.processes:
             what = f"the run is planned for {plan.processes} processes, but there are {world.size}"
             raise InputError(what, where="training", remedy="start all of them with torchrun")
         with _alone(folder, world):
+            _begin_together(world, hooks)
+            fabric.insist(world)
+            if world.size > 1 or world.device.type == "cuda":
+                check_hardware(world)
             done = world.share(_result(folder) if world.leads else None)
             if done is None:
                 done = _train(plan, world, hooks)
@@ -61,6 +67,19 @@ def train(
                 shutil.rmtree(folder.checkpoints, ignore_errors=True)
                 return done, False
             return done, True
+
+
+def _begin_together(world: World, hooks: TrainingHooks) -> None:
+    """Raise Refused in every process if the leader's hook does."""
+    refusal = None
+    if world.leads and hooks.begins:
+        try:
+            hooks.begins()
+        except Refused as error:
+            refusal = (error.what, error.where, error.remedy)
+    if told := world.share(refusal):
+        what, where, remedy = told
+        raise Refused(what, where=where, remedy=remedy)
 
 
 def _train(plan: Plan, world: World, hooks: TrainingHooks) -> dict[str, Any]:

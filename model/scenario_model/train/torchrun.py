@@ -7,6 +7,8 @@ torchrun exits with 1 whatever its processes' exit codes, and lets them listen o
 own name, which on Debian is 127.0.1.1. This wrapper passes on their exit code, so that a service manager
 restarts a process that lost its peers (75, or a signal) but not one with a final result (0, 1, 2); and it
 makes them listen on the interface that leads to the first host.
+
+`--rdzv-conf timeout=SECONDS` is how long the hosts wait for each other before they start.
 """
 
 from __future__ import annotations
@@ -28,13 +30,19 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run
 
+from scenario_model.errors import TemporaryError
+from scenario_model.train.gathering import Waiting, gather
+
 if TYPE_CHECKING:
     from argparse import Namespace
 
 _DECIDED = (1, 2)
 _TOLD = {*_DECIDED, os.EX_TEMPFAIL, 128 + signal.SIGTERM}
 """Exit codes of our processes that have a meaning."""
-_NAME_TIMEOUT_S = 90.0
+_PORT, _PATIENCE_S = 29500, 600.0
+"""torchrun's port, and how long it waits for other hosts, if nothing is said."""
+_MEETING_S = 300.0
+"""How long it may take to meet once all of them are there."""
 _SIOCGIFADDR = 0x8915  # netdevice(7)
 
 
@@ -51,7 +59,7 @@ def main() -> None:
 def _run(arguments: Namespace) -> int:
     logging.disable(logging.ERROR)  # it prints twenty lines per process; the summary below is enough
     try:
-        _listen_on(interface_to(arguments.master_addr))
+        _meet(arguments)
         run(arguments)  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         codes = [failure.exitcode for failure in error.failures.values()]
@@ -60,10 +68,26 @@ def _run(arguments: Namespace) -> int:
         return exit_code(codes)
     except SignalException as error:
         return 128 + error.sigval
-    except (DistError, OSError) as error:
+    except (DistError, OSError, TemporaryError) as error:
         _say(f"{arguments.master_addr} port {arguments.master_port}: not every host joined: {_first(error)}")
         return os.EX_TEMPFAIL
     return 0
+
+
+def _meet(arguments: Namespace) -> None:
+    """Wait until all hosts are there; after that, torchrun itself waits no longer than it takes to meet.
+
+    Raises TemporaryError if they did not come in time.
+    """
+    conf = dict(each.split("=", 1) for each in arguments.rdzv_conf.split(",") if each)
+    waiting = Waiting(float(conf.get("timeout", _PATIENCE_S)), _say)
+    hosts = int(arguments.nnodes) if arguments.nnodes.isdigit() else 1  # a range is for other rendezvous
+    if hosts > 1 and arguments.rdzv_backend == "static":
+        port = arguments.master_port or _PORT
+        gather(arguments.master_addr, port, arguments.node_rank, hosts, waiting)
+        conf["timeout"] = str(int(min(waiting.patience_s, _MEETING_S)))
+        arguments.rdzv_conf = ",".join(f"{name}={value}" for name, value in conf.items())
+    _listen_on(interface_to(arguments.master_addr, waiting))
 
 
 def exit_code(codes: list[int]) -> int:
@@ -72,27 +96,25 @@ def exit_code(codes: list[int]) -> int:
     return (decided or [code for code in codes if code > 0] or [os.EX_TEMPFAIL])[0]
 
 
-def interface_to(address: str) -> str | None:
+def interface_to(address: str, waiting: Waiting) -> str | None:
     """The network interface that leads to an address; None if no interface of this host has the local address.
 
     Raises OSError while there is no route, as before the network is up.
     """
-    family, kind, protocol, _, target = _looked_up(address)
+    family, kind, protocol, _, target = _looked_up(address, waiting)
     with socket.socket(family, kind, protocol) as probe:
         probe.connect(target)  # sends nothing
         own = probe.getsockname()[0]
     return next((name for _, name in socket.if_nameindex() if own in _addresses(name)), None)
 
 
-def _looked_up(address: str) -> Any:
+def _looked_up(address: str, waiting: Waiting) -> Any:
     """Resolve a name; in a cluster it is unknown until the first pod has an address."""
-    begun = time.monotonic()
     while True:
         try:
             return socket.getaddrinfo(address, 9, type=socket.SOCK_DGRAM)[0]
         except socket.gaierror:
-            if time.monotonic() - begun > _NAME_TIMEOUT_S:
-                raise
+            waiting.still(f"the name {address}")
         time.sleep(1)
 
 

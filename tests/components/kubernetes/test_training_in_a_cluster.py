@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 BUCKET = "training-in-a-cluster"
 STEPS = 60  # so that what disturbs it, which is done when a step is seen, still finds it training
+WITH_DISK = {**ANY, "quota": {"cpu": "1", "memory": "16Gi", "ephemeral-storage": "4Gi"}}
 RECIPE = {"method": "full", "max_steps": STEPS, "epochs": 200, "sequence_length": 128}
 
 
@@ -50,12 +51,13 @@ class Runs:
             "recipe": {**RECIPE, "checkpoint_every_steps": 10},
             "store": f"s3://{BUCKET}/{name}",
             "scratch": "/scratch",
+            "scratch_bytes": 2**30,
             "signing_key": "/keys/signing.pem",
         }
         job = {
             "image": reference("model"),
             "pods": pods,
-            "size": {**SMALL, "memory": "2Gi"},
+            "size": {**SMALL, "memory": "2Gi", "scratch_reserved": True},
             "spread": False,
             "config": config,
             "secrets": {"file": "key", "environment": "token"},
@@ -66,7 +68,7 @@ class Runs:
                 "OMP_NUM_THREADS": "1",
             },
         }
-        return self.stack.shape(job, flavors=[ANY])
+        return self.stack.shape(job, flavors=[WITH_DISK])
 
     def train(self, name: str, pods: int, disturb: Sequence[tuple[int, Callable[[], None]]] = ()) -> str:
         """Go up; `disturb` says what is done as soon as a step is seen."""
@@ -130,7 +132,7 @@ def runs(
     for path in write_chapters(tmp_path / "texts").iterdir():
         s3.upload_file(str(path), BUCKET, f"texts/{path.name}")
     keys.create_pair(tmp_path / "signing.pem", tmp_path / "verification.pem")
-    stack.project.up(**stack.shape())
+    stack.project.up(**stack.shape(flavors=[WITH_DISK]))
     entries = [f"--from-file=key={tmp_path / 'signing.pem'}", "--from-literal=token=unused"]
     stack.cluster.kubectl("create", "secret", "generic", "signing", "-n", stack.namespace, *entries)
     yield made

@@ -69,9 +69,25 @@ def test_torchrun_meets_at_the_first_pod_of_a_job() -> None:
         "--node-rank=$(JOB_COMPLETION_INDEX)",
         "--master-addr=$(JOBSET)-workers-0-0.$(JOBSET)",
         "--master-port=29500",
+        "--rdzv-conf=timeout=3600",
         "--shutdown-timeout=110",
         *("-m", "scenario_model", "job", "--config", "/config/job.json"),
     ]
+
+
+def test_pods_wait_for_each_other_as_long_as_the_job_may_wait_for_nodes() -> None:
+    (container,) = pod_of(spec(queue_timeout_s=7200))["containers"]
+    assert "--rdzv-conf=timeout=7200" in container["args"]
+
+
+def test_a_pod_knows_the_node_that_it_is_on() -> None:
+    (container,) = pod_of(spec())["containers"]
+    node = {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+    assert node in container["env"]
+
+
+def test_restarts_are_many_since_the_job_itself_ends_those_without_progress() -> None:
+    assert spec()["failurePolicy"]["maxRestarts"] == 100
 
 
 def test_each_pod_has_a_node_of_its_own_unless_that_is_not_wanted() -> None:

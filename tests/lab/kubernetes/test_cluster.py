@@ -96,6 +96,18 @@ def test_a_persons_kubectl_sees_the_node_ready(cluster: Cluster) -> None:
     assert cluster.kubeconfig.stat().st_mode & 0o777 == 0o600
 
 
+def test_the_node_has_disk_that_pods_may_reserve(cluster: Cluster) -> None:
+    there = cluster.kubectl.get("node", NODE)["status"]["allocatable"]
+    assert int(there["ephemeral-storage"]) > 2**30
+    reserving = pod("reserving", "print('here')")
+    reserving["spec"]["containers"][0]["resources"] = {"requests": {"ephemeral-storage": "1Mi"}}
+    cluster.kubectl.apply([reserving])
+    try:
+        until(lambda: cluster.kubectl.get("pod", "reserving")["status"]["phase"] == "Succeeded")
+    finally:
+        cluster.kubectl("delete", "--wait=false", "pod/reserving")
+
+
 def test_a_service_account_may_not_read_secrets(cluster: Cluster) -> None:
     asked = ["auth", "can-i", "list", "secrets", "--as=system:serviceaccount:default:default"]
     assert not cluster.kubectl.succeeds(*asked)

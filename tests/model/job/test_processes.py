@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from scenario_model.cloud.bucket import Bucket
 from scenario_model.errors import Refused
+from scenario_model.job.attempts import Attempts
+from scenario_model.signing import keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,3 +67,23 @@ def test_told_to_stop_two_processes_save_and_go_on_from_the_bucket_to_the_same_w
     command = torchrun(whole.config(**changed))
     undisturbed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     assert events(second.stdout)[-1]["model"] == events(undisturbed.stdout)[-1]["model"]
+
+
+def test_after_attempts_without_progress_two_processes_end_with_1_and_train_nothing(
+    new_job: Callable[[str], Job], environment: dict[str, str], s3: Any
+) -> None:
+    job = new_job("fruitless-shares")
+    command = torchrun(job.config())
+    begun = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert begun.stdout
+    (run,) = (event["run"].removeprefix("sha256:") for event in events(begun.stdout.readline()))
+    begun.send_signal(signal.SIGTERM)
+    begun.communicate(timeout=600)
+    place = f"checkpoints/{run}"
+    for _ in range(3):
+        Attempts(Bucket(f"{job.store}/{place}"), keys.load_private(job.private), place).begin(0)
+    ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == Refused.exit_code
+    refused = events(ended.stdout)[-1]
+    assert refused["event"] == "refused"
+    assert "3 attempts in a row went on after step 0" in refused["reasons"][0]

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from scenario_model.config import load_file as load_config
+from scenario_model.train.gathering import Waiting
 from scenario_model.train.plan import make_plan
 from scenario_model.train.settings import TrainSettings
 from scenario_model.train.torchrun import exit_code, interface_to
@@ -132,4 +133,4 @@ def test_a_service_ends_as_its_processes_did(codes: list[int], wanted: int) -> N
 
 
 def test_the_interface_is_the_one_that_leads_to_the_first_host() -> None:
-    assert interface_to("127.0.0.1") == "lo"
+    assert interface_to("127.0.0.1", Waiting(1.0, print)) == "lo"
