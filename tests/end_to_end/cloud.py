@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from cli import PROJECT
-from lab.aws import CREDENTIALS, plugin
+from lab.aws import CREDENTIALS, REGION, plugin
 from lab.cloud_training import BUCKET, LABEL, NODE, STACK, prepare
 from tests import buckets
 from tests.chapters import ALL
@@ -111,32 +111,68 @@ def at_the_lab(lab: Lab, cluster: Cluster, folder: Path) -> Iterator[Cloud]:
 
 
 def own_cluster(cloud: Cloud) -> dict[str, Any]:
-    """The settings for a cluster of one's own, of those for a cluster on AWS; the bucket's keys are a Secret there."""
+    """The guide's example for a cluster of one's own, and that cluster: its nodes are tainted, its registry private.
+
+    Other than in the guide are the paths and addresses of this lab, and that Kueue and JobSet are there.
+    """
     assert cloud.lab.aws
     assert cloud.cluster.own
-    cloud.cluster.kubectl("create", "namespace", "training")
-    literals = [f"--from-literal={name}={value}" for name, value in CREDENTIALS.items()]
-    cloud.cluster.kubectl("create", "secret", "generic", "bucket", "-n", "training", *literals)
+    example = documented()
+    _have(cloud.cluster, example)
     kept = {name: value for name, value in cloud.settings.items() if name.startswith(f"{PROJECT}:")}
     workers = kept[f"{PROJECT}:training"]
     ours = {*CREDENTIALS, "AWS_REGION", "AWS_ENDPOINT_URL"}  # the settings say it, as the guide does
     told = {name: value for name, value in workers["environment"].items() if name not in ours}
     bucket = urlsplit(cloud.lab.aws.endpoint)
+    (destination,) = example["cloud:destinations"]
     return {
         **kept,
+        **example,
         f"{PROJECT}:training": {**workers, "environment": told},
-        "cloud:kind": "kubernetes",
         "cloud:kubeconfig": str(cloud.cluster.kubeconfig),
-        "cloud:store": f"s3://{BUCKET}/kept",
-        "cloud:region": workers["environment"].get("AWS_REGION", "eu-central-1"),
         "cloud:endpoint": cloud.lab.aws.endpoint,
-        "cloud:credentials": "bucket",
-        "cloud:quota": {"cpu": "4", "memory": "16Gi"},
-        "cloud:destinations": [
-            {"name": "bucket", "cidrs": [f"{bucket.hostname}/32"], "ports": [bucket.port]}
-        ],
+        "cloud:destinations": [destination | {"cidrs": [f"{bucket.hostname}/32"], "ports": [bucket.port]}],
         "cloud:queueing": "existing",
     }
+
+
+def documented() -> dict[str, Any]:
+    """The settings in the guide's example."""
+    guide = (ROOT / "docs" / f"{STACK}.md").read_text()
+    example = guide.partition("## With an existing cluster")[2].partition("```yaml\n")[2].partition("```")[0]
+    found = yaml.safe_load(example)["config"]
+    assert isinstance(found, dict)
+    return found
+
+
+def _have(cluster: Cluster, example: dict[str, Any]) -> None:
+    """Give the cluster what the example says that it has."""
+    kubectl = cluster.kubectl
+    kubectl("create", "namespace", "training")
+    literals = [f"--from-literal={name}={value}" for name, value in CREDENTIALS.items()]
+    kubectl("create", "secret", "generic", example["cloud:credentials"], "-n", "training", *literals)
+    (registry,) = example["cloud:pull_secrets"]
+    account = ["--docker-server=registry.example", "--docker-username=team", "--docker-password=secret"]
+    kubectl("create", "secret", "docker-registry", registry, "-n", "training", *account)
+    for name, value in example["cloud:node_labels"].items():
+        kubectl("label", "node", NODE, f"{name}={value}", "--overwrite")
+    (taint,) = example["cloud:taints"]
+    kubectl("taint", "node", NODE, f"{taint['key']}=present:NoSchedule", "--overwrite")
+    kind = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass"}
+    kubectl.apply([kind | {"metadata": {"name": example["cloud:runtime_class"]}, "handler": "runc"}])
+    store = example["cloud:store"].removeprefix("s3://").partition("/")[0]
+    boto3.client("s3").create_bucket(Bucket=store, CreateBucketConfiguration={"LocationConstraint": REGION})
+
+
+def have_not(cluster: Cluster) -> None:
+    """Take away again what the example has."""
+    example = documented()
+    for name in example["cloud:node_labels"]:
+        cluster.kubectl("label", "node", NODE, f"{name}-")
+    for taint in example["cloud:taints"]:
+        cluster.kubectl("taint", "node", NODE, f"{taint['key']}-")
+    cluster.kubectl("delete", "runtimeclass", example["cloud:runtime_class"])
+    buckets.remove(example["cloud:store"].removeprefix("s3://").partition("/")[0])
 
 
 def tiny_training(texts: Iterable[str] = ALL) -> dict[str, Any]:

@@ -81,11 +81,11 @@ def shorter(shipped: Mapping[str, Any], steps: int) -> dict[str, Any]:
 
 def differing(shipped: Mapping[str, Any], other: Mapping[str, Any]) -> set[str]:
     """The keys, sections' ones with a dot, that are not the same."""
-    before, after = _flat(shipped), _flat(other)
+    before, after = flat(shipped), flat(other)
     return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
 
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, dict) and key.startswith(f"{PROJECT}:"):

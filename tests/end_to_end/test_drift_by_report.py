@@ -20,7 +20,7 @@ from lab.cloud_training import STACK
 from scenario_model.observe.observer import WINDOWS
 from scenario_model.observe.windows import Window, WindowLog
 from scenario_model.serve import credentials
-from tests.end_to_end.cloud import Cloud, add_texts, clone_for, own_cluster, tiny_training
+from tests.end_to_end.cloud import Cloud, add_texts, clone_for, have_not, own_cluster, tiny_training
 from tests.end_to_end.conftest import Clone, free_port
 from tests.end_to_end.rollout import Load
 from tests.topics import OTHER, USUAL, text
@@ -46,8 +46,11 @@ def cloud(
     with clone_for(lab, cluster, tiny_foundation, tmp_path_factory.mktemp("drift")) as made:
         made.settings = own_cluster(made) | tiny_training(about(USUAL))
         made.write()
-        made.clone.said = made.up()
-        yield made
+        try:
+            made.clone.said = made.up()
+            yield made
+        finally:
+            have_not(cluster)
 
 
 @dataclass

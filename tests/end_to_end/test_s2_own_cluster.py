@@ -1,4 +1,4 @@
-"""`s2-cloud-training` in a cluster and with a bucket that are there already; trained again on a schedule.
+"""`s2-cloud-training` as the guide has it, in a cluster and with a bucket that are there; trained again on a schedule.
 
 The foundation model comes in an image of its own.
 """
@@ -15,7 +15,15 @@ from scenario_model.release import channel
 from scenario_model.release.stores import open_store
 from scenario_model.serve import credentials
 from tests.chapters import CHAPTERS, chapter
-from tests.end_to_end.cloud import Cloud, add_texts, clone_for, own_cluster, tiny_training
+from tests.end_to_end.cloud import (
+    Cloud,
+    add_texts,
+    clone_for,
+    documented,
+    have_not,
+    own_cluster,
+    tiny_training,
+)
 from tests.model.report import made as report
 
 if TYPE_CHECKING:
@@ -39,8 +47,11 @@ def cloud(
         model = {"kind": "image", "image": image, "path": f"/{tiny_foundation.name}"}
         made.settings = own_cluster(made) | tiny_training() | {f"{PROJECT}:foundation": model}
         made.write()
-        made.clone.said = made.up()
-        yield made
+        try:
+            made.clone.said = made.up()
+            yield made
+        finally:
+            have_not(cluster)
 
 
 def in_an_image(cluster: Cluster, foundation: Path, folder: Path) -> str:
@@ -54,6 +65,18 @@ def in_an_image(cluster: Cluster, foundation: Path, folder: Path) -> str:
         each for each in cluster.own.ctr("image", "list", "--quiet").split() if each.startswith(f"{name}@")
     ]
     return pinned
+
+
+def test_the_guides_example_is_what_runs_but_for_addresses_of_this_lab(cloud: Cloud) -> None:
+    differing = {name for name, value in documented().items() if cloud.settings.get(name) != value}
+    assert differing == {"cloud:kubeconfig", "cloud:endpoint", "cloud:destinations"}
+    (pod, *_) = cloud.cluster.kubectl.get("pods", "--namespace=training")["items"]
+    assert pod["spec"]["nodeSelector"]["gpu"] == "a100"
+    assert "nvidia.com/gpu" in {each.get("key") for each in pod["spec"]["tolerations"]}
+    assert (pod["spec"]["runtimeClassName"], pod["spec"]["imagePullSecrets"]) == (
+        "nvidia",
+        [{"name": "registry"}],
+    )
 
 
 def test_a_new_retrain_key_or_a_report_of_drift_trains_only_what_has_changed_and_promotes_it(
