@@ -131,6 +131,7 @@ def own_cluster(cloud: Cloud) -> dict[str, Any]:
         f"{PROJECT}:training": {**workers, "environment": told},
         "cloud:kubeconfig": str(cloud.cluster.kubeconfig),
         "cloud:endpoint": cloud.lab.aws.endpoint,
+        "cloud:region": REGION,
         "cloud:destinations": [destination | {"cidrs": [f"{bucket.hostname}/32"], "ports": [bucket.port]}],
         "cloud:queueing": "existing",
     }

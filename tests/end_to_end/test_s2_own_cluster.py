@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cloud(
     lab: Lab, cluster: Cluster, tiny_foundation: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cloud]:
@@ -69,7 +69,7 @@ def in_an_image(cluster: Cluster, foundation: Path, folder: Path) -> str:
 
 def test_the_guides_example_is_what_runs_but_for_addresses_of_this_lab(cloud: Cloud) -> None:
     differing = {name for name, value in documented().items() if cloud.settings.get(name) != value}
-    assert differing == {"cloud:kubeconfig", "cloud:endpoint", "cloud:destinations"}
+    assert differing == {"cloud:kubeconfig", "cloud:region", "cloud:endpoint", "cloud:destinations"}
     (pod, *_) = cloud.cluster.kubectl.get("pods", "--namespace=training")["items"]
     assert pod["spec"]["nodeSelector"]["gpu"] == "a100"
     assert "nvidia.com/gpu" in {each.get("key") for each in pod["spec"]["tolerations"]}
