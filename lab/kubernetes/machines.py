@@ -1,9 +1,9 @@
 """Nodes that are other machines than this one by what they tell of themselves, and that really run pods.
 
-Each has a containerd and a kubelet of its own, in a mount namespace in which the kernel tells of other processors
-and other memory. So it is the kubelet that computes what pods may ask for, and the scheduler that decides by that;
-pods then share this machine's processors. GPUs come from a device plugin, as on any node: the lab has a stand-in,
-the image `device-plugin`.
+Each has a containerd and a kubelet of its own, in a mount namespace in which the kernel tells of other processors,
+other memory and another disk. So it is the kubelet that computes what pods may ask for, and the scheduler that decides
+by that; pods then share this machine's processors. GPUs come from a device plugin, as on any node: the lab has a
+stand-in, the image `device-plugin`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ _TEMPLATE = "machines"
 _CPUS, _NUMA = "/sys/devices/system/cpu", "/sys/devices/system/node"
 _MEMORY = "/proc/meminfo"
 _KUBELET_PORT = 10250
+_EVICTION = {"memory.available": "100Mi", "nodefs.available": "10%", "nodefs.inodesFree": "5%"}
+"""As on EKS's nodes."""
 _IMPORT_S, _SEEN_S, _READY_S = 600.0, 30.0, 120.0
 
 
@@ -43,12 +45,14 @@ class Machine:
     Attributes:
         vcpus: its virtual CPUs, two of which are a core.
         memory_kib: its memory, as its kernel tells: less than was bought.
+        disk_kib: the file system of pods' files; those that they write are in this machine's memory.
         pods: the most pods.
 
     """
 
     vcpus: int
     memory_kib: int
+    disk_kib: int
     pods: int
 
     @property
@@ -63,7 +67,7 @@ class Machine:
             max(0, min(1000 * self.vcpus, end) - begin) * share // 10_000
             for begin, end, share in zip(bounds[:-1], bounds[1:], shares, strict=True)
         )
-        return {"cpu": f"{cpu}m", "memory": f"{11 * self.pods + 255}Mi"}
+        return {"cpu": f"{cpu}m", "memory": f"{11 * self.pods + 255}Mi", "ephemeral-storage": "1Gi"}
 
 
 def prepare(own: OwnCluster, images: Mapping[str, Sequence[str]]) -> None:
@@ -120,8 +124,11 @@ def _kubelet_config(
     return kubelet_config(own.layout, f"{name}-kubelet", own.cgroup(name)) | {
         "port": _KUBELET_PORT + number,  # beside that of the first node
         "healthzPort": 0,
+        # A kubelet removes the logs of pods that are not its own.
+        "podLogsDir": str(own.layout.data(f"{name}-pod-logs")),
         "maxPods": machine.pods,
         "kubeReserved": machine.reserved,
+        "evictionHard": _EVICTION,
         "registerWithTaints": [dict(each) for each in taints],
         "nodeStatusUpdateFrequency": "1s",  # a device is told of with the next one
     }
@@ -143,7 +150,11 @@ def _containerd(own: OwnCluster, node: str, number: int = 0, machine: Machine | 
     config.write_text(told, encoding="utf-8")
     mounts = [f"mount -t tmpfs -o mode=755 tmpfs {each}" for each in HIDDEN]
     mounts += ["mkdir -p /run/containerd", "mount -t tmpfs -o mode=755 tmpfs /run/containerd"]
-    mounts += _appearance(layout.data(f"{node}-appearance"), machine) if machine else []
+    if machine:
+        mounts += _appearance(layout.data(f"{node}-appearance"), machine)
+        files = layout.data(f"{node}-kubelet")
+        files.mkdir()
+        mounts.append(f"mount -t tmpfs -o mode=750,size={machine.disk_kib}k tmpfs {files}")
     script = " && ".join([*mounts, 'exec "$@"'])
     program = Program(
         "containerd",

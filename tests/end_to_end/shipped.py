@@ -44,13 +44,20 @@ CHARTS = ".state/charts"
 # What a node with 8 vCPUs and 32 GiB told (a g4dn.2xlarge, tests/components/aws/test_instance_types.py): 30.227 GiB for
 # pods, without what its kubelet kept.
 _TOLD_GIB = 30.227 + (255 + 11 * 29 + 100) / 1024
+# And the file system of a node with local disks, of twice 900 GB (components/aws/node_disks.py).
+_TOLD_KIB_OF_A_GB = 1756689344 / 1800
 
 
 def machine(instance: str) -> Machine:
-    """A machine of a type with 8 vCPUs and 32 GiB, by what such a one told."""
+    """A machine of a type with 8 vCPUs, 32 GiB and local disks, by what such ones told."""
     row = instance_type(instance)
     assert (row.vcpus, row.memory_gib) == (8, 32)
-    return Machine(vcpus=row.vcpus, memory_kib=int(_TOLD_GIB * 2**20), pods=row.max_pods)
+    return Machine(
+        vcpus=row.vcpus,
+        memory_kib=int(_TOLD_GIB * 2**20),
+        disk_kib=int(_TOLD_KIB_OF_A_GB * row.nvme_gb),
+        pods=row.max_pods,
+    )
 
 
 def changes(shipped: Mapping[str, Any], aws: Aws, foundation: Path) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_nothing_changes_again_and_a_change_shows_itself_alone(cloud: Cloud) -> 
             "aws:eks/nodeGroup:NodeGroup::training": "replace"
         }
         assert {name.partition("::")[0].rpartition(":")[2] for name in changed} == {
-            "LaunchTemplate", "NodeGroup",
+            "AccountCheck", "LaunchTemplate", "NodeGroup",
         }  # fmt: skip
     finally:
         cloud.write()

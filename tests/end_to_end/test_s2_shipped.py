@@ -17,6 +17,7 @@ import pytest
 from cli import PROJECT
 from components.aws.gpu_nodes import TRAINING_LABEL
 from components.aws.instance_types import instance_type
+from components.aws.node_disks import allocatable_gib, scratch_gib
 from components.kubernetes import charts
 from components.kubernetes.node_agents import NodeAgents
 from components.kubernetes.quantities import amount
@@ -26,6 +27,7 @@ from lab.cloud_training import BUCKET, STACK
 from lab.fixtures import a_folder
 from lab.images import reference
 from lab.kubernetes import NODE, machines
+from stacks.settings.aws import Nodes
 from tests import buckets
 from tests.campaigns import sizes
 from tests.end_to_end import shipped
@@ -102,7 +104,10 @@ def go_up(story: Story, own: OwnCluster) -> None:
         prepared = pool.submit(machines.prepare, own, images)
         story.before_the_image = cloud.clone.run("make", "up", f"STACK={STACK}", check=False).stdout
         prepared.result()
-    story.groups_before_the_image = boto3.client("eks").list_nodegroups(clusterName=STACK)["nodegroups"]
+    print(story.before_the_image)
+    eks = boto3.client("eks")
+    for each in eks.list_clusters()["clusters"]:
+        story.groups_before_the_image += eks.list_nodegroups(clusterName=each)["nodegroups"]
     shipped.push(story.image)
     story.nodes_before = nodes(cloud)
     with ThreadPoolExecutor(1) as pool:
@@ -151,11 +156,12 @@ def test_without_its_image_it_goes_no_further_than_the_repository_to_push_it_to(
 
 
 def test_two_pods_that_ask_for_a_whole_node_train_on_one_each(story: Story) -> None:
-    size = instance_type(story.instance)
+    size, disk = instance_type(story.instance), Nodes.model_fields["disk_gib"].default
     pods = workers(story.cloud)
     asked = {
         "cpu": str(size.pod_vcpus),
         "memory": f"{size.pod_memory_gib}Gi",
+        "ephemeral-storage": f"{scratch_gib(size, disk)}Gi",
         "nvidia.com/gpu": str(size.gpus),
     }
     assert [each["spec"]["containers"][0]["resources"]["requests"] for each in pods] == [asked] * 2
@@ -182,6 +188,8 @@ def test_nodes_come_when_the_job_waits_for_them_with_what_the_group_says(story: 
         # As much as the stack counts on, and little more.
         there = float(amount(has["memory"], name)) / 2**30
         assert size.allocatable_gib <= there <= size.allocatable_gib / 0.985
+        disk = float(amount(has["ephemeral-storage"], name)) / 2**30
+        assert allocatable_gib(size, 0) <= disk <= allocatable_gib(size, 0) / 0.985
 
 
 def test_the_queue_is_what_the_stack_installed(story: Story) -> None:

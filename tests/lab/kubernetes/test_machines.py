@@ -14,5 +14,5 @@ from lab.kubernetes.machines import Machine
 def test_the_kubelet_of_a_larger_node_keeps_a_smaller_share(
     vcpus: int, pods: int, cpu: str, memory: str
 ) -> None:
-    machine = Machine(vcpus=vcpus, memory_kib=1, pods=pods)
-    assert machine.reserved == {"cpu": cpu, "memory": memory}
+    machine = Machine(vcpus=vcpus, memory_kib=1, disk_kib=1, pods=pods)
+    assert machine.reserved == {"cpu": cpu, "memory": memory, "ephemeral-storage": "1Gi"}
