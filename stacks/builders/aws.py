@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from components.aws.instances import InstanceType
     from components.aws.policies import Statement
     from components.aws.release_bucket import ReleaseBucket
+    from stacks.builders.eks import PrivateCluster
     from stacks.settings.aws import AwsCloud, AwsProvider
     from stacks.settings.cloud import Training
 
@@ -74,12 +75,11 @@ def aws_cloud(
     instance = _wired(cloud, workers, instance_type(cloud.nodes.instance_type))
     size = _size(workers, instance, cloud.nodes.disk_gib)
     bought = capacity(**cloud.nodes.capacity.model_dump())
-    zone = _zone(cloud, bought)
     needed = Need(
         instance_type=instance.name,
         vcpus=instance.vcpus,
         number=min(workers.pods, cloud.nodes.maximum),
-        zones=[zone],
+        zones=[_zone(cloud, bought)],
         on_demand=isinstance(bought, OnDemand | Reservation),
     )
     made = private_cluster(stack, _NAME, cloud, provider, [needed])
@@ -93,30 +93,16 @@ def aws_cloud(
         if is_in(here, workers.image)
         else []
     )
-    nodes = GpuNodes(
-        _NAME,
-        GpuNodesArgs(
-            cluster=cluster,
-            vpc_id=made.network.vpc_id,
-            subnet_id=made.network.subnet_ids[list(cloud.zones).index(zone)],
-            instance=instance,
-            maximum=cloud.nodes.maximum,
-            minimum=cloud.nodes.minimum,
-            nodes=_first_nodes(cloud, workers),
-            capacity=bought,
-            tags=made.tags,
-            disk_gib=cloud.nodes.disk_gib,
-            upkeep=made.upkeep,
-        ),
-        pulumi.ResourceOptions(depends_on=pushed),
-    )
+    nodes = _nodes(cloud, workers, made, instance, bought, pushed)
     readable = [here.bucket(name) for name in rights.read_buckets]
     bucket = release_bucket(made, cloud, readable=readable)
     key = None if rights.sign_with else KmsSigningKey("signing", here, protect=cloud.protect)
-    statements = [statement for other in readable for statement in bucket_reading(other)]
-    statements += decrypting(cloud.input_keys)
     endpoint = made.network.endpoint_ids["kms"] if isinstance(made.network, Network) else None
-    statements += signing(key.arn if key else str(rights.sign_with), endpoint)
+    statements = [
+        *(statement for other in readable for statement in bucket_reading(other)),
+        *decrypting(cloud.input_keys),
+        *signing(key.arn if key else str(rights.sign_with), endpoint),
+    ]
     identity = _trainer(statements, cluster, bucket)
     kubernetes = made.provider()
     if is_scaled(cloud):
@@ -135,6 +121,30 @@ def aws_cloud(
         nearby=layers(instance)[-1] if cloud.nodes.topology else None,
         save_before=bought.save_before.isoformat() if isinstance(bought, CapacityBlock) else None,
     )
+
+
+def _nodes(
+    cloud: AwsCloud,
+    workers: Training,
+    made: PrivateCluster,
+    instance: InstanceType,
+    bought: Capacity,
+    before: list[PushedImage],
+) -> GpuNodes:
+    args = GpuNodesArgs(
+        cluster=made.cluster,
+        vpc_id=made.network.vpc_id,
+        subnet_id=made.network.subnet_ids[list(cloud.zones).index(_zone(cloud, bought))],
+        instance=instance,
+        maximum=cloud.nodes.maximum,
+        minimum=cloud.nodes.minimum,
+        nodes=_first_nodes(cloud, workers),
+        capacity=bought,
+        tags=made.tags,
+        disk_gib=cloud.nodes.disk_gib,
+        upkeep=made.upkeep,
+    )
+    return GpuNodes(_NAME, args, pulumi.ResourceOptions(depends_on=before))
 
 
 def _wired(cloud: AwsCloud, workers: Training, instance: InstanceType) -> InstanceType:

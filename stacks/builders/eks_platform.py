@@ -87,13 +87,8 @@ def training_platform(
         destinations=destinations,
         agents=agents,
     )
-    before = (
-        []
-        if installed
-        else [
-            InstalledQueueing("queueing", cluster.kubeconfig, pulumi.ResourceOptions(depends_on=[provider]))
-        ]
-    )
+    there = pulumi.ResourceOptions(depends_on=[provider])
+    before = [] if installed else [InstalledQueueing("queueing", cluster.kubeconfig, there)]
     return Platform("platform", args, pulumi.ResourceOptions(provider=provider, depends_on=before))
 
 
