@@ -1,4 +1,5 @@
-"""What an account and its zones have, asked before network and cluster: instance types, endpoints, quotas.
+"""What an account and its zones have, asked before network and cluster: instance types, endpoints, quotas,
+reservations.
 
 Otherwise the first that is missing ends an update after twenty minutes, with a cluster and half a network.
 """
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html, read 2026-11.
 _QUOTAS = {"p": "L-417A185B", "g": "L-DB2E81BA", "gr": "L-DB2E81BA"}
 _QUOTA_OF_OTHERS = "L-1216C47A"
+_NOT_BEGUN = ("pending", "scheduled", "payment-pending", "assessing", "delayed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +44,7 @@ class Need:
         number: how many run at least, at the same time.
         zones: where each of the zones has to offer the type.
         on_demand: whether the account's quota for instances on demand counts: a reservation is in it, too.
+        reservation: ID of the capacity reservation or block that they are started in; empty: none.
 
     """
 
@@ -50,6 +53,7 @@ class Need:
     number: int
     zones: Sequence[str]
     on_demand: bool = True
+    reservation: str = ""
 
 
 class AccountCheckProvider(Provider):
@@ -61,7 +65,7 @@ class AccountCheckProvider(Provider):
         session = caller(props["caller"]).session(props["region"])
         try:
             missing = _without_type(session, props) + _without_endpoint(session, props)
-            missing += _beyond_quota(session, props)
+            missing += _beyond_quota(session, props) + _beyond_reservation(session, props)
         except BotoCoreError as error:
             raise CloudError(f"AWS does not answer: {error}") from None
         if missing:
@@ -143,6 +147,35 @@ def _beyond_quota(session: Any, props: Properties) -> list[str]:
                 f"--service-code ec2 --quota-code {code} --desired-value {vcpus} --region {props['region']}"
             )
     return found
+
+
+def _beyond_reservation(session: Any, props: Properties) -> list[str]:
+    found = []
+    for need in props["needs"]:
+        if not (identity := need["reservation"]):
+            continue
+        asked = session.client("ec2").describe_capacity_reservations
+        told = _asked(asked, CapacityReservationIds=[identity])
+        for each in (told or {}).get("CapacityReservations", []):
+            found += [f"{identity} {wrong}" for wrong in _wrong_reservation(each, need)]
+    return found
+
+
+def _wrong_reservation(told: dict[str, Any], need: Properties) -> list[str]:
+    """Return what a reservation is, where it is not what is needed."""
+    wrong = []
+    if told["State"] in _NOT_BEGUN:
+        begins = told.get("StartDate")
+        wrong.append(f"begins at {begins:%Y-%m-%d %H:%M %Z}; go up then" if begins else "has not begun")
+    elif told["State"] != "active":
+        wrong.append(f"is {told['State']}; name another in cloud:nodes.capacity")
+    if told["AvailabilityZone"] not in need["zones"]:
+        wrong.append(f"is in {told['AvailabilityZone']}; set cloud:nodes.zone to it")
+    if told["InstanceType"] != need["instance_type"]:
+        wrong.append(f"is of {told['InstanceType']}; set cloud:nodes.instance_type to it")
+    if told["TotalInstanceCount"] < need["number"]:
+        wrong.append(f"has {told['TotalInstanceCount']} instances, and the job needs {need['number']}")
+    return wrong
 
 
 def _asked(question: Any, **arguments: Any) -> Any:

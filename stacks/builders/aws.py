@@ -81,6 +81,7 @@ def aws_cloud(
         number=min(workers.pods, cloud.nodes.maximum),
         zones=[_zone(cloud, bought)],
         on_demand=isinstance(bought, OnDemand | Reservation),
+        reservation=bought.id if isinstance(bought, Reservation | CapacityBlock) else "",
     )
     made = private_cluster(stack, _NAME, cloud, provider, [needed])
     here, cluster = made.here, made.cluster

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +105,55 @@ def test_a_type_that_is_elsewhere_in_the_region_says_where(quotas: Callable[...,
         CloudError, match=r"1z does not offer g6\.2xlarge; it is in eu-central-1a, eu-central-1b"
     ):
         check(need(zones=["eu-central-1z"]))
+
+
+@pytest.fixture
+def reserved(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Set what a reservation is, in the form of AWS's answer; moto has none."""
+    call = botocore.client.BaseClient._make_api_call
+
+    def put(**told: Any) -> None:
+        is_right = {
+            "State": "active",
+            "AvailabilityZone": A,
+            "InstanceType": "g6.2xlarge",
+            "TotalInstanceCount": 2,
+        }
+
+        def answer(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
+            if operation != "DescribeCapacityReservations":
+                return call(client, operation, arguments)
+            assert arguments == {"CapacityReservationIds": ["cr-1"]}
+            return {"CapacityReservations": [is_right | told]}
+
+        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", answer)
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({}, ""),
+        (
+            {"State": "scheduled", "StartDate": dt.datetime(2026, 12, 24, 11, 30, tzinfo=dt.UTC)},
+            "cr-1 begins at 2026-12-24 11:30 UTC; go up then",
+        ),
+        ({"State": "expired"}, "cr-1 is expired; name another"),
+        ({"AvailabilityZone": B}, f"cr-1 is in {B}; set cloud:nodes.zone to it"),
+        ({"InstanceType": "p5.48xlarge"}, "cr-1 is of p5.48xlarge; set cloud:nodes.instance_type to it"),
+        ({"TotalInstanceCount": 1}, "cr-1 has 1 instances, and the job needs 2"),
+    ],
+)
+def test_a_reservation_is_what_the_settings_say_of_it(
+    told: dict[str, Any], said: str, reserved: Callable[..., None]
+) -> None:
+    reserved(**told)
+    if not said:
+        check(need(reservation="cr-1", on_demand=False))
+        return
+    with pytest.raises(CloudError, match=re.escape(said)):
+        check(need(reservation="cr-1", on_demand=False))
 
 
 def test_who_may_not_ask_for_quotas_is_warned_and_goes_on(
