@@ -24,6 +24,7 @@ _WORKLOADS = ("kueue.x-k8s.io", "v1beta2")
 _SECONDS = 30
 _DATA = "-data"
 _UNKNOWN, _DENIED, _NOT_THERE = 401, 403, 404
+_NOT_STARTED = "400 "  # how the answer begins to a question for the log of a container that waits
 # Event reasons: of pods by Kubernetes, of jobs by JobSet.
 _NOT_MADE = ("FailedCreate", "JobCreationFailed")
 
@@ -122,7 +123,10 @@ class Reader:
         ]
 
     def log(self, pod: str, lines: int) -> list[tuple[str, str]]:
-        """Return a pod's last log lines with timestamps; empty if the log does not exist yet or any more."""
+        """Return a pod's last log lines with timestamps; empty if the log does not exist yet or any more.
+
+        Raises NoAnswerError if it could not be read this time.
+        """
         try:
             with self._asked() as api:
                 answer: Any = client.CoreV1Api(api).read_namespaced_pod_log(
@@ -135,10 +139,12 @@ class Reader:
                 )
                 text = answer.data.decode("utf-8", errors="replace")
                 return [(time, said) for time, _, said in (line.partition(" ") for line in text.splitlines())]
-        except CredentialsError:
-            raise  # the log with the result is there, and is read with new ones
-        except (ClusterError, NoAnswerError):
+        except ClusterError:
             pass
+        except NoAnswerError as error:
+            # Otherwise the log, perhaps with the result, is there, and is read the next time.
+            if not str(error).startswith(_NOT_STARTED):
+                raise
         return []
 
     def definition(self, name: str) -> dict[str, Any] | None:

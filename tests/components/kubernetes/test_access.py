@@ -196,6 +196,15 @@ def login(tmp_path: Path) -> Login:
     return Login(tmp_path)
 
 
+def test_a_log_that_is_not_there_is_empty_and_one_that_cannot_be_read_now_is_read_again(api: Api) -> None:
+    with connected(kubeconfig(api.url), "training", "sft-1") as reader:
+        for api.status in (400, 404, 403):
+            assert reader.log("p", 10) == [], "its container waits, it is gone, or it may not be read"
+        for api.status in (500, 503):
+            with pytest.raises(NoAnswerError, match=str(api.status)):
+                reader.log("p", 10)
+
+
 def test_refused_credentials_are_replaced_by_new_ones_of_the_plugin(api: Api, login: Login) -> None:
     login.give("first")
     api.accepts = "first"
