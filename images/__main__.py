@@ -7,6 +7,7 @@ What is there already is left as it is: a tag of the stack's registry never move
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -38,18 +39,19 @@ def build(stack: str, settings: Settings, cloud: AwsCloud, base: str) -> None:
             f"training.image is {image}, which is not in the account's own registry {here.registry}",
             remedy=f"name it {here.registry}/{stack}/scenario-model:TAG, or push it with a tool of your own",
         )
-    if "@" in image:
+    own = f"{here.registry}/{stack}/scenario-model"
+    if not re.fullmatch(rf"{re.escape(own)}:[\w.-]+", image):
         raise ImagesError(
-            f"training.image is {image}, whose digest is known once it was pushed", remedy="name a tag"
+            f"training.image is {image}", remedy=f"name it {own}:TAG: that is what the stack makes room for"
         )
     registry = Registry(location=here)
     if registry.has(image):
         say(f"{image} is there already; for another one, raise the tag in training.image")
         return
     with found() as tool:
+        tool.login(registry.host, *registry.token())  # before: the base may be in it, too
         say(f"building {image} (5 GB, minutes)")
         tool.build(_ROOT, _ROOT / _FILE, image, {"BASE": base} if base else {})
-        tool.login(registry.host, *registry.token())
         say(f"pushing {image}")
         tool.push(image)
     say(f"{image} is in the registry; go on: make up STACK={stack}")
@@ -70,8 +72,8 @@ def mirror(stack: str, settings: Settings, cloud: AwsCloud) -> None:
         if missing:
             tool.login(registry.host, *registry.token())
         for each in missing:
-            say(f"copying {each}")
-            tool.copy(each, mirrored(each, str(cloud.registry)))
+            say(f"copying {each} for {images[each]}")
+            tool.copy(each, mirrored(each, str(cloud.registry)), images[each])
     say(f"{len(images)} images are in {cloud.registry}, {len(missing)} of them new")
 
 

@@ -3,6 +3,7 @@ the user's."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 TOOLS = ("docker", "podman", "buildah")
 _PLATFORM = "linux/amd64"
-"""The nodes', whatever this machine is."""
+"""The training nodes', whatever this machine is."""
+_LINKED = ("buildx", "cli-plugins", "contexts")
+"""What Docker needs of its own folder, besides accounts."""
+_KEEPERS = ("credsStore", "credHelpers")
+"""Where Docker's configuration says that accounts are kept: they would keep this one, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +54,9 @@ class Tool:
         """Push an image. Raises ImagesError."""
         self._run("push", image)
 
-    def copy(self, image: str, to: str) -> None:
-        """Copy an image from one registry to another. Raises ImagesError."""
-        self._run("pull", "--platform", _PLATFORM, image)
+    def copy(self, image: str, to: str, architecture: str) -> None:
+        """Copy an image for one architecture from one registry to another. Raises ImagesError."""
+        self._run("pull", "--platform", f"linux/{architecture}", image)
         self._run("tag", image, to)
         self.push(to)
 
@@ -94,18 +99,44 @@ def found(path: str | None = None) -> Iterator[Tool]:
         )
         raise ImagesError(message)
     with tempfile.TemporaryDirectory() as folder:
-        # Docker's own folder has its builders and plugins too, so it is copied; the others keep an account alone.
-        home = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-        if home.is_dir():
-            shutil.copytree(home, Path(folder) / "docker", symlinks=True)
-        yield Tool(
-            program=working,
-            environment={
-                **os.environ,
-                "DOCKER_CONFIG": str(Path(folder) / "docker"),
-                "REGISTRY_AUTH_FILE": str(Path(folder) / "auth.json"),
-            },
-        )
+        docker, account = Path(folder) / "docker", Path(folder) / "auth.json"
+        _take_docker(Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker"), docker)
+        _take_account(account)
+        told = {"DOCKER_CONFIG": str(docker), "REGISTRY_AUTH_FILE": str(account)}
+        yield Tool(program=working, environment={**os.environ, **told})
+
+
+def _take_docker(home: Path, into: Path) -> None:
+    """Make a folder as Docker has one, with its builders, and accounts that are in its file."""
+    into.mkdir()
+    for name in _LINKED:
+        if (home / name).exists():
+            (into / name).symlink_to(home / name)
+    try:
+        config = json.loads((home / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    kept = {name: value for name, value in config.items() if name not in _KEEPERS}
+    _write(into / "config.json", json.dumps(kept))
+
+
+def _take_account(into: Path) -> None:
+    """Copy the accounts that Podman and Buildah have, if they have some."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    named = os.environ.get("REGISTRY_AUTH_FILE")
+    files = (
+        [Path(named)]
+        if named
+        else [Path(runtime, "containers", "auth.json"), Path(f"/run/containers/{os.getuid()}/auth.json")]
+    )
+    there = next((each for each in files if each.is_file()), None)
+    if there:
+        _write(into, there.read_text(encoding="utf-8"))
+
+
+def _write(file: Path, text: str) -> None:
+    file.touch(mode=0o600)
+    file.write_text(text, encoding="utf-8")
 
 
 def _works(program: str) -> bool:

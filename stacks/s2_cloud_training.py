@@ -115,14 +115,24 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
     if settings.release.export:
         folder = str(Path(settings.release.export).absolute())
         copy = ReleaseCopy(
-            "release", store=cloud.store, release=job.release, folder=folder, reads=cloud.caller
+            "release",
+            store=cloud.store,
+            release=job.release,
+            folder=folder,
+            reads=cloud.caller,
+            region=settings.aws.region if isinstance(settings.cloud, AwsCloud) else settings.cloud.region,
         )
         outputs["release_path"] = copy.path
     return outputs
 
 
 def _rights(settings: Settings) -> TrainerRights:
-    """Return what the training pods may read, and sign with."""
+    """Return what the training pods may read, and sign with. Raises CloudError for a key that they cannot reach."""
+    if isinstance(settings.signing, KmsKey) and settings.signing.arn.split(":")[3] != settings.aws.region:
+        message = (
+            f"signing.arn is a key of another region than {settings.aws.region}; use one of it, or a replica"
+        )
+        raise CloudError(message)
     data = settings.data
     inputs = [getattr(settings.foundation, "uri", ""), getattr(data, "path", "")]
     inputs.append(getattr(data, "held_out_path", None) or "")
@@ -130,6 +140,7 @@ def _rights(settings: Settings) -> TrainerRights:
     return TrainerRights(
         read_buckets=sorted(buckets),
         sign_with=settings.signing.arn if isinstance(settings.signing, KmsKey) else None,
+        own_key=isinstance(settings.signing, OwnKey),
     )
 
 

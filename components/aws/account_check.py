@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html, read 2026-11.
 _QUOTAS = {"p": "L-417A185B", "g": "L-DB2E81BA", "gr": "L-DB2E81BA"}
 _QUOTA_OF_OTHERS = "L-1216C47A"
+# The last two: a quota, or an operation, that this AWS does not have.
+_MAY_NOT = "AccessDenied|Unauthorized|NoSuchResource|InvalidAction|UnknownOperation"
 _NOT_BEGUN = ("pending", "scheduled", "payment-pending", "assessing", "delayed")
 
 
@@ -62,21 +64,20 @@ class AccountCheckProvider(Provider):
     def create(self, props: Properties) -> CreateResult:
         """Ask; an error says everything that is missing."""
         settle_in()
-        session = caller(props["caller"]).session(props["region"])
         try:
+            session = caller(props["caller"]).session(props["region"])
             missing = _without_type(session, props) + _without_endpoint(session, props)
             missing += _beyond_quota(session, props) + _beyond_reservation(session, props)
-        except BotoCoreError as error:
-            raise CloudError(f"AWS does not answer: {error}") from None
+        except (BotoCoreError, ClientError) as error:
+            raise CloudError(f"AWS does not answer: {' '.join(str(error).split())}") from None
         if missing:
             raise CloudError(f"no network and no cluster was made: {'; '.join(missing)}")
         return CreateResult("checked", props)
 
     def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
         """Other needs are asked for anew."""
-        changed = [
-            name for name in ("region", "zones", "services", "needs") if olds.get(name) != news.get(name)
-        ]
+        asked = ("region", "zones", "services", "needs", "vpc")
+        changed = [name for name in asked if olds.get(name) != news.get(name)]
         return DiffResult(changes=bool(changed), replaces=changed, delete_before_replace=False)
 
 
@@ -89,14 +90,19 @@ class AccountCheck(Resource, module="aws", name="AccountCheck"):
         location: Location,
         services: Sequence[str],
         needs: Sequence[Need],
+        vpc: str = "",
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Register the question for interface endpoints of `services` in all zones, and for instances."""
+        """Register the question for interface endpoints of `services` in all zones, and for instances.
+
+        Without a `vpc` the endpoints are made, so their services have to be offered; otherwise they are to be in it.
+        """
         inputs = {
             "region": location.region,
             "zones": list(location.zones),
             "services": sorted(services),
             "needs": [asdict(each) | {"zones": list(each.zones)} for each in needs],
+            "vpc": vpc,
             "caller": location.caller.told(),
         }
         super().__init__(AccountCheckProvider(), name, inputs, opts)
@@ -122,12 +128,24 @@ def _without_endpoint(session: Any, props: Properties) -> list[str]:
     if not props["services"]:
         return []
     names = [f"com.amazonaws.{props['region']}.{each}" for each in props["services"]]
+    if props["vpc"]:
+        return _without_endpoint_in(session, props["vpc"], names)
     told = _asked(session.client("ec2").describe_vpc_endpoint_services, ServiceNames=names)
     return [
         f"{each['ServiceName']} has no endpoint in {', '.join(lacking)}; leave that zone out of cloud:zones"
         for each in (told or {}).get("ServiceDetails", [])
         if (lacking := sorted(set(props["zones"]) - set(each["AvailabilityZones"])))
     ]
+
+
+def _without_endpoint_in(session: Any, vpc: str, names: Sequence[str]) -> list[str]:
+    within = [{"Name": "vpc-id", "Values": [vpc]}]
+    told = _asked(session.client("ec2").describe_vpc_endpoints, Filters=within)
+    if told is None:
+        return []
+    there = {each["ServiceName"] for each in told["VpcEndpoints"] if each.get("PrivateDnsEnabled")}
+    lacking = [each for each in names if each not in there]
+    return [f"{vpc} lacks interface endpoints with private DNS for {', '.join(lacking)}"] if lacking else []
 
 
 def _beyond_quota(session: Any, props: Properties) -> list[str]:
@@ -183,5 +201,7 @@ def _asked(question: Any, **arguments: Any) -> Any:
     try:
         return question(**arguments)
     except ClientError as error:
+        if not re.search(_MAY_NOT, error.response["Error"]["Code"]):
+            raise
         print(f"not checked: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         return None

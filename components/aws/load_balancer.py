@@ -41,7 +41,6 @@ class LoadBalancerArgs:
 
     Attributes:
         vpc_id: the nodes' network.
-        cidr: its addresses.
         subnet_ids: private subnets, one per zone.
         nodes_security_group_id: the nodes' security group, which lets the load balancer in.
         scaling_groups: the nodes' autoscaling groups, by a name for each.
@@ -51,7 +50,6 @@ class LoadBalancerArgs:
     """
 
     vpc_id: pulumi.Input[str]
-    cidr: str
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
     nodes_security_group_id: pulumi.Input[str]
     scaling_groups: Mapping[str, pulumi.Input[str]]
@@ -120,7 +118,7 @@ class LoadBalancer(pulumi.ComponentResource):
             f"{name}-nodes",
             security_group_id=group.id,
             description="Nodes",
-            cidr_ipv4=args.cidr,
+            referenced_security_group_id=args.nodes_security_group_id,
             tags={"Name": f"{name}-nodes"},
             ip_protocol="tcp",
             from_port=entrance.port,

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from components.aws.cluster import Cluster
     from components.aws.policies import Statement
 
-_ADDON = "amazon-cloudwatch-observability"
+ADDON = "amazon-cloudwatch-observability"
 _NAMESPACE, _ACCOUNT = "amazon-cloudwatch", "cloudwatch-agent"
-_GROUPS = ("application", "performance")
-"""Log groups that the add-on writes to: what pods say, and their metrics. Nodes of Amazon Linux 2023 have no others:
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-setup-EKS-addon.html, read 2026-11."""
+_GROUPS = ("application", "dataplane", "host", "performance")
+"""Log groups that the add-on writes to: what pods say, kubelets and agents, machines, and metrics; it would make those
+that are missing, without end: https://github.com/aws-observability/helm-charts, values.yaml, read 2026-11."""
 # Application Signals would change pods to trace requests.
 _SETTINGS = {"manager": {"applicationSignals": {"autoMonitor": {"monitorAllServices": False}}}}
 
@@ -72,8 +72,8 @@ class Observability(pulumi.ComponentResource):
         eks.Addon(
             name,
             cluster_name=cluster.name,
-            addon_name=_ADDON,
-            addon_version=cluster.addons.get(_ADDON),
+            addon_name=ADDON,
+            addon_version=cluster.addons.get(ADDON),
             configuration_values=json.dumps(_SETTINGS),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[rights, *groups]),
         )

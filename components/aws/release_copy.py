@@ -14,6 +14,7 @@ from components.dynamic import Provider, settle_in
 from components.errors import CloudError
 
 if TYPE_CHECKING:
+    import boto3
     import pulumi
 
     Properties = dict[str, Any]
@@ -52,7 +53,14 @@ class ReleaseCopy(Resource, module="aws", name="ReleaseCopy"):
     path: pulumi.Output[str]
 
     def __init__(
-        self, name: str, *, store: pulumi.Input[str], release: pulumi.Input[str], folder: str, reads: Caller
+        self,
+        name: str,
+        *,
+        store: pulumi.Input[str],
+        release: pulumi.Input[str],
+        folder: str,
+        reads: Caller,
+        region: str | None,
     ) -> None:
         """Register the copy of `release` in `store` (`s3://…`) below `folder`."""
         properties = {
@@ -60,6 +68,7 @@ class ReleaseCopy(Resource, module="aws", name="ReleaseCopy"):
             "release": release,
             "folder": folder,
             "caller": reads.told(),
+            "region": region,
             "path": None,
         }
         super().__init__(ReleaseCopyProvider(), name, properties)
@@ -80,7 +89,7 @@ def _copy(props: Properties, folder: Path) -> Path:
     aside = final.with_name(f"{final.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        _fetch(caller(props.get("caller")), bucket, prefix, aside)
+        _fetch(caller(props.get("caller")).session(props.get("region")), bucket, prefix, aside)
     except (BotoCoreError, ClientError, OSError) as error:
         message = f"{store}: cannot copy release {release} to {folder}: {error}"
         raise CloudError(message) from None
@@ -88,8 +97,8 @@ def _copy(props: Properties, folder: Path) -> Path:
     return final
 
 
-def _fetch(reads: Caller, bucket: str, prefix: str, target: Path) -> None:
-    s3 = reads.session().client("s3")
+def _fetch(session: boto3.Session, bucket: str, prefix: str, target: Path) -> None:
+    s3 = session.client("s3")
     target.mkdir(parents=True)
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for each in page.get("Contents", []):

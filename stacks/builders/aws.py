@@ -30,7 +30,14 @@ from components.kubernetes.job_args import PodSize
 from components.kubernetes.quantities import amount
 from stacks.builders.cluster import NAMESPACE, TrainingCloud, pod_size
 from stacks.builders.eks import private_cluster, release_bucket
-from stacks.builders.eks_platform import is_scaled, layers, repositories, scaling, training_platform
+from stacks.builders.eks_platform import (
+    existing_queueing,
+    is_scaled,
+    layers,
+    repositories,
+    scaling,
+    training_platform,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,12 +62,14 @@ class TrainerRights:
 
     Attributes:
         read_buckets: buckets, by name, that a foundation model or data are read from.
-        sign_with: ARN of the KMS key that signs releases; None: the stack makes one.
+        sign_with: ARN of the KMS key that signs releases.
+        own_key: whether the stack makes that key.
 
     """
 
     read_buckets: Sequence[str] = ()
     sign_with: str | None = None
+    own_key: bool = False
 
 
 def aws_cloud(
@@ -78,7 +87,7 @@ def aws_cloud(
     needed = Need(
         instance_type=instance.name,
         vcpus=instance.vcpus,
-        number=min(workers.pods, cloud.nodes.maximum),
+        number=max(cloud.nodes.minimum, min(workers.pods, cloud.nodes.maximum)),
         zones=[_zone(cloud, bought)],
         on_demand=isinstance(bought, OnDemand | Reservation),
         reservation=bought.id if isinstance(bought, Reservation | CapacityBlock) else "",
@@ -94,25 +103,27 @@ def aws_cloud(
         if is_in(here, workers.image)
         else []
     )
-    nodes = _nodes(cloud, workers, made, instance, bought, pushed)
+    kubernetes = made.provider()
+    queueing = existing_queueing(cloud, cluster, kubernetes)
+    nodes = _nodes(cloud, workers, made, instance, bought, [*pushed, *queueing])
     readable = [here.bucket(name) for name in rights.read_buckets]
     bucket = release_bucket(made, cloud, readable=readable)
-    key = None if rights.sign_with else KmsSigningKey("signing", here, protect=cloud.protect)
+    key = KmsSigningKey("signing", here, protect=cloud.protect) if rights.own_key else None
+    signs = key.arn if key else rights.sign_with
     endpoint = made.network.endpoint_ids["kms"] if isinstance(made.network, Network) else None
     statements = [
         *(statement for other in readable for statement in bucket_reading(other)),
         *decrypting(cloud.input_keys),
-        *signing(key.arn if key else str(rights.sign_with), endpoint),
+        *(signing(signs, endpoint) if signs else []),
     ]
     identity = _trainer(statements, cluster, bucket)
-    kubernetes = made.provider()
     if is_scaled(cloud):
         scaling(stack, cloud, here, cluster, kubernetes)
     return TrainingCloud(
         cluster=cluster.name,
         kubeconfig=cluster.kubeconfig,
         provider=kubernetes,
-        platform=training_platform(cloud, cluster, made.network, instance, size, kubernetes),
+        platform=training_platform(cloud, made.network, instance, size, kubernetes, queueing),
         store=bucket.uri,
         size=PodSize(**size),
         ready=[nodes, identity, *pushed],
@@ -130,7 +141,7 @@ def _nodes(
     made: PrivateCluster,
     instance: InstanceType,
     bought: Capacity,
-    before: list[PushedImage],
+    before: list[pulumi.Resource],
 ) -> GpuNodes:
     args = GpuNodesArgs(
         cluster=made.cluster,

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 NAMESPACE = "training"
 _STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-_REGION, _ENDPOINT = "AWS_REGION", "AWS_ENDPOINT_URL"
+# The bucket's alone: KMS, say, is where it is.
+_REGION, _ENDPOINT = "AWS_REGION", "AWS_ENDPOINT_URL_S3"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +142,9 @@ def queueing_charts(cloud: Queueing) -> Charts | None:
 
 def charts_folder(cloud: Queueing) -> str | None:
     """Return the folder with the charts to install; None: they come from the internet, or the folder is elsewhere."""
-    there = cloud.charts and (Path(cloud.charts).is_dir() or not are_elsewhere())
-    return cloud.charts if there else None
+    folder = str(Path(cloud.charts).expanduser()) if cloud.charts else ""
+    there = folder and (Path(folder).is_dir() or not are_elsewhere())
+    return folder if there else None
 
 
 def read_kubeconfig(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from components.aws.instance_types import instance_type
 from components.aws.location import Location
 from components.aws.network import ExistingNetwork, Network, NetworkArgs
 from components.aws.nodes import Upkeep
+from components.aws.observability import ADDON as OBSERVABILITY_ADDON
 from components.aws.observability import Observability, ObservabilityArgs
 from components.aws.release_bucket import ReleaseBucket, ReleaseBucketArgs
 from components.aws.system_nodes import SystemNodes, SystemNodesArgs
@@ -75,13 +77,17 @@ def private_cluster(
         )
         raise CloudError(message)
     here = location(stack, cloud, provider)
+    _check_partition(here, cloud)
+    _check_versions(cloud)
     own = instance_type(cloud.system_nodes.instance_type)
     system_need = Need(
         instance_type=own.name, vcpus=own.vcpus, number=cloud.system_nodes.number, zones=here.zones
     )
-    services = () if cloud.vpc else list(SERVICES | _further(cloud))
-    checked = AccountCheck(name, here, services, [system_need, *needs])
-    network = _network(name, cloud, here, pulumi.ResourceOptions(depends_on=[checked]))
+    checked = AccountCheck(
+        name, here, _services(cloud), [system_need, *needs], cloud.vpc.id if cloud.vpc else ""
+    )
+    after = pulumi.ResourceOptions(depends_on=[checked])
+    network = _network(name, cloud, here, after)
     cluster = Cluster(
         name,
         ClusterArgs(
@@ -95,6 +101,7 @@ def private_cluster(
             addons=cloud.addons,
             monitor_nodes=cloud.node_repair,
         ),
+        after,
     )
     upkeep = Upkeep(release=cloud.node_release, repair=cloud.node_repair, sessions=cloud.session_manager)
     system = SystemNodes(
@@ -142,6 +149,30 @@ def release_bucket(
     )
 
 
+def _check_partition(here: Location, cloud: AwsAccount) -> None:
+    arns = [*cloud.admins, *cloud.readers, *([cloud.roles.boundary] if cloud.roles.boundary else [])]
+    for arn in arns:
+        if not arn.startswith(f"arn:{here.partition}:"):
+            raise CloudError(
+                f"{arn} is not of the partition of {here.region}: its ARNs begin with arn:{here.partition}:"
+            )
+
+
+def _check_versions(cloud: AwsAccount) -> None:
+    unused = {"eks-node-monitoring-agent": cloud.node_repair, OBSERVABILITY_ADDON: bool(cloud.observe_days)}
+    for addon, installed in unused.items():
+        if addon in cloud.addons and not installed:
+            setting = "node_repair" if addon != OBSERVABILITY_ADDON else "observe_days"
+            raise CloudError(
+                f"cloud:addons has a version of {addon}, which cloud:{setting} leaves out; set that, or remove it"
+            )
+    if cloud.node_release and not cloud.node_release.startswith(f"{cloud.version}."):
+        raise CloudError(
+            f"cloud:node_release {cloud.node_release} is not of cloud:version {cloud.version}; write it as in "
+            f"{cloud.version}.0-20261118"
+        )
+
+
 def location(stack: str, cloud: AwsAccount, provider: AwsProvider) -> Location:
     """Return where a stack is, and who deploys it. Raises CloudError for what AWS would refuse."""
     return Location(
@@ -182,12 +213,33 @@ def _network(
             "one private subnet for each zone, in the same order"
         )
         raise CloudError(message)
+    if len(set(cloud.vpc.subnets)) < len(cloud.vpc.subnets):
+        raise CloudError("cloud:vpc.subnets names a subnet twice; name one for each zone")
+    for key, cidrs in (("cidrs", cloud.vpc.cidrs), ("s3_cidrs", cloud.vpc.s3_cidrs)):
+        if not cidrs:
+            # An empty list of addresses would be all of them.
+            raise CloudError(f"cloud:vpc.{key} is empty; list the networks, as in 10.0.0.0/16")
+    public = [each for each in cloud.vpc.cidrs if ipaddress.ip_network(each).is_global]
+    if public:
+        raise CloudError(
+            f"cloud:vpc.cidrs: {', '.join(public)} is not private; list the network's own addresses"
+        )
     return ExistingNetwork(
         vpc_id=cloud.vpc.id,
         subnet_ids=cloud.vpc.subnets,
         s3_endpoint_id=cloud.vpc.s3_endpoint,
         s3_cidrs=cloud.vpc.s3_cidrs,
     )
+
+
+def _services(cloud: AwsAccount) -> list[str]:
+    """Return the services whose endpoints the stack makes, or finds in a network that exists.
+
+    Pods reach no public address but S3's, so what they call has an endpoint though there is a way out.
+    """
+    if cloud.vpc and cloud.nat:
+        return ["kms", *_further(cloud)]
+    return list(SERVICES | _further(cloud))
 
 
 def _further(cloud: AwsAccount) -> dict[str, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from components.aws.gpu_nodes import TRAINING_LABEL
+from components.aws.instance_types import instance_type
 from components.aws.workload_identity import WorkloadIdentity, WorkloadIdentityArgs, node_scaling
 from components.errors import CloudError
 from components.kubernetes import charts
@@ -19,6 +20,8 @@ from components.kubernetes.queues import Flavor
 from stacks.builders.cluster import NAMESPACE, charts_folder, queueing_charts, quota
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pulumi_kubernetes as k8s
 
     from components.aws.cluster import Cluster
@@ -41,16 +44,26 @@ _LAYERS = {
     "p6-b300.": 4,
 }
 
+_PROCESSORS = {"x86_64": "amd64", "arm64": "arm64"}
+
+
+def existing_queueing(cloud: AwsCloud, cluster: Cluster, provider: k8s.Provider) -> list[pulumi.Resource]:
+    """Return the question for Kueue and JobSet, unless the stack installs them: nodes come after them."""
+    if cloud.queueing == "install":
+        return []
+    opts = pulumi.ResourceOptions(depends_on=[provider])
+    return [InstalledQueueing("queueing", cluster.kubeconfig, opts)]
+
 
 def training_platform(
     cloud: AwsCloud,
-    cluster: Cluster,
     network: Network | ExistingNetwork,
     instance: InstanceType,
     size: dict[str, Any],
     provider: k8s.Provider,
+    queueing: Sequence[pulumi.Resource],
 ) -> Platform:
-    """Declare the namespace, the queue and the nodes' agents.
+    """Declare the namespace, the queue and the nodes' agents, once `queueing` is there.
 
     Raises:
         CloudError: nodes could not pull an image, or lack a plugin.
@@ -68,7 +81,7 @@ def training_platform(
     )
     destinations = [
         POD_IDENTITY,
-        Destination(name="endpoints", cidrs=[cloud.cidr]),
+        Destination(name="endpoints", cidrs=cloud.addresses),
         # S3's addresses are public; the network's endpoint leads to the stack's buckets alone.
         Destination(name="s3", cidrs=network.s3_cidrs),
     ]
@@ -87,9 +100,7 @@ def training_platform(
         destinations=destinations,
         agents=agents,
     )
-    there = pulumi.ResourceOptions(depends_on=[provider])
-    before = [] if installed else [InstalledQueueing("queueing", cluster.kubeconfig, there)]
-    return Platform("platform", args, pulumi.ResourceOptions(provider=provider, depends_on=before))
+    return Platform("platform", args, pulumi.ResourceOptions(provider=provider, depends_on=queueing))
 
 
 def _agents(cloud: AwsCloud, instance: InstanceType, taint: dict[str, str]) -> NodeAgents | None:
@@ -148,11 +159,16 @@ def is_scaled(cloud: AwsCloud) -> bool:
     return cloud.queueing == "install" and cloud.nodes.minimum < cloud.nodes.maximum
 
 
-def images_of_others(cloud: AwsCloud, instance: InstanceType) -> list[str]:
-    """Return the images that nodes pull from registries of others, if there is no mirror."""
-    agents = NodeAgents(node_labels={}).images if instance.gpus else []
+def images_of_others(cloud: AwsCloud, instance: InstanceType) -> dict[str, str]:
+    """Return the images that nodes pull from registries of others, if there is no mirror, by their nodes' processors.
+
+    These are in the words of image registries, amd64 or arm64.
+    """
+    system = _PROCESSORS[instance_type(cloud.system_nodes.instance_type).architecture]
     installed = charts.Charts().images if cloud.queueing == "install" else []
-    return [*installed, *([charts.autoscaler(cloud.version).image] if is_scaled(cloud) else []), *agents]
+    installed += [charts.autoscaler(cloud.version).image] if is_scaled(cloud) else []
+    agents = NodeAgents(node_labels={}).images if instance.gpus else []
+    return dict.fromkeys(installed, system) | dict.fromkeys(agents, _PROCESSORS[instance.architecture])
 
 
 def repositories(stack: str, cloud: AwsCloud, here: Location, instance: InstanceType) -> list[str]:

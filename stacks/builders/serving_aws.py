@@ -91,7 +91,7 @@ def aws_serving(
     kubernetes = pulumi.ResourceOptions(provider=made.provider())
     destinations = [
         POD_IDENTITY,
-        Destination(name="endpoints", cidrs=[cloud.cidr]),
+        Destination(name="endpoints", cidrs=cloud.addresses),
         # S3's addresses are public; the network's endpoint leads to the stack's bucket alone.
         Destination(name="s3", cidrs=made.network.s3_cidrs),
     ]
@@ -119,7 +119,7 @@ def aws_serving(
                 host=each.host or balancer.host,
                 port=each.port,
                 # The load balancer's security group knows the clients; pods see the nodes' addresses.
-                exposure=Exposure(service="NodePort", port=each.port, clients=[cloud.cidr]),
+                exposure=Exposure(service="NodePort", port=each.port, clients=cloud.addresses),
             )
             for name, each in exposed.items()
         },
@@ -199,7 +199,6 @@ def _balancer(
         _NAME,
         LoadBalancerArgs(
             vpc_id=made.network.vpc_id,
-            cidr=cloud.cidr,
             subnet_ids=made.network.subnet_ids,
             nodes_security_group_id=made.cluster.security_group_id,
             scaling_groups=groups,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from scenario_model.config import Many, NotNegative, Positive, Section, Text, form
+from stacks.settings.premises import Network
 from stacks.settings.queueing import Queueing
 
 KmsArn = Annotated[
@@ -70,7 +71,7 @@ class Budget(Section):
 
 
 class ExistingVpc(Section):
-    """A network that exists, in which nothing is changed; `cloud:cidr` is its addresses."""
+    """A network that exists, in which nothing is changed."""
 
     id: Annotated[Text, form(r"vpc-[0-9a-f]{8,17}", "write vpc- and its hexadecimal digits")]
     """The VPC."""
@@ -78,8 +79,10 @@ class ExistingVpc(Section):
     """A private subnet for each of `zones`, in their order."""
     s3_endpoint: Annotated[Text, form(r"vpce-[0-9a-f]{8,17}", "write vpce- and its hexadecimal digits")]
     """Its gateway endpoint for S3: objects of the stack's bucket are read and written only through it."""
-    s3_cidrs: Many[Text]
-    """S3's addresses in the region, `aws ec2 describe-prefix-lists`: pods may call no others on the internet."""
+    cidrs: Many[Network]
+    """Its addresses: what pods may call, S3 aside."""
+    s3_cidrs: Many[Network]
+    """S3's addresses in the region, the Cidrs that `aws ec2 describe-prefix-lists` tells."""
 
 
 class Roles(Section):
@@ -133,6 +136,11 @@ class AwsAccount(Section):
     protect: bool = True
     """Keep the release bucket when the stack is destroyed."""
     budget: Budget | None = None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The network's addresses."""
+        return tuple(self.vpc.cidrs) if self.vpc else (self.cidr,)
 
 
 class AwsCloud(Queueing, AwsAccount):

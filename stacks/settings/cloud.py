@@ -97,11 +97,16 @@ class KmsKey(Section):
     """PEM file on this machine with its public half."""
 
 
+class SecretKey(Section):
+    """Sign with a key that is encrypted in the stack's state, and a Secret in the cluster."""
+
+    kind: Literal["secret"] = "secret"
+
+
 class OwnKey(Section):
-    """Sign with the stack's own key: on AWS in KMS, which it never leaves; elsewhere encrypted in the stack's state and
-    a Secret in the cluster."""
+    """Sign with the stack's own key: on AWS in KMS, which it never leaves; elsewhere as a secret."""
 
     kind: Literal["own"] = "own"
 
 
-Signing = Annotated[OwnKey | KmsKey, Kinds(default="own")]
+Signing = Annotated[OwnKey | SecretKey | KmsKey, Kinds(default="own")]

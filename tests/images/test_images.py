@@ -50,8 +50,8 @@ class Noting:
     def push(self, image: str) -> None:
         self.asked.append(f"push {image}")
 
-    def copy(self, image: str, to: str) -> None:
-        self.asked.append(f"copy {image} {to}")
+    def copy(self, image: str, to: str, architecture: str) -> None:
+        self.asked.append(f"copy {image} {to} {architecture}")
 
 
 @pytest.fixture
@@ -101,11 +101,8 @@ def test_the_image_that_the_stack_names_is_built_and_pushed_once(
 ) -> None:
     account.create_repository(repositoryName=f"{STACK}/scenario-model")
     run("build", "--base", "mirror/python:3.13")
-    assert tool.asked == [
-        f"build {IMAGE} {{'BASE': 'mirror/python:3.13'}}",
-        f"login AWS {HOST}",
-        f"push {IMAGE}",
-    ]
+    built = f"build {IMAGE} {{'BASE': 'mirror/python:3.13'}}"
+    assert tool.asked == [f"login AWS {HOST}", built, f"push {IMAGE}"], "the base may be in the registry, too"
     account.put_image(repositoryName=f"{STACK}/scenario-model", imageManifest=MANIFEST, imageTag="0.1.0")
     tool.asked.clear()
     run("build")
@@ -120,10 +117,17 @@ def test_images_of_others_are_copied_to_where_the_stack_pulls_them_from_and_only
     account.put_image(repositoryName=f"{STACK}/kueue/kueue", imageManifest=MANIFEST, imageTag="v0.19.0")
     run("mirror", cloud__nat=False, cloud__registry=f"{HOST}/{STACK}")
     copied = {tuple(each.split(" ")[1:]) for each in tool.asked if each.startswith("copy")}
-    assert {to for _, to in copied} == {
+    assert {to for _, to, _ in copied} == {
         f"{HOST}/{STACK}/{each}" for each in MIRRORED - {"kueue/kueue:v0.19.0"}
     }
-    assert {source.partition("/")[0] for source, _ in copied} == {"registry.k8s.io", "nvcr.io"}
+    assert {source.partition("/")[0] for source, _, _ in copied} == {"registry.k8s.io", "nvcr.io"}
+    tool.asked.clear()
+    run("mirror", cloud__registry=f"{HOST}/{STACK}", cloud__system_nodes={"instance_type": "m7g.large"})
+    told = {tuple(each.split(" ")[1:]) for each in tool.asked if each.startswith("copy")}
+    assert {source.partition("/")[0]: processors for source, _, processors in told} == {
+        "registry.k8s.io": "arm64",
+        "nvcr.io": "amd64",
+    }
 
 
 @pytest.mark.parametrize(
@@ -134,6 +138,16 @@ def test_images_of_others_are_copied_to_where_the_stack_pulls_them_from_and_only
             "build",
             {"model-deployment-scenarios__training": {"image": "mine.example/model:1", "pods": 2}},
             "training.image is mine.example/model:1, which is not in the account's own registry",
+        ),
+        (
+            "build",
+            {"model-deployment-scenarios__training": {"image": f"{HOST}/team/model:1", "pods": 2}},
+            f"name it {HOST}/{STACK}/scenario-model:TAG",
+        ),
+        (
+            "build",
+            {"model-deployment-scenarios__training": {"image": f"{HOST}/{STACK}/scenario-model", "pods": 2}},
+            f"name it {HOST}/{STACK}/scenario-model:TAG",
         ),
         ("mirror", {}, f"cloud:registry is not set; set it to {HOST}/{STACK}"),
         ("build", {"aws__region": "mars"}, "there is no AWS region 'mars'"),

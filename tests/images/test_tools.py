@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
         with found(str(folder)) as tool:
             tool.login("registry.example", "AWS", "token")
             tool.build(Path("context"), Path("Containerfile"), MODEL, {"BASE": "mirror/python"})
-            tool.copy("their.example/kueue:1", "registry.example/kueue:1")
+            tool.copy("their.example/kueue:1", "registry.example/kueue:1", "arm64")
         (log,) = tmp_path.glob("*.log")
         return [json.loads(line) for line in log.read_text().splitlines()]
 
@@ -64,7 +65,7 @@ def test_the_first_that_works_builds_copies_and_pushes_for_the_nodes_platform(
         assert noted == [
             "login --username AWS --password-stdin registry.example",
             f"build --platform linux/amd64 --file Containerfile --tag {MODEL} --build-arg BASE=mirror/python context",
-            "pull --platform linux/amd64 their.example/kueue:1",
+            "pull --platform linux/arm64 their.example/kueue:1",
             "tag their.example/kueue:1 registry.example/kueue:1",
             "push registry.example/kueue:1",
         ]
@@ -75,6 +76,7 @@ def test_a_token_is_no_argument_and_stays_in_no_file_of_the_users(
 ) -> None:
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker" / "config.json").write_text('{"credsStore": "secretservice"}')
+    os.mkfifo(tmp_path / "docker" / "socket")  # Docker Desktop has sockets there, and the disk of its machine
     noted = there(docker=True)
     assert [told for _, told, _ in noted] == ["token", "", "", "", ""]
     assert "token" not in str([arguments for arguments, _, _ in noted])
@@ -94,6 +96,30 @@ def test_a_machine_without_one_is_told_what_to_install(
         ImagesError, match=rf"needs docker \(with its daemon\), podman or buildah, and {said}"
     ):
         there(**programs)
+
+
+def test_what_it_needs_of_the_users_docker_is_there_and_who_keeps_accounts_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, accounts = tmp_path / "docker", tmp_path / "auth.json"
+    (home / "cli-plugins").mkdir(parents=True)
+    (home / "config.json").write_text(
+        '{"credsStore": "desktop", "auths": {"mine.example": {"auth": "eA=="}}}'
+    )
+    accounts.write_text('{"auths": {"mine.example": {"auth": "eA=="}}}')
+    monkeypatch.setenv("DOCKER_CONFIG", str(home))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(accounts))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "podman").write_text("#!/bin/sh\n")
+    (tmp_path / "bin" / "podman").chmod(0o755)
+    with found(str(tmp_path / "bin")) as tool:
+        taken = Path(tool.environment["DOCKER_CONFIG"])
+        assert json.loads((taken / "config.json").read_text()) == {
+            "auths": {"mine.example": {"auth": "eA=="}}
+        }
+        assert (taken / "cli-plugins").is_dir()
+        kept = Path(tool.environment["REGISTRY_AUTH_FILE"])
+        assert (kept.read_text(), kept.stat().st_mode & 0o777) == (accounts.read_text(), 0o600)
 
 
 def test_one_that_fails_ends_it(there: Callable[..., list[list[Any]]], tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_an_image_is_built_pushed_and_copied(
             image = f"{running.host}/model:1"
             tool.build(tmp_path, tmp_path / "Containerfile", image, {"BASE": "scratch"})
             tool.push(image)
-            tool.copy(image, f"{running.host}/copies/model:1")
+            tool.copy(image, f"{running.host}/copies/model:1", "amd64")
     kept = tmp_path / "registry" / "kept" / "docker" / "registry" / "v2" / "repositories"
     for name in ("model", "copies/model"):
         assert (kept / name / "_manifests" / "tags" / "1" / "current" / "link").is_file()

@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 
 import tests.aws_sdk  # noqa: F401 loads it
+from scenario_model.describe import settings_of
 from stacks.s2_cloud_training import Settings
 from stacks.settings.read import PROJECT
-from stacks.settings_reference import settings_of
 from tests.end_to_end import shipped
 
 FILE = Path(__file__).parents[2] / "stacks" / "Pulumi.s2-cloud-training.yaml"

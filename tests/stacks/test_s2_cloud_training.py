@@ -287,7 +287,7 @@ def test_a_cluster_of_ones_own_gets_the_same_job_and_nothing_of_aws(
     secret = {"secretKeyRef": {"name": "bucket", "key": "AWS_ACCESS_KEY_ID"}}
     assert {"name": "AWS_ACCESS_KEY_ID", "valueFrom": secret} in container["env"]
     assert {"name": "AWS_REGION", "value": "us-east-1"} in container["env"]
-    assert {"name": "AWS_ENDPOINT_URL", "value": "https://10.9.0.5"} in container["env"]
+    assert {"name": "AWS_ENDPOINT_URL_S3", "value": "https://10.9.0.5"} in container["env"]
     (queue,) = declared.resources["kubernetes:kueue.x-k8s.io/v1beta2:ClusterQueue"]
     (flavor,) = queue["spec"]["resourceGroups"][0]["flavors"]
     assert flavor["resources"][1] == {"name": "memory", "nominalQuota": "1Ti"}, "as Kueue writes it"

@@ -14,7 +14,12 @@ from tests.stacks.test_s2_cloud_training import Declared, config, declare, decla
 
 __all__ = ["declared"]  # a fixture
 
-GIVEN = {"id": "vpc-0123456789abcdef0", "s3_endpoint": "vpce-0123456789abcdef0", "s3_cidrs": ["3.5.134.0/23"]}
+GIVEN: dict[str, Any] = {
+    "id": "vpc-0123456789abcdef0",
+    "s3_endpoint": "vpce-0123456789abcdef0",
+    "s3_cidrs": ["3.5.134.0/23"],
+}
+GIVEN |= {"cidrs": ["10.1.0.0/16", "100.64.0.0/16"]}
 GIVEN |= {"subnets": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]}
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/01234567-89ab-cdef-0123-456789abcdef"
 GOVERNED: dict[str, Any] = {
@@ -76,6 +81,7 @@ def test_in_a_network_that_exists_nothing_is_made_or_changed(declared: Declared)
     (policy,) = declared.resources["aws:s3/bucketPolicy:BucketPolicy"]
     assert GIVEN["s3_endpoint"] in policy["policy"]
     assert blocks_of(declared)["to-s3"] == GIVEN["s3_cidrs"]
+    assert blocks_of(declared)["to-endpoints"] == GIVEN["cidrs"]
 
 
 def test_every_role_obeys_the_accounts_rules_for_roles(declared: Declared) -> None:
@@ -141,7 +147,13 @@ def test_the_account_is_asked_for_what_the_stack_needs(declared: Declared) -> No
     declared.resources.clear()
     declare(config(cloud__vpc=GIVEN))
     (check,) = declared.resources["pulumi-python:dynamic/aws:AccountCheck"]
-    assert check["services"] == [], "the endpoints are somebody else's"
+    assert (check["vpc"], check["services"]) == (GIVEN["id"], ["kms"]), (
+        "what pods call, though there is a way out"
+    )
+    declared.resources.clear()
+    declare(config(cloud__vpc=GIVEN, cloud__nat=False, cloud__registry="mirror", cloud__session_manager=True))
+    (check,) = declared.resources["pulumi-python:dynamic/aws:AccountCheck"]
+    assert {"eks", "ecr.dkr", "kms", "ssmmessages"} <= set(check["services"])
 
 
 def test_a_shell_on_a_node_is_for_those_who_ask_for_it(declared: Declared) -> None:
@@ -163,7 +175,7 @@ def test_logs_and_metrics_of_pods_are_kept_encrypted_for_as_long_as_is_said(decl
     settings = json.loads(addons["amazon-cloudwatch-observability"]["configurationValues"])
     assert settings["manager"]["applicationSignals"]["autoMonitor"]["monitorAllServices"] is False
     kept = {each["name"]: each for each in declared.resources["aws:cloudwatch/logGroup:LogGroup"]}
-    for name in ("application", "performance"):
+    for name in ("application", "dataplane", "host", "performance"):
         group = kept[f"/aws/containerinsights/s2-cloud-training/{name}"]
         assert (group["retentionInDays"], group["kmsKeyId"]) == (30, "arn:of:training")
     mine = "arn:aws:logs:eu-central-1:000000000000:log-group:/aws/containerinsights/s2-cloud-training/*"
@@ -202,6 +214,16 @@ def test_the_key_that_signs_is_in_kms_and_no_private_half_is_anywhere(declared: 
     assert (sign["Resource"], "kms:Sign" in sign["Action"]) == ("arn:of:signing", True)
     assert "kubernetes:core/v1:Secret" not in declared.resources
     assert "keys" not in {each["name"] for each in pod_of(declared)["volumes"]}
+
+
+def test_a_stack_from_before_keeps_its_key_in_a_secret(declared: Declared) -> None:
+    declare(config(own__signing={"kind": "secret"}))
+    (secret,) = declared.resources["kubernetes:core/v1:Secret"]
+    assert secret["metadata"]["name"] == "training-keys"
+    assert "Sign" not in statements_of(declared)
+    assert not [
+        each for each in declared.resources["aws:kms/key:Key"] if each.get("keyUsage") == "SIGN_VERIFY"
+    ]
 
 
 def test_a_bucket_with_a_key_of_somebody_elses_is_read_with_it_through_s3_alone(declared: Declared) -> None:
@@ -269,6 +291,35 @@ def test_pods_are_placed_by_the_networks_layers_where_that_is_asked_for(declared
             "EC2 does not tell where in the network a g6.2xlarge is",
         ),
         ({"cloud__addons": {"vpc-cnii": "v1"}}, "there is no add-on 'vpc-cnii' here"),
+        ({"cloud__vpc": {**GIVEN, "s3_cidrs": []}}, "cloud:vpc.s3_cidrs is empty; list the networks"),
+        ({"cloud__vpc": {**GIVEN, "s3_cidrs": ["pl-6ea54007"]}}, "cloud:vpc.s3_cidrs"),
+        ({"cloud__vpc": {**GIVEN, "cidrs": ["0.0.0.0/0"]}}, "cloud:vpc.cidrs"),
+        (
+            {"cloud__vpc": {**GIVEN, "subnets": GIVEN["subnets"][:1] * 2}},
+            "cloud:vpc.subnets names a subnet twice",
+        ),
+        (
+            {"cloud__admins": ["arn:aws-us-gov:iam::000000000000:role/x"]},
+            "is not of the partition of eu-central-1",
+        ),
+        (
+            {"cloud__node_release": "1.34.2-20261118"},
+            "cloud:node_release 1.34.2-20261118 is not of cloud:version 1.35",
+        ),
+        (
+            {"cloud__addons": {"amazon-cloudwatch-observability": "v6"}},
+            "which cloud:observe_days leaves out; set that, or remove it",
+        ),
+        (
+            {
+                "own__signing": {
+                    "kind": "kms",
+                    "arn": KEY.replace("eu-central-1", "us-east-1"),
+                    "verification_key": "k",
+                }
+            },
+            "signing.arn is a key of another region than eu-central-1",
+        ),
         ({"cloud__roles": {"path": "machines"}}, "invalid path of roles 'machines'"),
         ({"cloud__input_keys": ["alias/data"]}, "write the ARN of a key, not of an alias"),
     ],

@@ -51,6 +51,7 @@ class Job:
         self._key: SigningKey = signing_key(settings.signing_key)
         if self.leads:
             self._bucket.check(to_write=True)
+            self._require_own_channel()
             require_room_for_inputs(settings)
         foundation = foundation_here(settings)
         train = TrainSettings(
@@ -62,6 +63,16 @@ class Job:
         self.plan: Plan = make_plan(train, self.processes)
         self.digest = job_digest(self.plan.digest, settings)
         self.record = Record(self._bucket, self.digest, self._key)
+
+    def _require_own_channel(self) -> None:
+        """Refuse a channel of another key: after the training it would be refused all the same."""
+        wanted = self.settings.release
+        try:
+            channels.history(self._store(), wanted.name, wanted.channel, self._key.public_key())
+        except Refused as refusal:
+            remedy = "sign with the key that signed it, or choose another release.name and release.channel"
+            message = f"channel {wanted.channel} of {wanted.name} is not signed by this job's key: {refusal}"
+            raise Refused(message, remedy=remedy) from None
 
     def outcome(self) -> dict[str, Any] | None:
         """The outcome of an earlier attempt, if it finished and its release still exists."""

@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import botocore.client
 import pytest
 from botocore.exceptions import ClientError
@@ -58,9 +59,11 @@ def quotas(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return put
 
 
-def check(*needs: Need, zones: tuple[str, ...] = (A, B), services: tuple[str, ...] = ("eks",)) -> None:
+def check(
+    *needs: Need, zones: tuple[str, ...] = (A, B), services: tuple[str, ...] = ("eks",), vpc: str = ""
+) -> None:
     told = [asdict(each) for each in needs]
-    inputs = {"region": "eu-central-1", "zones": zones, "services": services, "needs": told}
+    inputs = {"region": "eu-central-1", "zones": zones, "services": services, "needs": told, "vpc": vpc}
     AccountCheckProvider().create({**inputs, "caller": Caller().told()})
 
 
@@ -164,8 +167,35 @@ def test_who_may_not_ask_for_quotas_is_warned_and_goes_on(
     assert "not checked: An error occurred (AccessDeniedException)" in capsys.readouterr().err
 
 
+def test_a_network_that_exists_has_the_endpoints_that_pods_need() -> None:
+    ec2 = boto3.client("ec2", region_name="eu-central-1")
+    vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+    with pytest.raises(
+        CloudError, match=rf"{vpc} lacks interface endpoints .* com\.amazonaws\.eu-central-1\.kms$"
+    ):
+        check(services=("kms",), vpc=vpc)
+    service = "com.amazonaws.eu-central-1.kms"
+    ec2.create_vpc_endpoint(
+        VpcId=vpc, ServiceName=service, VpcEndpointType="Interface", PrivateDnsEnabled=True
+    )
+    check(services=("kms",), vpc=vpc)
+
+
+def test_what_aws_does_not_know_or_who_asks_it_ends_in_one_line(
+    quotas: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quotas()
+    with pytest.raises(CloudError, match=r"AWS does not answer: .*InvalidServiceName"):
+        check(services=("nothing",))
+    monkeypatch.setattr(Caller, "told", lambda _: {"profile": "nobody", "role": ""})
+    with pytest.raises(
+        CloudError, match=r"AWS does not answer: The config profile \(nobody\) could not be found"
+    ):
+        check()
+
+
 def test_only_other_needs_are_asked_for_anew() -> None:
     provider = AccountCheckProvider()
-    old = {"region": "a", "zones": [A], "services": [], "needs": [], "caller": {}}
+    old = {"region": "a", "zones": [A], "services": [], "needs": [], "vpc": "", "caller": {}}
     assert not provider.diff("checked", old, {**old, "caller": {"profile": "x"}}).changes
     assert provider.diff("checked", old, {**old, "zones": [B]}).replaces == ["zones"]

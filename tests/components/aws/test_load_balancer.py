@@ -31,7 +31,6 @@ def a_balancer(*, clients: Sequence[str] = (), principals: Sequence[str] = ()) -
             "serving",
             LoadBalancerArgs(
                 vpc_id="vpc-1",
-                cidr="10.80.0.0/16",
                 subnet_ids=["subnet-a", "subnet-b"],
                 nodes_security_group_id=cluster.security_group_id,
                 scaling_groups={"serving": nodes.scaling_group},

@@ -154,6 +154,23 @@ def test_an_outcome_that_somebody_else_wrote_is_refused(
     )
 
 
+def test_a_channel_of_another_key_is_refused_before_a_step_is_trained(
+    done: tuple[Job, dict[str, Any]], new_job: Callable[[str], Job], s3: Any
+) -> None:
+    job = new_job("stranger")
+    bucket, prefix, of_another = (
+        each.split("/", 3)[place] for each, place in ((job.store, 2), (job.store, 3), (done[0].store, 3))
+    )
+    for key in [each for each in done[0].objects(s3) if each.startswith("channels/")]:
+        source = {"Bucket": bucket, "Key": f"{of_another}/{key}"}
+        s3.copy_object(Bucket=bucket, Key=f"{prefix}/{key}", CopySource=source)
+    assert job.run() == 1
+    said = job.events[-1]["reasons"][0]
+    assert "channel stable of assistant is not signed by this job's key" in said
+    assert "choose another release.name" in said
+    assert {each.partition("/")[0] for each in job.objects(s3)} == {"channels"}, "nothing was trained"
+
+
 def test_a_foundation_model_out_of_a_bucket_is_signed_or_of_the_digest_that_is_named(
     new_job: Callable[[str], Job], tiny_foundation: Path, s3: Any, tmp_path: Path
 ) -> None:

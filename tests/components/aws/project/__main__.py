@@ -46,7 +46,6 @@ def serve(network: Network, cluster: Cluster, system: SystemNodes) -> None:
         "serving",
         LoadBalancerArgs(
             vpc_id=network.vpc_id,
-            cidr="10.80.0.0/16",
             subnet_ids=network.subnet_ids,
             nodes_security_group_id=cluster.security_group_id,
             scaling_groups={"system": system.scaling_group, "serving": nodes.scaling_group},
