@@ -51,9 +51,14 @@ class Chain:
             found.append((entry, hashlib.sha256(content).hexdigest()))
         return found
 
-    def append(self, key: SigningKey, fields: Mapping[str, Any]) -> None:
-        """Write the next entry. Raises Refused if somebody else wrote one at the same time."""
+    def append(self, key: SigningKey, fields: Mapping[str, Any], after: int | None = None) -> None:
+        """Write the next entry. Raises Refused if somebody else wrote one at the same time.
+
+        `after`: the number of entries that whoever writes it has read, if it is decided by these.
+        """
         chain = self.read(key.public_key())
+        if after is not None and len(chain) != after:
+            raise Refused("has an entry more than was read", where=self.folder, remedy="run it again")
         entry = {**fields, "number": len(chain) + 1, "previous": chain[-1][1] if chain else ""}
         signature = key.sign(self.domain + _canonical(entry), ec.ECDSA(hashes.SHA256()))
         where = f"{self.folder}/{entry['number']:06d}.json"

@@ -72,10 +72,14 @@ def append(
     at: str,
     why: str,
     sites: Sequence[str] = (),
+    after: int | None = None,
 ) -> None:
-    """Write the next event. Raises Refused if somebody else wrote one at the same time."""
+    """Write the next event. Raises Refused if somebody else wrote one at the same time.
+
+    `after`: the length of the log by which the event was decided.
+    """
     told = {"release": release, "action": action, "sites": sorted(sites), "at": at, "why": why}
-    _chain(store, release).append(key, told)
+    _chain(store, release).append(key, told, after)
 
 
 def last_trial(log: Sequence[Entry]) -> Trial | None:

@@ -79,7 +79,7 @@ class Rollout:
         else:
             decision = self._decide(wanted, since, last_trial(log), known, now, floor)
         if decision.action == "try":
-            run.begin(wanted, decision.sites, floor, _iso(now), decision.why)
+            run.begin(wanted, decision.sites, floor, _iso(now), decision.why, after=len(log))
         if decision.action == "advance":
             # The history first: what a ring serves is always in it.
             self._promote(_ring(decision.ring), wanted, now, decision.why)

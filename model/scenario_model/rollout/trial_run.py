@@ -36,9 +36,13 @@ class TrialRun:
         mine = trial.sites if trial and trial.open else frozenset[str]()
         return Tried(release, mine, frozenset(assigned_sites(self.keeper)) - mine)
 
-    def begin(self, release: str, sites: Sequence[str], floor: int, at: str, why: str) -> None:
-        """Let more sites try a release. The journal first: what a site serves is always in it."""
-        journal.append(self.store, release, self.key, "try", at=at, why=why, sites=sites)
+    def begin(self, release: str, sites: Sequence[str], floor: int, at: str, why: str, *, after: int) -> None:
+        """Let more sites try a release. The journal first: what a site serves is always in it.
+
+        `after`: the length of the log by which they were chosen. Raises Refused if it has grown: another step then let
+        sites try it, which this one took for sites of others, and would let as many more.
+        """
+        journal.append(self.store, release, self.key, "try", at=at, why=why, sites=sites, after=after)
         assign_sites(self.keeper, self.signer, sites, release, floor)
 
     def resume(self, release: str, trial: journal.Trial, floor: int) -> None:

@@ -12,7 +12,7 @@ from scenario_model.catalogue.documents import Assignment, site_target
 from scenario_model.errors import Refused
 from scenario_model.exchange.inbox import Inbox
 from scenario_model.release import channel
-from scenario_model.rollout import journal
+from scenario_model.rollout import journal, step
 from scenario_model.rollout.publishing import begin_again, refuse_halted
 from scenario_model.rollout.site_targets import assigned_sites
 from tests.model.catalogue.conftest import key_pair, make_release, other_key_pair, pristine_world, world
@@ -154,6 +154,29 @@ def test_a_halted_release_is_begun_again_only_if_a_person_says_so_and_what_was_s
     fleet.everywhere(fleet.good)
     fleet.step(1)
     fleet.settle(new)
+
+
+def test_a_step_that_chose_its_sites_before_another_one_did_lets_no_others_try(
+    fleet: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = fleet.want(3)
+    fleet.everywhere(fleet.good)
+    late = replace(fleet.rollout, keeper=fleet.world.keeper(), inbox=Inbox(fleet.store))
+    read = step.TrialRun.log
+
+    def reads_then_another_steps(run: step.TrialRun, release: str) -> list[journal.Entry]:
+        found = read(run, release)
+        if release == new:
+            monkeypatch.setattr(step.TrialRun, "log", read)
+            assert fleet.step(1) == "try"
+        return found
+
+    monkeypatch.setattr(step.TrialRun, "log", reads_then_another_steps)
+    with pytest.raises(Refused, match="has an entry more than was read") as refused:
+        late.step(fleet.now + 1)
+    assert refused.value.remedy == "run it again"
+    assert len(fleet.trying()) == 2
+    assert len(journal.entries(fleet.store, new, fleet.rollout.key.public_key())) == 1
 
 
 def test_two_steps_at_once_harm_nothing_and_one_of_them_may_be_told_to_run_again(fleet: Trials) -> None:
