@@ -12,9 +12,10 @@ from scenario_model.catalogue.documents import Assignment, site_target
 from scenario_model.errors import Refused
 from scenario_model.exchange.inbox import Inbox
 from scenario_model.release import channel
-from scenario_model.rollout import journal, step
+from scenario_model.rollout import journal
 from scenario_model.rollout.publishing import begin_again, refuse_halted
 from scenario_model.rollout.site_targets import assigned_sites
+from scenario_model.rollout.trial_run import TrialRun
 from tests.model.catalogue.conftest import key_pair, make_release, other_key_pair, pristine_world, world
 from tests.model.rollout.test_step import Fleet, killed_at
 
@@ -162,16 +163,16 @@ def test_a_step_that_chose_its_sites_before_another_one_did_lets_no_others_try(
     new = fleet.want(3)
     fleet.everywhere(fleet.good)
     late = replace(fleet.rollout, keeper=fleet.world.keeper(), inbox=Inbox(fleet.store))
-    read = step.TrialRun.log
+    read = TrialRun.log
 
-    def reads_then_another_steps(run: step.TrialRun, release: str) -> list[journal.Entry]:
+    def reads_then_another_steps(run: TrialRun, release: str) -> list[journal.Entry]:
         found = read(run, release)
         if release == new:
-            monkeypatch.setattr(step.TrialRun, "log", read)
+            monkeypatch.setattr(TrialRun, "log", read)
             assert fleet.step(1) == "try"
         return found
 
-    monkeypatch.setattr(step.TrialRun, "log", reads_then_another_steps)
+    monkeypatch.setattr(TrialRun, "log", reads_then_another_steps)
     with pytest.raises(Refused, match="has an entry more than was read") as refused:
         late.step(fleet.now + 1)
     assert refused.value.remedy == "run it again"
