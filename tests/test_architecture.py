@@ -74,6 +74,7 @@ TOOLS = ("bootstrap", "bundle", "cli", "lab", "recovery")
                 "stacks.program",
             ),
         ),
+        ("images", (*TORCH, "cli", "bundle", "lab", "recovery", "policies", "previews", "__main__")),
         ("previews", (*MODEL, "components", "recovery", "lab", "stacks.settings", "stacks.builders")),
         ("bundle", (*MODEL, *PULUMI, "components", "stacks", "cli", "lab", "ansible")),
         ("bootstrap", (*MODEL, "components", "stacks", "cli", "lab", "bundle")),
