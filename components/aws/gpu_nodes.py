@@ -10,7 +10,7 @@ from pulumi_aws import ec2, eks, vpc
 
 from components.aws.capacity import CapacityBlock, OnDemand, Reservation, Spot, check_capacity
 from components.aws.node_disks import allocatable_gib
-from components.aws.nodes import TemplateArgs, Upkeep, group_arguments, launch_template, node_role
+from components.aws.nodes import TemplateArgs, Upkeep, kept, launch_template, node_role
 from components.errors import CloudError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class GpuNodes(pulumi.ComponentResource):
             node_role_arn=role.arn,
             subnet_ids=[args.subnet_id],
             capacity_type=_capacity_type(args.capacity),
-            **group_arguments(args.cluster, instance, args.upkeep, template),
+            **kept(args.cluster, instance, args.upkeep, template),
             scaling_config={"desired_size": first, "min_size": args.minimum, "max_size": args.maximum},
             labels={**TRAINING_LABEL, **_accelerator(instance)},
             taints=[{"key": instance.taint, "value": "true", "effect": "NO_SCHEDULE"}],
