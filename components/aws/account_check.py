@@ -19,7 +19,7 @@ from components.dynamic import Provider, settle_in
 from components.errors import CloudError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pulumi
 
@@ -41,19 +41,19 @@ class Need:
     """Instances that a stack needs.
 
     Attributes:
-        instance_type: EC2's name.
-        vcpus: of one of them.
+        types: EC2's names of types that will do, in order of preference, with the vCPUs of one of each.
         number: how many run at least, at the same time.
-        zones: where each of the zones has to offer the type.
+        zones: where they are started.
+        anywhere: whether one zone will do; otherwise each has to offer the first type.
         on_demand: whether the account's quota for instances on demand counts: a reservation is in it, too.
         reservation: ID of the capacity reservation or block that they are started in; empty: none.
 
     """
 
-    instance_type: str
-    vcpus: int
+    types: Mapping[str, int]
     number: int
     zones: Sequence[str]
+    anywhere: bool = False
     on_demand: bool = True
     reservation: str = ""
 
@@ -101,7 +101,9 @@ class AccountCheck(Resource, module="aws", name="AccountCheck"):
             "region": location.region,
             "zones": list(location.zones),
             "services": sorted(services),
-            "needs": [asdict(each) | {"zones": list(each.zones)} for each in needs],
+            "needs": [
+                asdict(each) | {"types": dict(each.types), "zones": list(each.zones)} for each in needs
+            ],
             "vpc": vpc,
             "caller": location.caller.told(),
         }
@@ -111,16 +113,17 @@ class AccountCheck(Resource, module="aws", name="AccountCheck"):
 def _without_type(session: Any, props: Properties) -> list[str]:
     found = []
     for need in props["needs"]:
-        kind = need["instance_type"]
-        wanted = [{"Name": "instance-type", "Values": [kind]}]
-        offerings = session.client("ec2").describe_instance_type_offerings
-        told = _asked(offerings, LocationType="availability-zone", Filters=wanted)
-        if told is None:
-            continue
-        there = sorted(each["Location"] for each in told["InstanceTypeOfferings"])
-        if lacking := sorted(set(need["zones"]) - set(there)):
-            remedy = f"it is in {', '.join(there)}" if there else "choose another type or region"
-            found.append(f"{', '.join(lacking)} does not offer {kind}; {remedy}")
+        for kind in need["types"]:
+            wanted = [{"Name": "instance-type", "Values": [kind]}]
+            offerings = session.client("ec2").describe_instance_type_offerings
+            told = _asked(offerings, LocationType="availability-zone", Filters=wanted)
+            if told is None:
+                continue
+            there = {each["Location"] for each in told["InstanceTypeOfferings"]}
+            lacking = sorted(set(need["zones"]) - there)
+            if lacking and not (need["anywhere"] and there & set(need["zones"])):
+                remedy = f"it is in {', '.join(sorted(there))}" if there else "choose another type or region"
+                found.append(f"{', '.join(lacking)} does not offer {kind}; {remedy}")
     return found
 
 
@@ -151,10 +154,8 @@ def _without_endpoint_in(session: Any, vpc: str, names: Sequence[str]) -> list[s
 def _beyond_quota(session: Any, props: Properties) -> list[str]:
     wanted: dict[str, int] = {}
     for need in props["needs"]:
-        if need["on_demand"]:
-            family = re.match("[a-z]+", need["instance_type"])
-            code = _QUOTAS.get(family[0] if family else "", _QUOTA_OF_OTHERS)
-            wanted[code] = wanted.get(code, 0) + int(need["vcpus"]) * int(need["number"])
+        for code, vcpus in _counted(need["types"]).items() if need["on_demand"] else ():
+            wanted[code] = wanted.get(code, 0) + vcpus * int(need["number"])
     found = []
     for code, vcpus in wanted.items():
         told = _asked(session.client("service-quotas").get_service_quota, ServiceCode="ec2", QuotaCode=code)
@@ -165,6 +166,16 @@ def _beyond_quota(session: Any, props: Properties) -> list[str]:
                 f"--service-code ec2 --quota-code {code} --desired-value {vcpus} --region {props['region']}"
             )
     return found
+
+
+def _counted(types: Mapping[str, int]) -> dict[str, int]:
+    """Return the vCPUs of the largest of these types, by the quota in which they count."""
+    most: dict[str, int] = {}
+    for name, vcpus in types.items():
+        family = re.match("[a-z]+", name)
+        code = _QUOTAS.get(family[0] if family else "", _QUOTA_OF_OTHERS)
+        most[code] = max(most.get(code, 0), int(vcpus))
+    return most
 
 
 def _beyond_reservation(session: Any, props: Properties) -> list[str]:
@@ -189,7 +200,7 @@ def _wrong_reservation(told: dict[str, Any], need: Properties) -> list[str]:
         wrong.append(f"is {told['State']}; name another in cloud:nodes.capacity")
     if told["AvailabilityZone"] not in need["zones"]:
         wrong.append(f"is in {told['AvailabilityZone']}; set cloud:nodes.zone to it")
-    if told["InstanceType"] != need["instance_type"]:
+    if told["InstanceType"] not in need["types"]:
         wrong.append(f"is of {told['InstanceType']}; set cloud:nodes.instance_type to it")
     if told["TotalInstanceCount"] < need["number"]:
         wrong.append(f"has {told['TotalInstanceCount']} instances, and the job needs {need['number']}")

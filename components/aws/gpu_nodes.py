@@ -14,7 +14,7 @@ from components.aws.nodes import TemplateArgs, Upkeep, kept, launch_template, no
 from components.errors import CloudError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from components.aws.capacity import Capacity
     from components.aws.cluster import Cluster
@@ -31,8 +31,9 @@ class GpuNodesArgs:
     Attributes:
         cluster: the cluster that they join.
         vpc_id: its network.
-        subnet_id: their only subnet, and so zone: EFA does not cross zones, and a reservation is for one zone.
-        instance: their type; one without GPU is for cheap trials.
+        subnet_ids: their subnets, and so zones: EFA does not cross zones, and a reservation is for one zone.
+        instances: their types, which have as many GPUs as each other; those without are for cheap trials. On demand
+            EC2 starts the first that it has: EKS user guide, Managed node groups, read 2026-11.
         maximum: maximum number of nodes.
         minimum: minimum number; 0 removes them all when there is no work.
         nodes: initial number; default: `minimum`.
@@ -45,8 +46,8 @@ class GpuNodesArgs:
 
     cluster: Cluster
     vpc_id: pulumi.Input[str]
-    subnet_id: pulumi.Input[str]
-    instance: InstanceType
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    instances: Sequence[InstanceType]
     maximum: int
     minimum: int = 0
     nodes: int | None = None
@@ -78,7 +79,7 @@ class GpuNodes(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GpuNodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Register the nodes under `name`."""
-        instance = args.instance
+        instance, *others = args.instances
         check_capacity(instance, args.capacity)
         first = _check_numbers(args)
         super().__init__("scenario:aws:GpuNodes", name, None, opts)
@@ -89,6 +90,7 @@ class GpuNodes(pulumi.ComponentResource):
             name,
             TemplateArgs(
                 instance=instance,
+                several_types=bool(others),
                 security_group_ids=[args.cluster.security_group_id, self._fabric(name, args.vpc_id)],
                 tags=args.tags,
                 disk_gib=args.disk_gib,
@@ -102,13 +104,14 @@ class GpuNodes(pulumi.ComponentResource):
             name,
             cluster_name=args.cluster.name,
             node_role_arn=role.arn,
-            subnet_ids=[args.subnet_id],
+            subnet_ids=args.subnet_ids,
+            instance_types=[each.name for each in args.instances] if others else None,
             capacity_type=_capacity_type(args.capacity),
             **kept(args.cluster, instance, args.upkeep, template),
             scaling_config={"desired_size": first, "min_size": args.minimum, "max_size": args.maximum},
-            labels={**TRAINING_LABEL, **_accelerator(instance)},
+            labels={**TRAINING_LABEL, **_accelerator(args.instances)},
             taints=[{"key": instance.taint, "value": "true", "effect": "NO_SCHEDULE"}],
-            tags=_resources(instance, args.disk_gib),
+            tags=_resources(args.instances, args.disk_gib),
             # A node to be replaced may hold part of a running job, so one at a time; and it goes before another comes:
             # what is reserved, or scarce, is not there twice.
             update_config={"max_unavailable": 1, "update_strategy": "MINIMAL"},
@@ -155,16 +158,21 @@ class GpuNodes(pulumi.ComponentResource):
         return ec2.PlacementGroup(name, strategy="cluster", opts=self._own).name
 
 
-def _accelerator(instance: InstanceType) -> dict[str, str]:
+def _accelerator(instances: Sequence[InstanceType]) -> dict[str, str]:
     """The label by which the autoscaler knows that a node's GPUs are still coming up, instead of adding more nodes."""
-    return {_ACCELERATOR: f"nvidia-{instance.gpu_model.lower().replace(' ', '-')}"} if instance.gpus else {}
+    models = {each.gpu_model.lower().replace(" ", "-") for each in instances if each.gpus}
+    return {_ACCELERATOR: f"nvidia-{'-or-'.join(sorted(models))}"[:63]} if models else {}
 
 
-def _resources(instance: InstanceType, disk_gib: int) -> dict[str, str]:
-    """The tags by which the autoscaler knows what a node will have that EC2 does not tell it."""
+def _resources(instances: Sequence[InstanceType], disk_gib: int) -> dict[str, str]:
+    """The tags by which the autoscaler knows what a node will have that EC2 does not tell it.
+
+    Of several types it looks up the first: cluster-autoscaler/cloudprovider/aws/aws_wrapper.go.
+    """
+    instance, least_gib = instances[0], min(allocatable_gib(each, disk_gib) for each in instances)
     counted = {"nvidia.com/gpu": instance.gpus, "vpc.amazonaws.com/efa": instance.efa_interfaces}
     told = {name: str(number) for name, number in counted.items() if number}
-    told["ephemeral-storage"] = f"{int(allocatable_gib(instance, disk_gib))}Gi"
+    told["ephemeral-storage"] = f"{int(least_gib)}Gi"
     return {f"{_OF_A_NODE}{name}": amount for name, amount in told.items()}
 
 
@@ -179,7 +187,7 @@ def _check_numbers(args: GpuNodesArgs) -> int:
     first = args.minimum if args.nodes is None else args.nodes
     if args.maximum < 1 or not 0 <= args.minimum <= first <= args.maximum:
         raise CloudError(
-            f"invalid numbers of {args.instance.name} nodes: minimum {args.minimum}, initial {first}, maximum "
+            f"invalid numbers of {args.instances[0].name} nodes: minimum {args.minimum}, initial {first}, maximum "
             f"{args.maximum}; they must ascend, from 0 or more, to a maximum of 1 or more"
         )
     return first

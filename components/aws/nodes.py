@@ -53,6 +53,7 @@ class TemplateArgs:
 
     Attributes:
         instance: the instance type.
+        several_types: whether the node group names its types, of which this is the first.
         security_group_ids: groups of every network interface.
         tags: the stack's tags: EC2 gives them to instances, disks and interfaces only if the template does.
         disk_gib: the first disk, for the system and images, in GiB.
@@ -66,6 +67,7 @@ class TemplateArgs:
     security_group_ids: Sequence[pulumi.Input[str]]
     tags: Mapping[str, str]
     disk_gib: int
+    several_types: bool = False
     fast_disk: bool = False
     placement_group: pulumi.Input[str] | None = None
     capacity: Capacity = field(default_factory=OnDemand)
@@ -191,7 +193,7 @@ def launch_template(name: str, args: TemplateArgs, parent: pulumi.Resource) -> e
         ),
     )
     properties = ec2.LaunchTemplateArgs(
-        instance_type=args.instance.name,
+        instance_type=None if args.several_types else args.instance.name,
         update_default_version=True,
         ebs_optimized="true",
         block_device_mappings=[disk],

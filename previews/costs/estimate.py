@@ -49,7 +49,8 @@ class Estimate:
 def estimate(resources: Iterable[tuple[str, str, Mapping[str, Any]]], region: str) -> Estimate:
     """Add up what resources cost. `resources`: type, name and inputs of each.
 
-    A group of nodes has its disks, and its instance type if it does not say, from the launch template of the same name.
+    A group of nodes has its disks, and its instance type if it does not say, from the launch template of the same name;
+    of several types the dearest counts.
     """
     known, made = list(resources), Estimate()
     templates = {name: inputs for kind, name, inputs in known if kind == _TEMPLATE}
@@ -93,13 +94,16 @@ def _charges(kind: str, inputs: Mapping[str, Any], region: str) -> list[_Charge]
 def _nodes(inputs: Mapping[str, Any], template: Mapping[str, Any], region: str) -> list[_Charge]:
     types = inputs.get("instanceTypes") or [template.get("instanceType")]
     sizes = inputs.get("scalingConfig")
-    name = types[0] if isinstance(types, list) and types and isinstance(types[0], str) else ""
+    names = [each for each in types if isinstance(each, str)] if isinstance(types, list) else []
     most = sizes.get("maxSize") if isinstance(sizes, Mapping) else None
     number = _number(most)
     on_demand = inputs.get("capacityType", "ON_DEMAND") == "ON_DEMAND"
-    what = f"node {name or 'of an unknown type'}, all {most or '?'} of them"
+    what = f"node {' or '.join(names) or 'of an unknown type'}, all {most or '?'} of them"
+    prices = [instance(each, region) for each in names]
+    known = [each for each in prices if each]
+    dearest = max(known, key=lambda each: each.per_hour) if known and len(known) == len(prices) else None
     return [
-        (what, number, instance(name, region) if on_demand else None),
+        (what, number, dearest if on_demand else None),
         *_disks(number, template.get("blockDeviceMappings"), region),
     ]
 

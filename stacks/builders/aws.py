@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pulumi
 
-from components.aws.account_check import Need
-from components.aws.capacity import CapacityBlock, OnDemand, Reservation, capacity
-from components.aws.gpu_nodes import GpuNodes, GpuNodesArgs
+from components.aws.capacity import CapacityBlock
+from components.aws.gpu_nodes import GpuNodes
 from components.aws.image_registry import ImageRegistry, ImageRegistryArgs
-from components.aws.instance_types import fit, instance_type
-from components.aws.instances import Demand
 from components.aws.network import Network
-from components.aws.node_disks import scratch_gib
 from components.aws.pushed_image import PushedImage, is_in
 from components.aws.signing_key import KmsSigningKey
 from components.aws.workload_identity import (
@@ -25,10 +21,9 @@ from components.aws.workload_identity import (
     decrypting,
     signing,
 )
-from components.errors import CloudError
 from components.kubernetes.job_args import PodSize
-from components.kubernetes.quantities import amount
-from stacks.builders.cluster import NAMESPACE, TrainingCloud, pod_size
+from stacks.builders import training_nodes
+from stacks.builders.cluster import NAMESPACE, TrainingCloud
 from stacks.builders.eks import private_cluster, release_bucket
 from stacks.builders.eks_platform import (
     existing_queueing,
@@ -42,12 +37,9 @@ from stacks.builders.eks_platform import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from components.aws.capacity import Capacity
     from components.aws.cluster import Cluster
-    from components.aws.instances import InstanceType
     from components.aws.policies import Statement
     from components.aws.release_bucket import ReleaseBucket
-    from stacks.builders.eks import PrivateCluster
     from stacks.settings.aws import AwsCloud, AwsProvider
     from stacks.settings.cloud import Training
 
@@ -81,18 +73,10 @@ def aws_cloud(
         CloudError: the settings request something that does not exist, does not fit, or is not safe.
 
     """
-    instance = _wired(cloud, workers, instance_type(cloud.nodes.instance_type))
-    size = _size(workers, instance, cloud.nodes.disk_gib)
-    bought = capacity(**cloud.nodes.capacity.model_dump())
-    needed = Need(
-        instance_type=instance.name,
-        vcpus=instance.vcpus,
-        number=max(cloud.nodes.minimum, min(workers.pods, cloud.nodes.maximum)),
-        zones=[_zone(cloud, bought)],
-        on_demand=isinstance(bought, OnDemand | Reservation),
-        reservation=bought.id if isinstance(bought, Reservation | CapacityBlock) else "",
-    )
-    made = private_cluster(stack, _NAME, cloud, provider, [needed])
+    choice = training_nodes.choose(cloud, workers)
+    instance, bought = choice.instance, choice.bought
+    size = training_nodes.pod_size_on(choice, workers, cloud.nodes.disk_gib)
+    made = private_cluster(stack, _NAME, cloud, provider, [training_nodes.need(choice, cloud, workers)])
     here, cluster = made.here, made.cluster
     registry = ImageRegistry(
         "images", ImageRegistryArgs(location=here, repositories=repositories(stack, cloud, here, instance))
@@ -105,7 +89,11 @@ def aws_cloud(
     )
     kubernetes = made.provider()
     queueing = existing_queueing(cloud, cluster, kubernetes)
-    nodes = _nodes(cloud, workers, made, instance, bought, [*pushed, *queueing])
+    nodes = GpuNodes(
+        _NAME,
+        training_nodes.arguments(choice, cloud, workers, made),
+        pulumi.ResourceOptions(depends_on=[*pushed, *queueing]),
+    )
     readable = [here.bucket(name) for name in rights.read_buckets]
     bucket = release_bucket(made, cloud, readable=readable)
     key = KmsSigningKey("signing", here, protect=cloud.protect) if rights.own_key else None
@@ -133,105 +121,6 @@ def aws_cloud(
         nearby=layers(instance)[-1] if cloud.nodes.topology else None,
         save_before=bought.save_before.isoformat() if isinstance(bought, CapacityBlock) else None,
     )
-
-
-def _nodes(
-    cloud: AwsCloud,
-    workers: Training,
-    made: PrivateCluster,
-    instance: InstanceType,
-    bought: Capacity,
-    before: list[pulumi.Resource],
-) -> GpuNodes:
-    args = GpuNodesArgs(
-        cluster=made.cluster,
-        vpc_id=made.network.vpc_id,
-        subnet_id=made.network.subnet_ids[list(cloud.zones).index(_zone(cloud, bought))],
-        instance=instance,
-        maximum=cloud.nodes.maximum,
-        minimum=cloud.nodes.minimum,
-        nodes=_first_nodes(cloud, workers),
-        capacity=bought,
-        tags=made.tags,
-        disk_gib=cloud.nodes.disk_gib,
-        upkeep=made.upkeep,
-    )
-    return GpuNodes(_NAME, args, pulumi.ResourceOptions(depends_on=before))
-
-
-def _wired(cloud: AwsCloud, workers: Training, instance: InstanceType) -> InstanceType:
-    """Return the instance type as it is used: with EFA, if pods have others to talk to.
-
-    Raises CloudError for EFA that the type lacks, and for a topology of nodes that are not there yet.
-    """
-    wanted = cloud.nodes.efa
-    if wanted and not instance.efa_interfaces:
-        message = (
-            f"cloud:nodes.efa is true, but {instance.name} has no EFA; leave it out, or choose another type"
-        )
-        raise CloudError(message)
-    if cloud.nodes.topology and cloud.nodes.minimum < workers.pods:
-        message = (
-            f"cloud:nodes.topology places {workers.pods} pods on nodes that are there, and cloud:nodes.minimum is "
-            f"{cloud.nodes.minimum}; set it to {workers.pods}, or leave topology out"
-        )
-        raise CloudError(message)
-    used = workers.pods > 1 if wanted is None else wanted
-    return instance if used else instance.without_efa()
-
-
-def _first_nodes(cloud: AwsCloud, workers: Training) -> int:
-    """Return how many nodes there are at first: the autoscaler starts others when the job waits for them.
-
-    Without one, those that the workers need; afterwards the user decides.
-    """
-    return (
-        cloud.nodes.minimum
-        if is_scaled(cloud)
-        else max(cloud.nodes.minimum, min(workers.pods, cloud.nodes.maximum))
-    )
-
-
-def _zone(cloud: AwsCloud, bought: Capacity) -> str:
-    """Return the nodes' zone. Raises CloudError."""
-    zone, zones = cloud.nodes.zone, ", ".join(cloud.zones)
-    if zone is None and isinstance(bought, Reservation | CapacityBlock):
-        message = f"a reservation is in one zone: set cloud:nodes.zone to it, one of {zones}"
-        raise CloudError(message)
-    if zone is not None and zone not in cloud.zones:
-        message = f"cloud:nodes.zone is {zone}, but the network is in {zones}; add it to cloud:zones, or choose another"
-        raise CloudError(message)
-    return zone or cloud.zones[0]
-
-
-def _size(workers: Training, instance: InstanceType, disk_gib: int) -> dict[str, Any]:
-    """Return a pod's requests: the whole node, or the settings' values if they fit. Raises CloudError."""
-    most_gib = scratch_gib(instance, disk_gib)
-    usual = {
-        "cpu": str(instance.pod_vcpus),
-        "memory": f"{instance.pod_memory_gib}Gi",
-        "gpus": instance.gpus,
-        "efa": instance.efa_interfaces,
-        "scratch": f"{most_gib}Gi",
-        "scratch_reserved": True,
-    }
-    size = pod_size(workers, usual)
-    demand = Demand(
-        gpus=size["gpus"],
-        efa_interfaces=size["efa"],
-        vcpus=float(amount(size["cpu"], "training.cpu")),
-        memory_gib=float(amount(size["memory"], "training.memory")) / 2**30,
-    )
-    fit(instance, demand)
-    asked_gib = float(amount(size["scratch"], "training.scratch")) / 2**30
-    if asked_gib > most_gib:
-        remedy = "use a larger type" if instance.nvme_disks else "raise cloud:nodes.disk_gib"
-        message = (
-            f"training.scratch is {size['scratch']}, but a {instance.name} node has {most_gib} GiB of disk for pods, "
-            f"beside its images; request less, or {remedy}"
-        )
-        raise CloudError(message)
-    return size
 
 
 def _trainer(statements: Sequence[Statement], cluster: Cluster, bucket: ReleaseBucket) -> WorkloadIdentity:

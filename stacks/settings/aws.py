@@ -33,10 +33,12 @@ class Capacity(Section):
 
 
 class Nodes(Section):
-    """The training nodes, of one instance type."""
+    """The training nodes."""
 
     instance_type: Text
     """EC2 instance type."""
+    other_types: Many[Text] = ()
+    """Types with as many GPUs, for when EC2 has none of that: tried in this order; on spot, EC2 chooses among all."""
     maximum: Positive
     """Maximum number of nodes."""
     disk_gib: Positive = 200
@@ -49,6 +51,8 @@ class Nodes(Section):
     """Place pods by the network's layers, on types that EKS labels with them; needs nodes that are there before."""
     zone: Text | None = None
     """Their zone, one of `zones`; default: the first. A reservation or a capacity block is in one zone: name it."""
+    other_zones: Many[Text] = ()
+    """Others of `zones` where EC2 may start them as well; for a job of one pod."""
     capacity: Capacity = Capacity()
 
 

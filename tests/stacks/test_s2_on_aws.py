@@ -138,11 +138,11 @@ def test_govclouds_arns_are_its_own_everywhere(declared: Declared) -> None:
 def test_the_account_is_asked_for_what_the_stack_needs(declared: Declared) -> None:
     declare(config(cloud__nodes={"instance_type": "g6.2xlarge", "maximum": 2, "zone": "eu-central-1b"}))
     (check,) = declared.resources["pulumi-python:dynamic/aws:AccountCheck"]
-    told = {each["instance_type"]: (each["number"], each["zones"]) for each in check["needs"]}
-    assert told == {
-        "m7i.large": (2, ["eu-central-1a", "eu-central-1b"]),
-        "g6.2xlarge": (2, ["eu-central-1b"]),
-    }
+    told = [(each["types"], each["number"], each["zones"], each["anywhere"]) for each in check["needs"]]
+    assert told == [
+        ({"m7i.large": 2}, 2, ["eu-central-1a", "eu-central-1b"], False),
+        ({"g6.2xlarge": 8}, 2, ["eu-central-1b"], False),
+    ]
     assert "eks-auth" in check["services"]
     declared.resources.clear()
     declare(config(cloud__vpc=GIVEN))

@@ -67,9 +67,9 @@ def check(
     AccountCheckProvider().create({**inputs, "caller": Caller().told()})
 
 
-def need(kind: str = "g6.2xlarge", number: int = 2, **more: Any) -> Need:
-    given: dict[str, Any] = {"instance_type": kind, "vcpus": 8, "number": number, "zones": [A]}
-    return Need(**(given | more))
+def need(*kinds: str, number: int = 2, vcpus: int = 8, **more: Any) -> Need:
+    given: dict[str, Any] = {"types": dict.fromkeys(kinds or ("g6.2xlarge",), vcpus), "zones": [A]}
+    return Need(number=number, **(given | more))
 
 
 def test_an_account_that_has_everything_is_told_nothing(quotas: Callable[..., None]) -> None:
@@ -108,6 +108,22 @@ def test_a_type_that_is_elsewhere_in_the_region_says_where(quotas: Callable[...,
         CloudError, match=r"1z does not offer g6\.2xlarge; it is in eu-central-1a, eu-central-1b"
     ):
         check(need(zones=["eu-central-1z"]))
+
+
+def test_of_several_types_and_zones_each_is_somewhere_and_the_largest_counts(
+    quotas: Callable[..., None],
+) -> None:
+    either: dict[str, Any] = {"zones": [A, "eu-central-1z"], "anywhere": True}
+    quotas(L_DB2E81BA=16)
+    check(need("g6.2xlarge", "g5.2xlarge", **either), services=())
+    with pytest.raises(
+        CloudError, match=r"1a, eu-central-1z does not offer p5\.48xlarge; choose another type"
+    ):
+        check(need("g6.2xlarge", "p5.48xlarge", **either), services=())
+    quotas(L_DB2E81BA=31)
+    larger = Need(types={"g6.2xlarge": 8, "g6.4xlarge": 16}, number=2, zones=[A], anywhere=True)
+    with pytest.raises(CloudError, match="32 vCPUs are needed"):
+        check(larger, services=())
 
 
 @pytest.fixture

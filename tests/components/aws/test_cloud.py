@@ -102,6 +102,12 @@ def review_the_rest() -> None:
     assert budget["BudgetLimit"] == {"Amount": "500.0", "Unit": "USD"}
 
 
+def groups_of(cluster: str) -> list[dict[str, Any]]:
+    eks = boto3.client("eks")
+    names = eks.list_nodegroups(clusterName=cluster)["nodegroups"]
+    return [eks.describe_nodegroup(clusterName=cluster, nodegroupName=each)["nodegroup"] for each in names]
+
+
 def test_a_cloud_passes_review_scales_without_drift_and_leaves_nothing(cloud: PulumiProject) -> None:
     cloud.up(protect=True)
     made = json.loads(cloud.pulumi("stack", "output", "--json", "--show-secrets"))
@@ -128,6 +134,17 @@ def test_a_cloud_passes_review_scales_without_drift_and_leaves_nothing(cloud: Pu
     assert {step["op"] for step in changed} <= {"replace", "create-replacement", "delete-replaced"}
     assert set(said["changeSummary"]) == {"same", "replace"}
     assert cloud.unchanged(protect=True), "three nodes where none were written are no drift"
+
+    choice: dict[str, Any] = {
+        "instance_type": "g6.2xlarge",
+        "other_types": ["g5.2xlarge", "g6e.2xlarge"],
+        "zones_of_nodes": 2,
+    }
+    cloud.up(protect=True, **choice)
+    (group,) = [each for each in groups_of(made["cluster"]) if "gpus" in each["nodegroupName"]]
+    assert group["instanceTypes"] == ["g6.2xlarge", "g5.2xlarge", "g6e.2xlarge"], "in their order"
+    assert len(group["subnets"]) == 2
+    assert cloud.unchanged(protect=True, **choice)
 
     boto3.client("s3").put_object(Bucket=made["bucket"], Key="releases/a", Body=b"weights")
     said = cloud.pulumi("destroy", "--yes", "--skip-preview", check=False)

@@ -14,6 +14,7 @@ import yaml
 from components.aws.capacity import CapacityBlock, OnDemand, Reservation, Spot
 from components.aws.gpu_nodes import GpuNodes, GpuNodesArgs
 from components.aws.instance_types import INSTANCE_TYPES, instance_type
+from components.aws.node_disks import allocatable_gib
 from components.aws.system_nodes import SystemNodes, SystemNodesArgs
 from components.errors import CloudError
 from tests.components.aws.declaring import Declared, a_cluster, declared
@@ -32,7 +33,7 @@ TAGS = {"scenario:stack": "s2"}
 def gpus(
     named: str = "p5.48xlarge",
     capacity: Capacity = ON_DEMAND,
-    *,
+    *others: str,
     maximum: int = 4,
     minimum: int = 0,
     nodes: int | None = None,
@@ -41,8 +42,8 @@ def gpus(
         arguments = GpuNodesArgs(
             cluster=a_cluster(),
             vpc_id="vpc-1",
-            subnet_id="subnet-a",
-            instance=instance_type(named),
+            subnet_ids=["subnet-a"],
+            instances=[instance_type(each) for each in (named, *others)],
             maximum=maximum,
             minimum=minimum,
             nodes=nodes,
@@ -112,6 +113,18 @@ def test_an_autoscaler_learns_from_the_groups_tags_what_a_node_that_is_not_there
     assert told("p5.48xlarge") == {"nvidia.com/gpu": "8", efa: "32", disk: "25378Gi"}
     assert told("g6f.xlarge")["nvidia.com/gpu"] == "1", "EC2 counts a part of a GPU as none"
     assert told("c7i.xlarge") == {disk: "178Gi"}
+
+
+def test_a_group_of_several_types_names_them_in_order_and_promises_what_each_has() -> None:
+    made = gpus("g6.2xlarge", ON_DEMAND, "g5.2xlarge", "g6e.2xlarge")
+    group = made.of("eks/nodeGroup:NodeGroup")["gpus"]
+    assert group["instanceTypes"] == ["g6.2xlarge", "g5.2xlarge", "g6e.2xlarge"]
+    assert "instanceType" not in template(made), "EKS refuses a type in both"
+    assert group["labels"]["k8s.amazonaws.com/accelerator"] == "nvidia-a10g-or-l4-or-l40s"
+    tag = "k8s.io/cluster-autoscaler/node-template/resources/ephemeral-storage"
+    least = min(int(allocatable_gib(instance_type(each), 200)) for each in group["instanceTypes"])
+    assert group["tags"][tag] == f"{least}Gi"
+    assert "instanceTypes" not in gpus("g6.2xlarge").of("eks/nodeGroup:NodeGroup")["gpus"]
 
 
 def test_a_gpus_name_of_several_words_is_a_label_that_kubernetes_takes() -> None:

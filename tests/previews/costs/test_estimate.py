@@ -38,6 +38,14 @@ def test_a_group_has_its_type_from_the_template_of_its_name() -> None:
     assert 0.8048 in [price.per_hour for _, _, price in found.lines]
 
 
+def test_of_several_types_the_dearest_counts_and_one_without_a_price_is_not_free() -> None:
+    several = nodes(instanceTypes=["g6.xlarge", "g6.2xlarge"])
+    ((what, _, price), _) = estimate([(TEMPLATE, "a", template()), (NODES, "a", several)], "us-east-1").lines
+    assert (what, price.per_hour) == ("node g6.xlarge or g6.2xlarge, all 3 of them", 0.9776)
+    unknown = nodes(instanceTypes=["g6.xlarge", "x9.huge"])
+    assert len(estimate([(TEMPLATE, "a", template()), (NODES, "a", unknown)], "us-east-1").lines) == 1
+
+
 @pytest.mark.parametrize(
     ("made", "unpriced"),
     [

@@ -92,8 +92,8 @@ def declare() -> dict[str, Any]:
         GpuNodesArgs(
             cluster=cluster,
             vpc_id=network.vpc_id,
-            subnet_id=network.subnet_ids[0],
-            instance=nodes,
+            subnet_ids=network.subnet_ids[: shape.get("zones_of_nodes", 1)],
+            instances=[nodes, *map(instance_type, shape.get("other_types", []))],
             maximum=4,
             capacity=how,
             tags=dict([TAG]),

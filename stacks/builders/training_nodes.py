@@ -1,0 +1,227 @@
+"""The training nodes on AWS: which types, in which zones, how many, and what a pod may ask of any of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from components.aws.account_check import Need
+from components.aws.capacity import CapacityBlock, OnDemand, Reservation, capacity
+from components.aws.gpu_nodes import GpuNodesArgs
+from components.aws.instance_types import fit, instance_type
+from components.aws.instances import Demand
+from components.aws.node_disks import scratch_gib
+from components.errors import CloudError
+from components.kubernetes.quantities import amount
+from stacks.builders.cluster import pod_size
+from stacks.builders.eks_platform import is_scaled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from components.aws.capacity import Capacity
+    from components.aws.instances import InstanceType
+    from stacks.builders.eks import PrivateCluster
+    from stacks.settings.aws import AwsCloud
+    from stacks.settings.cloud import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What the nodes may be.
+
+    Attributes:
+        instance: the type that is preferred.
+        others: those that EC2 starts if it has none of that, in order of preference.
+        zones: where; several are tried in EC2's order.
+        bought: how they are purchased.
+
+    """
+
+    instance: InstanceType
+    others: tuple[InstanceType, ...]
+    zones: tuple[str, ...]
+    bought: Capacity
+
+    @property
+    def instances(self) -> tuple[InstanceType, ...]:
+        """All types, in order of preference."""
+        return (self.instance, *self.others)
+
+
+def choose(cloud: AwsCloud, workers: Training) -> Choice:
+    """Return what the settings let the nodes be.
+
+    Raises:
+        CloudError: a type or zone that does not exist, or cannot stand in for the first.
+
+    """
+    bought = capacity(**cloud.nodes.capacity.model_dump())
+    instance = _wired(cloud, workers)
+    others = tuple(instance_type(name).without_efa() for name in cloud.nodes.other_types)
+    zones = (_zone(cloud, bought), *cloud.nodes.other_zones)
+    if others or cloud.nodes.other_zones:
+        _check_choice(cloud, bought, instance)
+    for number, other in enumerate(others):
+        _check_stand_in(other, [instance, *others[:number]], workers)
+    if twice := sorted({each for each in zones if zones.count(each) > 1} | (set(zones) - set(cloud.zones))):
+        message = (
+            f"cloud:nodes.other_zones has {', '.join(twice)}; name others of {', '.join(cloud.zones)} than "
+            f"{zones[0]}, where nodes are anyway"
+        )
+        raise CloudError(message)
+    if cloud.nodes.other_zones and workers.pods > 1:
+        message = (
+            f"cloud:nodes.other_zones is for a job of one pod: {workers.pods} pods in several zones would wait for "
+            "each other's traffic, which costs, too; leave it out, or set training.pods to 1"
+        )
+        raise CloudError(message)
+    return Choice(instance=instance, others=others, zones=zones, bought=bought)
+
+
+def need(choice: Choice, cloud: AwsCloud, workers: Training) -> Need:
+    """Return what the account has to have for them."""
+    bought = choice.bought
+    return Need(
+        types={each.name: each.vcpus for each in choice.instances},
+        number=max(cloud.nodes.minimum, min(workers.pods, cloud.nodes.maximum)),
+        zones=choice.zones,
+        anywhere=len(choice.instances) > 1 or len(choice.zones) > 1,
+        on_demand=isinstance(bought, OnDemand | Reservation),
+        reservation=bought.id if isinstance(bought, Reservation | CapacityBlock) else "",
+    )
+
+
+def arguments(choice: Choice, cloud: AwsCloud, workers: Training, made: PrivateCluster) -> GpuNodesArgs:
+    """Return the inputs of their node group."""
+    return GpuNodesArgs(
+        cluster=made.cluster,
+        vpc_id=made.network.vpc_id,
+        subnet_ids=[made.network.subnet_ids[cloud.zones.index(each)] for each in choice.zones],
+        instances=choice.instances,
+        maximum=cloud.nodes.maximum,
+        minimum=cloud.nodes.minimum,
+        nodes=_first_nodes(cloud, workers),
+        capacity=choice.bought,
+        tags=made.tags,
+        disk_gib=cloud.nodes.disk_gib,
+        upkeep=made.upkeep,
+    )
+
+
+def pod_size_on(choice: Choice, workers: Training, disk_gib: int) -> dict[str, Any]:
+    """Return a pod's requests: the smallest node as a whole, or the settings' values if they fit on each.
+
+    Raises:
+        CloudError: they do not.
+
+    """
+    types = choice.instances
+    usual = {
+        "cpu": str(min(each.pod_vcpus for each in types)),
+        "memory": f"{min(each.pod_memory_gib for each in types)}Gi",
+        "gpus": choice.instance.gpus,
+        "efa": choice.instance.efa_interfaces,
+        "scratch": f"{min(scratch_gib(each, disk_gib) for each in types)}Gi",
+        "scratch_reserved": True,
+    }
+    size = pod_size(workers, usual)
+    for each in types:
+        _check_fit(size, each, disk_gib)
+    return size
+
+
+def _check_fit(size: dict[str, Any], instance: InstanceType, disk_gib: int) -> None:
+    demand = Demand(
+        gpus=size["gpus"],
+        efa_interfaces=size["efa"],
+        vcpus=float(amount(size["cpu"], "training.cpu")),
+        memory_gib=float(amount(size["memory"], "training.memory")) / 2**30,
+    )
+    fit(instance, demand)
+    asked_gib = float(amount(size["scratch"], "training.scratch")) / 2**30
+    if asked_gib > (most_gib := scratch_gib(instance, disk_gib)):
+        remedy = "use a larger type" if instance.nvme_disks else "raise cloud:nodes.disk_gib"
+        message = (
+            f"training.scratch is {size['scratch']}, but a {instance.name} node has {most_gib} GiB of disk for pods, "
+            f"beside its images; request less, or {remedy}"
+        )
+        raise CloudError(message)
+
+
+def _check_choice(cloud: AwsCloud, bought: Capacity, instance: InstanceType) -> None:
+    """Refuse other types and zones where there is nothing to choose."""
+    reason = ""
+    if isinstance(bought, Reservation | CapacityBlock):
+        reason = f"{bought.id} is of one type in one zone"
+    elif instance.efa_interfaces:
+        reason = "nodes with EFA are of one type in one zone; cloud:nodes.efa: false does without it"
+    elif cloud.nodes.topology:
+        reason = "cloud:nodes.topology is for nodes of one type in one zone"
+    if reason:
+        message = f"{reason}: leave cloud:nodes.other_types and other_zones out"
+        raise CloudError(message)
+
+
+def _check_stand_in(other: InstanceType, before: Sequence[InstanceType], workers: Training) -> None:
+    """Refuse a type on which the pods of the first do not run, or would run a job at two paces."""
+    reason, instance = "", before[0]
+    if other.name in {each.name for each in before}:
+        reason = "is named twice"
+    elif other.gpus != instance.gpus:
+        reason = f"has {other.gpus} GPUs, and {instance.name} {instance.gpus}"
+    elif bool(other.nvme_disks) != bool(instance.nvme_disks):
+        reason = f"and {instance.name} differ in whether they have local disks"
+    elif workers.pods > 1 and other.gpu_model != instance.gpu_model:
+        reason = (
+            f"has {other.gpu_model} GPUs, and {instance.name} {instance.gpu_model}: {workers.pods} pods would all go "
+            "at the pace of the slower"
+        )
+    if reason:
+        message = f"cloud:nodes.other_types: {other.name} {reason}; choose another type, or leave it out"
+        raise CloudError(message)
+
+
+def _wired(cloud: AwsCloud, workers: Training) -> InstanceType:
+    """Return the instance type as it is used: with EFA, if pods have others to talk to.
+
+    Raises CloudError for EFA that the type lacks, and for a topology of nodes that are not there yet.
+    """
+    wanted, instance = cloud.nodes.efa, instance_type(cloud.nodes.instance_type)
+    if wanted and not instance.efa_interfaces:
+        message = (
+            f"cloud:nodes.efa is true, but {instance.name} has no EFA; leave it out, or choose another type"
+        )
+        raise CloudError(message)
+    if cloud.nodes.topology and cloud.nodes.minimum < workers.pods:
+        message = (
+            f"cloud:nodes.topology places {workers.pods} pods on nodes that are there, and cloud:nodes.minimum is "
+            f"{cloud.nodes.minimum}; set it to {workers.pods}, or leave topology out"
+        )
+        raise CloudError(message)
+    used = workers.pods > 1 if wanted is None else wanted
+    return instance if used else instance.without_efa()
+
+
+def _first_nodes(cloud: AwsCloud, workers: Training) -> int:
+    """Return how many nodes there are at first: the autoscaler starts others when the job waits for them.
+
+    Without one, those that the workers need; afterwards the user decides.
+    """
+    return (
+        cloud.nodes.minimum
+        if is_scaled(cloud)
+        else max(cloud.nodes.minimum, min(workers.pods, cloud.nodes.maximum))
+    )
+
+
+def _zone(cloud: AwsCloud, bought: Capacity) -> str:
+    """Return the nodes' zone. Raises CloudError."""
+    zone, zones = cloud.nodes.zone, ", ".join(cloud.zones)
+    if zone is None and isinstance(bought, Reservation | CapacityBlock):
+        message = f"a reservation is in one zone: set cloud:nodes.zone to it, one of {zones}"
+        raise CloudError(message)
+    if zone is not None and zone not in cloud.zones:
+        message = f"cloud:nodes.zone is {zone}, but the network is in {zones}; add it to cloud:zones, or choose another"
+        raise CloudError(message)
+    return zone or cloud.zones[0]
