@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # The autoscaler's is 9.54.1 at least: earlier ones do not grant resource.k8s.io, without which 1.35 never begins.
-_JOBSET_VERSION, _KUEUE_VERSION, _AUTOSCALER_VERSION = "0.11.0", "0.19.0", "9.59.0"
+_JOBSET_VERSION, _KUEUE_VERSION, _AUTOSCALER_VERSION = "0.12.0", "0.19.2", "9.59.0"
 _SECONDS = 300
 
 

@@ -139,7 +139,7 @@ GROUPS: dict[str, Group] = {
         ),
     ),
     "jobset": Group(
-        version="0.11.0",
+        version="0.12.0",
         module="sigs.k8s.io/jobset",
         programs=("manager",),
         linked=("sigs.k8s.io/jobset/pkg/version.GitVersion=v{version}",),
@@ -147,7 +147,7 @@ GROUPS: dict[str, Group] = {
         expected="about 2 minutes the first time",
     ),
     "kueue": Group(
-        version="0.19.0",
+        version="0.19.2",
         module="sigs.k8s.io/kueue",
         programs=("manager",),
         linked=("sigs.k8s.io/kueue/pkg/version.GitVersion=v{version}",),

@@ -6,7 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -49,6 +49,12 @@ class Cloud:
         written = yaml.safe_load(file.read_text())
         kept = {key: value for key, value in written.items() if key == "encryptionsalt"}
         file.write_text(yaml.safe_dump({**kept, "config": wanted}))
+
+    def move(self, path: Path) -> None:
+        """Go on from another checkout, which shares nothing with the first but the backend and the stack's file."""
+        clone = make_clone(path)
+        self.clone = replace(clone, stack=self.clone.stack, backend=self.clone.backend)
+        self.write()
 
     def changed(self) -> dict[str, str]:
         """What a preview would do, by type and name of each resource that it does not leave as it is."""

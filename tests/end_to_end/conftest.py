@@ -43,12 +43,16 @@ def free_port() -> int:
 
 @dataclass
 class Clone:
-    """A copy of the tree with a deployment of its own: own state, port, services; `said` by its `make up`."""
+    """A copy of the tree with a deployment of its own: own state, port, services; `said` by its `make up`.
+
+    With `backend`, Pulumi's variables for it, the state is elsewhere.
+    """
 
     path: Path
     port: int
     said: str = ""
     stack: str = STACK
+    backend: dict[str, str] = field(default_factory=dict)
     _shell: dict[str, str] | None = field(default=None, init=False, repr=False)
     _told: tuple[bytes, dict[str, Any]] = field(default=(b"", {}), init=False, repr=False)
 
@@ -85,7 +89,7 @@ class Clone:
         exports = subprocess.run(
             ["bash", "-c", 'eval "$(make -s env)" && env -0'],
             cwd=self.path,
-            env=clean,
+            env=clean | self.backend,
             check=True,
             capture_output=True,
             text=True,
@@ -99,6 +103,8 @@ class Clone:
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets included; asked for again when its state is another one."""
+        if self.backend:
+            return self._ask_for_outputs()
         file = self.path / ".state/backend/.pulumi/stacks" / PROJECT / f"{self.stack}.json"
         state = file.read_bytes()
         if self._told[0] != state:

@@ -2,7 +2,8 @@
 
 Real are the engine, Kubernetes, its scheduler, JobSet and Kueue, installed by the stack from their charts, the
 kubelets that compute what a node of the shipped type has for pods, and the training. Stand-ins are named in
-`lab/node_groups.py`, `lab/charts.py` and `lab/binaries/go/device-plugin`; AWS is moto.
+`lab/node_groups.py`, `lab/charts.py` and `lab/binaries/go/device-plugin`; AWS is moto. The state is in a bucket, its
+secrets are encrypted by a key, and where one machine stops another goes on.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from components.kubernetes.node_agents import NodeAgents
 from components.kubernetes.quantities import amount
 from lab import charts as lab_charts
 from lab import compose, lock, node_groups
+from lab.aws import REGION
 from lab.cloud_training import BUCKET, STACK
 from lab.fixtures import a_folder
 from lab.images import reference
@@ -38,16 +40,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.kubernetes.cluster import OwnCluster
+    from tests.end_to_end.conftest import Clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 _PATIENCE_S = 600.0
+_STATES = "states-of-the-team"
 
 
 @dataclass
 class Story:
-    """The stack, and what happened on the way up."""
+    """The stack, and what happened on the way up. `cloud` is on the machine that went on, `first` where it began."""
 
     cloud: Cloud
+    first: Clone
     as_shipped: dict[str, Any]
     before_the_image: str = ""
     groups_before_the_image: list[str] = field(default_factory=list)
@@ -80,21 +85,37 @@ def story(
         assert lab.cluster.own
         assert lab.aws
         with at_the_lab(lab, lab.cluster, tmp_path_factory.mktemp("shipped")) as cloud:
-            made = Story(cloud, dict(cloud.settings))
+            cloud.clone.backend = in_a_bucket()
+            made = Story(cloud, cloud.clone, dict(cloud.settings))
             cloud.settings |= shipped.changes(cloud.settings, lab.aws, tiny_foundation)
             cloud.settings |= shipped.shorter(cloud.settings, steps) if steps else {}
             cloud.write()
-            go_up(made, lab.cluster.own)
+            go_up(made, lab.cluster.own, tmp_path_factory.mktemp("another"))
             yield made
             cloud.settings["cloud:protect"] = False
             cloud.write()
             cloud.up()
             cloud.down()
-            buckets.remove(BUCKET)
+            for name in (BUCKET, _STATES):
+                buckets.remove(name)
 
 
-def go_up(story: Story, own: OwnCluster) -> None:
-    """`make up`, which asks for the image; push it, and `make up` again, while the autoscaler is the lab's."""
+def in_a_bucket() -> dict[str, str]:
+    """The variables for a state in a bucket that all machines reach, and a key for its secrets."""
+    where = {"LocationConstraint": REGION}
+    boto3.client("s3").create_bucket(Bucket=_STATES, CreateBucketConfiguration=where)
+    key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
+    return {
+        "PULUMI_BACKEND_URL": f"s3://{_STATES}",
+        "PULUMI_OPTION_SECRETS_PROVIDER": f"awskms:///{key}?region={REGION}",
+    }
+
+
+def go_up(story: Story, own: OwnCluster, another: Path) -> None:
+    """`make up`, which asks for the image; push it, and on another machine `make up` again.
+
+    There the lab adds nodes, which on AWS is up to the autoscaler.
+    """
     cloud = story.cloud
     assert cloud.lab.aws
     give_charts(own, cloud.clone.path / shipped.CHARTS)
@@ -109,6 +130,8 @@ def go_up(story: Story, own: OwnCluster) -> None:
     for each in eks.list_clusters()["clusters"]:
         story.groups_before_the_image += eks.list_nodegroups(clusterName=each)["nodegroups"]
     shipped.push(story.image)
+    cloud.move(another)
+    give_charts(own, cloud.clone.path / shipped.CHARTS)
     story.nodes_before = nodes(cloud)
     with ThreadPoolExecutor(1) as pool:
         grown = pool.submit(
@@ -208,5 +231,14 @@ def test_agents_of_the_nodes_run_on_both(story: Story) -> None:
     assert ready == {"nvidia-device-plugin": 2, "dcgm-exporter": 2}
 
 
-def test_nothing_changes_again(story: Story) -> None:
-    story.cloud.clone.pulumi("preview", "--expect-no-changes")
+def test_nothing_changes_again_on_either_machine_and_the_state_is_in_the_bucket_alone(story: Story) -> None:
+    for each in (story.cloud.clone, story.first):
+        each.pulumi("preview", "--expect-no-changes")
+        assert not list((each.path / ".state" / "backend").rglob("*.json"))
+        assert not (each.path / ".state" / "passphrase").exists()
+    (state,) = [
+        each.get()["Body"].read()
+        for each in boto3.resource("s3").Bucket(_STATES).objects.all()
+        if each.key.endswith(f"/stacks/{PROJECT}/{STACK}.json")
+    ]
+    assert b"PRIVATE KEY" not in state

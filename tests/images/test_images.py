@@ -26,8 +26,8 @@ STACK = "s2-cloud-training"
 HOST = "000000000000.dkr.ecr.eu-central-1.amazonaws.com"
 IMAGE = f"{HOST}/{STACK}/scenario-model:0.1.0"
 MIRRORED = {
-    "jobset/jobset:v0.11.0",
-    "kueue/kueue:v0.19.0",
+    "jobset/jobset:v0.12.0",
+    "kueue/kueue:v0.19.2",
     "autoscaling/cluster-autoscaler:v1.35.0",
     "nvidia/k8s-device-plugin:v0.19.3",
     "nvidia/k8s/dcgm-exporter:4.5.3-4.8.2-distroless",
@@ -114,11 +114,11 @@ def test_images_of_others_are_copied_to_where_the_stack_pulls_them_from_and_only
 ) -> None:
     for each in MIRRORED:
         account.create_repository(repositoryName=f"{STACK}/{each.rpartition(':')[0]}")
-    account.put_image(repositoryName=f"{STACK}/kueue/kueue", imageManifest=MANIFEST, imageTag="v0.19.0")
+    account.put_image(repositoryName=f"{STACK}/kueue/kueue", imageManifest=MANIFEST, imageTag="v0.19.2")
     run("mirror", cloud__nat=False, cloud__registry=f"{HOST}/{STACK}")
     copied = {tuple(each.split(" ")[1:]) for each in tool.asked if each.startswith("copy")}
     assert {to for _, to, _ in copied} == {
-        f"{HOST}/{STACK}/{each}" for each in MIRRORED - {"kueue/kueue:v0.19.0"}
+        f"{HOST}/{STACK}/{each}" for each in MIRRORED - {"kueue/kueue:v0.19.2"}
     }
     assert {source.partition("/")[0] for source, _, _ in copied} == {"registry.k8s.io", "nvcr.io"}
     tool.asked.clear()

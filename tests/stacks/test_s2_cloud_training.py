@@ -171,7 +171,7 @@ def test_charts_come_from_a_folder_where_the_internet_is_not(
 
     declared.resources.clear()
     Path(folder).mkdir()
-    for name in ("jobset-0.11.0.tgz", "kueue-0.19.0.tgz", "cluster-autoscaler-9.59.0.tgz"):
+    for name in ("jobset-0.12.0.tgz", "kueue-0.19.2.tgz", "cluster-autoscaler-9.59.0.tgz"):
         Path(folder, name).touch()
     declare(config(cloud__charts=folder))
     releases = declared.resources["kubernetes:helm.sh/v3:Release"]

@@ -69,19 +69,19 @@ def test_a_chart_from_before_does_not() -> None:
 
 
 def test_charts_come_from_a_folder_by_the_names_that_helm_pull_gives_them(tmp_path: Path) -> None:
-    for name in ("jobset-0.11.0.tgz", "kueue-0.19.0.tgz", "cluster-autoscaler-9.59.0.tgz"):
+    for name in ("jobset-0.12.0.tgz", "kueue-0.19.2.tgz", "cluster-autoscaler-9.59.0.tgz"):
         (tmp_path / name).touch()
     found = Charts().pulled(str(tmp_path))
-    assert found.jobset.reference == str(tmp_path / "jobset-0.11.0.tgz")
-    assert found.kueue.reference == str(tmp_path / "kueue-0.19.0.tgz")
+    assert found.jobset.reference == str(tmp_path / "jobset-0.12.0.tgz")
+    assert found.kueue.reference == str(tmp_path / "kueue-0.19.2.tgz")
     assert (found.jobset.version, found.kueue.version) == ("", "")
     assert found.kueue.image == Charts().kueue.image
     assert Path(autoscaler("1.35").pulled(str(tmp_path)).reference).is_file()
 
 
 def test_a_chart_that_is_not_there_is_told_of_with_the_command_that_gets_it(tmp_path: Path) -> None:
-    (tmp_path / "jobset-0.11.0.tgz").touch()
-    command = "helm pull oci://registry.k8s.io/kueue/charts/kueue --version 0.19.0 --destination"
+    (tmp_path / "jobset-0.12.0.tgz").touch()
+    command = "helm pull oci://registry.k8s.io/kueue/charts/kueue --version 0.19.2 --destination"
     with pytest.raises(ClusterError, match=rf"no chart .*kueue-0\.19\.0\.tgz; {command} {tmp_path}"):
         Charts().pulled(str(tmp_path))
     archive = r"cluster-autoscaler-chart-9\.59\.0/cluster-autoscaler-9\.59\.0\.tgz"

@@ -83,8 +83,8 @@ def test_a_cluster_that_has_jobset_and_kueue_is_given_neither() -> None:
 
 def test_charts_are_pinned_and_kueue_comes_after_jobset() -> None:
     releases = platform(charts=Charts()).of("Release")
-    assert [each["version"] for each in releases.values()] == ["0.11.0", "0.19.0"]
-    assert releases["jobset"]["values"]["image"]["tag"] == "v0.11.0"
+    assert [each["version"] for each in releases.values()] == ["0.12.0", "0.19.2"]
+    assert releases["jobset"]["values"]["image"]["tag"] == "v0.12.0"
     assert releases["kueue"]["namespace"] == "kueue-system"
 
 
