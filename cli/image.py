@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 from bootstrap import ToolError
 from bootstrap.console import run, say
@@ -13,6 +14,16 @@ from cli.stack import POLICIES, Stack
 from cli.stack_files import is_on_aws
 from cli.state import prepare
 from cli.virtualenv import VENV
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_GIVEN = ("BASE", "EFA", "SOURCES")
+
+
+def options(environment: Mapping[str, str]) -> list[str]:
+    """Return the options of `python -m images` that `make image` was given as variables."""
+    return [f"--{name.lower()}={environment[name]}" for name in _GIVEN if environment.get(name)]
 
 
 def fill(what: str, name: str) -> None:
@@ -30,8 +41,7 @@ def fill(what: str, name: str) -> None:
     stack.pulumi(
         "up", "--yes", "--skip-preview", "--suppress-outputs", "--target", "**ImageRegistry**", *POLICIES
     )
-    base = ["--base", os.environ["BASE"]] if os.environ.get("BASE") else []
-    command = [str(VENV / "bin" / "python"), "-m", "images", what, name, *base]
+    command = [str(VENV / "bin" / "python"), "-m", "images", what, name, *options(os.environ)]
     if subprocess.run(command, cwd=ROOT, env=stack.full_environment(), check=False).returncode:  # noqa: S603
         raise CliError("the registry is not filled; see above")
 

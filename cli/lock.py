@@ -17,6 +17,7 @@ _SETS = (
     "cloud",
     "lab",
     "model",
+    "efa",
     "bench",
     "foundation",
     "envoy",
@@ -26,7 +27,7 @@ _SETS = (
 )
 _APART = {"dev", "foundation", "envoy", "uv", "vllm", "drift-peers"}
 # Packages of which only the files count.
-_DATA = {"foundation", "envoy"}
+_DATA = {"efa", "foundation", "envoy"}
 
 
 def main() -> None:

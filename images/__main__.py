@@ -1,4 +1,5 @@
-"""`python -m images build STACK`: build the training image, and push it to the account's own registry.
+"""`python -m images build STACK`: build the training image, and push it to the account's own registry; with EFA's
+libraries if the stack's nodes use it.
 `python -m images mirror STACK`: copy the images of others there, as `cloud:registry` says.
 
 What is there already is left as it is: a tag of the stack's registry never moves.
@@ -22,6 +23,7 @@ from images.registry import Registry
 from images.tools import found
 from stacks.builders.eks import location
 from stacks.builders.eks_platform import images_of_others
+from stacks.builders.training_nodes import choose
 from stacks.s2_cloud_training import Settings
 from stacks.settings.aws import AwsCloud
 from stacks.settings.read import SettingsError, read_settings
@@ -29,10 +31,12 @@ from stacks.stack_file import configuration_of_file
 
 _ROOT = Path(__file__).resolve().parents[1]
 _FILE = Path("model", "Containerfile")
+_EFA_FILE = Path("images", "efa.Containerfile")
+_EFA_BASE = "localhost/scenario-model-efa"
 
 
-def build(stack: str, settings: Settings, cloud: AwsCloud, base: str) -> None:
-    """Build and push the training image. Raises ToolError."""
+def build(stack: str, settings: Settings, cloud: AwsCloud, *, base: str, sources: str, efa: bool) -> None:
+    """Build and push the training image, with EFA's libraries below it if asked to. Raises ToolError."""
     here, image = location(stack, cloud, settings.aws), settings.training.image
     if not is_in(here, image):
         raise ImagesError(
@@ -46,11 +50,17 @@ def build(stack: str, settings: Settings, cloud: AwsCloud, base: str) -> None:
         )
     registry = Registry(location=here)
     if registry.has(image):
-        say(f"{image} is there already; for another one, raise the tag in training.image")
+        other = "one with EFA, if it has none" if efa else "another one"
+        say(f"{image} is there already; for {other}, raise the tag in training.image")
         return
     with found() as tool:
         tool.login(registry.host, *registry.token())  # before: the base may be in it, too
-        say(f"building {image} (5 GB, minutes)")
+        if efa:
+            say(f"for EFA, building {_EFA_BASE} with libfabric and aws-ofi-nccl first (minutes)")
+            told = {"BASE": base, "SOURCES": sources}
+            tool.build(_ROOT, _ROOT / _EFA_FILE, _EFA_BASE, {name: told[name] for name in told if told[name]})
+            base = _EFA_BASE
+        say(f"building {image} with{'' if efa else 'out'} EFA (5 GB, minutes)")
         tool.build(_ROOT, _ROOT / _FILE, image, {"BASE": base} if base else {})
         say(f"pushing {image}")
         tool.push(image)
@@ -87,6 +97,14 @@ def main() -> None:
     parser.add_argument(
         "--base", default="", help="another base image, where Docker's registry is out of reach"
     )
+    parser.add_argument(
+        "--sources", default="", help="where EFA's repositories are, instead of https://github.com"
+    )
+    parser.add_argument(
+        "--efa",
+        choices=["yes", "no"],
+        help="with EFA's libraries or not; default: if the stack's nodes use it",
+    )
     asked = parser.parse_args()
     try:
         settings = read_settings(Settings, asked.stack, configuration_of_file(asked.stack))
@@ -95,7 +113,9 @@ def main() -> None:
                 f"the cloud of {asked.stack} is a cluster of yours", remedy="push to its registry"
             )
         if asked.what == "build":
-            build(asked.stack, settings, settings.cloud, asked.base)
+            used = bool(choose(settings.cloud, settings.training).instance.efa_interfaces)
+            efa = asked.efa == "yes" if asked.efa else used
+            build(asked.stack, settings, settings.cloud, base=asked.base, sources=asked.sources, efa=efa)
         else:
             mirror(asked.stack, settings, settings.cloud)
     except (ToolError, SettingsError, CloudError) as error:

@@ -44,8 +44,7 @@ class Noting:
         self.asked.append(f"login {user} {registry}")
 
     def build(self, context: Path, file: Path, image: str, arguments: dict[str, str]) -> None:
-        assert (context / "model" / "Containerfile").samefile(file)
-        self.asked.append(f"build {image} {arguments}")
+        self.asked.append(f"build {file.relative_to(context)} {image} {arguments}")
 
     def push(self, image: str) -> None:
         self.asked.append(f"push {image}")
@@ -101,11 +100,56 @@ def test_the_image_that_the_stack_names_is_built_and_pushed_once(
 ) -> None:
     account.create_repository(repositoryName=f"{STACK}/scenario-model")
     run("build", "--base", "mirror/python:3.13")
-    built = f"build {IMAGE} {{'BASE': 'mirror/python:3.13'}}"
+    built = f"build model/Containerfile {IMAGE} {{'BASE': 'mirror/python:3.13'}}"
     assert tool.asked == [f"login AWS {HOST}", built, f"push {IMAGE}"], "the base may be in the registry, too"
     account.put_image(repositoryName=f"{STACK}/scenario-model", imageManifest=MANIFEST, imageTag="0.1.0")
     tool.asked.clear()
     run("build")
+    assert tool.asked == []
+
+
+LARGE = {"instance_type": "p5.48xlarge", "maximum": 2}
+OF_EFA = "build images/efa.Containerfile localhost/scenario-model-efa"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "pods", "more", "first"),
+    [
+        (LARGE, 2, [], f"{OF_EFA} {{}}"),
+        (LARGE, 1, [], None),
+        (LARGE | {"efa": True}, 1, [], f"{OF_EFA} {{}}"),
+        (LARGE | {"efa": False}, 2, [], None),
+        (LARGE | {"instance_type": "g6.2xlarge"}, 2, [], None),
+        (LARGE | {"instance_type": "g6.2xlarge"}, 2, ["--efa=yes"], f"{OF_EFA} {{}}"),
+        (LARGE, 2, ["--efa=no", "--base=mine", "--sources=mirror"], None),
+        (LARGE, 2, ["--base=mine", "--sources=mirror"], f"{OF_EFA} {{'BASE': 'mine', 'SOURCES': 'mirror'}}"),
+    ],
+)
+def test_the_image_is_built_on_one_with_efa_exactly_if_nodes_use_it_or_the_user_says_so(
+    nodes: dict[str, Any],
+    pods: int,
+    more: list[str],
+    first: str | None,
+    run: Callable[..., None],
+    tool: Noting,
+    account: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    account.create_repository(repositoryName=f"{STACK}/scenario-model")
+    changes = {"model-deployment-scenarios__training": {"image": IMAGE, "pods": pods}, "cloud__nodes": nodes}
+    run("build", *more, **changes)
+    base = "localhost/scenario-model-efa" if first else "mine" if "--base=mine" in more else None
+    then = f"build model/Containerfile {IMAGE} { ({'BASE': base} if base else {}) }"
+    assert [each for each in tool.asked if each.startswith("build")] == ([first] if first else []) + [then]
+    assert f"building {IMAGE} {'with' if first else 'without'} EFA" in capsys.readouterr().err
+
+
+def test_nodes_that_cannot_have_efa_are_named_before_anything_is_built(
+    run: Callable[..., None], tool: Noting, account: Any
+) -> None:
+    assert account
+    with pytest.raises(SystemExit, match=r"cloud:nodes\.efa is true, but g6\.2xlarge has no EFA"):
+        run("build", cloud__nodes={"instance_type": "g6.2xlarge", "maximum": 2, "efa": True})
     assert tool.asked == []
 
 

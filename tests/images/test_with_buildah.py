@@ -18,7 +18,7 @@ PASSWORDS = "AWS:$2y$05$abcdefghijklmnopqrstuu8xaCxxL82bnl.UY74PMksDxIJShppPC\n"
 
 
 @pytest.mark.slow
-def test_an_image_is_built_pushed_and_copied(
+def test_an_image_is_built_on_another_one_pushed_and_copied(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not shutil.which("buildah"):
@@ -36,13 +36,16 @@ def test_an_image_is_built_pushed_and_copied(
     }
     with registry(program(cache, "registry"), tmp_path / "registry", **settings) as running:
         monkeypatch.setenv("SSL_CERT_FILE", str(tls / "ca.pem"))
-        monkeypatch.setenv("STORAGE_DRIVER", "vfs")
+        folders = f'runroot = "{tmp_path}/run"\ngraphroot = "{tmp_path}/images"\n'
+        (tmp_path / "storage.conf").write_text(f'[storage]\ndriver = "vfs"\n{folders}')
+        monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(tmp_path / "storage.conf"))
         (tmp_path / "bin").mkdir()
         (tmp_path / "bin" / "buildah").symlink_to(str(shutil.which("buildah")))
         with found(str(tmp_path / "bin")) as tool:
             tool.login(running.host, "AWS", "right")
-            image = f"{running.host}/model:1"
-            tool.build(tmp_path, tmp_path / "Containerfile", image, {"BASE": "scratch"})
+            image, base = f"{running.host}/model:1", "localhost/base-of-a-test"
+            tool.build(tmp_path, tmp_path / "Containerfile", base, {"BASE": "scratch"})
+            tool.build(tmp_path, tmp_path / "Containerfile", image, {"BASE": base})
             tool.push(image)
             tool.copy(image, f"{running.host}/copies/model:1", "amd64")
     kept = tmp_path / "registry" / "kept" / "docker" / "registry" / "v2" / "repositories"

@@ -56,7 +56,7 @@ def insist(world: World) -> None:
         raise Refused(
             told[0],
             where="training over several hosts",
-            remedy="use an image with EFA's libfabric and aws-ofi-nccl, or set cloud:nodes.efa to false",
+            remedy="build the image with EFA (make image, for another tag), or set cloud:nodes.efa to false",
         )
 
 

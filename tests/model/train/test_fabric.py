@@ -41,6 +41,11 @@ PLUGIN_OVER_TCP = """\
 6f2d8a82d208:1287:1328 [0] NCCL INFO NET/OFI Selected Provider is tcp (found 1 nics)
 6f2d8a82d208:1287:1328 [0] NCCL INFO Using network AWS Libfabric
 """
+# The line of the plugin that images/efa.Containerfile builds, as it wrote it in that image.
+PLUGIN_OF_OURS = """\
+node:1:2 [0] NCCL INFO NET/OFI Selected provider is tcp, fabric is 192.0.2.0/24 (found 1 nics)
+node:1:2 [0] NCCL INFO Using network Libfabric
+"""
 ASSIGNED = "node:1:2 [0] NCCL INFO Assigned NET plugin Libfabric to comm\n"
 
 
@@ -51,6 +56,7 @@ ASSIGNED = "node:1:2 [0] NCCL INFO Assigned NET plugin Libfabric to comm\n"
         (P4D, "AWS Libfabric (efa)"),
         (WITHOUT_PLUGIN, "Socket"),
         (PLUGIN_OVER_TCP, "AWS Libfabric (tcp)"),
+        (PLUGIN_OF_OURS, "Libfabric (tcp)"),
         (ASSIGNED, "Libfabric"),
         ("node:1:2 [0] NCCL INFO Bootstrap : Using eth0:10.0.4.51<0>\n", None),
         ("", None),
@@ -92,7 +98,7 @@ def test_a_training_over_hosts_that_have_efa_does_not_begin_over_tcp(log: str, u
     ) as refused:
         fabric.insist(TWO_HOSTS)
     assert refused.value.exit_code == 1
-    assert "use an image with EFA's libfabric and aws-ofi-nccl, or set cloud:nodes.efa to false" in str(
+    assert "build the image with EFA (make image, for another tag), or set cloud:nodes.efa to false" in str(
         refused.value
     )
 

@@ -1,0 +1,25 @@
+"""`make image`: what its variables become."""
+
+from __future__ import annotations
+
+import subprocess
+
+from cli import ROOT
+from cli.image import _GIVEN, options
+
+
+def test_variables_become_options_of_the_program_that_builds_and_empty_ones_none() -> None:
+    assert options({"BASE": "mine", "EFA": "", "HOME": "/"}) == ["--base=mine"]
+    assert options({"EFA": "no", "SOURCES": "mirror"}) == ["--efa=no", "--sources=mirror"]
+
+
+def test_make_passes_on_each_of_them() -> None:
+    given = [f"{name}=of-{name}" for name in _GIVEN]
+    said = subprocess.run(
+        ["make", "--dry-run", "image", "STACK=one", *given],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert all(f'{name}="of-{name}"' in said.stdout for name in _GIVEN)
