@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from components.aws.pushed_image import described
 from images import ImagesError
 
 if TYPE_CHECKING:
@@ -27,16 +28,15 @@ class Registry:
 
     def has(self, image: str) -> bool:
         """Whether an image of the account is there. Raises ImagesError."""
-        name, _, tag = image.removeprefix(f"{self.host}/").rpartition(":")
         try:
-            self._client().describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])
+            described(image, self.location.caller)
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == "ImageNotFoundException":
                 return False
             if code == "RepositoryNotFoundException":
                 raise ImagesError(
-                    f"{self.host} has no repository {name}",
+                    f"{self.host} has no repository for {image}",
                     remedy="the stack makes it: make image, or pulumi up --target '**ImageRegistry**'",
                 ) from None
             raise _refused(image, error) from None
@@ -47,14 +47,12 @@ class Registry:
     def token(self) -> tuple[str, str]:
         """Return a user and a password, good for twelve hours. Raises ImagesError."""
         try:
-            given = self._client().get_authorization_token()["authorizationData"][0]["authorizationToken"]
+            ecr = self.location.caller.session(self.location.region).client("ecr")
+            given = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
         except (ClientError, BotoCoreError) as error:
             raise _refused(self.host, error) from None
         user, _, password = base64.b64decode(given).decode().partition(":")
         return user, password
-
-    def _client(self) -> Any:
-        return self.location.caller.session(self.location.region).client("ecr")
 
 
 def _refused(what: str, error: Exception) -> ImagesError:

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pulumi.dynamic import CreateResult, DiffResult, Resource
 
 from components.aws.caller import caller
-from components.dynamic import Provider, settle_in
+from components.dynamic import Provider, asked_anew, settle_in
 from components.errors import CloudError
 
 if TYPE_CHECKING:
@@ -76,9 +76,7 @@ class AccountCheckProvider(Provider):
 
     def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
         """Other needs are asked for anew."""
-        asked = ("region", "zones", "services", "needs", "vpc")
-        changed = [name for name in asked if olds.get(name) != news.get(name)]
-        return DiffResult(changes=bool(changed), replaces=changed, delete_before_replace=False)
+        return asked_anew(olds, news, "region", "zones", "services", "needs", "vpc")
 
 
 class AccountCheck(Resource, module="aws", name="AccountCheck"):

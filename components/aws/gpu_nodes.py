@@ -10,7 +10,7 @@ from pulumi_aws import ec2, eks, vpc
 
 from components.aws.capacity import CapacityBlock, OnDemand, Reservation, Spot, check_capacity
 from components.aws.node_disks import allocatable_gib
-from components.aws.nodes import TemplateArgs, Upkeep, kept, launch_template, node_role
+from components.aws.nodes import TemplateArgs, Upkeep, group_arguments, launch_template, node_role
 from components.errors import CloudError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class GpuNodes(pulumi.ComponentResource):
             subnet_ids=args.subnet_ids,
             instance_types=[each.name for each in args.instances] if others else None,
             capacity_type=_capacity_type(args.capacity),
-            **kept(args.cluster, instance, args.upkeep, template),
+            **group_arguments(args.cluster, instance, args.upkeep, template),
             scaling_config={"desired_size": first, "min_size": args.minimum, "max_size": args.maximum},
             labels={**TRAINING_LABEL, **_accelerator(args.instances)},
             taints=[{"key": instance.taint, "value": "true", "effect": "NO_SCHEDULE"}],

@@ -148,7 +148,7 @@ def fixed_group(name: str, args: FixedGroupArgs, parent: pulumi.Resource) -> eks
         node_role_arn=who.arn,
         subnet_ids=args.subnet_ids,
         capacity_type="ON_DEMAND",
-        **kept(args.cluster, args.instance, args.upkeep, template),
+        **group_arguments(args.cluster, args.instance, args.upkeep, template),
         scaling_config={"desired_size": args.number, "min_size": args.number, "max_size": args.number},
         labels=args.labels,
         update_config={"max_unavailable": 1},
@@ -156,7 +156,7 @@ def fixed_group(name: str, args: FixedGroupArgs, parent: pulumi.Resource) -> eks
     )
 
 
-def kept(
+def group_arguments(
     cluster: Cluster, instance: InstanceType, upkeep: Upkeep, template: ec2.LaunchTemplate
 ) -> dict[str, Any]:
     """Return the arguments of a node group that say what its nodes run, and how they are kept."""

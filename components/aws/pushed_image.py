@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pulumi.dynamic import CreateResult, DiffResult, Resource
 
 from components.aws.caller import Caller, caller
-from components.dynamic import Provider, settle_in
+from components.dynamic import Provider, asked_anew, settle_in
 from components.errors import CloudError
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ class PushedImageProvider(Provider):
 
     def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
         """Another image is asked for anew."""
-        changed = olds.get("image") != news.get("image")
-        return DiffResult(changes=changed, replaces=["image"] if changed else [], delete_before_replace=False)
+        return asked_anew(olds, news, "image")
 
 
 class PushedImage(Resource, module="aws", name="PushedImage"):
@@ -60,19 +59,29 @@ def is_in(location: Location, image: str) -> bool:
     return found is not None and (found["account"], found["region"]) == (location.account, location.region)
 
 
-def _digest(image: str, asks: Caller) -> str:
+def described(image: str, asks: Caller) -> dict[str, Any]:
+    """Return what a registry of AWS tells of an image.
+
+    Raises:
+        CloudError: the name is not that of such an image.
+        ClientError, BotoCoreError: it or its repository is not there, or the registry does not answer.
+
+    """
     found = _ECR.fullmatch(image)
     if found is None:
         raise CloudError(f"{image} is no image of a registry of AWS")
     wanted = {"imageDigest": found["digest"]} if found["digest"] else {"imageTag": found["tag"] or "latest"}
+    ecr = asks.session(found["region"]).client("ecr")
+    told = ecr.describe_images(
+        registryId=found["account"], repositoryName=found["repository"], imageIds=[wanted]
+    )
+    images: list[dict[str, Any]] = told["imageDetails"]
+    return images[0]
+
+
+def _digest(image: str, asks: Caller) -> str:
     try:
-        told = (
-            asks.session(found["region"])
-            .client("ecr")
-            .describe_images(
-                registryId=found["account"], repositoryName=found["repository"], imageIds=[wanted]
-            )
-        )
+        return str(described(image, asks)["imageDigest"])
     except ClientError as error:
         if error.response["Error"]["Code"] not in _ABSENT:
             raise CloudError(f"{image}: the registry does not say whether it is there: {error}") from None
@@ -82,4 +91,3 @@ def _digest(image: str, asks: Caller) -> str:
         ) from None
     except BotoCoreError as error:
         raise CloudError(f"{image}: the registry does not answer: {error}") from None
-    return str(told["imageDetails"][0]["imageDigest"])

@@ -11,7 +11,7 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource
 
 from components.aws.caller import caller
 from components.aws.policies import signing_key
-from components.dynamic import Provider, settle_in
+from components.dynamic import Provider, asked_anew, settle_in
 from components.errors import CloudError
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ class PublicHalfProvider(Provider):
 
     def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
         """Another key has another half."""
-        changed = olds.get("key") != news.get("key")
-        return DiffResult(changes=changed, replaces=["key"] if changed else [], delete_before_replace=False)
+        return asked_anew(olds, news, "key")
 
 
 class PublicHalf(Resource, module="aws", name="PublicHalf"):

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 import yaml
-from moto import mock_aws
 
 import tests.aws_sdk  # noqa: F401 loads it
 from images import __main__ as images
 from images.tools import Tool
 from stacks import stack_file
 from tests.components.aws.test_pushed_image import MANIFEST
+from tests.moto_account import moto_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,11 +71,7 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> Noting:
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """ECR of the account of the stack's file."""
     monkeypatch.setenv("MOTO_ACCOUNT_ID", "000000000000")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    with mock_aws():
+    with moto_account(monkeypatch):
         yield boto3.client("ecr", region_name="eu-central-1")
 
 
@@ -177,7 +173,7 @@ def test_images_of_others_are_copied_to_where_the_stack_pulls_them_from_and_only
 @pytest.mark.parametrize(
     ("what", "changes", "said"),
     [
-        ("build", {}, f"{HOST} has no repository {STACK}/scenario-model; the stack makes it: make image"),
+        ("build", {}, f"{HOST} has no repository for {IMAGE}; the stack makes it: make image"),
         (
             "build",
             {"model-deployment-scenarios__training": {"image": "mine.example/model:1", "pods": 2}},

@@ -63,6 +63,14 @@ def declare(settings: dict[str, str]) -> dict[str, Any]:
     return declaring.declare(STACK, settings)
 
 
+def refuses(changes: dict[str, Any], expected: str) -> None:
+    """Insist that the shipped file with these changes is refused, in one line that says this."""
+    with pytest.raises(pulumi.RunError) as error:
+        declare(config(**changes))
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def test_one_stack_goes_from_the_network_to_the_training_job(declared: Declared) -> None:
     outputs = declare(config())
     assert {"release", "release_uri", "verification_key", "cluster", "scenario", "placement"} <= set(outputs)
@@ -452,10 +460,8 @@ def test_what_a_cluster_cannot_do_is_said_in_the_preview(
 def test_what_cannot_be_is_one_clear_error_in_the_preview(
     changes: dict[str, Any], expected: str, declared: Declared
 ) -> None:
-    with pytest.raises(pulumi.RunError) as error:
-        declare(config(**changes))
-    assert expected in str(error.value)
-    assert "\n" not in str(error.value)
+    assert declared
+    refuses(changes, expected)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ import boto3
 import botocore.client
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from components.aws import account_check
 from components.aws.account_check import AccountCheckProvider, Need
 from components.aws.caller import Caller
 from components.errors import CloudError
+from tests.moto_account import moto_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,11 +32,7 @@ NAMES = {
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An account; and the provider in this process, where it must not take the tracebacks away."""
     monkeypatch.setattr(account_check, "settle_in", lambda: None)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    with mock_aws():
+    with moto_account(monkeypatch):
         yield
 
 

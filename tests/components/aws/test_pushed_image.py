@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from components.aws import pushed_image
 from components.aws.location import Location
 from components.aws.pushed_image import PushedImageProvider, is_in
 from components.errors import CloudError
+from tests.moto_account import moto_account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,11 +38,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def pushed(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A repository with an image; its digest."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    with mock_aws():
+    with moto_account(monkeypatch):
         ecr = boto3.client("ecr", region_name="eu-central-1")
         ecr.create_repository(repositoryName="s2/scenario-model")
         put = ecr.put_image(repositoryName="s2/scenario-model", imageManifest=MANIFEST, imageTag="0.1.0")

@@ -8,12 +8,12 @@ import boto3
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from moto import mock_aws
 
 from components.aws import signing_key
 from components.aws.caller import Caller
 from components.aws.signing_key import PublicHalfProvider
 from components.errors import CloudError
+from tests.moto_account import moto_account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,11 +25,7 @@ REGION = "eu-central-1"
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An account; and the provider in this process, where it must not take the tracebacks away."""
     monkeypatch.setattr(signing_key, "settle_in", lambda: None)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    with mock_aws():
+    with moto_account(monkeypatch):
         yield
 
 
