@@ -18,6 +18,7 @@ from scenario_model.data.settings import PythonReference
 from scenario_model.evaluate.settings import GateSettings
 from scenario_model.job.settings import JobData
 from scenario_model.train.settings import Recipe
+from stacks.builders.arns import check_key
 from stacks.builders.aws import TrainerRights, aws_cloud
 from stacks.builders.cluster import existing_cluster
 from stacks.builders.local_files import read_local
@@ -71,6 +72,7 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
     """
     workers = settings.training
     again = retrain_key(stack, workers, settings.release.name)
+    _check_signing(settings)
     if isinstance(settings.cloud, AwsCloud):
         cloud = aws_cloud(stack, settings.cloud, settings.aws, workers, _rights(settings))
     else:
@@ -126,13 +128,17 @@ def build(stack: str, settings: Settings) -> dict[str, Any]:
     return outputs
 
 
+def _check_signing(settings: Settings) -> None:
+    """Refuse a key in KMS that pods would ask for in another region. Raises CloudError."""
+    cloud, given = settings.cloud, settings.training.environment
+    region = settings.aws.region if isinstance(cloud, AwsCloud) else given.get("AWS_REGION") or cloud.region
+    if isinstance(settings.signing, KmsKey) and region:
+        remedy = "pods ask KMS there; use a key of it, or a replica, or sign with `kind: own`"
+        check_key("signing.arn", settings.signing.arn, region, remedy)
+
+
 def _rights(settings: Settings) -> TrainerRights:
-    """Return what the training pods may read, and sign with. Raises CloudError for a key that they cannot reach."""
-    if isinstance(settings.signing, KmsKey) and settings.signing.arn.split(":")[3] != settings.aws.region:
-        message = (
-            f"signing.arn is a key of another region than {settings.aws.region}; use one of it, or a replica"
-        )
-        raise CloudError(message)
+    """Return what the training pods may read, and sign with."""
     data = settings.data
     inputs = [getattr(settings.foundation, "uri", ""), getattr(data, "path", "")]
     inputs.append(getattr(data, "held_out_path", None) or "")

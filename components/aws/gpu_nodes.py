@@ -35,7 +35,8 @@ class GpuNodesArgs:
         instances: their types, which have as many GPUs as each other; those without are for cheap trials. On demand
             EC2 starts the first that it has: EKS user guide, Managed node groups, read 2026-11.
         maximum: maximum number of nodes.
-        minimum: minimum number; 0 removes them all when there is no work.
+        minimum: minimum number; 0 removes them all when there is no work. Those of a Capacity Block are there until
+            EKS takes them away.
         nodes: initial number; default: `minimum`.
         capacity: how they are purchased.
         tags: the stack's tags, for instances, disks and interfaces.
@@ -108,7 +109,7 @@ class GpuNodes(pulumi.ComponentResource):
             instance_types=[each.name for each in args.instances] if others else None,
             capacity_type=_capacity_type(args.capacity),
             **group_arguments(args.cluster, instance, args.upkeep, template),
-            scaling_config={"desired_size": first, "min_size": args.minimum, "max_size": args.maximum},
+            scaling_config={"desired_size": first, "min_size": _least(args), "max_size": args.maximum},
             labels={**TRAINING_LABEL, **_accelerator(args.instances)},
             taints=[{"key": instance.taint, "value": "true", "effect": "NO_SCHEDULE"}],
             tags=_resources(args.instances, args.disk_gib),
@@ -180,6 +181,16 @@ def _capacity_type(wanted: Capacity) -> str:
     if isinstance(wanted, CapacityBlock):
         return "CAPACITY_BLOCK"
     return "SPOT" if isinstance(wanted, Spot) else "ON_DEMAND"
+
+
+def _least(args: GpuNodesArgs) -> int:
+    """Return the group's own minimum.
+
+    That of a Capacity Block is 0, else EKS could not scale the group down 40 minutes before the block ends, nor could
+    a user before an upgrade, and it would go on starting instances that are not sold any more.
+    Source: EKS user guide, Capacity Blocks for ML, read 2026-11.
+    """
+    return 0 if isinstance(args.capacity, CapacityBlock) else args.minimum
 
 
 def _check_numbers(args: GpuNodesArgs) -> int:

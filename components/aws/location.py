@@ -70,7 +70,7 @@ class Location:
     @property
     def partition(self) -> str:
         """The partition of its ARNs: `aws`, or `aws-us-gov`."""
-        return next((name for start, name in _PARTITIONS.items() if self.region.startswith(start)), "aws")
+        return partition_of(self.region)
 
     @property
     def root(self) -> str:
@@ -93,6 +93,11 @@ class Location:
     def managed_policy(self, name: str) -> str:
         """Return the ARN of one of AWS's own policies."""
         return f"arn:{self.partition}:iam::aws:policy/{name}"
+
+
+def partition_of(region: str) -> str:
+    """Return the partition of a region's ARNs: `aws`, or `aws-us-gov`."""
+    return next((name for start, name in _PARTITIONS.items() if region.startswith(start)), "aws")
 
 
 def _check_region(region: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import pulumi_kubernetes as k8s
 from components.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # The autoscaler's is 9.54.1 at least: earlier ones do not grant resource.k8s.io, without which 1.35 never begins.
 _JOBSET_VERSION, _KUEUE_VERSION, _AUTOSCALER_VERSION = "0.12.0", "0.19.2", "9.59.0"
@@ -44,18 +45,9 @@ class Chart:
         return f"{last}-{self.version}.tgz" if self.version else last
 
     def pulled(self, folder: str) -> Chart:
-        """Return the same chart, as `helm pull` put it into a folder on this machine.
-
-        Raises:
-            ClusterError: it is not there.
-
-        """
-        archive = Path(folder, self.file)
-        if not archive.is_file():
-            version = f" --version {self.version}" if self.version else ""
-            message = f"no chart {archive}; helm pull {self.reference}{version} --destination {folder}"
-            raise ClusterError(message)
-        return replace(self, reference=str(archive), version="")
+        """Return the same chart, as `helm pull` put it into a folder on this machine. Raises ClusterError."""
+        check_pulled([self], folder)
+        return replace(self, reference=str(Path(folder, self.file)), version="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +85,26 @@ class Charts:
 
     def pulled(self, folder: str) -> Charts:
         """Return the same charts, as `helm pull` put them into a folder on this machine. Raises ClusterError."""
+        check_pulled([self.jobset, self.kueue], folder)
         return Charts(jobset=self.jobset.pulled(folder), kueue=self.kueue.pulled(folder))
+
+
+def check_pulled(charts: Sequence[Chart], folder: str) -> None:
+    """Refuse a folder on this machine without the archives of these charts.
+
+    Raises:
+        ClusterError: some are not there; it has the commands that get them all.
+
+    """
+    missing = [each for each in charts if not Path(folder, each.file).is_file()]
+    if missing:
+        where = shlex.quote(folder)
+        commands = [
+            f"helm pull {each.reference}{f' --version {each.version}' if each.version else ''} --destination {where}"
+            for each in missing
+        ]
+        files = ", ".join(each.file for each in missing)
+        raise ClusterError(f"cloud:charts: {folder} lacks {files}; {' && '.join(commands)}")
 
 
 def mirrored(image: str, registry: str) -> str:

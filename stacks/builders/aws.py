@@ -105,13 +105,14 @@ def aws_cloud(
         *(signing(signs, endpoint) if signs else []),
     ]
     identity = _trainer(statements, cluster, bucket)
+    platform = training_platform(cloud, made.network, instance, size, kubernetes, queueing)
     if is_scaled(cloud):
         scaling(stack, cloud, here, cluster, kubernetes)
     return TrainingCloud(
         cluster=cluster.name,
         kubeconfig=cluster.kubeconfig,
         provider=kubernetes,
-        platform=training_platform(cloud, made.network, instance, size, kubernetes, queueing),
+        platform=platform,
         store=bucket.uri,
         size=PodSize(**size),
         ready=[nodes, identity, *pushed],

@@ -12,7 +12,7 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from components.aws.caller import Caller
 from components.errors import ClusterError
-from components.kubernetes.charts import Charts
+from components.kubernetes.charts import Charts, check_pulled
 from components.kubernetes.installed_queueing import InstalledQueueing
 from components.kubernetes.isolation import CLUSTER_DNS, Destination, Resolver
 from components.kubernetes.job_args import DISK, PodSize, SecretKey
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from components.aws.signing_key import KmsSigningKey
+    from components.kubernetes.charts import Chart
     from stacks.settings.cloud import Training
     from stacks.settings.cluster import ExistingCluster, KubernetesCloud
     from stacks.settings.queueing import Queueing
@@ -127,17 +128,20 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
     )
 
 
-def queueing_charts(cloud: Queueing) -> Charts | None:
-    """Return the charts of JobSet and Kueue; None if the cluster has both.
+def queueing_charts(cloud: Queueing, others: Sequence[Chart] = ()) -> Charts | None:
+    """Return the charts of JobSet and Kueue; None if the cluster has both. `others`: what is installed besides.
 
     Raises:
-        ClusterError: one is not in the folder of `cloud:charts`.
+        ClusterError: some of all these are not in the folder of `cloud:charts`.
 
     """
     if cloud.queueing == "existing":
         return None
-    folder = charts_folder(cloud)
-    return Charts().pulled(folder) if folder else Charts()
+    wanted, folder = Charts(), charts_folder(cloud)
+    if not folder:
+        return wanted
+    check_pulled([wanted.jobset, wanted.kueue, *others], folder)
+    return wanted.pulled(folder)
 
 
 def charts_folder(cloud: Queueing) -> str | None:

@@ -23,6 +23,7 @@ from components.aws.observability import Observability, ObservabilityArgs
 from components.aws.release_bucket import ReleaseBucket, ReleaseBucketArgs
 from components.aws.system_nodes import SystemNodes, SystemNodesArgs
 from components.errors import CloudError
+from stacks.builders.arns import check_arns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,7 +78,7 @@ def private_cluster(
         )
         raise CloudError(message)
     here = location(stack, cloud, provider)
-    _check_partition(here, cloud)
+    check_arns(here, cloud, provider)
     _check_versions(cloud)
     own = instance_type(cloud.system_nodes.instance_type)
     system_need = Need(types={own.name: own.vcpus}, number=cloud.system_nodes.number, zones=here.zones)
@@ -145,15 +146,6 @@ def release_bucket(
             short_lived=short_lived or {},
         ),
     )
-
-
-def _check_partition(here: Location, cloud: AwsAccount) -> None:
-    arns = [*cloud.admins, *cloud.readers, *([cloud.roles.boundary] if cloud.roles.boundary else [])]
-    for arn in arns:
-        if not arn.startswith(f"arn:{here.partition}:"):
-            raise CloudError(
-                f"{arn} is not of the partition of {here.region}: its ARNs begin with arn:{here.partition}:"
-            )
 
 
 def _check_versions(cloud: AwsAccount) -> None:

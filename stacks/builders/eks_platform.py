@@ -67,7 +67,7 @@ def training_platform(
 
     Raises:
         CloudError: nodes could not pull an image, or lack a plugin.
-        ClusterError: a chart is not in the folder of `cloud:charts`.
+        ClusterError: charts are not in the folder of `cloud:charts`, that of the autoscaler included.
 
     """
     taint = {"key": instance.taint, "value": "true", "effect": "NoSchedule"}
@@ -86,7 +86,7 @@ def training_platform(
         Destination(name="s3", cidrs=network.s3_cidrs),
     ]
     agents = _agents(cloud, instance, taint)
-    installed = queueing_charts(cloud)
+    installed = queueing_charts(cloud, [charts.autoscaler(cloud.version)] if is_scaled(cloud) else [])
     if not cloud.nat and not cloud.registry and (agents or installed):
         message = (
             "nodes without internet access cannot pull the images of Kueue, JobSet or NVIDIA; set "

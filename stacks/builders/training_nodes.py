@@ -57,6 +57,7 @@ def choose(cloud: AwsCloud, workers: Training) -> Choice:
 
     """
     bought = capacity(**cloud.nodes.capacity.model_dump())
+    _check_block(cloud, bought)
     instance = _wired(cloud, workers)
     others = tuple(instance_type(name).without_efa() for name in cloud.nodes.other_types)
     zones = (_zone(cloud, bought), *cloud.nodes.other_zones)
@@ -145,6 +146,20 @@ def _check_fit(size: dict[str, Any], instance: InstanceType, disk_gib: int) -> N
         message = (
             f"training.scratch is {size['scratch']}, but a {instance.name} node has {most_gib} GiB of disk for pods, "
             f"beside its images; request less, or {remedy}"
+        )
+        raise CloudError(message)
+
+
+def _check_block(cloud: AwsCloud, bought: Capacity) -> None:
+    """Refuse some nodes of a Capacity Block that are kept, and some that are not.
+
+    Its group's own minimum is 0, so an autoscaler would not keep them. Raises CloudError.
+    """
+    least, most = cloud.nodes.minimum, cloud.nodes.maximum
+    if isinstance(bought, CapacityBlock) and 0 < least < most:
+        message = (
+            f"cloud:nodes.minimum is {least} of {most} nodes in a Capacity Block, from which EKS takes all before it "
+            f"ends, so none can be kept while others come and go; set it to 0, or to {most}: all, until then"
         )
         raise CloudError(message)
 

@@ -44,7 +44,7 @@ class Nodes(Section):
     disk_gib: Positive = 200
     """First disk of a node, GiB: for the system and, on types without local disks, images and the pods' scratch."""
     minimum: NotNegative = 0
-    """Nodes kept when nothing trains."""
+    """Nodes kept when nothing trains; in a capacity block 0, or `maximum`, until EKS takes them before it ends."""
     efa: bool | None = None
     """Whether they talk by EFA; default: if the type has it, and the job more than one pod."""
     topology: bool = False

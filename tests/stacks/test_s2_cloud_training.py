@@ -166,10 +166,18 @@ def test_charts_come_from_a_folder_where_the_internet_is_not(
     declared: Declared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = str(tmp_path / "charts")
-    with pytest.raises(
-        pulumi.RunError, match=r"no chart \S+-9\.59\.0\.tgz; helm pull https://\S+ --destination"
-    ):
+    files = ["jobset-0.12.0.tgz", "kueue-0.19.2.tgz", "cluster-autoscaler-9.59.0.tgz"]
+    with pytest.raises(pulumi.RunError) as error:
         declare(config(cloud__charts=folder))
+    said, _, commands = str(error.value).partition("; ")
+    assert said == f"cloud:charts: {folder} lacks {', '.join(files)}", "all at once, the autoscaler's too"
+    assert re.findall(
+        r"helm pull \S+?/([a-z-]+[\d.]*(?:tgz)?)(?: --version \S+)? --destination", commands
+    ) == [
+        "jobset",
+        "kueue",
+        "cluster-autoscaler-9.59.0.tgz",
+    ]
 
     monkeypatch.setenv("SCENARIO_PREVIEW", "elsewhere")  # where files of the machine that deploys are not
     declared.resources.clear()
@@ -179,7 +187,7 @@ def test_charts_come_from_a_folder_where_the_internet_is_not(
 
     declared.resources.clear()
     Path(folder).mkdir()
-    for name in ("jobset-0.12.0.tgz", "kueue-0.19.2.tgz", "cluster-autoscaler-9.59.0.tgz"):
+    for name in files:
         Path(folder, name).touch()
     declare(config(cloud__charts=folder))
     releases = declared.resources["kubernetes:helm.sh/v3:Release"]

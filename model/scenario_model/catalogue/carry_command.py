@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from scenario_model.catalogue import options
+from scenario_model import options
 from scenario_model.catalogue.carry import carry as copy
 from scenario_model.catalogue.signers import signer
 from scenario_model.release.stores import open_store
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=options.FILE)
 @click.option("--days", default=365.0, show_default=True, help="How long it shall be believed.")
 @click.option("--ring", "rings", multiple=True, help="For sites of this ring; repeat it. Default: all.")
 @click.option(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scenario_model.catalogue import options
+from scenario_model import options
 from scenario_model.catalogue.carry_command import carry
 from scenario_model.catalogue.documents import Assignment, ring_target, site_target
 from scenario_model.catalogue.indexing import index_of

@@ -5,52 +5,48 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
+from scenario_model import options
 from scenario_model.catalogue import identities
 from scenario_model.errors import InputError
 from scenario_model.release.stores import open_store
 from scenario_model.signing import keys
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cryptography.hazmat.primitives.asymmetric import ec
 
     from scenario_model.catalogue.files import Files
     from scenario_model.release.store import Store
 
-_FILE = click.Path(path_type=Path)
 # Not CATALOGUE_: Kubernetes gives a pod CATALOGUE_PORT for a service named catalogue.
 _BUCKET_SECONDS = 5.0
 _CONTEXT = {"auto_envvar_prefix": "CATALOGUE_SERVE", "show_default": True}
 
 
 @click.command(context_settings=_CONTEXT)
-@click.option(
-    "--store",
-    required=True,
-    metavar="FOLDER|s3://BUCKET/PREFIX",
-    help="The store of releases and of the catalogue.",
-)
+@options.store
 @click.option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 for all.")
 @click.option("--port", default=9444, help="Port to listen on.")
 @click.option(
     "--metrics-port", type=int, help="Port of /metrics, /healthz and /readyz without TLS; default: none."
 )
-@click.option("--certificate", type=_FILE, required=True, help="The server's certificate, PEM.")
-@click.option("--private-key", type=_FILE, required=True, help="Its key, PEM.")
+@click.option("--certificate", type=options.FILE, required=True, help="The server's certificate, PEM.")
+@click.option("--private-key", type=options.FILE, required=True, help="Its key, PEM.")
 @click.option(
     "--sites-key",
-    type=_FILE,
+    type=options.FILE,
     required=True,
     multiple=True,
     help="The key that signs sites' certificates; made if missing. Repeat it for former ones, which still let in.",
 )
 @click.option(
     "--wake-keys",
-    type=_FILE,
+    type=options.FILE,
     help="Hashed keys of the hosted endpoint, JSON: whoever has one may have it started. Default: nobody may.",
 )
 @click.option("--requests-per-second", default=20.0, help="Of one site, on average.")

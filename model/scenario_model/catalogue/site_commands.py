@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scenario_model.catalogue import options
+from scenario_model import options
 from scenario_model.catalogue.enrolment import Enrolments, Invitation
 from scenario_model.catalogue.shelf import Shelf
 from scenario_model.release.stores import open_store

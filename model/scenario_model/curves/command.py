@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scenario_model import logs
+from scenario_model import logs, options
 from scenario_model.curves.points import points_of
 from scenario_model.curves.sinks import MlFlow, TensorBoard
 from scenario_model.errors import InputError
@@ -17,16 +16,16 @@ from scenario_model.evaluate.run import EVALUATION
 from scenario_model.train.plan import RunFolder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scenario_model.curves.sinks import Sink
 
 _LOOK_SECONDS = 2.0
 
 
 @click.command("curves")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--tensorboard", "folder", type=click.Path(path_type=Path), help="Write TensorBoard's events here."
-)
+@click.argument("run", type=options.FILE)
+@click.option("--tensorboard", "folder", type=options.FILE, help="Write TensorBoard's events here.")
 @click.option("--mlflow", "server", metavar="URI", help="Write a run of this MLflow server.")
 @click.option("--experiment", default="scenario-model", show_default=True, help="MLflow's experiment.")
 @click.option("--follow", is_flag=True, help="Go on until the run is complete.")

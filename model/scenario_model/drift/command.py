@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from scenario_model import options
 from scenario_model.drift.agreement import SHARES
 from scenario_model.drift.baseline import FILE, Baseline
 from scenario_model.drift.promise import promise
 from scenario_model.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.group("drift")
@@ -20,7 +24,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("release", type=click.Path(path_type=Path))
+@click.argument("release", type=options.FILE)
 @click.option(
     "--windows",
     type=click.FloatRange(100),
@@ -31,7 +35,7 @@ def command() -> None:
 @click.option(
     "--minutes", type=click.FloatRange(0.01), default=15, show_default=True, help="Length of a window."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@options.as_json
 def show(release: Path, windows: float, minutes: float, as_json: bool) -> None:
     """Say what the baseline of the release in the folder RELEASE promises, and what it cannot see."""
     path = release / FILE

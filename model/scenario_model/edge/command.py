@@ -8,11 +8,11 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from scenario_model import config
+from scenario_model import config, options
 from scenario_model.catalogue.enrolment import Invitation
 from scenario_model.describe import with_settings
 from scenario_model.edge.enrol import SETTINGS
@@ -22,18 +22,21 @@ from scenario_model.edge.site import Site
 from scenario_model.edge.status import status as status_of
 from scenario_model.signing.keys import load_public
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _FIRST_PAUSE_S = 1.0
 _STANDARD_INPUT = "-"
-_FILE = click.Path(path_type=Path)
 _config = click.option(
-    "--config", "path", required=True, type=_FILE, help="JSON file, as `enrol` writes it; see below."
+    "--config", "path", required=True, type=options.FILE, help="JSON file, as `enrol` writes it; see below."
 )
 _options = click.option(
-    "--options", type=_FILE, help="JSON file with settings of how the agent works, which go before those."
+    "--options",
+    type=options.FILE,
+    help="JSON file with settings of how the agent works, which go before those.",
 )
 _server = click.option("--server", help="Where the site's server answers on this host, https://…")
 _metrics = click.option("--metrics", help="Where that server's metrics are read, http://…")
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 
 
 @click.group()
@@ -43,12 +46,12 @@ def command() -> None:
 
 @command.command()
 @click.argument("token", metavar="TOKEN|-")
-@click.option("--folder", type=_FILE, required=True, help="The agent's own folder, which is made.")
+@click.option("--folder", type=options.FILE, required=True, help="The agent's own folder, which is made.")
 @click.option(
-    "--store", type=_FILE, required=True, help="The folder of releases that the server serves from."
+    "--store", type=options.FILE, required=True, help="The folder of releases that the server serves from."
 )
-@click.option("--verification-key", type=_FILE, required=True, help="The public key of releases, PEM.")
-@_json
+@click.option("--verification-key", type=options.FILE, required=True, help="The public key of releases, PEM.")
+@options.as_json
 def enrol(token: str, folder: Path, store: Path, verification_key: Path, as_json: bool) -> None:
     """Join a catalogue with a token, which `scenario-model catalogue invite` prints; - reads it from standard input.
 
@@ -69,7 +72,7 @@ def enrol(token: str, folder: Path, store: Path, verification_key: Path, as_json
 @_options
 @_server
 @_metrics
-@_json
+@options.as_json
 def first(path: Path, options: Path | None, server: str | None, metrics: str | None, as_json: bool) -> None:
     """Bring the release that is assigned to the site and name it to the server, which has none yet.
 
@@ -87,7 +90,7 @@ def first(path: Path, options: Path | None, server: str | None, metrics: str | N
 @_server
 @_metrics
 @click.option("--once", is_flag=True, help="Do one step and exit.")
-@_json
+@options.as_json
 @with_settings(EdgeSettings)
 def run(
     path: Path, options: Path | None, server: str | None, metrics: str | None, once: bool, as_json: bool
@@ -117,8 +120,8 @@ def run(
 
 
 @command.command()
-@click.option("--config", "path", required=True, type=_FILE, help="JSON file of the agent.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.option("--config", "path", required=True, type=options.FILE, help="JSON file of the agent.")
+@options.as_json
 def status(path: Path, as_json: bool) -> None:
     """Show what the site serves, is assigned and last saw of the catalogue. Asks nothing of the cloud."""
     told = status_of(config.load_file(EdgeSettings, path))

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
-from scenario_model.drift.agreement import asks
-from scenario_model.exchange.contract import Drift, Signal
+from scenario_model.exchange.contract import Drift
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,21 +26,15 @@ def drift_in(text: str, at: float) -> Drift | None:
         names = [detector for name, detector in samples if name == _EVIDENCE]
         if not names:
             return None
-        signals = tuple(
-            Signal(
-                name=name,
-                value=round(samples[_EVIDENCE, name].value, 3),
-                threshold=samples[_THRESHOLD, name].value,
-            )
-            for name in sorted(names)
-        )
-        return Drift(
-            at=round(at, 1),
+        return Drift.seen(
+            [
+                (name, samples[_EVIDENCE, name].value, samples[_THRESHOLD, name].value)
+                for name in sorted(names)
+            ],
+            at=at,
             release=samples[_UNITS, ""].labels["release"],
-            window_seconds=samples[_LENGTH, ""].value,
+            seconds=samples[_LENGTH, ""].value,
             units=int(samples[_UNITS, ""].value),
-            signals=signals,
-            asks=asks(signals),
         )
     except (ValueError, KeyError, IndexError, ValidationError):
         return None

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from scenario_model import logs
+from scenario_model import logs, options
 from scenario_model.config import load_file
 from scenario_model.describe import with_settings
 from scenario_model.errors import Refused
 from scenario_model.evaluate.gate import evaluate_run
 from scenario_model.evaluate.settings import GateSettings
 
-_PATH = click.Path(path_type=Path)
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _SECONDS_BETWEEN_LINES = 5.0
 
 
 @click.command()
-@click.option("--run", type=_PATH, required=True, help="The directory of a finished training run.")
-@click.option("--gate", type=_PATH, help="The gate's criteria, JSON; see below.")
-@click.option("--beside", type=_PATH, help="A release's folder: to be better than that, not than the parent.")
-@click.option("--former", type=_PATH, help="That release's run: what it held out is an old domain by now.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.option("--run", type=options.FILE, required=True, help="The directory of a finished training run.")
+@click.option("--gate", type=options.FILE, help="The gate's criteria, JSON; see below.")
+@click.option(
+    "--beside", type=options.FILE, help="A release's folder: to be better than that, not than the parent."
+)
+@click.option(
+    "--former", type=options.FILE, help="That release's run: what it held out is an old domain by now."
+)
+@options.as_json
 @with_settings(GateSettings)
 def command(run: Path, gate: Path | None, beside: Path | None, former: Path | None, as_json: bool) -> None:
     """Compare a trained model with its parent: bits per byte on held-out and on general text.

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError
 
 from scenario_model.config import Section
+from scenario_model.drift.agreement import Asks, asks
 from scenario_model.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Direction = Literal["up", "down"]
 Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -108,7 +109,30 @@ class Drift(Message):
     units: Count
     """Independent units in the window: sessions, not tokens."""
     signals: Annotated[tuple[Signal, ...], Field(max_length=32, strict=False)] = ()
-    asks: Literal["nothing", "warning", "retraining"] = "nothing"
+    asks: Asks = "nothing"
+
+    @classmethod
+    def seen(
+        cls,
+        evidence: Iterable[tuple[str, float, float]],
+        *,
+        at: float,
+        release: str,
+        seconds: float,
+        units: int,
+    ) -> Self:
+        """Return the report of a window of `seconds`. `evidence`: each detector's name, value and threshold."""
+        signals = tuple(
+            Signal(name=name, value=round(value, 3), threshold=most) for name, value, most in evidence
+        )
+        return cls(
+            at=round(at, 1),
+            release=release,
+            window_seconds=seconds,
+            units=units,
+            signals=signals,
+            asks=asks(signals),
+        )
 
 
 UP: Mapping[str, type[Message]] = {"status": Status, "metrics": Metrics, "drift": Drift}

@@ -9,11 +9,11 @@ import signal
 import threading
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from scenario_model import options
 from scenario_model.config import load_file
 from scenario_model.describe import with_settings
 from scenario_model.edge.local_server import LocalServer
@@ -27,13 +27,12 @@ from scenario_model.release.stores import open_store
 from scenario_model.signing import keys
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scenario_model.lifecycle.step import Did
 
 _LOG = logging.getLogger(__name__)
-_config = click.option(
-    "--config", "path", required=True, type=click.Path(path_type=Path), help="JSON file; see below."
-)
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+_config = click.option("--config", "path", required=True, type=options.FILE, help="JSON file; see below.")
 
 
 @click.group("lifecycle")
@@ -43,7 +42,7 @@ def command() -> None:
 
 @command.command()
 @_config
-@_json
+@options.as_json
 @with_settings(LifecycleHere)
 def step(path: Path, as_json: bool) -> None:
     """Do what is next, once. It may take as long as training does; killed anywhere, the next one goes on."""
@@ -73,7 +72,7 @@ def run(path: Path, every: float) -> None:
 
 @command.command()
 @_config
-@_json
+@options.as_json
 def approve(path: Path, as_json: bool) -> None:
     """Approve the retraining that was asked for."""
     _say(_step(path).approve(getpass.getuser()), as_json)
@@ -84,7 +83,7 @@ def approve(path: Path, as_json: bool) -> None:
 @click.option(
     "--at", "time", metavar="TIME", help="What was served at this time, and why; 2026-11-29T12:00:00+00:00."
 )
-@_json
+@options.as_json
 def history(path: Path, time: str | None, as_json: bool) -> None:
     """What happened, by the signed history."""
     made = _step(path)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from scenario_model import logs
+from scenario_model import logs, options
 from scenario_model.atomic_io import disk_errors
 from scenario_model.errors import Refused
 from scenario_model.foundation.importer import import_foundation
@@ -16,12 +16,13 @@ from scenario_model.signing.keys import SigningKey, signing_key
 from scenario_model.signing.signature import sign_directory, signed_files
 from scenario_model.signing.tree import SIGNATURE
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @click.command("import")
-@click.argument("source", type=click.Path(path_type=Path))
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="Directory for the imported model."
-)
+@click.argument("source", type=options.FILE)
+@click.option("--out", required=True, type=options.FILE, help="Directory for the imported model.")
 @click.option(
     "--max-perplexity",
     default=1000.0,
@@ -34,7 +35,7 @@ from scenario_model.signing.tree import SIGNATURE
     metavar="FILE|kms:ARN",
     help="Sign it with this private key (release.sig), so that a training job can verify it in a bucket.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@options.as_json
 def command(source: Path, out: Path, max_perplexity: float, key: str | None, as_json: bool) -> None:
     """Import a foundation model from a Hugging Face directory or a GGUF file.
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from scenario_model import logs
+from scenario_model import logs, options
 from scenario_model.atomic_io import write_text
 from scenario_model.errors import InputError, Refused, ScenarioModelError
 from scenario_model.observe import sealed
@@ -18,10 +17,10 @@ from scenario_model.signing.keys import load_private
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric import ec
 
-_path = click.Path(path_type=Path)
 _LINES = (".jsonl", ".ndjson")
 
 
@@ -31,9 +30,9 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("directory", type=_path)
-@click.option("--key", required=True, type=_path, help="The recipient's private key, a PEM file.")
-@click.option("--out", type=_path, help="A .jsonl file, mode 0600; default: standard output.")
+@click.argument("directory", type=options.FILE)
+@click.option("--key", required=True, type=options.FILE, help="The recipient's private key, a PEM file.")
+@click.option("--out", type=options.FILE, help="A .jsonl file, mode 0600; default: standard output.")
 def show(directory: Path, key: Path, out: Path | None) -> None:
     """Decrypt the texts in DIRECTORY, a server's `observation/text`.
 

@@ -45,8 +45,8 @@ class Chain:
         for number, child in enumerate(self.store.children(self.folder), start=1):
             where = f"{self.folder}/{child}"
             content = self.store.read(where) or b""
-            entry = self._decode(content, key, where)
-            if (entry["number"], entry["previous"]) != (number, found[-1][1] if found else ""):
+            entry = fields_of(content, key, self.domain, where)
+            if (entry.get("number"), entry.get("previous")) != (number, found[-1][1] if found else ""):
                 raise Refused("does not follow the entry before it", where=where)
             found.append((entry, hashlib.sha256(content).hexdigest()))
         return found
@@ -60,30 +60,41 @@ class Chain:
         if after is not None and len(chain) != after:
             raise Refused("has an entry more than was read", where=self.folder, remedy="run it again")
         entry = {**fields, "number": len(chain) + 1, "previous": chain[-1][1] if chain else ""}
-        signature = key.sign(self.domain + _canonical(entry), ec.ECDSA(hashes.SHA256()))
         where = f"{self.folder}/{entry['number']:06d}.json"
-        if not self.store.create(where, _encode(entry, signature)):
+        if not self.store.create(where, signed(entry, key, self.domain)):
             raise Refused(
                 "was written at the same time by another process", where=where, remedy="run it again"
             )
 
-    def _decode(self, content: bytes, key: ec.EllipticCurvePublicKey, where: str) -> Fields:
-        try:
-            parsed = json.loads(content)
-            entry: Fields = parsed["entry"]
-            signature = base64.b64decode(parsed["signature"], validate=True)
-            # One encoding only, so that the chain covers every byte.
-            genuine = _encode(entry, signature) == content and {"number", "previous"} <= set(entry)
-            key.verify(signature, self.domain + _canonical(entry), ec.ECDSA(hashes.SHA256()))
-        except (ValueError, KeyError, TypeError, RecursionError, binascii.Error, InvalidSignature):
-            genuine = False
-        if not genuine:
-            raise Refused("is not an entry that the right key signed", where=where)
-        return entry
+
+def signed(fields: Fields, key: SigningKey, domain: bytes) -> bytes:
+    """Return an entry as it is stored. `domain`: so that its signature is not valid for anything else."""
+    signature = key.sign(domain + _canonical(fields), ec.ECDSA(hashes.SHA256()))
+    return _encode(fields, signature)
 
 
-def _encode(entry: Fields, signature: bytes) -> bytes:
-    return _canonical({"entry": entry, "signature": base64.b64encode(signature).decode()}) + b"\n"
+def fields_of(content: bytes, key: ec.EllipticCurvePublicKey | None, domain: bytes, where: str) -> Fields:
+    """Return what `signed` was given. Raises Refused. Without a key, the signature is not checked."""
+    try:
+        parsed = json.loads(content)
+        fields: Fields = parsed["entry"]
+        signature = base64.b64decode(parsed["signature"], validate=True)
+        # One encoding only, so that the chain covers every byte.
+        spelled_right = isinstance(fields, dict) and _encode(fields, signature) == content
+    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
+        spelled_right = False
+    if not spelled_right:
+        raise Refused("not an entry in this version's format", where=where)
+    try:
+        if key is not None:
+            key.verify(signature, domain + _canonical(fields), ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        raise Refused("invalid signature: changed, or signed by another key", where=where) from None
+    return fields
+
+
+def _encode(fields: Fields, signature: bytes) -> bytes:
+    return _canonical({"entry": fields, "signature": base64.b64encode(signature).decode()}) + b"\n"
 
 
 def _canonical(value: Any) -> bytes:

@@ -10,28 +10,24 @@ older signed state (rollback), but cannot forge a new one.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import getpass
 import hashlib
-import json
 import os
 import socket
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from scenario_model.errors import InputError, Refused
+from scenario_model.release import chain
 from scenario_model.release.names import ReleaseId, check_name
 from scenario_model.release.verify import verify_with
 from scenario_model.signing.keys import load_public
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric import ec
 
     from scenario_model.release.store import Store
     from scenario_model.signing.keys import SigningKey
@@ -173,8 +169,8 @@ def _check_promotable(store: Store, release: str, key: ec.EllipticCurvePublicKey
 def _append(store: Store, key: SigningKey, entries: list[tuple[Entry, str]], **fields: Any) -> None:
     previous = entries[-1][1] if entries else ""
     entry = Entry(sequence=len(entries) + 1, previous=previous, **fields)
-    signature = key.sign(_DOMAIN + _canonical(asdict(entry)), ec.ECDSA(hashes.SHA256()))
-    if not store.create(_key(entry.name, entry.channel, entry.sequence), _encode(entry, signature)):
+    content = chain.signed(asdict(entry), key, _DOMAIN)
+    if not store.create(_key(entry.name, entry.channel, entry.sequence), content):
         now = _chain(store, entry.name, entry.channel, key.public_key())[-1][0].release
         raise Refused(
             f"channel {entry.channel} was moved concurrently and is at {now}",
@@ -208,29 +204,8 @@ def _key(name: str, channel: str, sequence: int) -> str:
     return f"channels/{name}/{channel}/{sequence:08d}.json"
 
 
-def _encode(entry: Entry, signature: bytes) -> bytes:
-    return _canonical({"entry": asdict(entry), "signature": base64.b64encode(signature).decode()}) + b"\n"
-
-
 def _decode(content: bytes, key: ec.EllipticCurvePublicKey | None, where: str) -> Entry:
     try:
-        parsed = json.loads(content)
-        entry = Entry(**parsed["entry"])
-        signature = base64.b64decode(parsed["signature"], validate=True)
-        # One encoding only, so that the chain covers every byte.
-        spelled_right = _encode(entry, signature) == content
-    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
-        spelled_right = False
-    if not spelled_right:
-        raise Refused("not a channel entry in this version's format", where=where)
-    if key is None:
-        return entry
-    try:
-        key.verify(signature, _DOMAIN + _canonical(asdict(entry)), ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature:
-        raise Refused("invalid signature: changed, or signed by another key", where=where) from None
-    return entry
-
-
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+        return Entry(**chain.fields_of(content, key, _DOMAIN, where))
+    except TypeError:
+        raise Refused("not an entry in this version's format", where=where) from None

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from scenario_model import options
 from scenario_model.release import channel as channels
 from scenario_model.release import listing
 from scenario_model.release.names import ReleaseId, check_name
@@ -17,19 +18,11 @@ from scenario_model.release.stores import open_store
 from scenario_model.release.verify import verify_release
 from scenario_model.signing import keys
 
-_PATH = click.Path(path_type=Path)
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-_store = click.option(
-    "--store",
-    required=True,
-    metavar="FOLDER|s3://BUCKET/PREFIX",
-    help="The store of releases and channels.",
-)
 _private = click.option(
     "--key", required=True, metavar="FILE|kms:ARN", help="The private signing key: a PEM file, or in AWS KMS."
 )
 _authority = click.option(
-    "--authority", type=_PATH, metavar="FILE", help="PEM of the registry's CA; default: the system's."
+    "--authority", type=options.FILE, metavar="FILE", help="PEM of the registry's CA; default: the system's."
 )
 _plain_http = click.option("--plain-http", is_flag=True, help="Without TLS; for a registry on this machine.")
 _channel = click.option("--channel", default="stable", show_default=True, help="The channel's name.")
@@ -54,8 +47,8 @@ def command() -> None:
     metavar="FILE|kms:ARN",
     help="Private key file to read or create (mode 0600); a key in AWS KMS must exist.",
 )
-@click.option("--public", type=_PATH, required=True, help="Public key file to read or create.")
-@_json
+@click.option("--public", type=options.FILE, required=True, help="Public key file to read or create.")
+@options.as_json
 def key(private: str, public: Path, as_json: bool) -> None:
     """Create an ECDSA P-256 key pair, if it does not exist; for a key in KMS, write the public half."""
     if private.startswith(keys.KMS):
@@ -67,11 +60,11 @@ def key(private: str, public: Path, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("run", type=_PATH)
+@click.argument("run", type=options.FILE)
 @_name
-@_store
+@options.store
 @_private
-@_json
+@options.as_json
 def sign(run: Path, name: str, store: str, key: str, as_json: bool) -> None:
     """Create a signed release of the evaluated training run in the directory RUN and put it in the store.
 
@@ -85,10 +78,10 @@ def sign(run: Path, name: str, store: str, key: str, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("directory", type=_PATH)
-@click.option("--key", type=_PATH, required=True, help="The public verification key (PEM).")
+@click.argument("directory", type=options.FILE)
+@click.option("--key", type=options.FILE, required=True, help="The public verification key (PEM).")
 @click.option("--expect", metavar="NAME@sha256:…", help="Refuse any release other than this.")
-@_json
+@options.as_json
 def verify(directory: Path, key: Path, expect: str | None, as_json: bool) -> None:
     """Verify that DIRECTORY is a release, unchanged and signed by this key, before a byte of it is parsed."""
     release = verify_release(directory, key, expect)
@@ -96,11 +89,11 @@ def verify(directory: Path, key: Path, expect: str | None, as_json: bool) -> Non
 
 
 @command.command(name="list")
-@_store
+@options.store
 @click.option("--name", help="Only releases of this name.")
 @click.option("--channel", help="Only this channel.")
-@click.option("--key", type=_PATH, help="The public key (PEM), to check signatures too.")
-@_json
+@click.option("--key", type=options.FILE, help="The public key (PEM), to check signatures too.")
+@options.as_json
 def list_(store: str, name: str | None, channel: str | None, key: Path | None, as_json: bool) -> None:
     """Show releases with their gates' verdicts, and channels with who moved them and when."""
     public = keys.load_public(key) if key else None
@@ -115,12 +108,12 @@ def list_(store: str, name: str | None, channel: str | None, key: Path | None, a
 @command.command()
 @click.argument("release", metavar="NAME@sha256:…")
 @_channel
-@_store
+@options.store
 @_private
 @click.option(
     "--expect", metavar="NAME@sha256:…|none", help="Refuse if the channel does not point at this release."
 )
-@_json
+@options.as_json
 def promote(release: str, channel: str, store: str, key: str, expect: str | None, as_json: bool) -> None:
     """Point the channel at a release that verifies and has passed its gate."""
     if expect not in (None, channels.NOTHING):
@@ -141,9 +134,9 @@ def promote(release: str, channel: str, store: str, key: str, expect: str | None
 @command.command()
 @_name
 @_channel
-@_store
+@options.store
 @_private
-@_json
+@options.as_json
 def rollback(name: str, channel: str, store: str, key: str, as_json: bool) -> None:
     """Point the channel back at the release before the current one."""
     moved = channels.stamp()
@@ -156,10 +149,10 @@ def rollback(name: str, channel: str, store: str, key: str, as_json: bool) -> No
 @command.command()
 @click.argument("release", metavar="NAME@sha256:…")
 @click.argument("reference", metavar="oci://HOST/REPOSITORY[:TAG]")
-@_store
+@options.store
 @_authority
 @_plain_http
-@_json
+@options.as_json
 def push(
     release: str, reference: str, store: str, authority: Path | None, plain_http: bool, as_json: bool
 ) -> None:
@@ -188,12 +181,12 @@ def push(
 
 @command.command()
 @click.argument("reference", metavar="oci://HOST/REPOSITORY:TAG|@sha256:…")
-@click.option("--to", type=_PATH, metavar="FOLDER", help="Make this folder the release.")
+@click.option("--to", type=options.FILE, metavar="FOLDER", help="Make this folder the release.")
 @click.option("--store", metavar="FOLDER|s3://BUCKET/PREFIX", help="Put the release into this store.")
-@click.option("--verification-key", type=_PATH, required=True, help="The public key of releases, PEM.")
+@click.option("--verification-key", type=options.FILE, required=True, help="The public key of releases, PEM.")
 @_authority
 @_plain_http
-@_json
+@options.as_json
 def pull(
     reference: str,
     to: Path | None,

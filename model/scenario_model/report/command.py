@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from scenario_model import options
 from scenario_model.config import load_file
 from scenario_model.errors import InputError
 from scenario_model.observe.observer import WINDOWS
@@ -15,7 +16,8 @@ from scenario_model.observe.windows import WindowLog
 from scenario_model.report import drift_report
 from scenario_model.serve.settings import ServeSettings
 
-_path = click.Path(path_type=Path)
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.group("report")
@@ -24,10 +26,10 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--config", required=True, type=_path, help="The server's serve.json, on its host.")
-@click.option("--out", required=True, type=_path, help="The report, a new file.")
-@click.option("--certificate", type=_path, help="Signer's certificate; default: the server's own.")
-@click.option("--private-key", type=_path, help="Signer's ECDSA key; default: the server's own.")
+@click.option("--config", required=True, type=options.FILE, help="The server's serve.json, on its host.")
+@click.option("--out", required=True, type=options.FILE, help="The report, a new file.")
+@click.option("--certificate", type=options.FILE, help="Signer's certificate; default: the server's own.")
+@click.option("--private-key", type=options.FILE, help="Signer's ECDSA key; default: the server's own.")
 def write(config: Path, out: Path, certificate: Path | None, private_key: Path | None) -> None:
     """Write what this host's server has seen of drift."""
     settings = load_file(ServeSettings, config)
@@ -49,12 +51,12 @@ def write(config: Path, out: Path, certificate: Path | None, private_key: Path |
 
 
 @command.command()
-@click.argument("path", metavar="REPORT", type=_path)
+@click.argument("path", metavar="REPORT", type=options.FILE)
 @click.option(
-    "--authority", required=True, type=_path, help="PEM file of who issued the server's certificate."
+    "--authority", required=True, type=options.FILE, help="PEM file of who issued the server's certificate."
 )
-@click.option("--picture", type=_path, help="Also write the evidence over time there, as an SVG.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.option("--picture", type=options.FILE, help="Also write the evidence over time there, as an SVG.")
+@options.as_json
 def show(path: Path, authority: Path, picture: Path | None, as_json: bool) -> None:
     """Check a report's signature, and say what it says."""
     found = drift_report.read(path, authority)

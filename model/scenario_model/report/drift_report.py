@@ -23,9 +23,8 @@ from pydantic import Field
 
 from scenario_model.atomic_io import write_bytes
 from scenario_model.config import Section
-from scenario_model.drift.agreement import asks
 from scenario_model.errors import InputError, Refused
-from scenario_model.exchange.contract import Count, Drift, Signal, Time
+from scenario_model.exchange.contract import Count, Drift, Time
 from scenario_model.status import charts
 
 if TYPE_CHECKING:
@@ -94,18 +93,9 @@ def of_windows(windows: Sequence[Window], release: str, windows_per_false_alarm:
             remedy="wait for serving.observation.window_seconds; a release without a baseline has no detectors",
         )
     last = mine[-1]
-    signals = tuple(
-        Signal(name=name, value=round(value, 3), threshold=most) for name, value, most in last.signals
-    )
+    end = last.start + last.seconds
     return DriftReport(
-        drift=Drift(
-            at=round(last.start + last.seconds, 1),
-            release=release,
-            window_seconds=last.seconds,
-            units=last.units,
-            signals=signals,
-            asks=asks(signals),
-        ),
+        drift=Drift.seen(last.signals, at=end, release=release, seconds=last.seconds, units=last.units),
         windows=len(mine),
         asking=sum(1 for _ in takewhile(lambda each: each.asks == "retraining", reversed(mine))),
         windows_per_false_alarm=windows_per_false_alarm,

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scenario_model import config
-from scenario_model.catalogue import options
+from scenario_model import config, options
 from scenario_model.catalogue.enrolment import Enrolments
 from scenario_model.catalogue.keeper import Keeper
 from scenario_model.catalogue.signers import CatalogueSigner

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from scenario_model import config
+from scenario_model import config, options
 from scenario_model.describe import with_settings
 from scenario_model.serve import logs
 from scenario_model.serve.settings import ServeSettings, load_api_keys
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scenario_model.release.verify import VerifiedRelease
 
 
 @click.command("serve")
-@click.option(
-    "--config", "path", required=True, type=click.Path(path_type=Path), help="JSON file; see below."
-)
+@click.option("--config", "path", required=True, type=options.FILE, help="JSON file; see below.")
 @click.option("--check", "only_check", is_flag=True, help="Validate the settings and exit.")
 @click.option("--json", "as_json", is_flag=True, help="When ready, print one JSON object on standard output.")
 @with_settings(ServeSettings)

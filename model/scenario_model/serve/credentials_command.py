@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from scenario_model import logs
+from scenario_model import logs, options
 from scenario_model.serve import credentials
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command("credentials")
-@click.option(
-    "--out", "directory", required=True, type=click.Path(path_type=Path), help="Folder for the files."
-)
+@click.option("--out", "directory", required=True, type=options.FILE, help="Folder for the files.")
 @click.option(
     "--host",
     "hosts",
@@ -22,7 +23,7 @@ from scenario_model.serve import credentials
     multiple=True,
     help="DNS name or IP address that clients connect to; may be repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@options.as_json
 def command(directory: Path, hosts: tuple[str, ...], as_json: bool) -> None:
     """Create a CA (10 years), a server certificate (1 year) and an API key (256 bit), or keep valid ones.
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from scenario_model import logs
+from scenario_model import logs, options
 from scenario_model.config import load_file
 from scenario_model.describe import with_settings
 from scenario_model.train.plan import make_plan
 from scenario_model.train.settings import TrainSettings
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @click.command("train")
-@click.option(
-    "--config", required=True, type=click.Path(path_type=Path), help="Training configuration, JSON."
-)
+@click.option("--config", required=True, type=options.FILE, help="Training configuration, JSON.")
 @click.option(
     "--plan", "only_plan", is_flag=True, help="Validate everything and name the run; train nothing."
 )
@@ -37,7 +38,7 @@ from scenario_model.train.settings import TrainSettings
     metavar="SECONDS",
     help="Timeout waiting for the other processes; then exit code 75.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@options.as_json
 @with_settings(TrainSettings)
 def command(config: Path, only_plan: bool, processes: int, peer_timeout: float, as_json: bool) -> None:
     """Fine-tune a foundation model.

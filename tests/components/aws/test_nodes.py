@@ -199,6 +199,15 @@ def test_each_capacity_is_asked_for_in_the_way_that_eks_wants_it() -> None:
     assert asked(BLOCK) == bought, "AWS places a block's instances itself"
 
 
+def test_eks_can_take_all_nodes_of_a_block_before_it_ends_however_many_are_kept_until_then() -> None:
+    def sizes(capacity: Capacity) -> Any:
+        made = gpus(capacity=capacity, minimum=4, maximum=4)
+        return made.of("eks/nodeGroup:NodeGroup")["gpus"]["scalingConfig"]
+
+    assert sizes(BLOCK) == {"desiredSize": 4, "minSize": 0, "maxSize": 4}
+    assert sizes(Reservation(id=ID)) == {"desiredSize": 4, "minSize": 4, "maxSize": 4}
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

@@ -79,11 +79,19 @@ def test_charts_come_from_a_folder_by_the_names_that_helm_pull_gives_them(tmp_pa
     assert Path(autoscaler("1.35").pulled(str(tmp_path)).reference).is_file()
 
 
-def test_a_chart_that_is_not_there_is_told_of_with_the_command_that_gets_it(tmp_path: Path) -> None:
-    (tmp_path / "jobset-0.12.0.tgz").touch()
-    command = "helm pull oci://registry.k8s.io/kueue/charts/kueue --version 0.19.2 --destination"
-    with pytest.raises(ClusterError, match=rf"no chart .*kueue-0\.19\.0\.tgz; {command} {tmp_path}"):
-        Charts().pulled(str(tmp_path))
+def test_charts_that_are_not_there_are_named_with_the_commands_that_get_them_all(tmp_path: Path) -> None:
+    folder = tmp_path / "my charts"
+    jobset = "helm pull oci://registry.k8s.io/jobset/charts/jobset --version 0.12.0"
+    kueue = "helm pull oci://registry.k8s.io/kueue/charts/kueue --version 0.19.2"
+    with pytest.raises(ClusterError) as error:
+        Charts().pulled(str(folder))
+    into = f"--destination '{folder}'"
+    commands = f"{jobset} {into} && {kueue} {into}"
+    assert str(error.value) == f"cloud:charts: {folder} lacks jobset-0.12.0.tgz, kueue-0.19.2.tgz; {commands}"
+    folder.mkdir()
+    (folder / "jobset-0.12.0.tgz").touch()
+    with pytest.raises(ClusterError, match=r"lacks kueue-0\.19\.2\.tgz; helm pull oci"):
+        Charts().pulled(str(folder))
     archive = r"cluster-autoscaler-chart-9\.59\.0/cluster-autoscaler-9\.59\.0\.tgz"
     with pytest.raises(ClusterError, match=rf"helm pull https://\S+/{archive} --destination"):
-        autoscaler("1.35").pulled(str(tmp_path))
+        autoscaler("1.35").pulled(str(folder))

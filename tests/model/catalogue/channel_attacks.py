@@ -91,7 +91,7 @@ def _public(world: World) -> ec.EllipticCurvePublicKey:
     return keys.load_public(world.key_pair.public)
 
 
-SIGNATURE, FORMAT = "invalid signature: changed, or signed by another key", "not a channel entry"
+SIGNATURE, FORMAT = "invalid signature: changed, or signed by another key", "not an entry in this version"
 TAKEN = ""
 BARE: dict[str, tuple[Callable[[World], object], str]] = {
     "all of it replaced by what it once was": (replay_all, TAKEN),

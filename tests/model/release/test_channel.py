@@ -199,7 +199,7 @@ def add_a_foreign_file(entries: list[Path]) -> None:
     ("tamper", "message"),
     [
         (flip, r"00000002.json: invalid signature"),
-        (respell, r"00000002.json: not a channel entry"),
+        (respell, r"00000002.json: not an entry in this version"),
         (exchange, r"00000001.json: is an entry of another history"),
         (cut_the_middle, r"00000003.json: history has a gap"),
         (cut_the_start_and_renumber, r"00000001.json: is an entry of another history"),

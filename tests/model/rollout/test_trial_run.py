@@ -215,5 +215,5 @@ def test_a_journal_that_another_key_wrote_is_refused(fleet: Trials) -> None:
     content = path.read_text()
     path.unlink()
     path.write_text(content.replace("first-", "other-"))
-    with pytest.raises(Refused, match=r"000001\.json: is not an entry that the right key signed"):
+    with pytest.raises(Refused, match=r"000001\.json: invalid signature: changed, or signed by another key"):
         journal.entries(fleet.store, new, fleet.rollout.key.public_key())

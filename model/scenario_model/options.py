@@ -1,4 +1,4 @@
-"""Options that the commands of keepers and of the rollout have in common."""
+"""Options that many commands have in common."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ store = click.option(
     "--store",
     required=True,
     metavar="FOLDER|s3://BUCKET/PREFIX",
-    help="The store of releases; the catalogue is in it.",
+    help="The store: releases, their channels and, for sites, their catalogue.",
 )
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 online_key = click.option(
     "--online-key", required=True, metavar="FILE|kms:ARN", help="The private key of the rollout, online."
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
