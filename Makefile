@@ -36,7 +36,7 @@ untry: ## remove the stack of a pull request: make untry PULL=12
 	@$(PYTHON) -m previews.trial down "$(PULL)"
 
 image: ## build the training image, and push it to the registry of a stack on AWS: make image STACK=s2-cloud-training
-	@BASE="$(BASE)" EFA="$(EFA)" SOURCES="$(SOURCES)" $(PYTHON) -m cli.image build $(STACK)
+	@BASE="$(BASE)" EFA="$(EFA)" EFA_SOURCES="$(EFA_SOURCES)" $(PYTHON) -m cli.image build $(STACK)
 
 mirror: ## copy the images of others into the registry of a stack on AWS, for nodes without internet access
 	@$(PYTHON) -m cli.image mirror $(STACK)

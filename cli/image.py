@@ -18,12 +18,21 @@ from cli.virtualenv import VENV
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_GIVEN = ("BASE", "EFA", "SOURCES")
+_GIVEN = ("BASE", "EFA", "EFA_SOURCES")
 
 
 def options(environment: Mapping[str, str]) -> list[str]:
-    """Return the options of `python -m images` that `make image` was given as variables."""
-    return [f"--{name.lower()}={environment[name]}" for name in _GIVEN if environment.get(name)]
+    """Return the options of `python -m images` that `make image` was given as variables.
+
+    Raises:
+        CliError: EFA is neither yes nor no.
+
+    """
+    if (asked := environment.get("EFA", "")) not in ("", "yes", "no"):
+        raise CliError(f"EFA={asked}: write EFA=yes or EFA=no, or nothing, for what the stack's nodes use")
+    return [
+        f"--{name.lower().replace('_', '-')}={environment[name]}" for name in _GIVEN if environment.get(name)
+    ]
 
 
 def fill(what: str, name: str) -> None:
@@ -31,6 +40,7 @@ def fill(what: str, name: str) -> None:
 
     Raises CliError for a stack that is not on AWS.
     """
+    asked = options(os.environ)
     ready = prepare(name)
     if not (ready.scenario.in_cloud and is_on_aws(name)):
         raise CliError(f"{name} is not a stack on AWS, so it has no registry; push the image to one of yours")
@@ -41,7 +51,7 @@ def fill(what: str, name: str) -> None:
     stack.pulumi(
         "up", "--yes", "--skip-preview", "--suppress-outputs", "--target", "**ImageRegistry**", *POLICIES
     )
-    command = [str(VENV / "bin" / "python"), "-m", "images", what, name, *options(os.environ)]
+    command = [str(VENV / "bin" / "python"), "-m", "images", what, name, *asked]
     if subprocess.run(command, cwd=ROOT, env=stack.full_environment(), check=False).returncode:  # noqa: S603
         raise CliError("the registry is not filled; see above")
 

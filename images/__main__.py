@@ -57,7 +57,7 @@ def build(stack: str, settings: Settings, cloud: AwsCloud, *, base: str, sources
         tool.login(registry.host, *registry.token())  # before: the base may be in it, too
         if efa:
             say(f"for EFA, building {_EFA_BASE} with libfabric and aws-ofi-nccl first (minutes)")
-            told = {"BASE": base, "SOURCES": sources}
+            told = {"BASE": base, "EFA_SOURCES": sources}
             tool.build(_ROOT, _ROOT / _EFA_FILE, _EFA_BASE, {name: told[name] for name in told if told[name]})
             base = _EFA_BASE
         say(f"building {image} with{'' if efa else 'out'} EFA (5 GB, minutes)")
@@ -98,7 +98,7 @@ def main() -> None:
         "--base", default="", help="another base image, where Docker's registry is out of reach"
     )
     parser.add_argument(
-        "--sources", default="", help="where EFA's repositories are, instead of https://github.com"
+        "--efa-sources", default="", help="where EFA's repositories are, instead of https://github.com"
     )
     parser.add_argument(
         "--efa",
@@ -115,7 +115,7 @@ def main() -> None:
         if asked.what == "build":
             used = bool(choose(settings.cloud, settings.training).instance.efa_interfaces)
             efa = asked.efa == "yes" if asked.efa else used
-            build(asked.stack, settings, settings.cloud, base=asked.base, sources=asked.sources, efa=efa)
+            build(asked.stack, settings, settings.cloud, base=asked.base, sources=asked.efa_sources, efa=efa)
         else:
             mirror(asked.stack, settings, settings.cloud)
     except (ToolError, SettingsError, CloudError) as error:

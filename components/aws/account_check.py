@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,7 +19,7 @@ from components.dynamic import Provider, asked_anew, settle_in
 from components.errors import CloudError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pulumi
 
@@ -41,19 +41,22 @@ class Need:
     """Instances that a stack needs.
 
     Attributes:
-        types: EC2's names of types that will do, in order of preference, with the vCPUs of one of each.
+        instance_type: EC2's name.
+        vcpus: of one of them.
         number: how many run at least, at the same time.
-        zones: where they are started.
-        anywhere: whether one zone will do; otherwise each has to offer the first type.
+        zones: where each of the zones has to offer the type, and the others.
+        others: types that EC2 may start instead, with the vCPUs of one of each. EKS refuses a group if one of them is
+            not offered in one of its zones: https://github.com/eksctl-io/eksctl/issues/6461.
         on_demand: whether the account's quota for instances on demand counts: a reservation is in it, too.
         reservation: ID of the capacity reservation or block that they are started in; empty: none.
 
     """
 
-    types: Mapping[str, int]
+    instance_type: str
+    vcpus: int
     number: int
     zones: Sequence[str]
-    anywhere: bool = False
+    others: Mapping[str, int] = field(default_factory=dict)
     on_demand: bool = True
     reservation: str = ""
 
@@ -100,7 +103,7 @@ class AccountCheck(Resource, module="aws", name="AccountCheck"):
             "zones": list(location.zones),
             "services": sorted(services),
             "needs": [
-                asdict(each) | {"types": dict(each.types), "zones": list(each.zones)} for each in needs
+                asdict(each) | {"zones": list(each.zones), "others": dict(each.others)} for each in needs
             ],
             "vpc": vpc,
             "caller": location.caller.told(),
@@ -111,16 +114,15 @@ class AccountCheck(Resource, module="aws", name="AccountCheck"):
 def _without_type(session: Any, props: Properties) -> list[str]:
     found = []
     for need in props["needs"]:
-        for kind in need["types"]:
+        for kind in (need["instance_type"], *need["others"]):
             wanted = [{"Name": "instance-type", "Values": [kind]}]
             offerings = session.client("ec2").describe_instance_type_offerings
             told = _asked(offerings, LocationType="availability-zone", Filters=wanted)
             if told is None:
                 continue
-            there = {each["Location"] for each in told["InstanceTypeOfferings"]}
-            lacking = sorted(set(need["zones"]) - there)
-            if lacking and not (need["anywhere"] and there & set(need["zones"])):
-                remedy = f"it is in {', '.join(sorted(there))}" if there else "choose another type or region"
+            there = sorted(each["Location"] for each in told["InstanceTypeOfferings"])
+            if lacking := sorted(set(need["zones"]) - set(there)):
+                remedy = f"it is in {', '.join(there)}" if there else "choose another type or region"
                 found.append(f"{', '.join(lacking)} does not offer {kind}; {remedy}")
     return found
 
@@ -150,30 +152,32 @@ def _without_endpoint_in(session: Any, vpc: str, names: Sequence[str]) -> list[s
 
 
 def _beyond_quota(session: Any, props: Properties) -> list[str]:
+    """Return the quotas that are too small; of what may be started instead, it is a warning."""
     wanted: dict[str, int] = {}
-    for need in props["needs"]:
-        for code, vcpus in _counted(need["types"]).items() if need["on_demand"] else ():
-            wanted[code] = wanted.get(code, 0) + vcpus * int(need["number"])
-    found = []
+    for need in (each for each in props["needs"] if each["on_demand"]):
+        code = _quota_of(need["instance_type"])
+        wanted[code] = wanted.get(code, 0) + int(need["vcpus"]) * int(need["number"])
+        for other, vcpus in need["others"].items():
+            alone = {_quota_of(other): int(vcpus) * int(need["number"])}
+            for lack in _lacking(session, alone, props["region"]):
+                _warn(f"{other} will not stand in for {need['instance_type']}: {lack}")
+    return list(_lacking(session, wanted, props["region"]))
+
+
+def _quota_of(instance_type: str) -> str:
+    family = re.match("[a-z]+", instance_type)
+    return _QUOTAS.get(family[0] if family else "", _QUOTA_OF_OTHERS)
+
+
+def _lacking(session: Any, wanted: Mapping[str, int], region: str) -> Iterator[str]:
     for code, vcpus in wanted.items():
         told = _asked(session.client("service-quotas").get_service_quota, ServiceCode="ec2", QuotaCode=code)
         if told and told["Quota"]["Value"] < vcpus:
-            found.append(
+            yield (
                 f"{vcpus} vCPUs are needed, and the quota {told['Quota']['QuotaName']!r} is "
                 f"{told['Quota']['Value']:g}; ask for more: aws service-quotas request-service-quota-increase "
-                f"--service-code ec2 --quota-code {code} --desired-value {vcpus} --region {props['region']}"
+                f"--service-code ec2 --quota-code {code} --desired-value {vcpus} --region {region}"
             )
-    return found
-
-
-def _counted(types: Mapping[str, int]) -> dict[str, int]:
-    """Return the vCPUs of the largest of these types, by the quota in which they count."""
-    most: dict[str, int] = {}
-    for name, vcpus in types.items():
-        family = re.match("[a-z]+", name)
-        code = _QUOTAS.get(family[0] if family else "", _QUOTA_OF_OTHERS)
-        most[code] = max(most.get(code, 0), int(vcpus))
-    return most
 
 
 def _beyond_reservation(session: Any, props: Properties) -> list[str]:
@@ -198,7 +202,7 @@ def _wrong_reservation(told: dict[str, Any], need: Properties) -> list[str]:
         wrong.append(f"is {told['State']}; name another in cloud:nodes.capacity")
     if told["AvailabilityZone"] not in need["zones"]:
         wrong.append(f"is in {told['AvailabilityZone']}; set cloud:nodes.zone to it")
-    if told["InstanceType"] not in need["types"]:
+    if told["InstanceType"] != need["instance_type"]:
         wrong.append(f"is of {told['InstanceType']}; set cloud:nodes.instance_type to it")
     if told["TotalInstanceCount"] < need["number"]:
         wrong.append(f"has {told['TotalInstanceCount']} instances, and the job needs {need['number']}")
@@ -212,5 +216,9 @@ def _asked(question: Any, **arguments: Any) -> Any:
     except ClientError as error:
         if not re.search(_MAY_NOT, error.response["Error"]["Code"]):
             raise
-        print(f"not checked: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        _warn(f"not checked: {' '.join(str(error).split())}")
         return None
+
+
+def _warn(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)

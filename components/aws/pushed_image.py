@@ -1,4 +1,4 @@
-"""The training image in the account's own registry: without it, no node starts that would only wait for it."""
+"""Images in the account's own registry: without them, no node starts that would only wait for them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PushedImageProvider(Provider):
     def create(self, props: Properties) -> CreateResult:
         """Return its digest; an error, if it is not there."""
         settle_in()
-        digest = _digest(str(props["image"]), caller(props.get("caller")))
+        digest = _digest(str(props["image"]), caller(props.get("caller")), str(props["remedy"]))
         return CreateResult(digest, {**props, "digest": digest})
 
     def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
@@ -46,10 +46,10 @@ class PushedImage(Resource, module="aws", name="PushedImage"):
     digest: pulumi.Output[str]
 
     def __init__(
-        self, name: str, image: str, asks: Caller, opts: pulumi.ResourceOptions | None = None
+        self, name: str, image: str, remedy: str, asks: Caller, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        """Register the question for `image`, of a registry of AWS."""
-        inputs = {"image": image, "caller": asks.told(), "digest": None}
+        """Register the question for `image`, of a registry of AWS. `remedy`: what to do if it is not there."""
+        inputs = {"image": image, "remedy": remedy, "caller": asks.told(), "digest": None}
         super().__init__(PushedImageProvider(), name, inputs, opts)
 
 
@@ -79,15 +79,15 @@ def described(image: str, asks: Caller) -> dict[str, Any]:
     return images[0]
 
 
-def _digest(image: str, asks: Caller) -> str:
+def _digest(image: str, asks: Caller, remedy: str) -> str:
     try:
         return str(described(image, asks)["imageDigest"])
     except ClientError as error:
         if error.response["Error"]["Code"] not in _ABSENT:
             raise CloudError(f"{image}: the registry does not say whether it is there: {error}") from None
         raise CloudError(
-            f"{image} is not in the registry yet, so no training node was started; build and push it: make image, or "
-            "by hand as model/Containerfile says; then go on: make up, or pulumi up"
+            f"{image} is not in the registry yet, so no training node was started; {remedy}; then go on: make up, or "
+            "pulumi up"
         ) from None
     except BotoCoreError as error:
         raise CloudError(f"{image}: the registry does not answer: {error}") from None

@@ -21,12 +21,14 @@ from components.aws.workload_identity import (
     decrypting,
     signing,
 )
+from components.kubernetes.charts import mirrored
 from components.kubernetes.job_args import PodSize
 from stacks.builders import training_nodes
 from stacks.builders.cluster import NAMESPACE, TrainingCloud
 from stacks.builders.eks import private_cluster, release_bucket
 from stacks.builders.eks_platform import (
     existing_queueing,
+    images_of_others,
     is_scaled,
     layers,
     repositories,
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from components.aws.cluster import Cluster
+    from components.aws.instances import InstanceType
+    from components.aws.location import Location
     from components.aws.policies import Statement
     from components.aws.release_bucket import ReleaseBucket
     from stacks.settings.aws import AwsCloud, AwsProvider
@@ -81,18 +85,13 @@ def aws_cloud(
     registry = ImageRegistry(
         "images", ImageRegistryArgs(location=here, repositories=repositories(stack, cloud, here, instance))
     )
-    # Nodes that only wait for their image cost as much as those that train.
-    pushed = (
-        [PushedImage("training", workers.image, here.caller, pulumi.ResourceOptions(depends_on=[registry]))]
-        if is_in(here, workers.image)
-        else []
-    )
+    pushed = _pushed(stack, cloud, here, workers.image, choice.instance, registry)
     kubernetes = made.provider()
-    queueing = existing_queueing(cloud, cluster, kubernetes)
+    queueing = [*pushed, *existing_queueing(cloud, cluster, kubernetes)]
     nodes = GpuNodes(
         _NAME,
         training_nodes.arguments(choice, cloud, workers, made),
-        pulumi.ResourceOptions(depends_on=[*pushed, *queueing]),
+        pulumi.ResourceOptions(depends_on=queueing),
     )
     readable = [here.bucket(name) for name in rights.read_buckets]
     bucket = release_bucket(made, cloud, readable=readable)
@@ -107,7 +106,7 @@ def aws_cloud(
     identity = _trainer(statements, cluster, bucket)
     platform = training_platform(cloud, made.network, instance, size, kubernetes, queueing)
     if is_scaled(cloud):
-        scaling(stack, cloud, here, cluster, kubernetes)
+        scaling(stack, cloud, here, cluster, kubernetes, pushed)
     return TrainingCloud(
         cluster=cluster.name,
         kubeconfig=cluster.kubeconfig,
@@ -122,6 +121,26 @@ def aws_cloud(
         nearby=layers(instance)[-1] if cloud.nodes.topology else None,
         save_before=bought.save_before.isoformat() if isinstance(bought, CapacityBlock) else None,
     )
+
+
+def _pushed(
+    stack: str, cloud: AwsCloud, here: Location, image: str, instance: InstanceType, registry: ImageRegistry
+) -> list[pulumi.Resource]:
+    """Declare the questions for images that have to be in the account's own registry before anything needs them.
+
+    Nodes that only wait for an image cost as much as those that train; a chart waits, and does not say for what.
+    """
+    built = "build and push it: make image, or by hand as model/Containerfile says"
+    wanted = {"training": (image, built)}
+    for other in images_of_others(cloud, instance) if cloud.registry else ():
+        copied = mirrored(other, str(cloud.registry))
+        wanted[other.partition("/")[2].rpartition(":")[0]] = (copied, f"copy it: make mirror STACK={stack}")
+    after = pulumi.ResourceOptions(depends_on=[registry])
+    return [
+        PushedImage(name, wants, remedy, here.caller, after)
+        for name, (wants, remedy) in wanted.items()
+        if is_in(here, wants)
+    ]
 
 
 def _trainer(statements: Sequence[Statement], cluster: Cluster, bucket: ReleaseBucket) -> WorkloadIdentity:

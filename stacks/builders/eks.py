@@ -81,7 +81,9 @@ def private_cluster(
     check_arns(here, cloud, provider)
     _check_versions(cloud)
     own = instance_type(cloud.system_nodes.instance_type)
-    system_need = Need(types={own.name: own.vcpus}, number=cloud.system_nodes.number, zones=here.zones)
+    system_need = Need(
+        instance_type=own.name, vcpus=own.vcpus, number=cloud.system_nodes.number, zones=here.zones
+    )
     checked = AccountCheck(
         name, here, _services(cloud), [system_need, *needs], cloud.vpc.id if cloud.vpc else ""
     )

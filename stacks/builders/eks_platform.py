@@ -121,8 +121,15 @@ def _agents(cloud: AwsCloud, instance: InstanceType, taint: dict[str, str]) -> N
     return agents.mirrored(cloud.registry) if cloud.registry else agents
 
 
-def scaling(stack: str, cloud: AwsCloud, here: Location, cluster: Cluster, provider: k8s.Provider) -> None:
-    """Declare the autoscaler and its permissions: idle training nodes are removed."""
+def scaling(
+    stack: str,
+    cloud: AwsCloud,
+    here: Location,
+    cluster: Cluster,
+    provider: k8s.Provider,
+    pushed: Sequence[pulumi.Resource],
+) -> None:
+    """Declare the autoscaler and its permissions, once its image was `pushed`: idle training nodes are removed."""
     namespace, account = charts.AUTOSCALER
     identity = WorkloadIdentity(
         "autoscaler",
@@ -138,7 +145,7 @@ def scaling(stack: str, cloud: AwsCloud, here: Location, cluster: Cluster, provi
         chart = chart.pulled(folder)
     if cloud.registry:
         chart = replace(chart, image=charts.mirrored(chart.image, cloud.registry))
-    opts = pulumi.ResourceOptions(provider=provider, depends_on=[identity])
+    opts = pulumi.ResourceOptions(provider=provider, depends_on=[identity, *pushed])
     charts.scale_nodes(chart, stack, here.region, opts)
 
 

@@ -65,7 +65,7 @@ def aws_serving(
     needs = []
     if instance:
         number = cloud.nodes.number
-        needs = [Need(types={instance.name: instance.vcpus}, number=number, zones=cloud.zones)]
+        needs = [Need(instance_type=instance.name, vcpus=instance.vcpus, number=number, zones=cloud.zones)]
     made = private_cluster(stack, _NAME, cloud, provider, needs)
     folder = folder_of(stack, identity)
     days = {"reports": cloud.report_days, "tallies": cloud.report_days, "audit": cloud.audit_days}

@@ -60,23 +60,12 @@ def choose(cloud: AwsCloud, workers: Training) -> Choice:
     _check_block(cloud, bought)
     instance = _wired(cloud, workers)
     others = tuple(instance_type(name).without_efa() for name in cloud.nodes.other_types)
-    zones = (_zone(cloud, bought), *cloud.nodes.other_zones)
     if others or cloud.nodes.other_zones:
         _check_choice(cloud, bought, instance)
     for number, other in enumerate(others):
         _check_stand_in(other, [instance, *others[:number]], workers)
-    if twice := sorted({each for each in zones if zones.count(each) > 1} | (set(zones) - set(cloud.zones))):
-        message = (
-            f"cloud:nodes.other_zones has {', '.join(twice)}; name others of {', '.join(cloud.zones)} than "
-            f"{zones[0]}, where nodes are anyway"
-        )
-        raise CloudError(message)
-    if cloud.nodes.other_zones and workers.pods > 1:
-        message = (
-            f"cloud:nodes.other_zones is for a job of one pod: {workers.pods} pods in several zones would wait for "
-            "each other's traffic, which costs, too; leave it out, or set training.pods to 1"
-        )
-        raise CloudError(message)
+    zones = (_zone(cloud, bought), *cloud.nodes.other_zones)
+    _check_other_zones(cloud, zones)
     return Choice(instance=instance, others=others, zones=zones, bought=bought)
 
 
@@ -84,10 +73,11 @@ def need(choice: Choice, cloud: AwsCloud, workers: Training) -> Need:
     """Return what the account has to have for them."""
     bought = choice.bought
     return Need(
-        types={each.name: each.vcpus for each in choice.instances},
-        number=max(cloud.nodes.minimum, min(workers.pods, cloud.nodes.maximum)),
+        instance_type=choice.instance.name,
+        vcpus=choice.instance.vcpus,
+        number=_nodes_for(cloud, workers),
         zones=choice.zones,
-        anywhere=len(choice.instances) > 1 or len(choice.zones) > 1,
+        others={each.name: each.vcpus for each in choice.others},
         on_demand=isinstance(bought, OnDemand | Reservation),
         reservation=bought.id if isinstance(bought, Reservation | CapacityBlock) else "",
     )
@@ -165,35 +155,62 @@ def _check_block(cloud: AwsCloud, bought: Capacity) -> None:
 
 
 def _check_choice(cloud: AwsCloud, bought: Capacity, instance: InstanceType) -> None:
-    """Refuse other types and zones where there is nothing to choose."""
-    reason = ""
+    """Refuse other types and zones where there is nothing to choose. Raises CloudError."""
+    given = [name for name in ("other_types", "other_zones") if getattr(cloud.nodes, name)]
+    out = f"leave {' and '.join(f'cloud:nodes.{name}' for name in given)} out"
     if isinstance(bought, Reservation | CapacityBlock):
-        reason = f"{bought.id} is of one type in one zone"
-    elif instance.efa_interfaces:
-        reason = "nodes with EFA are of one type in one zone; cloud:nodes.efa: false does without it"
-    elif cloud.nodes.topology:
-        reason = "cloud:nodes.topology is for nodes of one type in one zone"
-    if reason:
-        message = f"{reason}: leave cloud:nodes.other_types and other_zones out"
+        message = f"{bought.id} is of one type in one zone; {out}"
+        raise CloudError(message)
+    if instance.efa_interfaces:
+        message = f"nodes with EFA are of one type in one zone; {out}, or set cloud:nodes.efa to false, for a slower network"
+        raise CloudError(message)
+    if cloud.nodes.topology:
+        message = f"cloud:nodes.topology is for nodes of one type in one zone; leave it out, or {out}"
         raise CloudError(message)
 
 
 def _check_stand_in(other: InstanceType, before: Sequence[InstanceType], workers: Training) -> None:
-    """Refuse a type on which the pods of the first do not run, or would run a job at two paces."""
-    reason, instance = "", before[0]
+    """Refuse a type on which the pods of the first do not run, or would run a job at two paces. Raises CloudError."""
+    reason, first = "", before[0]
+    own, its = (other.gpu_model, other.gpu_memory_gib), (first.gpu_model, first.gpu_memory_gib)
     if other.name in {each.name for each in before}:
         reason = "is named twice"
-    elif other.gpus != instance.gpus:
-        reason = f"has {other.gpus} GPUs, and {instance.name} {instance.gpus}"
-    elif bool(other.nvme_disks) != bool(instance.nvme_disks):
-        reason = f"and {instance.name} differ in whether they have local disks"
-    elif workers.pods > 1 and other.gpu_model != instance.gpu_model:
+    elif other.gpus != first.gpus:
+        reason = f"has {other.gpus} GPUs, and {first.name} {first.gpus}"
+    elif own[1] < its[1]:
+        reason = f"has {own[1]} GiB on a GPU, and {first.name} {its[1]}: what fits there may not fit here"
+    elif bool(other.nvme_disks) != bool(first.nvme_disks):
+        reason = f"and {first.name} differ in whether they have local disks"
+    elif workers.pods > 1 and own != its:
         reason = (
-            f"has {other.gpu_model} GPUs, and {instance.name} {instance.gpu_model}: {workers.pods} pods would all go "
-            "at the pace of the slower"
+            f"has GPUs of the kind {own[0]} ({own[1]} GiB), and {first.name} {its[0]} ({its[1]} GiB): all of the "
+            f"{workers.pods} pods would go at the pace of the slower"
         )
     if reason:
         message = f"cloud:nodes.other_types: {other.name} {reason}; choose another type, or leave it out"
+        raise CloudError(message)
+
+
+def _check_other_zones(cloud: AwsCloud, zones: Sequence[str]) -> None:
+    """Refuse zones that are not there or said twice, and several for more than one node. Raises CloudError.
+
+    An autoscaling group spreads its nodes over the zones, and ends some that run to do so; EKS has no setting against
+    that: https://github.com/aws/containers-roadmap/issues/1453.
+    """
+    for zone in cloud.nodes.other_zones:
+        if zone not in cloud.zones:
+            message = f"cloud:nodes.other_zones: {zone} is none of cloud:zones, {', '.join(cloud.zones)}; add it there"
+            raise CloudError(message)
+        if zones.count(zone) > 1:
+            message = (
+                f"cloud:nodes.other_zones: {zone} is named twice, or is where nodes are anyway; leave it out"
+            )
+            raise CloudError(message)
+    if len(zones) > 1 and cloud.nodes.maximum > 1:
+        message = (
+            f"cloud:nodes.other_zones is for one node, and cloud:nodes.maximum is {cloud.nodes.maximum}: AWS moves "
+            "nodes from zone to zone while they train, so that each has as many; set maximum to 1, or leave it out"
+        )
         raise CloudError(message)
 
 
@@ -223,11 +240,12 @@ def _first_nodes(cloud: AwsCloud, workers: Training) -> int:
 
     Without one, those that the workers need; afterwards the user decides.
     """
-    return (
-        cloud.nodes.minimum
-        if is_scaled(cloud)
-        else max(cloud.nodes.minimum, min(workers.pods, cloud.nodes.maximum))
-    )
+    return cloud.nodes.minimum if is_scaled(cloud) else _nodes_for(cloud, workers)
+
+
+def _nodes_for(cloud: AwsCloud, workers: Training) -> int:
+    """Return how many nodes there are while the job runs."""
+    return max(cloud.nodes.minimum, min(workers.pods, cloud.nodes.maximum))
 
 
 def _zone(cloud: AwsCloud, bought: Capacity) -> str:

@@ -38,7 +38,7 @@ class Nodes(Section):
     instance_type: Text
     """EC2 instance type."""
     other_types: Many[Text] = ()
-    """Types with as many GPUs, for when EC2 has none of that: tried in this order; on spot, EC2 chooses among all."""
+    """Types with as many GPUs, for when EC2 has none of that: tried in this order, which on spot does not count."""
     maximum: Positive
     """Maximum number of nodes."""
     disk_gib: Positive = 200
@@ -52,7 +52,7 @@ class Nodes(Section):
     zone: Text | None = None
     """Their zone, one of `zones`; default: the first. A reservation or a capacity block is in one zone: name it."""
     other_zones: Many[Text] = ()
-    """Others of `zones` where EC2 may start them as well; for a job of one pod."""
+    """Others of `zones` where EC2 may start it as well, if `maximum` is 1."""
     capacity: Capacity = Capacity()
 
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import subprocess
 
-from cli import ROOT
+import pytest
+
+from cli import ROOT, CliError
 from cli.image import _GIVEN, options
 
 
 def test_variables_become_options_of_the_program_that_builds_and_empty_ones_none() -> None:
     assert options({"BASE": "mine", "EFA": "", "HOME": "/"}) == ["--base=mine"]
-    assert options({"EFA": "no", "SOURCES": "mirror"}) == ["--efa=no", "--sources=mirror"]
+    assert options({"EFA": "no", "EFA_SOURCES": "mirror"}) == ["--efa=no", "--efa-sources=mirror"]
+
+
+def test_what_efa_is_not_is_said_before_anything_is_made() -> None:
+    with pytest.raises(CliError, match="EFA=true: write EFA=yes or EFA=no"):
+        options({"EFA": "true"})
 
 
 def test_make_passes_on_each_of_them() -> None:

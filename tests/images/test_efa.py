@@ -42,7 +42,10 @@ def test_cudas_headers_are_of_the_version_that_the_image_has() -> None:
 def test_libfabric_finds_cudas_runtime_where_the_training_image_has_it() -> None:
     places = [re.findall(r"--target (\S+)", text) for text in (EFA, MODEL)]
     assert set(places[0]) == set(places[1]) == {"/opt/scenario-model"}
-    assert 'ln -s "$(readlink -f /opt/cuda)"/lib/libcudart.so.[0-9]* /opt/efa/lib/libcudart.so' in EFA
+    there = [str(each) for each in files("nvidia-cuda-runtime") or [] if ".so." in each.name]
+    assert re.fullmatch(r"nvidia/cu\d+/lib/libcudart\.so\.\d+", there[0]), there
+    assert "/opt/scenario-model/nvidia/cu* /opt/cuda" in EFA
+    assert '"$(readlink -f /opt/cuda)"/lib/libcudart.so.[0-9]* /opt/efa/lib/libcudart.so' in EFA
 
 
 @pytest.mark.parametrize("text", [EFA, MODEL])
@@ -55,7 +58,7 @@ def test_what_is_copied_into_an_image_is_in_what_it_is_built_from(text: str) -> 
 
 
 def test_sources_are_pinned_by_their_commits_and_fetched_from_where_the_user_says() -> None:
-    fetched = re.findall(r'git fetch -q --depth 1 "\$\{SOURCES\}/([\w/.-]+)" "\$\{(\w+)\}"', EFA)
+    fetched = re.findall(r'git fetch -q --depth 1 "\$\{EFA_SOURCES\}/([\w/.-]+)" "\$\{(\w+)\}"', EFA)
     assert [repository for repository, _ in fetched] == ["ofiwg/libfabric.git", "aws/aws-ofi-nccl.git"]
     for _, commit in fetched:
         assert re.search(rf"^ARG {commit}=[0-9a-f]{{40}}$", EFA, re.MULTILINE)

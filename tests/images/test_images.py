@@ -117,8 +117,13 @@ OF_EFA = "build images/efa.Containerfile localhost/scenario-model-efa"
         (LARGE | {"efa": False}, 2, [], None),
         (LARGE | {"instance_type": "g6.2xlarge"}, 2, [], None),
         (LARGE | {"instance_type": "g6.2xlarge"}, 2, ["--efa=yes"], f"{OF_EFA} {{}}"),
-        (LARGE, 2, ["--efa=no", "--base=mine", "--sources=mirror"], None),
-        (LARGE, 2, ["--base=mine", "--sources=mirror"], f"{OF_EFA} {{'BASE': 'mine', 'SOURCES': 'mirror'}}"),
+        (LARGE, 2, ["--efa=no", "--base=mine", "--efa-sources=mirror"], None),
+        (
+            LARGE,
+            2,
+            ["--base=mine", "--efa-sources=mirror"],
+            f"{OF_EFA} {{'BASE': 'mine', 'EFA_SOURCES': 'mirror'}}",
+        ),
     ],
 )
 def test_the_image_is_built_on_one_with_efa_exactly_if_nodes_use_it_or_the_user_says_so(

@@ -22,6 +22,7 @@ GIVEN: dict[str, Any] = {
 GIVEN |= {"cidrs": ["10.1.0.0/16", "100.64.0.0/16"]}
 GIVEN |= {"subnets": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]}
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/01234567-89ab-cdef-0123-456789abcdef"
+PUSHED = "pulumi-python:dynamic/aws:PushedImage"
 GOVERNED: dict[str, Any] = {
     "aws__region": "us-gov-west-1",
     "cloud__zones": ["us-gov-west-1a", "us-gov-west-1b"],
@@ -138,11 +139,11 @@ def test_govclouds_arns_are_its_own_everywhere(declared: Declared) -> None:
 def test_the_account_is_asked_for_what_the_stack_needs(declared: Declared) -> None:
     declare(config(cloud__nodes={"instance_type": "g6.2xlarge", "maximum": 2, "zone": "eu-central-1b"}))
     (check,) = declared.resources["pulumi-python:dynamic/aws:AccountCheck"]
-    told = [(each["types"], each["number"], each["zones"], each["anywhere"]) for each in check["needs"]]
-    assert told == [
-        ({"m7i.large": 2}, 2, ["eu-central-1a", "eu-central-1b"], False),
-        ({"g6.2xlarge": 8}, 2, ["eu-central-1b"], False),
-    ]
+    told = {each["instance_type"]: (each["number"], each["zones"]) for each in check["needs"]}
+    assert told == {
+        "m7i.large": (2, ["eu-central-1a", "eu-central-1b"]),
+        "g6.2xlarge": (2, ["eu-central-1b"]),
+    }
     assert "eks-auth" in check["services"]
     declared.resources.clear()
     declare(config(cloud__vpc=GIVEN))
@@ -154,6 +155,23 @@ def test_the_account_is_asked_for_what_the_stack_needs(declared: Declared) -> No
     declare(config(cloud__vpc=GIVEN, cloud__nat=False, cloud__registry="mirror", cloud__session_manager=True))
     (check,) = declared.resources["pulumi-python:dynamic/aws:AccountCheck"]
     assert {"eks", "ecr.dkr", "kms", "ssmmessages"} <= set(check["services"])
+
+
+def test_images_of_a_mirror_in_the_accounts_own_registry_are_there_before_charts_and_nodes(
+    declared: Declared,
+) -> None:
+    own = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+    declare(config(cloud__account="123456789012", cloud__registry=f"{own}/s2-cloud-training"))
+    asked = {each["image"]: each["remedy"] for each in declared.resources[PUSHED]}
+    assert {image.rpartition("/")[2].partition(":")[0] for image in asked} == {
+        *("jobset", "kueue", "cluster-autoscaler", "k8s-device-plugin", "dcgm-exporter"),
+    }
+    assert all(image.startswith(f"{own}/s2-cloud-training/") for image in asked)
+    assert set(asked.values()) == {"copy it: make mirror STACK=s2-cloud-training"}
+    declared.resources.clear()
+    declare(config(cloud__registry="mirror.example"))
+    (training,) = declared.resources[PUSHED]
+    assert "scenario-model" in training["image"], "of a registry of others nothing is asked"
 
 
 def test_a_shell_on_a_node_is_for_those_who_ask_for_it(declared: Declared) -> None:

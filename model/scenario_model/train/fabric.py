@@ -22,6 +22,10 @@ _LEVELS = ("INFO", "TRACE")
 _NETWORK = re.compile(r"NCCL INFO (?:Using network|Assigned NET plugin) (.+?)(?: to comm)?\s*$", re.MULTILINE)
 _PROVIDER = re.compile(r"NET/OFI Selected [Pp]rovider is (\w+)")
 _PLUGIN = "Libfabric"
+_HAS_PLUGIN = (
+    "the image has its plugin, which found no EFA: look at the node's device plugin, and at /dev/infiniband"
+)
+_HAS_NONE = "use an image with libfabric and aws-ofi-nccl: on AWS make image, for another tag"
 
 
 def is_wanted() -> bool:
@@ -56,7 +60,7 @@ def insist(world: World) -> None:
         raise Refused(
             told[0],
             where="training over several hosts",
-            remedy="build the image with EFA (make image, for another tag), or set cloud:nodes.efa to false",
+            remedy=f"{_HAS_PLUGIN if _PLUGIN in told[0] else _HAS_NONE}, or run it without EFA",
         )
 
 

@@ -63,9 +63,9 @@ def check(
     AccountCheckProvider().create({**inputs, "caller": Caller().told()})
 
 
-def need(*kinds: str, number: int = 2, vcpus: int = 8, **more: Any) -> Need:
-    given: dict[str, Any] = {"types": dict.fromkeys(kinds or ("g6.2xlarge",), vcpus), "zones": [A]}
-    return Need(number=number, **(given | more))
+def need(kind: str = "g6.2xlarge", number: int = 2, **more: Any) -> Need:
+    given: dict[str, Any] = {"instance_type": kind, "vcpus": 8, "number": number, "zones": [A]}
+    return Need(**(given | more))
 
 
 def test_an_account_that_has_everything_is_told_nothing(quotas: Callable[..., None]) -> None:
@@ -106,20 +106,23 @@ def test_a_type_that_is_elsewhere_in_the_region_says_where(quotas: Callable[...,
         check(need(zones=["eu-central-1z"]))
 
 
-def test_of_several_types_and_zones_each_is_somewhere_and_the_largest_counts(
-    quotas: Callable[..., None],
-) -> None:
-    either: dict[str, Any] = {"zones": [A, "eu-central-1z"], "anywhere": True}
+def test_what_may_be_started_instead_has_to_be_in_every_zone_too(quotas: Callable[..., None]) -> None:
     quotas(L_DB2E81BA=16)
-    check(need("g6.2xlarge", "g5.2xlarge", **either), services=())
-    with pytest.raises(
-        CloudError, match=r"1a, eu-central-1z does not offer p5\.48xlarge; choose another type"
-    ):
-        check(need("g6.2xlarge", "p5.48xlarge", **either), services=())
-    quotas(L_DB2E81BA=31)
-    larger = Need(types={"g6.2xlarge": 8, "g6.4xlarge": 16}, number=2, zones=[A], anywhere=True)
-    with pytest.raises(CloudError, match="32 vCPUs are needed"):
-        check(larger, services=())
+    check(need(zones=[A, B], others={"g5.2xlarge": 8}), services=())
+    with pytest.raises(CloudError, match=r"1a does not offer p5\.48xlarge; choose another type"):
+        check(need(others={"g5.2xlarge": 8, "p5.48xlarge": 192}), services=())
+
+
+def test_a_quota_that_is_too_small_for_what_may_be_started_instead_is_a_warning(
+    quotas: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    quotas(L_DB2E81BA=16)
+    check(need(others={"g6.16xlarge": 64, "g5.2xlarge": 8}), services=())
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "g6.16xlarge will not stand in for g6.2xlarge: 128 vCPUs are needed, and the quota"
+    )
+    assert "g5.2xlarge" not in said
 
 
 @pytest.fixture
@@ -211,3 +214,4 @@ def test_only_other_needs_are_asked_for_anew() -> None:
     old = {"region": "a", "zones": [A], "services": [], "needs": [], "vpc": "", "caller": {}}
     assert not provider.diff("checked", old, {**old, "caller": {"profile": "x"}}).changes
     assert provider.diff("checked", old, {**old, "zones": [B]}).replaces == ["zones"]
+    assert provider.diff("checked", old, {**old, "needs": [{"others": {}}]}).replaces == ["needs"]

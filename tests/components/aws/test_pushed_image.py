@@ -46,7 +46,7 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def asked(image: str) -> str:
-    outs = PushedImageProvider().create({"image": image}).outs
+    outs = PushedImageProvider().create({"image": image, "remedy": "push it"}).outs
     assert outs
     return str(outs["digest"])
 
@@ -64,7 +64,8 @@ def test_an_image_that_is_there_has_a_digest_by_tag_and_by_digest(pushed: str) -
 def test_one_that_is_not_there_is_refused_with_the_remedy(pushed: str, image: str) -> None:
     assert pushed
     with pytest.raises(
-        CloudError, match=r"is not in the registry yet, so no training node was started; build and push it"
+        CloudError,
+        match=r"is not in the registry yet, so no training node was started; push it; then go on: make up",
     ):
         asked(f"{REGISTRY}/{image}")
 

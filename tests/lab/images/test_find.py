@@ -37,7 +37,7 @@ def write_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[
 def test_an_image_is_made_once(write_program: object, capsys: pytest.CaptureFixture[str]) -> None:
     made = image("jobset")
     written = made.stat().st_mtime_ns
-    assert "image localhost/scenario-lab/jobset:0.11.0" in capsys.readouterr().err
+    assert "image localhost/scenario-lab/jobset:0.12.0" in capsys.readouterr().err
     assert image("jobset") == made
     assert made.stat().st_mtime_ns == written
     assert capsys.readouterr().err == ""
