@@ -162,7 +162,7 @@ def _check_choice(cloud: AwsCloud, bought: Capacity, instance: InstanceType) -> 
         message = f"{bought.id} is of one type in one zone; {out}"
         raise CloudError(message)
     if instance.efa_interfaces:
-        message = f"nodes with EFA are of one type in one zone; {out}, or set cloud:nodes.efa to false, for a slower network"
+        message = f"nodes with EFA are of one type in one zone; {out}, or set cloud:nodes.efa to false, which is slower"
         raise CloudError(message)
     if cloud.nodes.topology:
         message = f"cloud:nodes.topology is for nodes of one type in one zone; leave it out, or {out}"
