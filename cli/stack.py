@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bootstrap.console import detail, say
-from cli import PROJECT, ROOT, CliError
+from cli import PROJECT, ROOT, CliError, kubeconfigs
 from cli.processes import end_stray_processes, is_pulumi, run_to_its_end
 from cli.stack_files import FOLDER, SALT
 from cli.state import BACKEND, STATE, is_ours
@@ -70,15 +71,19 @@ class Stack:
         shown = sys.stdin.isatty() and sys.stdout.isatty()
         command = self._command(arguments, shown=shown)
         detail(f"running {shlex.join(command)}")
-        status = run_to_its_end(
-            command,
-            cwd=ROOT,
-            environment=self.full_environment(),
-            stdin=None if shown else subprocess.DEVNULL,
-        )
+        with self._temporary_files() as environment:
+            status = run_to_its_end(
+                command, cwd=ROOT, environment=environment, stdin=None if shown else subprocess.DEVNULL
+            )
         if check and status:
             raise CliError(f"`pulumi {arguments[0]} --stack {self.name}` failed; see its output above")
         return status
+
+    def _temporary_files(self) -> contextlib.AbstractContextManager[dict[str, str]]:
+        environment = self.full_environment()
+        if self.in_cloud:
+            return kubeconfigs.swept(environment, STATE / "temporary" / self.name)
+        return contextlib.nullcontext(environment)
 
     def ask(self, *arguments: str) -> Any:
         """Run a `pulumi` command that prints JSON. Its output may contain secrets and is never shown."""

@@ -25,6 +25,7 @@ def find_scenario(stack: str) -> Scenario:
             f"stacks/Pulumi.{stack}.yaml does not exist; create it with the settings of a scenario, "
             f"`make up STACK={stack} SCENARIO=s3-local`, or use one of the stacks {', '.join(stacks())}"
         )
+    _text(stack)
     if stack in SCENARIOS:
         try:
             return scenario_of(stack)
@@ -56,7 +57,7 @@ def add_stack(stack: str, scenario: str) -> bool:
         chosen = scenario_of(stack, scenario)
     except ScenarioError as error:
         raise CliError(str(error)) from None
-    template = SALT.sub("", (FOLDER / f"Pulumi.{chosen.name}.yaml").read_text(encoding="utf-8"))
+    template = SALT.sub("", _text(chosen.name))
     lines = [_renamed(line, chosen.name, stack) for line in template.splitlines()]
     lines.insert(lines.index("config:") + 1, f"  model-deployment-scenarios:scenario: {chosen.name}")
     taken = {int(found[2]) for name in stacks() for found in _PORT.finditer(_text(name))}
@@ -96,4 +97,9 @@ def stacks() -> list[str]:
 
 
 def _text(stack: str) -> str:
-    return (FOLDER / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
+    try:
+        return (FOLDER / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CliError(
+            f"stacks/Pulumi.{stack}.yaml cannot be read: {error}; restore it, or remove it"
+        ) from None

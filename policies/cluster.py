@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 from policies.rule import UNKNOWN, NotKnownError, Rule, is_on, read, read_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from policies.rule import Resource
 
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 _ANYWHERE = ("0.0.0.0/0", "::/0")
 _OF_A_NODE = "DaemonSet"
+# AWS's plugin for EFA looks at its node's interfaces, and AWS's own chart has it so: aws-efa-k8s-device-plugin in
+# https://github.com/aws/eks-charts.
+_ON_ITS_NODES_NETWORK = "efa-device-plugin"
 # Where each kind has the specification of its pods.
 _PODS = {
     "Pod": "spec",
@@ -36,12 +39,16 @@ def _confined(resource: Resource) -> Iterator[str]:
         pods = [read(each, _JOBS) for each in read_list(resource.properties, "spec.replicatedJobs")]
     else:
         pods = [read(resource.properties, _PODS[kind])]
+    of_a_node = kind == _OF_A_NODE
+    forbidden = ["hostPID", "hostIPC"]
+    if not (of_a_node and resource.name == _ON_ITS_NODES_NETWORK):
+        forbidden.insert(0, "hostNetwork")
     for pod in pods:
-        yield from _pod(pod, of_a_node=kind == _OF_A_NODE)
+        yield from _pod(pod, forbidden, of_a_node=of_a_node)
 
 
-def _pod(pod: object, *, of_a_node: bool) -> Iterator[str]:
-    shared = [name for name in ("hostNetwork", "hostPID", "hostIPC") if is_on(read(pod, name))]
+def _pod(pod: object, forbidden: Iterable[str], *, of_a_node: bool) -> Iterator[str]:
+    shared = [name for name in forbidden if is_on(read(pod, name))]
     if shared:
         yield f"its pods have {', '.join(shared)}; take that away"
     # An agent of a node is there for the node's folders and devices, and may have to be root for that.

@@ -13,8 +13,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from bootstrap import ToolError
 from bootstrap.console import duration, run, say
 from bootstrap.pulumi.__main__ import find_engine
@@ -31,6 +29,7 @@ from previews.review import review_of
 from previews.sandbox import Sandbox
 from previews.states import at_home, exported_states, own_states
 from stacks.scenarios import ScenarioError, scenario_of
+from stacks.stack_file import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +65,7 @@ def preview(wanted: list[str], *, base: str, states: Path | None, out: Path) -> 
         raise PreviewError(f"no such stack: {', '.join(missing)}", remedy=f"use one of {', '.join(known)}")
     chosen = wanted or known
     if base:
-        texts = {stack: _file(stack).read_text(encoding="utf-8") for stack in known}
+        texts = {stack: _file(stack).read_text(encoding="utf-8", errors="replace") for stack in known}
         concerns = concerned(changed_files(ROOT, base), known, texts)
         chosen = [stack for stack in chosen if stack in concerns]
     engine = find_engine(os.environ.get("ENGINE_SOURCE", ""))
@@ -145,9 +144,8 @@ def _whole(verdicts: list[Verdict]) -> list[dict[str, Any]]:
 
 def _settings(stack: str) -> Mapping[str, Any]:
     try:
-        content = yaml.safe_load(_file(stack).read_text(encoding="utf-8")) or {}
-        found = content.get("config") or {}
-    except (OSError, yaml.YAMLError, AttributeError):
+        found = content_of(_file(stack)).get("config") or {}
+    except ScenarioError:
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from bootstrap.console import run, say
 from cli import ROOT
 from previews import PreviewError
 from previews.git import git
 from previews.sealed import sealed_state
+from stacks.scenarios import ScenarioError
+from stacks.stack_file import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -68,7 +68,10 @@ def check(review: Mapping[str, Any], root: Path, stack: str, deployment: Mapping
 
 def _settings(root: Path, stack: str) -> str:
     """The digest of a stack's settings: secrets count by their ciphertext, and Pulumi's own lines do not count."""
-    content = yaml.safe_load((root / "stacks" / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")) or {}
+    try:
+        content = content_of(root / "stacks" / f"Pulumi.{stack}.yaml")
+    except ScenarioError as error:
+        raise PreviewError(str(error)) from None
     return _digest(content.get("config") or {})
 
 

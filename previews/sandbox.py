@@ -18,6 +18,8 @@ from cli import PROJECT
 from previews import PreviewError
 from previews.events import read_events
 from previews.sealed import sealed_settings, sealed_state, secrets_in
+from stacks.scenarios import ScenarioError
+from stacks.stack_file import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,9 +127,9 @@ class Sandbox:
     def sealed(self, file: Path) -> tuple[Path, int]:
         """Write a stack's file without its secrets; return where, and how many there were. Raises PreviewError."""
         try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise PreviewError(f"{file.name} cannot be read: {str(error).splitlines()[0]}") from None
+            content = content_of(file)
+        except ScenarioError as error:
+            raise PreviewError(str(error)) from None
         settings, secrets = sealed_settings(content, self._salt)
         settings["config"].pop("premises:previewCheck", None)  # it would ask the hosts
         sealed = self._folder / file.name

@@ -41,13 +41,26 @@ def configuration_of_file(stack: str, folder: Path = _FOLDER) -> dict[str, str]:
     }
 
 
-def _configuration(stack: str, folder: Path) -> dict[str, Any]:
-    file = folder / f"Pulumi.{stack}.yaml"
+def content_of(file: Path) -> dict[str, Any]:
+    """Return the content of a stack's file.
+
+    Raises:
+        ScenarioError: it cannot be read, is no YAML, or has no keys.
+
+    """
     try:
         content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ScenarioError(f"stacks/{file.name}: unreadable: {' '.join(str(error).split())}") from None
-    found = (content or {}).get("config") or {}
+    if not isinstance(content or {}, dict):
+        raise ScenarioError(
+            f"stacks/{file.name}: unreadable: it has no keys; its settings are below `config:`"
+        )
+    return content or {}
+
+
+def _configuration(stack: str, folder: Path) -> dict[str, Any]:
+    found = content_of(folder / f"Pulumi.{stack}.yaml").get("config") or {}
     return found if isinstance(found, dict) else {}
 
 

@@ -54,6 +54,8 @@ def check_key(setting: str, arn: str, region: str, remedy: str) -> None:
 
 def _check_partition(setting: str, arn: str, region: str) -> None:
     begin = f"arn:{partition_of(region)}:"
+    if not arn.startswith("arn:"):
+        raise CloudError(f"{setting}: {arn} is no ARN; write one that begins with {begin}")
     if not arn.startswith(begin):
         raise CloudError(
             f"{setting}: {arn} is not of the partition of {region}; use one that begins with {begin}, or another region"

@@ -24,6 +24,7 @@ from components.aws.release_bucket import ReleaseBucket, ReleaseBucketArgs
 from components.aws.system_nodes import SystemNodes, SystemNodesArgs
 from components.errors import CloudError
 from stacks.builders.arns import check_arns
+from stacks.builders.naming import of_setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +81,8 @@ def private_cluster(
     here = location(stack, cloud, provider)
     check_arns(here, cloud, provider)
     _check_versions(cloud)
-    own = instance_type(cloud.system_nodes.instance_type)
+    with of_setting("cloud:system_nodes.instance_type"):
+        own = instance_type(cloud.system_nodes.instance_type)
     system_need = Need(
         instance_type=own.name, vcpus=own.vcpus, number=cloud.system_nodes.number, zones=here.zones
     )

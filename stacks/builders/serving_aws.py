@@ -22,6 +22,7 @@ from components.kubernetes.namespace import closed_namespace
 from components.kubernetes.quantities import amount
 from components.kubernetes.workload import Workload
 from stacks.builders.eks import private_cluster, release_bucket
+from stacks.builders.naming import of_setting
 from stacks.builders.serving_cloud import ACCOUNT, Reached, ServingCloud, folder_of
 
 if TYPE_CHECKING:
@@ -154,7 +155,8 @@ def _instance(cloud: AwsServing, endpoint: Endpoint) -> InstanceType:
             "on AWS are of a fixed number; remove it, or use a cluster of your own that scales its nodes"
         )
         raise CloudError(message)
-    instance = instance_type(cloud.nodes.instance_type)
+    with of_setting("cloud:nodes.instance_type"):
+        instance = instance_type(cloud.nodes.instance_type)
     demand = Demand(
         gpus=endpoint.gpus,
         vcpus=float(amount(endpoint.cpu, "endpoint.cpu")),

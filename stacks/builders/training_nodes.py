@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from components.aws.account_check import Need
-from components.aws.capacity import CapacityBlock, OnDemand, Reservation, capacity
+from components.aws.capacity import CapacityBlock, OnDemand, Reservation, capacity, check_capacity
 from components.aws.gpu_nodes import GpuNodesArgs
 from components.aws.instance_types import fit, instance_type
 from components.aws.instances import Demand
@@ -15,6 +15,7 @@ from components.errors import CloudError
 from components.kubernetes.quantities import amount
 from stacks.builders.cluster import pod_size
 from stacks.builders.eks_platform import is_scaled
+from stacks.builders.naming import of_setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,10 +57,15 @@ def choose(cloud: AwsCloud, workers: Training) -> Choice:
         CloudError: a type or zone that does not exist, or cannot stand in for the first.
 
     """
-    bought = capacity(**cloud.nodes.capacity.model_dump())
+    with of_setting("cloud:nodes.instance_type"):
+        named = instance_type(cloud.nodes.instance_type)
+    with of_setting("cloud:nodes.capacity"):
+        bought = capacity(**cloud.nodes.capacity.model_dump())
+        check_capacity(named, bought)
     _check_block(cloud, bought)
-    instance = _wired(cloud, workers)
-    others = tuple(instance_type(name).without_efa() for name in cloud.nodes.other_types)
+    instance = _wired(cloud, workers, named)
+    with of_setting("cloud:nodes.other_types"):
+        others = tuple(instance_type(name).without_efa() for name in cloud.nodes.other_types)
     if others or cloud.nodes.other_zones:
         _check_choice(cloud, bought, instance)
     for number, other in enumerate(others):
@@ -214,12 +220,12 @@ def _check_other_zones(cloud: AwsCloud, zones: Sequence[str]) -> None:
         raise CloudError(message)
 
 
-def _wired(cloud: AwsCloud, workers: Training) -> InstanceType:
+def _wired(cloud: AwsCloud, workers: Training, instance: InstanceType) -> InstanceType:
     """Return the instance type as it is used: with EFA, if pods have others to talk to.
 
     Raises CloudError for EFA that the type lacks, and for a topology of nodes that are not there yet.
     """
-    wanted, instance = cloud.nodes.efa, instance_type(cloud.nodes.instance_type)
+    wanted = cloud.nodes.efa
     if wanted and not instance.efa_interfaces:
         message = (
             f"cloud:nodes.efa is true, but {instance.name} has no EFA; leave it out, or choose another type"

@@ -14,7 +14,7 @@ from cli import CliError, stack_files
 from cli.stack_files import add_stack, find_scenario
 from stacks.scenarios import ScenarioError
 from stacks.settings.read import PROJECT
-from stacks.stack_file import scenario_of_file
+from stacks.stack_file import content_of, scenario_of_file
 
 if TYPE_CHECKING:
     from typing import Any
@@ -103,6 +103,20 @@ def test_a_file_that_names_no_scenario_is_named(folder: Path, text: str, said: s
     (folder / "Pulumi.plant-7.yaml").write_text(text)
     with pytest.raises(ScenarioError, match=said):
         scenario_of_file("plant-7", folder)
+
+
+def test_a_file_that_is_no_text_is_named_with_what_to_do(folder: Path) -> None:
+    (folder / "Pulumi.s3-local.yaml").write_bytes(b"config:\n  a: \xc2\n")
+    for command in (find_scenario, stack_files.is_on_aws, lambda stack: add_stack("plant-7", stack)):
+        with pytest.raises(CliError, match=r"stacks/Pulumi\.s3-local\.yaml cannot be read: .*; restore it"):
+            command("s3-local")
+
+
+@pytest.mark.parametrize("content", [b"config: [aws\n", b"\tconfig: {}\n", b"a: \xc2", b"- a list\n"])
+def test_a_file_that_is_no_settings_is_named_in_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "Pulumi.one.yaml").write_bytes(content)
+    with pytest.raises(ScenarioError, match=r"^stacks/Pulumi\.one\.yaml: unreadable: [^\n]+$"):
+        content_of(tmp_path / "Pulumi.one.yaml")
 
 
 @pytest.mark.parametrize(

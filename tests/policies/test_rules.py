@@ -18,9 +18,11 @@ POD: dict[str, Any] = {"securityContext": {"runAsNonRoot": True}, "containers": 
 FLAGS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
 
 
-def broken(kind: str, properties: dict[str, Any], scenario: str = "s2-cloud-training") -> dict[str, bool]:
+def broken(
+    kind: str, properties: dict[str, Any], scenario: str = "s2-cloud-training", name: str = "name"
+) -> dict[str, bool]:
     """The rules that a resource breaks, and whether an update stops at them."""
-    found = violations(Resource(kind, "name", properties, SCENARIOS[scenario]))
+    found = violations(Resource(kind, name, properties, SCENARIOS[scenario]))
     return {each.rule.name: each.stops for each in found}
 
 
@@ -120,6 +122,7 @@ def test_what_keeps_the_rules_passes(kind: str, properties: dict[str, Any]) -> N
             {"metadataOptions": {"httpTokens": "optional"}},
         ),
         ("pods-are-confined", DEPLOYMENT, pods(hostNetwork=True)),
+        ("pods-are-confined", AGENT, pods(hostNetwork=True)),
         ("pods-are-confined", DEPLOYMENT, pods(volumes=[{"hostPath": {"path": "/"}}])),
         ("pods-are-confined", DEPLOYMENT, pods(securityContext={})),
         ("pods-are-confined", DEPLOYMENT, pods(containers=container(privileged=True))),
@@ -133,6 +136,13 @@ def test_what_breaks_a_mandatory_rule_stops_an_update(
     rule: str, kind: str, properties: dict[str, Any]
 ) -> None:
     assert broken(kind, properties) == {rule: True}
+
+
+def test_efas_plugin_alone_shares_its_nodes_network() -> None:
+    plugin = "efa-device-plugin"
+    assert broken(AGENT, pods(hostNetwork=True), name=plugin) == {}
+    assert broken(AGENT, pods(hostNetwork=True, hostPID=True), name=plugin) == {"pods-are-confined": True}
+    assert broken(DEPLOYMENT, pods(hostNetwork=True), name=plugin) == {"pods-are-confined": True}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,10 @@ from typing import Any
 import pulumi
 import yaml
 
+from policies.judge import violations
+from policies.rule import Resource
 from stacks import program
+from stacks.scenarios import SCENARIOS
 from stacks.settings.read import PROJECT
 
 ROOT = Path(__file__).parents[2]
@@ -29,13 +32,24 @@ def config_of(stack: str, **changes: Any) -> dict[str, str]:
     }
 
 
+_against_rules: list[str] = []
+
+
+def judge(stack: str, args: pulumi.runtime.MockResourceArgs) -> None:
+    """Hold what mocks are asked to make against the rules, which `make preview` and `make up` load."""
+    resource = Resource(args.typ, args.name, args.inputs, SCENARIOS[stack])
+    _against_rules.extend(f"{args.name}: {each.message}" for each in violations(resource) if each.stops)
+
+
 def declare(stack: str, settings: dict[str, str]) -> dict[str, Any]:
-    """Run the program before the mocks that are set; its outputs, resolved."""
+    """Run the program before the mocks that are set; its outputs, resolved. Whatever is set, it keeps the rules."""
     outputs: dict[str, Any] = {}
+    _against_rules.clear()
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def declares() -> pulumi.Output[None]:
         return pulumi.Output.all(**program.build(stack, settings, [])).apply(outputs.update)
 
     declares()
+    assert _against_rules == [], _against_rules
     return outputs

@@ -20,6 +20,7 @@ class Declared(pulumi.runtime.Mocks):
         self.resources: dict[str, dict[str, dict[str, Any]]] = {}
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        declaring.judge(STACK, args)
         self.resources.setdefault(args.typ.rpartition(":")[2], {})[args.name] = args.inputs
         made = dict(args.inputs)
         if args.typ.endswith("StackReference"):

@@ -60,6 +60,13 @@ def test_an_arn_of_another_partition_is_refused_by_its_settings_name(
     assert not declared.resources, "nothing is declared before"
 
 
+def test_what_is_no_arn_is_not_taken_for_one_of_another_partition(declared: Declared) -> None:
+    with pytest.raises(
+        pulumi.RunError, match="cloud:admins: deployer is no ARN; write one that begins with arn:aws:"
+    ):
+        declare(config(cloud__admins=["deployer"]))
+
+
 def test_in_govcloud_it_is_the_arns_of_the_other_partition_that_are_refused(declared: Declared) -> None:
     with pytest.raises(pulumi.RunError, match=rf"cloud:input_keys: {KEY} .* begins with arn:aws-us-gov:"):
         declare(config(**GOVERNED, cloud__input_keys=[KEY]))

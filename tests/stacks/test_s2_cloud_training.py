@@ -40,6 +40,7 @@ class Declared(pulumi.runtime.Mocks):
         self.resources: dict[str, list[dict[str, Any]]] = {}
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        declaring.judge(STACK, args)
         self.resources.setdefault(args.typ, []).append(args.inputs)
         made = {"arn": f"arn:of:{args.name}", "bucket": args.name, **args.inputs}
         made["certificateAuthority"] = {"data": "Q0E="}

@@ -53,7 +53,22 @@ BLOCK = {"kind": "reservation", "reservation": "cr-0123456789abcdef0"}
         ({"other_types": ["g6f.2xlarge"]}, 1, "g6f.2xlarge has 5 GiB on a GPU, and g6.2xlarge 22"),
         ({"other_types": ["g5.2xlarge"]}, 2, "all of the 2 pods would go at the pace of the slower"),
         ({"other_types": ["m7i.2xlarge"]}, 1, "m7i.2xlarge has 0 GPUs, and g6.2xlarge 1"),
-        ({"other_types": ["g9.large"]}, 1, "instance type 'g9.large' is not in the table"),
+        ({"other_types": ["g9.large"]}, 1, "cloud:nodes.other_types: instance type 'g9.large' is not in the"),
+        (
+            {"instance_type": "g6.3xlarge"},
+            1,
+            "cloud:nodes.instance_type: instance type 'g6.3xlarge' is not in the",
+        ),
+        (
+            {"capacity": {"kind": "reservation"}},
+            1,
+            "cloud:nodes.capacity: capacity 'reservation' needs the ID",
+        ),
+        (
+            {"capacity": BLOCK | {"kind": "capacity-block", "ends": "2099-01-31T11:30:00Z"}},
+            1,
+            "cloud:nodes.capacity: Capacity Blocks are not sold for g6.2xlarge",
+        ),
         (
             {"instance_type": "p4d.24xlarge", "other_types": ["p4de.24xlarge"], "efa": False},
             2,
