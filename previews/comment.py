@@ -180,6 +180,10 @@ def _costs(verdict: Verdict) -> list[str]:
     least = "at least " if cost.unpriced else ""
     share = f"{cost.share:.0%} of what costs has a price here"
     lines = [f"- costs: {least}{cost.per_hour:,.2f} USD an hour, on demand; {share}"]
+    if cost.unpriced:  # first, and nodes before all: they cost most
+        kinds = {each.rpartition(":")[2] or each for each in cost.unpriced}
+        known = sorted(kinds, key=lambda each: (not each.startswith("node "), each))
+        lines.append(f"  - without a price: {', '.join(f'`{each}`' for each in known)}")
     alike: dict[tuple[str, Price], float] = {}
     for what, number, price in cost.lines:
         alike[what, price] = alike.get((what, price), 0) + number
@@ -187,9 +191,6 @@ def _costs(verdict: Verdict) -> list[str]:
         f"  - {what}: {number:g} x {price.per_hour:g} USD an hour, of {price.as_of}"
         for (what, price), number in sorted(alike.items(), key=lambda each: -each[1] * each[0][1].per_hour)
     ]
-    if cost.unpriced:
-        kinds = sorted({each.rpartition(":")[2] or each for each in cost.unpriced})
-        lines.append(f"  - without a price: {', '.join(f'`{each}`' for each in kinds)}")
     return lines
 
 

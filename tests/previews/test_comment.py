@@ -65,10 +65,19 @@ def test_a_thousand_stacks_still_fit() -> None:
 def test_what_costs_the_same_is_one_line_and_what_has_no_price_is_named() -> None:
     endpoint = {"vpcEndpointType": "Interface", "subnetIds": ["a", "b"]}
     resources = [("aws:ec2/vpcEndpoint:VpcEndpoint", name, endpoint) for name in ("sts", "ecr")]
-    after = estimate([*resources, ("aws:cloudwatch/logGroup:LogGroup", "audit", {})], "eu-central-1")
-    text = comment([replace(verdict(changes()), after=after)])
+    unpriced = [
+        ("aws:cloudwatch/logGroup:LogGroup", "audit", {}),
+        (
+            "aws:eks/nodeGroup:NodeGroup",
+            "nodes",
+            {"instanceTypes": ["x9.huge"], "scalingConfig": {"maxSize": 2}},
+        ),
+    ]
+    text = comment([replace(verdict(changes()), after=estimate([*resources, *unpriced], "eu-central-1"))])
     assert "  - interface endpoint: 4 x 0.012 USD an hour, of 2026-09-22\n" in text
-    assert "  - without a price: `LogGroup`" in text
+    (first, *_) = text.partition("- costs:")[2].splitlines()[1:]
+    assert first.startswith("  - without a price: `node x9.huge, all 2 of them`, ")
+    assert "`LogGroup`" in first
 
 
 def test_none_of_fifty_planted_secrets_is_shown_whatever_they_are_called_and_wherever_they_are() -> None:
