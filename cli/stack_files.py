@@ -25,7 +25,7 @@ def find_scenario(stack: str) -> Scenario:
             f"stacks/Pulumi.{stack}.yaml does not exist; create it with the settings of a scenario, "
             f"`make up STACK={stack} SCENARIO=s3-local`, or use one of the stacks {', '.join(stacks())}"
         )
-    _text(stack)
+    _text(stack)  # refuses what is no text, before Pulumi's own lines are looked for in it
     if stack in SCENARIOS:
         try:
             return scenario_of(stack)

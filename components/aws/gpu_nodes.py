@@ -162,7 +162,9 @@ class GpuNodes(pulumi.ComponentResource):
 def _accelerator(instances: Sequence[InstanceType]) -> dict[str, str]:
     """The label by which the autoscaler knows that a node's GPUs are still coming up, instead of adding more nodes."""
     models = {each.gpu_model.lower().replace(" ", "-") for each in instances if each.gpus}
-    return {_ACCELERATOR: f"nvidia-{'-or-'.join(sorted(models))}"[:63]} if models else {}
+    one_of_several = "gpu" if models else ""
+    value = models.pop() if len(models) == 1 else one_of_several
+    return {_ACCELERATOR: f"nvidia-{value}"} if value else {}
 
 
 def _resources(instances: Sequence[InstanceType], disk_gib: int) -> dict[str, str]:

@@ -85,7 +85,7 @@ def aws_cloud(
     registry = ImageRegistry(
         "images", ImageRegistryArgs(location=here, repositories=repositories(stack, cloud, here, instance))
     )
-    pushed = _pushed(stack, cloud, here, workers.image, choice.instance, registry)
+    pushed = _pushed(stack, cloud, here, workers.image, instance, registry)
     kubernetes = made.provider()
     queueing = [*pushed, *existing_queueing(cloud, cluster, kubernetes)]
     nodes = GpuNodes(
@@ -114,7 +114,7 @@ def aws_cloud(
         platform=platform,
         store=bucket.uri,
         size=PodSize(**size),
-        ready=[nodes, identity, *pushed],
+        ready=[nodes, identity],
         environment={"AWS_REGION": here.region},
         caller=here.caller,
         signing_key=key,

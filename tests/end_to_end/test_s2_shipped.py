@@ -236,7 +236,9 @@ def test_nothing_changes_again_on_either_machine_and_the_state_is_in_the_bucket_
         each.pulumi("preview", "--expect-no-changes")
         assert not list((each.path / ".state" / "backend").rglob("*.json"))
         assert not (each.path / ".state" / "passphrase").exists()
-        assert list((each.path / ".state" / "temporary" / STACK).glob("kubeconfig*")) == []
+        temporary = each.path / ".state" / "temporary" / STACK
+        assert temporary.is_dir()
+        assert list(temporary.glob("kubeconfig*")) == []
     (state,) = [
         each.get()["Body"].read()
         for each in boto3.resource("s3").Bucket(_STATES).objects.all()

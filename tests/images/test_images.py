@@ -148,7 +148,6 @@ def test_the_image_is_built_on_one_with_efa_exactly_if_nodes_use_it_or_the_user_
 def test_nodes_that_cannot_have_efa_are_named_before_anything_is_built(
     run: Callable[..., None], tool: Noting, account: Any
 ) -> None:
-    assert account
     with pytest.raises(SystemExit, match=r"cloud:nodes\.efa is true, but g6\.2xlarge has no EFA"):
         run("build", cloud__nodes={"instance_type": "g6.2xlarge", "maximum": 2, "efa": True})
     assert tool.asked == []
@@ -202,7 +201,6 @@ def test_images_of_others_are_copied_to_where_the_stack_pulls_them_from_and_only
 def test_what_cannot_be_is_one_line(
     what: str, changes: dict[str, Any], said: str, run: Callable[..., None], tool: Noting, account: Any
 ) -> None:
-    assert account
     with pytest.raises(SystemExit) as ended:
         run(what, **changes)
     assert said in str(ended.value)

@@ -32,6 +32,7 @@ _config = click.option(
 )
 _options = click.option(
     "--options",
+    "more",
     type=options.FILE,
     help="JSON file with settings of how the agent works, which go before those.",
 )
@@ -73,12 +74,12 @@ def enrol(token: str, folder: Path, store: Path, verification_key: Path, as_json
 @_server
 @_metrics
 @options.as_json
-def first(path: Path, options: Path | None, server: str | None, metrics: str | None, as_json: bool) -> None:
+def first(path: Path, more: Path | None, server: str | None, metrics: str | None, as_json: bool) -> None:
     """Bring the release that is assigned to the site and name it to the server, which has none yet.
 
     If it has one, nothing is done: `run` follows the catalogue from then on.
     """
-    site = Site(_settings(path, options, server, metrics))
+    site = Site(_settings(path, more, server, metrics))
     changed = site.first()
     told = site.told
     click.echo(json.dumps({"release": told, "changed": changed}) if as_json else f"{told} is there")
@@ -93,14 +94,14 @@ def first(path: Path, options: Path | None, server: str | None, metrics: str | N
 @options.as_json
 @with_settings(EdgeSettings)
 def run(
-    path: Path, options: Path | None, server: str | None, metrics: str | None, once: bool, as_json: bool
+    path: Path, more: Path | None, server: str | None, metrics: str | None, once: bool, as_json: bool
 ) -> None:
     """Take what the catalogue assigns to this site, let the server serve it, and report numbers.
 
     Runs until SIGTERM. Whatever goes wrong, the site serves what it served. Nothing but what the exchange contract
     names leaves the site.
     """
-    settings = _settings(path, options, server, metrics)
+    settings = _settings(path, more, server, metrics)
     site = Site(settings)
     if once:
         outcome = site.step()
@@ -141,10 +142,10 @@ def _over_after(seconds: float, site: Site, over: threading.Event) -> bool:
     return over.is_set()
 
 
-def _settings(path: Path, options: Path | None, server: str | None, metrics: str | None) -> EdgeSettings:
+def _settings(path: Path, more: Path | None, server: str | None, metrics: str | None) -> EdgeSettings:
     settings = config.load_file(EdgeSettings, path)
     told: dict[str, object] = {name: url for name, url in (("server", server), ("metrics", metrics)) if url}
-    if options is not None:
-        given = config.load_file(AgentSettings, options)
+    if more is not None:
+        given = config.load_file(AgentSettings, more)
         told |= {name: getattr(given, name) for name in given.model_fields_set}
     return settings.model_copy(update=told)

@@ -120,7 +120,7 @@ def test_a_group_of_several_types_names_them_in_order_and_promises_what_each_has
     group = made.of("eks/nodeGroup:NodeGroup")["gpus"]
     assert group["instanceTypes"] == ["g6.2xlarge", "g5.2xlarge", "g6e.2xlarge"]
     assert "instanceType" not in template(made), "EKS refuses a type in both"
-    assert group["labels"]["k8s.amazonaws.com/accelerator"] == "nvidia-a10g-or-l4-or-l40s"
+    assert group["labels"]["k8s.amazonaws.com/accelerator"] == "nvidia-gpu"
     tag = "k8s.io/cluster-autoscaler/node-template/resources/ephemeral-storage"
     least = min(int(allocatable_gib(instance_type(each), 200)) for each in group["instanceTypes"])
     assert group["tags"][tag] == f"{least}Gi"

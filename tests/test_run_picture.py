@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks.run_picture import abridged, picture
+from tests.run_picture import abridged, picture
 
 STACK = "pulumi:pulumi:Stack model-deployment-scenarios-s3-local creating"
 STEPS = [
@@ -56,7 +56,7 @@ def test_a_long_log_is_cut_to_what_happens_and_says_where() -> None:
 
 
 def test_the_picture_loads_nothing_nor_does_the_one_in_the_readme() -> None:
-    shipped = Path(__file__).parents[2] / "docs" / "pictures" / "run.svg"
+    shipped = Path(__file__).parents[1] / "docs" / "pictures" / "run.svg"
     for drawn in (picture(LOG), shipped.read_text(encoding="utf-8")):
         assert not re.search(r"(?:url\(|href=|src=)[\"']?https?:|@font-face|@import", drawn)
         assert "gate" in drawn

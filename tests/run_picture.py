@@ -1,6 +1,6 @@
 """A picture of a real `make up`, for the README: the lines of its log that show what happens, in a terminal.
 
-make up 2>&1 | tee run.log; python -m benchmarks.run_picture run.log docs/pictures/run.svg
+make up 2>&1 | tee run.log; python -m tests.run_picture run.log docs/pictures/run.svg
 """
 
 from __future__ import annotations
