@@ -156,6 +156,18 @@ class Reader:
             return _object(json.loads(answer.data))
         return None
 
+    def would_queue(self) -> None:
+        """Have Kueue judge an object of its own, which is not made. Raises NoAnswerError if it does not answer."""
+        flavor = {
+            "apiVersion": "/".join(_WORKLOADS),
+            "kind": "ResourceFlavor",
+            "metadata": {"generateName": "try-"},
+        }
+        with self._asked() as api:
+            client.CustomObjectsApi(api).create_cluster_custom_object(
+                *_WORKLOADS, "resourceflavors", flavor, dry_run="All", _request_timeout=_SECONDS
+            )
+
     @contextlib.contextmanager
     def _asked(self) -> Iterator[client.ApiClient]:
         """Map API errors: 404 is ignored, 403 is fatal, the rest is retryable, 401 with new credentials."""

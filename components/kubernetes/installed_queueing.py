@@ -1,8 +1,9 @@
-"""Kueue and JobSet that a cluster has already: whether they are there, and new enough, before anything needs them."""
+"""Kueue and JobSet of a cluster: whether they are there, new enough, and answer, before anything needs them."""
 
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -15,14 +16,17 @@ from components.kubernetes.access import CredentialsError, NoAnswerError, connec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from components.kubernetes.access import Reader
+
     Properties = dict[str, Any]
 
 _QUEUES, _JOBS = "clusterqueues.kueue.x-k8s.io", "jobsets.jobset.x-k8s.io"
+_PATIENCE_S, _PAUSE_S = 60.0, 1.0
 _OR_INSTALL = "upgrade it, or remove it and set cloud:queueing to install"
 
 
 class InstalledQueueingProvider(Provider):
-    """Reads two definitions of the cluster's API. It makes and removes nothing."""
+    """Reads two definitions of the cluster's API, and has Kueue judge an object. It makes and removes nothing."""
 
     def create(self, props: Properties) -> CreateResult:
         """Look for both. Raises ClusterError for what is missing, or too old."""
@@ -30,10 +34,12 @@ class InstalledQueueingProvider(Provider):
         try:
             with connected(props["kubeconfig"], "", "") as reader:
                 wrong = [*_wrong_kueue(reader.definition(_QUEUES)), *_wrong_jobset(reader.definition(_JOBS))]
+                if not wrong:
+                    _wait_for(reader)
         except (NoAnswerError, CredentialsError) as error:
             raise ClusterError(f"the cluster does not answer: {error}") from None
         except ClusterError as error:
-            print(f"versions of Kueue and JobSet were not checked: {error}", file=sys.stderr, flush=True)
+            print(f"Kueue and JobSet were not checked: {error}", file=sys.stderr, flush=True)
             wrong = []
         if wrong:
             raise ClusterError("; ".join(wrong))
@@ -56,6 +62,21 @@ class InstalledQueueing(Resource, module="kubernetes", name="InstalledQueueing")
         super().__init__(
             InstalledQueueingProvider(), name, inputs, pulumi.ResourceOptions.merge(opts, secret)
         )
+
+
+def _wait_for(reader: Reader) -> None:
+    """Wait until Kueue judges what is sent to it: a pod that is ready is a moment ahead of the way that leads to it.
+
+    Raises NoAnswerError if it still does not after a minute.
+    """
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return reader.would_queue()
+        except NoAnswerError as error:
+            if time.monotonic() > end:
+                raise NoAnswerError(f"{error}, when asked to have Kueue judge a flavor") from None
+        time.sleep(_PAUSE_S)
 
 
 def _wrong_kueue(definition: Mapping[str, Any] | None) -> list[str]:

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.kubernetes import charts, node_agents, queues
+from components.kubernetes.installed_queueing import InstalledQueueing
 from components.kubernetes.isolation import CLUSTER_DNS
 from components.kubernetes.namespace import closed_namespace
 
@@ -27,6 +28,7 @@ class PlatformArgs:
         flavors: kinds of nodes with their quotas.
         queue: the name of the jobs' queue.
         charts: JobSet and Kueue to install; None if the cluster has both.
+        kubeconfig: the cluster's, to wait until what was installed answers; None: it is not waited for.
         destinations: what pods may call: the bucket, the registry, the source of credentials.
         resolvers: who answers pods' questions for names.
         agents: for GPU nodes; None without GPU nodes, or if they are installed otherwise.
@@ -38,6 +40,7 @@ class PlatformArgs:
     flavors: Sequence[queues.Flavor]
     queue: str = "training"
     charts: charts.Charts | None = None
+    kubeconfig: pulumi.Input[str] | None = None
     destinations: Sequence[Destination] = ()
     resolvers: Sequence[Resolver] = (CLUSTER_DNS,)
     agents: node_agents.NodeAgents | None = None
@@ -73,6 +76,9 @@ class Platform(pulumi.ComponentResource):
         super().__init__("scenario:kubernetes:Platform", name, {}, opts)
         own = pulumi.ResourceOptions(parent=self)
         installed = charts.install(args.charts, own) if args.charts else []
+        if installed and args.kubeconfig is not None:
+            after = pulumi.ResourceOptions(parent=self, depends_on=[*installed])
+            installed.append(InstalledQueueing("installed", args.kubeconfig, after))
         namespace = closed_namespace(
             args.namespace, args.destinations, args.service_account, own, args.resolvers
         )

@@ -104,7 +104,7 @@ def aws_cloud(
         *(signing(signs, endpoint) if signs else []),
     ]
     identity = _trainer(statements, cluster, bucket)
-    platform = training_platform(cloud, made.network, instance, size, kubernetes, queueing)
+    platform = training_platform(cloud, made.network, instance, size, cluster, kubernetes, queueing)
     if is_scaled(cloud):
         scaling(stack, cloud, here, cluster, kubernetes, pushed)
     return TrainingCloud(

@@ -107,6 +107,7 @@ def existing_cluster(cloud: KubernetesCloud, workers: Training) -> TrainingCloud
         namespace=cloud.namespace,
         flavors=[flavor],
         charts=queueing_charts(cloud),
+        kubeconfig=secret,
         destinations=destinations,
         resolvers=resolvers(cloud),
     )

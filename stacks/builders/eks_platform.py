@@ -60,6 +60,7 @@ def training_platform(
     network: Network | ExistingNetwork,
     instance: InstanceType,
     size: dict[str, Any],
+    cluster: Cluster,
     provider: k8s.Provider,
     queueing: Sequence[pulumi.Resource],
 ) -> Platform:
@@ -97,6 +98,7 @@ def training_platform(
         namespace=NAMESPACE,
         flavors=[flavor],
         charts=installed.mirrored(cloud.registry) if installed and cloud.registry else installed,
+        kubeconfig=cluster.kubeconfig,
         destinations=destinations,
         agents=agents,
     )

@@ -42,6 +42,7 @@ def jobset(rules: dict[str, Any]) -> dict[str, Any]:
 def check(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Ask a cluster that has these definitions; None: it has none, a number: it refuses with that."""
     monkeypatch.setattr(installed_queueing, "settle_in", lambda: None)
+    monkeypatch.setattr(installed_queueing, "_PAUSE_S", 0.01)
     has: dict[str, Any] = {}
 
     class Answer(http.server.BaseHTTPRequestHandler):
@@ -50,6 +51,15 @@ def check(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
             self.send_response(found if isinstance(found, int) else 404 if found is None else 200)
             self.end_headers()
             self.wfile.write(json.dumps(found or {}).encode())
+
+        def do_POST(self) -> None:
+            """Kueue's judgement of an object, asked for by way of the API server."""
+            assert self.path.startswith("/apis/kueue.x-k8s.io/v1beta2/resourceflavors?dryRun=All")
+            self.rfile.read(int(self.headers["Content-Length"]))
+            has["late"] -= 1
+            self.send_response(500 if has["late"] >= 0 else 201)
+            self.end_headers()
+            self.wfile.write(b"{}")
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -65,8 +75,8 @@ def check(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
         "current-context": "c",
     }
 
-    def ask(queues: Any, jobs: Any) -> None:
-        has.update(clusterqueues=queues, jobsets=jobs)
+    def ask(queues: Any, jobs: Any, late: int = 0) -> None:
+        has.update(clusterqueues=queues, jobsets=jobs, late=late)
         InstalledQueueingProvider().create({"kubeconfig": json.dumps(kubeconfig)})
 
     yield ask
@@ -77,6 +87,20 @@ def check(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 def test_versions_that_are_new_enough_are_told_nothing(check: Callable[..., None]) -> None:
     check(kueue("v1beta1", "v1beta2"), jobset(RULES))
+
+
+def test_kueue_that_answers_a_moment_later_is_waited_for(check: Callable[..., None]) -> None:
+    check(kueue("v1beta2"), jobset(RULES), late=3)
+
+
+def test_kueue_that_does_not_answer_at_all_is_named(
+    check: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installed_queueing, "_PATIENCE_S", 0.05)
+    with pytest.raises(
+        ClusterError, match=r"the cluster does not answer: 500 .*, when asked to have Kueue judge a"
+    ):
+        check(kueue("v1beta2"), jobset(RULES), late=10_000)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +133,4 @@ def test_who_may_not_look_is_warned_and_goes_on(
     check: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     check(403, 403)
-    assert (
-        "versions of Kueue and JobSet were not checked: the cluster denies access" in capsys.readouterr().err
-    )
+    assert "Kueue and JobSet were not checked: the cluster denies access" in capsys.readouterr().err
